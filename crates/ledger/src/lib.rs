@@ -1,0 +1,3 @@
+//! Placeholder.
+mod usage;
+mod usd;
