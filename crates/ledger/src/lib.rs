@@ -1,3 +1,43 @@
-//! Placeholder.
+//! What a token is worth and what an account owes: pure rules, no I/O, no clock, no floating point.
+//!
+//! * [`Usd`] is a whole number of pico-dollars; every sum is checked, none is ever rounded but a commission.
+//! * [`Usage`] counts what is priced, in counters that never overlap.
+//! * [`ModelPrice`] turns a usage into a [`Cost`]: `Σ counter × unit price`, exactly.
+//! * [`Catalogue`] is one immutable version of all prices; a [`Receipt`] names the version it was priced with, so
+//!   that [`Receipt::check`] can work it out again at any time.
+//!
+//! A counter without a price is an error, never 0.
+//!
+//! ```
+//! use ledger::{Meter, ModelPrice, Rates, Tariff, Terms, UnitPrice, Usage};
+//!
+//! let mut rates = Rates::default();
+//! rates.set(Meter::Input, UnitPrice::parse("0.15", 6)?);
+//! rates.set(Meter::Output, UnitPrice::parse("0.60", 6)?);
+//! let tariff = Tariff { valid_from: None, rates: vec![(ledger::Condition::default(), rates)] };
+//! let price = ModelPrice { tariffs: vec![tariff], ..ModelPrice::default() };
+//!
+//! let usage = Usage::of(&[(Meter::Input, 1_234), (Meter::Output, 567)]);
+//! let cost = price.price(&usage, &Terms::default())?;
+//! assert_eq!(cost.total.to_string(), "0.0005253");
+//! assert_eq!(cost.total.share(500)?.to_string(), "0.000026265");
+//! # Ok::<(), ledger::PriceError>(())
+//! ```
+#![warn(missing_docs)]
+#![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::indexing_slicing)]
+
+mod catalogue;
+mod price;
+mod receipt;
+mod time;
 mod usage;
 mod usd;
+
+pub use catalogue::{Catalogue, Model, ModelInfo, Status};
+pub use price::{
+    Condition, Cost, Line, ModelPrice, Multipliers, PriceError, Rates, Tariff, Terms, UnitPrice,
+};
+pub use receipt::{Bill, BillError, Fault, Outcome, Receipt, UsageSource};
+pub use time::{Windows, minute_of_week, parse_date};
+pub use usage::{Meter, Pass, Region, ServiceTier, Usage, UsageReport};
+pub use usd::{Usd, UsdError, sum_exact, sum_six_decimals};

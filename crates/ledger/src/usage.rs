@@ -244,7 +244,9 @@ pub struct Pass {
 }
 
 /// How the provider served the request: each may change the price.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Copy, Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ServiceTier {
     /// The ordinary one: `default`, `standard`, `auto`, `scale`, `on_demand`, or nothing said.

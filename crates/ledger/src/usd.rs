@@ -14,7 +14,9 @@ const BASIS_POINTS: i128 = 10_000;
 /// One pico-dollar a token is one dollar per million million tokens, so that every published price with up to six
 /// decimals per million tokens is a whole number. The range is ±$9,223,372.036854775807; what does not fit is an
 /// error, never a wrap.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Usd(i64);
 

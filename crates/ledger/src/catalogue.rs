@@ -1,0 +1,126 @@
+//! The models that can be sold, with their prices, limits and capabilities: one immutable version of it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::price::ModelPrice;
+
+/// Where a model stands in its life.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Served.
+    Active,
+    /// Served, with an end announced.
+    Deprecated,
+    /// Past its end. Still priced: what a provider answers, it charges.
+    Retired,
+    /// No source says.
+    #[default]
+    Unknown,
+}
+
+impl Status {
+    /// The name in JSON, in the database and in the price files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Deprecated => "deprecated",
+            Self::Retired => "retired",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The status of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Active, Self::Deprecated, Self::Retired, Self::Unknown]
+            .into_iter()
+            .find(|s| s.name() == name)
+    }
+}
+
+/// What is known of a model beside its price.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// What it does: `chat`, `embedding`, `image`, …
+    pub mode: String,
+    /// Where it stands in its life.
+    pub status: Status,
+    /// The end announced, `2026-11-30`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deprecation_date: Option<String>,
+    /// The most prompt tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_window: Option<u64>,
+    /// The most generated tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
+    /// Numbers and words that have no field of their own, by the column of the price file: `supports_vision`,
+    /// `embedding_dimensions`, `web_search_free`, …
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+    /// Where the prices come from.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// The date of that source.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub as_of: String,
+}
+
+/// One model of one provider.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Model {
+    /// The provider's name.
+    pub provider: String,
+    /// The provider's own name of the model: exact, case-sensitive.
+    pub name: String,
+    /// What is known of it.
+    pub info: ModelInfo,
+    /// What it costs.
+    pub price: ModelPrice,
+}
+
+/// An immutable set of models and prices.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Catalogue {
+    models: BTreeMap<(String, String), Model>,
+}
+
+impl Catalogue {
+    /// A catalogue of `models`; the first of those that are the same twice is handed back as the error.
+    pub fn new(models: impl IntoIterator<Item = Model>) -> Result<Self, Box<Model>> {
+        let mut all = BTreeMap::new();
+        for model in models {
+            if let Some(twice) = all.insert((model.provider.clone(), model.name.clone()), model) {
+                return Err(Box::new(twice));
+            }
+        }
+        Ok(Self { models: all })
+    }
+
+    /// The model of that exact name.
+    pub fn get(&self, provider: &str, model: &str) -> Option<&Model> {
+        self.models.get(&(provider.to_owned(), model.to_owned()))
+    }
+
+    /// All models, by provider and name.
+    pub fn models(&self) -> impl Iterator<Item = &Model> {
+        self.models.values()
+    }
+
+    /// The providers that serve a model of that name.
+    pub fn providers_of<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a Model> {
+        self.models.values().filter(move |known| known.name == model)
+    }
+
+    /// How many models there are.
+    pub fn len(&self) -> usize {
+        self.models.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.models.is_empty()
+    }
+}

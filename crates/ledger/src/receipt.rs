@@ -1,0 +1,207 @@
+//! What one upstream attempt cost, and the proof of it.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::catalogue::Catalogue;
+use crate::price::{Line, PriceError, Terms};
+use crate::usage::UsageReport;
+use crate::usd::{Usd, UsdError};
+
+/// Who says what was used.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageSource {
+    /// The provider's own counters.
+    Provider,
+    /// Estimated by us from the text, because the provider's answer had no counters.
+    Estimated,
+}
+
+/// How an attempt ended.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The client has the answer.
+    Ok,
+    /// The client hung up before the answer was there; the provider charged nevertheless.
+    ClientGone,
+    /// The provider answered and charged, but the answer could not be used.
+    UpstreamFailed,
+    /// The answer used something that the price version has no price for. It was withheld from the client and nothing
+    /// is charged; the counters are kept for the operator, who owes the provider.
+    Unpriced,
+}
+
+macro_rules! names {
+    ($type:ident: $($variant:ident = $name:literal),+) => {
+        impl $type {
+            /// The name in JSON and in the database.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            /// The value of that name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+names!(UsageSource: Provider = "provider", Estimated = "estimated");
+names!(Outcome: Ok = "ok", ClientGone = "client_gone", UpstreamFailed = "upstream_failed", Unpriced = "unpriced");
+
+/// What one upstream attempt cost. Append-only: a correction is another receipt.
+///
+/// `charge = cost + commission`, and `cost` is a pure function of `report`, `terms` and the price version, so that
+/// anybody who has the price list can work it out again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The request: the `x-request-id` of the answer.
+    pub request_id: Uuid,
+    /// The attempt, from 1.
+    pub attempt: i16,
+    /// Whose money.
+    pub account_id: Uuid,
+    /// Who asked.
+    pub user_id: Uuid,
+    /// With which key.
+    pub key_id: Uuid,
+    /// The surface that the client spoke to: `native`, later also the dialects.
+    pub surface: String,
+    /// The provider that was called.
+    pub provider: String,
+    /// The provider's model that was asked for: the one whose price applies.
+    pub model: String,
+    /// The model that the provider says has answered.
+    pub model_served: Option<String>,
+    /// The provider's own id of the answer.
+    pub upstream_id: Option<String>,
+    /// The price version pinned at admission.
+    pub price_version: i64,
+    /// Commission, in basis points of the cost.
+    pub commission_bps: u32,
+    /// What was used, on which terms.
+    pub report: UsageReport,
+    /// Who says so.
+    pub usage_source: UsageSource,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What the provider charges.
+    pub cost: Usd,
+    /// Our share on top.
+    pub commission: Usd,
+    /// What the account pays: both together.
+    pub charge: Usd,
+    /// Admission, microseconds since 1970: the moment whose prices apply.
+    pub started_at: i64,
+    /// Settlement, microseconds since 1970.
+    pub ended_at: i64,
+}
+
+/// The three amounts of a receipt, and the lines that prove the first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bill {
+    /// Every counter with its unit price, by the model that ran.
+    pub lines: Vec<(String, Line)>,
+    /// Σ of the lines.
+    pub cost: Usd,
+    /// `cost × bps / 10 000`, rounded half to even at the pico-dollar.
+    pub commission: Usd,
+    /// `cost + commission`.
+    pub charge: Usd,
+}
+
+/// Why a report could not be priced.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BillError {
+    /// The catalogue lacks the model.
+    #[error("unknown model {0}")]
+    UnknownModel(String),
+    /// The model lacks a price.
+    #[error("model {0}: {1}")]
+    Price(String, PriceError),
+    /// An amount is out of range.
+    #[error(transparent)]
+    Amount(#[from] UsdError),
+}
+
+impl Bill {
+    /// Prices every pass of `report` at its own model and adds the commission.
+    ///
+    /// A pass that names no model ran on `model`. Each pass is priced by itself: its own prompt decides whether it is
+    /// a long-context one. Source: Anthropic's `usage.iterations`.
+    pub fn of(
+        catalogue: &Catalogue,
+        provider: &str,
+        model: &str,
+        report: &UsageReport,
+        at: i64,
+        commission_bps: u32,
+    ) -> Result<Self, BillError> {
+        let terms = Terms {
+            at,
+            service_tier: report.service_tier,
+            fast: report.fast,
+            region: report.region,
+        };
+        let mut bill = Self::default();
+        for pass in &report.passes {
+            let ran = pass.model.as_deref().unwrap_or(model);
+            let known = catalogue
+                .get(provider, ran)
+                .ok_or_else(|| BillError::UnknownModel(format!("{provider}/{ran}")))?;
+            let cost = known
+                .price
+                .price(&pass.usage, &terms)
+                .map_err(|error| BillError::Price(format!("{provider}/{ran}"), error))?;
+            bill.cost = bill.cost.checked_add(cost.total)?;
+            bill.lines.extend(cost.lines.into_iter().map(|line| (ran.to_owned(), line)));
+        }
+        bill.commission = bill.cost.share(commission_bps)?;
+        bill.charge = bill.cost.checked_add(bill.commission)?;
+        Ok(bill)
+    }
+}
+
+/// What is wrong with a receipt, found by working it out again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The report cannot be priced with the version named.
+    #[error("cannot be priced again: {0}")]
+    Unpriceable(#[from] BillError),
+    /// An amount differs.
+    #[error("{what} is {stored}, but {recomputed} by its price version")]
+    Differs {
+        /// Which amount.
+        what: &'static str,
+        /// As the receipt has it.
+        stored: Usd,
+        /// As worked out again.
+        recomputed: Usd,
+    },
+}
+
+impl Receipt {
+    /// Works the receipt out again from its counters and the price version it names.
+    pub fn check(&self, catalogue: &Catalogue) -> Result<(), Fault> {
+        let bill = Bill::of(
+            catalogue,
+            &self.provider,
+            &self.model,
+            &self.report,
+            self.started_at,
+            self.commission_bps,
+        )?;
+        for (what, stored, recomputed) in [
+            ("cost", self.cost, bill.cost),
+            ("commission", self.commission, bill.commission),
+            ("charge", self.charge, bill.charge),
+        ] {
+            if stored != recomputed {
+                return Err(Fault::Differs { what, stored, recomputed });
+            }
+        }
+        Ok(())
+    }
+}
