@@ -88,15 +88,10 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// A catalogue of `models`; the first of those that are the same twice is handed back as the error.
-    pub fn new(models: impl IntoIterator<Item = Model>) -> Result<Self, Box<Model>> {
-        let mut all = BTreeMap::new();
-        for model in models {
-            if let Some(twice) = all.insert((model.provider.clone(), model.name.clone()), model) {
-                return Err(Box::new(twice));
-            }
-        }
-        Ok(Self { models: all })
+    /// This catalogue with the models of `other` in place of its own of the same name.
+    #[must_use]
+    pub fn overlaid(&self, other: &Self) -> Self {
+        self.models.values().chain(other.models.values()).cloned().collect()
     }
 
     /// The model of that exact name.
@@ -122,5 +117,16 @@ impl Catalogue {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.models.is_empty()
+    }
+}
+
+impl FromIterator<Model> for Catalogue {
+    /// A catalogue of the models given; of two with the same name the later counts.
+    fn from_iter<I: IntoIterator<Item = Model>>(models: I) -> Self {
+        let models = models
+            .into_iter()
+            .map(|model| ((model.provider.clone(), model.name.clone()), model))
+            .collect();
+        Self { models }
     }
 }

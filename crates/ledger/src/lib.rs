@@ -27,6 +27,7 @@
 #![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::indexing_slicing)]
 
 mod catalogue;
+mod import;
 mod price;
 mod receipt;
 mod time;
@@ -34,6 +35,7 @@ mod usage;
 mod usd;
 
 pub use catalogue::{Catalogue, Model, ModelInfo, Status};
+pub use import::{ImportFault, PriceFiles, import};
 pub use price::{
     Condition, Cost, Line, ModelPrice, Multipliers, PriceError, Rates, Tariff, Terms, UnitPrice,
 };

@@ -12,6 +12,16 @@ use crate::usd::{Usd, UsdError, divide_half_even, parse_scaled};
 #[serde(transparent)]
 pub struct UnitPrice(i64);
 
+impl FromIterator<(Meter, UnitPrice)> for Rates {
+    fn from_iter<I: IntoIterator<Item = (Meter, UnitPrice)>>(prices: I) -> Self {
+        let mut rates = Self::default();
+        for (meter, price) in prices {
+            rates.set(meter, price);
+        }
+        rates
+    }
+}
+
 impl UnitPrice {
     /// Costs nothing, on purpose.
     pub const FREE: Self = Self(0);
@@ -30,10 +40,13 @@ impl UnitPrice {
     /// to even, here, when the price is written.
     ///
     /// # Errors
-    /// The text is no plain decimal, is negative, or is past the range.
+    /// The text is no plain decimal, is negative, is past the range, or is so small that it would be rounded to free.
     pub fn parse(text: &str, power: u32) -> Result<Self, UsdError> {
         let decimals = 12_u32.checked_sub(power).ok_or(UsdError::OutOfRange)?;
-        let (pico, _) = parse_scaled(text, decimals)?;
+        let (pico, exact) = parse_scaled(text, decimals)?;
+        if pico == 0 && !exact {
+            return Err(UsdError::TooPrecise);
+        }
         i64::try_from(pico).ok().and_then(Self::from_pico).ok_or(UsdError::OutOfRange)
     }
 
