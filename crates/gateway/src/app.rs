@@ -1,0 +1,55 @@
+//! What the running program is made of.
+
+use std::sync::Arc;
+
+use store::{ReceiptWriter, Store};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Settings;
+use crate::providers::Providers;
+use crate::snapshot::Snapshots;
+use crate::upstream::Upstream;
+
+/// The components, built once and handed on by reference.
+pub(crate) struct App {
+    pub(crate) settings: Settings,
+    pub(crate) store: Store,
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) providers: Providers,
+    pub(crate) upstream: Upstream,
+    pub(crate) receipts: ReceiptWriter,
+    /// Upstream calls and what follows them: they outlive their client, and shutdown waits for them.
+    pub(crate) tasks: TaskTracker,
+    /// Work in the background, which ends after the last task.
+    pub(crate) background: TaskTracker,
+    pub(crate) stop: CancellationToken,
+}
+
+impl App {
+    /// Opens the store, brings it up to date and starts the background work.
+    pub(crate) async fn build(settings: Settings) -> anyhow::Result<Arc<Self>> {
+        let providers = Providers::from_settings(&settings)?;
+        let store = crate::cli::open(&settings).await?;
+        let needs_tls = providers.iter().any(|p| p.key.is_some() && p.base_url.starts_with("https:"));
+        let upstream = Upstream::new(settings.upstream_timeout(), needs_tls)?;
+        let snapshots = Arc::new(Snapshots::load(store.clone()).await?);
+        let background = TaskTracker::new();
+        let stop = CancellationToken::new();
+        let receipts = ReceiptWriter::start(store.clone(), &background);
+        background.spawn(Arc::clone(&snapshots).follow(stop.clone()));
+        let tasks = TaskTracker::new();
+        Ok(Arc::new(Self { settings, store, snapshots, providers, upstream, receipts, tasks, background, stop }))
+    }
+
+    /// Waits until every upstream call is settled, then ends the background work.
+    pub(crate) async fn shut_down(self: Arc<Self>) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.stop.cancel();
+        self.background.close();
+        let background = self.background.clone();
+        drop(self);
+        background.wait().await;
+    }
+}

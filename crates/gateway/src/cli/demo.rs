@@ -1,0 +1,76 @@
+//! `tollgate demo`: everything in a temporary folder, with a simulator in place of the providers.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use secrecy::ExposeSecret as _;
+use testkit::Simulator;
+
+use super::output::Output;
+use super::serve;
+use crate::app::App;
+use crate::config::Settings;
+use crate::{clock, native, server};
+
+const USER: &str = "demo";
+
+/// Runs until Ctrl-C; nothing is left behind.
+pub(super) async fn run(mut settings: Settings, output: &Output) -> anyhow::Result<()> {
+    let folder = tempfile::Builder::new().prefix("tollgate-demo-").tempdir()?;
+    settings.database_url = format!("sqlite://{}", folder.path().join("tollgate.db").display());
+    let simulator = if settings.has_provider_key() {
+        None
+    } else {
+        let simulator = Simulator::new().keep_requests(false).start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+        settings.point_at(&simulator.url());
+        Some(simulator)
+    };
+    let app = App::build(settings).await?;
+    app.store.add_user(store::NewUser {
+        id: clock::new_id(),
+        account_id: clock::new_id(),
+        name: USER.to_owned(),
+        operator: false,
+        created_at: clock::now(),
+    }).await?;
+    let (key, _) = native::keys::create(&app.store, USER, "demo", None, None).await?;
+    app.snapshots.refresh().await?;
+    let (listener, address) = match server::listen(&app).await {
+        Ok(open) => open,
+        Err(_) => server::listen_anywhere(&app).await?,
+    };
+    explain(address, key.expose_secret(), simulator.is_some(), output)?;
+    serve::until_signal(app, listener).await?;
+    if let Some(simulator) = simulator {
+        simulator.stop().await;
+    }
+    output.note("The demo has ended; its folder is gone.")
+}
+
+fn explain(address: SocketAddr, key: &str, simulated: bool, output: &Output) -> anyhow::Result<()> {
+    let base = format!("http://{address}");
+    let providers = if simulated { "a simulator answers for all four providers" } else { "your provider keys are used" };
+    let chat = |provider: &str, model: &str| {
+        format!(
+            "curl -s {base}/api/layers/chat -H 'user: {USER}' -H 'api-key: {key}' -H 'content-type: application/json' \
+             -d '{{\"providerName\":\"{provider}\",\"model_name\":\"{model}\",\"message\":\"Hello\"}}'"
+        )
+    };
+    let chats = [
+        ("OpenAI", chat("openai", "gpt-4o")),
+        ("Anthropic", chat("anthropic", "claude-sonnet-4-5")),
+        ("Gemini", chat("gemini", "gemini-2.5-flash")),
+        ("DeepSeek", chat("deepseek", "deepseek-v4-flash")),
+    ];
+    let rest = [
+        ("The bill so far", format!("curl -s {base}/api/usage/check -H 'user: {USER}' -H 'api-key: {key}'")),
+        ("Your keys", format!("curl -s {base}/api/keys/list -H 'user: {USER}' -H 'api-key: {key}'")),
+        ("A new key", format!("curl -s -X POST {base}/api/keys/generate -H 'user: {USER}' -H 'api-key: {key}'")),
+    ];
+    let json = serde_json::json!({ "url": base, "user": USER, "key": key, "simulated": simulated });
+    output.say(&json, format_args!("{} on {base}; {providers}.", output.strong("Tollgate demo")))?;
+    output.note(format_args!("User {USER}, key {key}. Copy and paste:"))?;
+    for (title, command) in chats.iter().chain(&rest) {
+        output.note(format_args!("\n{}\n{command}", output.strong(title)))?;
+    }
+    output.note("\nCtrl-C ends the demo.")
+}

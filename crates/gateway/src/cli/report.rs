@@ -1,0 +1,191 @@
+//! `tollgate usage` and `tollgate bill`: sums over receipts.
+
+use clap::{Args, ValueEnum};
+use ledger::{sum_exact, sum_six_decimals};
+use serde_json::{Value, json};
+use store::{By, Payer, Period, Sums};
+
+use super::output::{self, Column, Output};
+use crate::clock;
+use crate::config::Settings;
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
+enum Grouping {
+    Day,
+    Model,
+    Key,
+    Provider,
+    User,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UsageArgs {
+    /// Only this user's
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+
+    /// A row for each of these
+    #[arg(long, value_enum, default_value_t = Grouping::Day)]
+    by: Grouping,
+
+    /// Only this month, such as 2026-11
+    #[arg(long, value_name = "MONTH", value_parser = month)]
+    month: Option<Period>,
+
+    /// Print comma-separated values
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BillArgs {
+    /// Whose bill
+    #[arg(long, value_name = "NAME")]
+    user: String,
+
+    /// Only this month, such as 2026-11
+    #[arg(long, value_name = "MONTH", value_parser = month)]
+    month: Option<Period>,
+}
+
+fn month(text: &str) -> Result<Period, String> {
+    let (from, to) = clock::month(text).ok_or("expected a month such as 2026-11")?;
+    Ok(Period { from, to })
+}
+
+const SUMS: [Column; 7] = [
+    ("REQUESTS", true),
+    ("INPUT", true),
+    ("CACHED", true),
+    ("OUTPUT", true),
+    ("COST USD", true),
+    ("COMMISSION", true),
+    ("CHARGE USD", true),
+];
+
+/// Exact where a program or a spreadsheet reads it, six decimals where a person does.
+fn cells(sums: &Sums, usd: fn(i128) -> String) -> Vec<String> {
+    vec![
+        sums.receipts.to_string(),
+        sums.input_tokens.to_string(),
+        sums.cache_read.to_string(),
+        sums.output_tokens.to_string(),
+        usd(sums.cost),
+        usd(sums.commission),
+        usd(sums.charge),
+    ]
+}
+
+fn view(sums: &Sums) -> Value {
+    json!({
+        "requests": sums.receipts,
+        "input_tokens": number(sums.input_tokens),
+        "cache_read_tokens": number(sums.cache_read),
+        "output_tokens": number(sums.output_tokens),
+        "reasoning_tokens": number(sums.reasoning),
+        "cost": sum_exact(sums.cost),
+        "commission": sum_exact(sums.commission),
+        "charge": sum_exact(sums.charge),
+    })
+}
+
+/// A JSON number where it fits one, else its text.
+fn number(count: i128) -> Value {
+    i64::try_from(count).map_or_else(|_| count.to_string().into(), Value::from)
+}
+
+fn total<'a>(all: impl IntoIterator<Item = &'a Sums>) -> Sums {
+    all.into_iter().fold(Sums::default(), |total, sums| Sums {
+        receipts: total.receipts + sums.receipts,
+        input_tokens: total.input_tokens + sums.input_tokens,
+        output_tokens: total.output_tokens + sums.output_tokens,
+        cache_read: total.cache_read + sums.cache_read,
+        cache_write_5m: total.cache_write_5m + sums.cache_write_5m,
+        cache_write_1h: total.cache_write_1h + sums.cache_write_1h,
+        reasoning: total.reasoning + sums.reasoning,
+        cost: total.cost + sums.cost,
+        commission: total.commission + sums.commission,
+        charge: total.charge + sums.charge,
+    })
+}
+
+/// `tollgate usage`
+pub(super) async fn usage(args: UsageArgs, settings: &Settings, output: &Output) -> anyhow::Result<()> {
+    let store = super::open(settings).await?;
+    let user = match &args.user {
+        Some(name) => Some(store.user(name).await?.id),
+        None => None,
+    };
+    let (by, title) = match args.by {
+        Grouping::Day => (By::Day, "DAY"),
+        Grouping::Model => (By::Model, "MODEL"),
+        Grouping::Key => (By::Key, "KEY"),
+        Grouping::Provider => (By::Provider, "PROVIDER"),
+        Grouping::User => (By::User, "USER"),
+    };
+    let rows = store.usage_report(user, args.month.unwrap_or(Period::ALL), by).await?;
+    if args.csv {
+        output::line("item,label,requests,input_tokens,cache_read_tokens,output_tokens,cost,commission,charge")?;
+        for row in &rows {
+            output::line(format_args!("{},{},{}", row.item, quoted(&row.label), cells(&row.sums, sum_exact).join(",")))?;
+        }
+        return Ok(());
+    }
+    let whole = total(rows.iter().map(|row| &row.sums));
+    let items: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            let mut item = view(&row.sums);
+            item["item"] = row.item.clone().into();
+            item["label"] = row.label.clone().into();
+            item
+        })
+        .collect();
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    for row in &rows {
+        let name = if row.label.is_empty() { row.item.clone() } else { format!("{} {}", row.item, row.label) };
+        lines.push([vec![name], cells(&row.sums, sum_six_decimals)].concat());
+    }
+    lines.push([vec!["total".to_owned()], cells(&whole, sum_six_decimals)].concat());
+    let columns: Vec<Column> = [(title, false)].into_iter().chain(SUMS).collect();
+    output.table(&json!({ "rows": items, "total": view(&whole) }), &columns, lines)
+}
+
+/// A cell of comma-separated values, quoted where it has to be.
+fn quoted(text: &str) -> String {
+    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+/// `tollgate bill`
+pub(super) async fn bill(args: BillArgs, settings: &Settings, output: &Output) -> anyhow::Result<()> {
+    let store = super::open(settings).await?;
+    let user = store.user(&args.user).await?;
+    let period = args.month.unwrap_or(Period::ALL);
+    let rows = store.bill(Payer::Account(user.account_id), period).await?;
+    let whole = total(rows.iter().map(|row| &row.sums));
+    let lines: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            let mut line = view(&row.sums);
+            line["model"] = format!("{}/{}", row.provider, row.model).into();
+            line
+        })
+        .collect();
+    let until = if period.to == i64::MAX { clock::now() } else { period.to };
+    let json = json!({
+        "user": user.name, "from": clock::rfc3339(period.from), "to": clock::rfc3339(until),
+        "lines": lines, "total": view(&whole),
+    });
+    if !output.is_json() {
+        let (from, until) = (clock::rfc3339(period.from.max(user.created_at)), clock::rfc3339(until));
+        output.note(format_args!("{}  from {from} to {until}\n", output.strong(&format!("Bill of {}", user.name))))?;
+    }
+    let mut table: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| [vec![format!("{}/{}", row.provider, row.model)], cells(&row.sums, sum_six_decimals)].concat())
+        .collect();
+    table.push([vec!["total".to_owned()], cells(&whole, sum_six_decimals)].concat());
+    let columns: Vec<Column> = [("MODEL", false)].into_iter().chain(SUMS).collect();
+    output.table(&json, &columns, table)?;
+    output.note(format_args!("\nTo pay: {} USD, exactly {}", sum_six_decimals(whole.charge), sum_exact(whole.charge)))
+}

@@ -1,0 +1,100 @@
+//! `tollgate verify`: works every receipt out again, from its counters and the price version it names.
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+
+use ledger::{Catalogue, Outcome, Receipt, sum_exact};
+use serde_json::json;
+use store::StoreError;
+
+use super::output::Output;
+use crate::config::Settings;
+
+/// Faults shown; all are counted.
+const SHOWN: usize = 100;
+
+/// What was found.
+#[derive(Default)]
+struct Audit {
+    catalogues: HashMap<i64, Catalogue>,
+    receipts: u64,
+    unpriced: u64,
+    faults: u64,
+    examples: Vec<String>,
+    cost: i128,
+    commission: i128,
+    charge: i128,
+}
+
+impl Audit {
+    fn look(&mut self, receipt: Result<Receipt, StoreError>) {
+        self.receipts += 1;
+        let receipt = match receipt {
+            Ok(receipt) => receipt,
+            Err(error) => return self.fault(error.to_string()),
+        };
+        self.unpriced += u64::from(receipt.outcome == Outcome::Unpriced);
+        self.cost += i128::from(receipt.cost.pico());
+        self.commission += i128::from(receipt.commission.pico());
+        self.charge += i128::from(receipt.charge.pico());
+        let (id, attempt, version) = (receipt.request_id, receipt.attempt, receipt.price_version);
+        match self.catalogues.get(&version).map(|catalogue| receipt.check(catalogue)) {
+            Some(Ok(())) => {}
+            Some(Err(fault)) => self.fault(format!("receipt {id}/{attempt}: {fault}")),
+            None => self.fault(format!("receipt {id}/{attempt}: there is no price version {version}")),
+        }
+    }
+
+    fn fault(&mut self, text: String) {
+        self.faults += 1;
+        if self.examples.len() < SHOWN {
+            self.examples.push(text);
+        }
+    }
+}
+
+/// Ends with 0 where all is right, with 1 where a receipt is not.
+pub(super) async fn run(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
+    let store = super::open(settings).await?;
+    let mut audit = Audit::default();
+    for version in store.price_versions().await? {
+        audit.catalogues.insert(version.id, store.catalogue(version.id).await?);
+    }
+    store.for_each_receipt(|receipt| audit.look(receipt)).await?;
+    let total = store.total().await?;
+    let added = (total.cost, total.commission, total.charge);
+    // While the gateway serves, receipts may have come since; then the sums cannot be the same.
+    let quiet = u64::try_from(total.receipts) == Ok(audit.receipts);
+    if quiet && added != (audit.cost, audit.commission, audit.charge) {
+        let (sum, one_by_one) = (sum_exact(total.charge), sum_exact(audit.charge));
+        audit.fault(format!("the database adds the charges up to {sum}, the receipts one by one to {one_by_one}"));
+    }
+    report(&audit, output)?;
+    Ok(if audit.faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn report(audit: &Audit, output: &Output) -> anyhow::Result<()> {
+    let clean = audit.faults == 0;
+    let (cost, commission, charge) = (sum_exact(audit.cost), sum_exact(audit.commission), sum_exact(audit.charge));
+    for fault in &audit.examples {
+        output.note(fault)?;
+    }
+    let json = json!({
+        "clean": clean, "receipts": audit.receipts, "price_versions": audit.catalogues.len(),
+        "unpriced": audit.unpriced, "faults": audit.faults, "examples": audit.examples,
+        "cost": cost, "commission": commission, "charge": charge,
+    });
+    let verdict = if clean { "all right".to_owned() } else { format!("{} NOT right", audit.faults) };
+    let (receipts, versions) = (audit.receipts, audit.catalogues.len());
+    output.say(
+        &json,
+        format_args!(
+            "{receipts} receipts worked out again with {versions} price versions: {verdict}.\n\
+             Cost {cost} + commission {commission} = charge {charge} USD."
+        ),
+    )?;
+    if audit.unpriced > 0 {
+        output.note(format_args!("{} answers had no price and were withheld: import prices for them.", audit.unpriced))?;
+    }
+    Ok(())
+}

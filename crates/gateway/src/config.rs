@@ -1,0 +1,164 @@
+//! The settings: one struct, from flags, the environment and a `.env` file. Its comments are the manual;
+//! `tollgate.env.example` is generated from it. Nobody else reads the environment.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, ValueEnum};
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// How log lines are written.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// All settings of the process. What is data (users, keys, models, prices) is in the store.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Settings (flag, environment or .env file)")]
+pub(crate) struct Settings {
+    /// The port to listen on; 0 takes any free one
+    #[arg(long, env = "PORT", default_value_t = 3000, global = true)]
+    pub(crate) port: u16,
+
+    /// The address to listen on. 0.0.0.0 is all: put TLS in front of it
+    #[arg(long, env = "HOST", default_value = "127.0.0.1", global = true)]
+    pub(crate) host: IpAddr,
+
+    /// Where the books are kept: sqlite://FILE or postgres://USER:PASSWORD@HOST/DATABASE
+    #[arg(long, env = "DATABASE_URL", default_value = "sqlite://tollgate.db", hide_env_values = true, global = true)]
+    pub(crate) database_url: String,
+
+    /// Your key at OpenAI
+    #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true, value_parser = secret, global = true)]
+    openai_api_key: Option<SecretString>,
+
+    /// Your key at Google AI Studio
+    #[arg(long, env = "GEMINI_API_KEY", hide_env_values = true, value_parser = secret, global = true)]
+    gemini_api_key: Option<SecretString>,
+
+    /// Your key at Anthropic
+    #[arg(long, env = "ANTHROPIC_API_KEY", hide_env_values = true, value_parser = secret, global = true)]
+    anthropic_api_key: Option<SecretString>,
+
+    /// Your key at DeepSeek
+    #[arg(long, env = "DEEPSEEK_API_KEY", hide_env_values = true, value_parser = secret, global = true)]
+    deepseek_api_key: Option<SecretString>,
+
+    /// Another address for OpenAI, with the version: <https://api.openai.com/v1>
+    #[arg(long, env = "OPENAI_BASE_URL", global = true)]
+    openai_base_url: Option<String>,
+
+    /// Another address for Gemini, without the version: <https://generativelanguage.googleapis.com>
+    #[arg(long, env = "GEMINI_BASE_URL", global = true)]
+    gemini_base_url: Option<String>,
+
+    /// Another address for Anthropic, without the version: <https://api.anthropic.com>
+    #[arg(long, env = "ANTHROPIC_BASE_URL", global = true)]
+    anthropic_base_url: Option<String>,
+
+    /// Another address for DeepSeek: <https://api.deepseek.com>
+    #[arg(long, env = "DEEPSEEK_BASE_URL", global = true)]
+    deepseek_base_url: Option<String>,
+
+    /// Your commission on the providers' prices, in basis points: 500 is 5 %
+    #[arg(long, env = "TOLLGATE_COMMISSION_BPS", default_value_t = 500, global = true,
+          value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub(crate) commission_bps: u32,
+
+    /// Take the header `user` for proof of who calls /api/keys and /api/usage. Only behind a proxy that sets it
+    #[arg(long, env = "TOLLGATE_TRUST_USER_HEADER", default_value_t = false, global = true,
+          num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub(crate) trust_user_header: bool,
+
+    /// Web pages that may call the API from a browser: origins separated by commas, or *
+    #[arg(long, env = "TOLLGATE_CORS_ORIGINS", value_delimiter = ',', global = true)]
+    pub(crate) cors_origins: Vec<String>,
+
+    /// The largest request body taken, in bytes
+    #[arg(long, env = "TOLLGATE_BODY_LIMIT_BYTES", default_value_t = 33_554_432, global = true,
+          value_parser = clap::value_parser!(u32).range(1_024..))]
+    pub(crate) body_limit_bytes: u32,
+
+    /// How long a provider may take to answer, in seconds
+    #[arg(long, env = "TOLLGATE_UPSTREAM_TIMEOUT_SECONDS", default_value_t = 600, global = true,
+          value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    upstream_timeout_seconds: u32,
+
+    /// What is logged: error, warn, info, debug, trace, or a list such as info,sqlx=warn
+    #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
+    pub(crate) log: String,
+
+    /// How log lines are written
+    #[arg(long, env = "TOLLGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
+    pub(crate) log_format: LogFormat,
+}
+
+impl Settings {
+    /// The key and the base URL set for a provider. An empty variable counts as none.
+    pub(crate) fn provider(&self, name: &str) -> (Option<&SecretString>, Option<&str>) {
+        let (key, url) = match name {
+            "openai" => (&self.openai_api_key, &self.openai_base_url),
+            "gemini" => (&self.gemini_api_key, &self.gemini_base_url),
+            "anthropic" => (&self.anthropic_api_key, &self.anthropic_base_url),
+            "deepseek" => (&self.deepseek_api_key, &self.deepseek_base_url),
+            _ => (&None, &None),
+        };
+        let key = key.as_ref().filter(|key| !key.expose_secret().is_empty());
+        (key, url.as_deref().filter(|url| !url.is_empty()))
+    }
+
+    /// Points every provider at one simulator, as `tollgate demo` does.
+    pub(crate) fn point_at(&mut self, simulator: &str) {
+        let key = Some(SecretString::from("demo"));
+        let url = Some(simulator.to_owned());
+        (self.openai_api_key, self.openai_base_url) = (key.clone(), Some(format!("{simulator}/v1")));
+        (self.gemini_api_key, self.gemini_base_url) = (key.clone(), url.clone());
+        (self.anthropic_api_key, self.anthropic_base_url) = (key.clone(), url.clone());
+        (self.deepseek_api_key, self.deepseek_base_url) = (key, url);
+    }
+
+    /// Whether the operator has set a key for any provider.
+    pub(crate) fn has_provider_key(&self) -> bool {
+        crate::providers::ROWS.iter().any(|row| self.provider(row.name).0.is_some())
+    }
+
+    /// How long a provider may take to answer.
+    pub(crate) fn upstream_timeout(&self) -> Duration {
+        Duration::from_secs(u64::from(self.upstream_timeout_seconds))
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the shape that clap asks of a parser")]
+fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
+    Ok(SecretString::from(text))
+}
+
+/// Reads a `.env` file of the working folder into the environment, if there is one; what is set already wins.
+pub(crate) fn load_dotenv() -> anyhow::Result<()> {
+    match dotenvy::dotenv() {
+        Ok(_) => Ok(()),
+        Err(error) if error.not_found() => Ok(()),
+        Err(dotenvy::Error::LineParse(_, position)) => {
+            anyhow::bail!(".env: a line cannot be read near character {position}; expected NAME=value")
+        }
+        Err(_) => anyhow::bail!(".env: cannot be read"),
+    }
+}
+
+/// The text of `tollgate.env.example`: every setting with its comment and default.
+pub fn env_example() -> String {
+    let mut text = String::from("# The settings of Tollgate, each with its default. Copy to .env and uncomment what you change.\n");
+    let command = crate::cli::Cli::command();
+    for argument in command.get_arguments() {
+        let Some(name) = argument.get_env() else { continue };
+        let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        let default = argument.get_default_values().first().map(|value| value.to_string_lossy()).unwrap_or_default();
+        let _ = write!(text, "\n# {help}\n#{}={default}\n", name.to_string_lossy());
+    }
+    text
+}

@@ -1,0 +1,69 @@
+//! `GET /api/usage/check`: what a user owes, over all keys, up to this moment.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use http::{HeaderMap, Uri};
+use ledger::{sum_exact, sum_six_decimals};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::app::App;
+use crate::auth::native_identity;
+use crate::clock;
+use crate::problem::Problem;
+
+/// The answer's outer object.
+#[derive(Serialize)]
+pub(crate) struct Checked {
+    #[serde(rename = "priceToPay")]
+    price_to_pay: PriceToPay,
+}
+
+#[derive(Serialize)]
+struct PriceToPay {
+    username: String,
+    total_input_tokens: i128,
+    total_output_tokens: i128,
+    total_tokens: i128,
+    base_price: Box<RawValue>,
+    commission_5_percent: Box<RawValue>,
+    final_price: Box<RawValue>,
+    exact: Exact,
+}
+
+/// The same prices to the pico-dollar, as text: a JSON number would lose them in most readers.
+#[derive(Serialize)]
+struct Exact {
+    base_price: String,
+    commission_5_percent: String,
+    final_price: String,
+}
+
+/// The sums of the store. Every receipt is committed before its answer is sent, so that they have it.
+pub(crate) async fn check(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Json<Checked>, Problem> {
+    let snapshot = app.snapshots.current();
+    let identity = native_identity(&snapshot, &headers, &uri, clock::now(), app.settings.trust_user_header)?;
+    let sums = app.store.usage_of_user(identity.user_id).await.map_err(Problem::store)?;
+    let price_to_pay = PriceToPay {
+        username: identity.user,
+        total_input_tokens: sums.input_tokens,
+        total_output_tokens: sums.output_tokens,
+        total_tokens: sums.input_tokens + sums.output_tokens,
+        base_price: number(sums.cost)?,
+        commission_5_percent: number(sums.commission)?,
+        final_price: number(sums.charge)?,
+        exact: Exact {
+            base_price: sum_exact(sums.cost),
+            commission_5_percent: sum_exact(sums.commission),
+            final_price: sum_exact(sums.charge),
+        },
+    };
+    Ok(Json(Checked { price_to_pay }))
+}
+
+/// A JSON number with exactly six decimals.
+fn number(pico: i128) -> Result<Box<RawValue>, Problem> {
+    RawValue::from_string(sum_six_decimals(pico)).map_err(Problem::internal)
+}

@@ -1,0 +1,125 @@
+//! The way out: one HTTP client for all providers, pooled, over HTTP/1.1 and HTTP/2, with TLS by rustls.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use secrecy::ExposeSecret as _;
+
+use crate::providers::{Credential, Provider};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longer than any answer of a model; a provider that sends more is broken.
+const ANSWER_LIMIT_BYTES: usize = 128 * 1024 * 1024;
+
+/// The client.
+#[derive(Clone)]
+pub(crate) struct Upstream {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    timeout: Duration,
+}
+
+/// What a provider answered, whole.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpstreamError {
+    #[error("no connection")]
+    Connect(#[source] hyper_util::client::legacy::Error),
+    #[error("no answer")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("no answer in time")]
+    Timeout,
+    #[error("an answer that is too long")]
+    TooLong,
+    #[error("a request that cannot be sent")]
+    Unsendable(#[from] http::Error),
+}
+
+impl Upstream {
+    /// A client that trusts the system's certificates.
+    ///
+    /// # Errors
+    /// The system has no certificates, and a provider is to be called by TLS.
+    pub(crate) fn new(timeout: Duration, needs_tls: bool) -> anyhow::Result<Self> {
+        let provider = rustls::crypto::ring::default_provider();
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let builder = HttpsConnectorBuilder::new();
+        let builder = match builder.clone().with_provider_and_native_roots(provider.clone()) {
+            Ok(builder) => builder,
+            Err(error) if needs_tls => {
+                anyhow::bail!("no certificates of authorities on this system ({error}); install ca-certificates")
+            }
+            Err(_) => {
+                let versions = rustls::ClientConfig::builder_with_provider(provider.into())
+                    .with_safe_default_protocol_versions()?;
+                let nobody = versions.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+                builder.with_tls_config(nobody)
+            }
+        };
+        let connector = builder.https_or_http().enable_all_versions().wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_timer(TokioTimer::new())
+            .build(connector);
+        Ok(Self { client, timeout })
+    }
+
+    /// Sends one JSON request and waits for the whole answer.
+    pub(crate) async fn post(&self, provider: &Provider, path: &str, body: Vec<u8>) -> Result<Answer, UpstreamError> {
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("{}{path}", provider.base_url))
+            .body(Full::new(Bytes::from(body)))?;
+        set_headers(request.headers_mut(), provider)?;
+        match tokio::time::timeout(self.timeout, self.exchange(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(UpstreamError::Timeout),
+        }
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, UpstreamError> {
+        let response = self.client.request(request).await.map_err(|error| {
+            if error.is_connect() { UpstreamError::Connect(error) } else { UpstreamError::Broken(error.into()) }
+        })?;
+        let (parts, body) = response.into_parts();
+        let body = Limited::new(body, ANSWER_LIMIT_BYTES).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() { UpstreamError::TooLong } else { UpstreamError::Broken(error) }
+        })?;
+        Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
+    }
+}
+
+/// The request is built from nothing: no header of the client's goes on to a provider.
+fn set_headers(headers: &mut HeaderMap, provider: &Provider) -> Result<(), http::Error> {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))));
+    for (name, value) in provider.row.headers {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if let Some(key) = &provider.key {
+        let (name, text) = match provider.row.credential {
+            Credential::Bearer => (header::AUTHORIZATION, format!("Bearer {}", key.expose_secret())),
+            Credential::XApiKey => (HeaderName::from_static("x-api-key"), key.expose_secret().to_owned()),
+            Credential::XGoogApiKey => (HeaderName::from_static("x-goog-api-key"), key.expose_secret().to_owned()),
+        };
+        let mut value = HeaderValue::try_from(text)?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(())
+}
