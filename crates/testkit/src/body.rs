@@ -42,8 +42,9 @@ impl Body for CutBody {
         if let Some(half) = self.half.take() {
             return Poll::Ready(Some(Ok(Frame::data(half))));
         }
-        self.flushed.as_mut().poll(context).map(|()| {
-            Some(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "cut on demand")))
-        })
+        self.flushed
+            .as_mut()
+            .poll(context)
+            .map(|()| Some(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "cut on demand"))))
     }
 }

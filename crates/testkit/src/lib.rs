@@ -1,6 +1,6 @@
 //! A simulator of the four providers, and the material to test against them.
 //!
-//! The [`Simulator`] speaks the wire formats of OpenAI, `DeepSeek`, Anthropic and Gemini on one
+//! The [`Simulator`] speaks the wire formats of `OpenAI`, `DeepSeek`, Anthropic and Gemini on one
 //! listener, so that one base URL stands in for all of them. An answer is, in this order of
 //! preference, a fault that was asked for, a recorded or hand-written exchange that was asked for
 //! by name, the recording of the very same request, or a short made-up reply whose usage is counted
