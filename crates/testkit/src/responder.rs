@@ -97,19 +97,24 @@ impl Responder {
             return Ok(answer::models(provider));
         };
         let body = request.body.as_ref().map_err(|error| errors::not_json(provider, error))?;
-        if answer::wants_stream(request.route, body) {
-            let message = "The simulator does not stream yet.";
-            return Err(errors::bad_request(provider, "stream", message));
-        }
+        // An error is a whole answer to a stream as well, so only a good answer needs streaming.
+        let streams = answer::wants_stream(request.route, body);
+        let no_stream =
+            || errors::bad_request(provider, "stream", "The simulator does not stream yet.");
         if let Some(said) = &request.said
             && let Some(found) = self.by_name(provider, said)
         {
-            return found;
+            return found.and_then(|answer| {
+                if streams && answer.status.is_success() { Err(no_stream()) } else { Ok(answer) }
+            });
         }
         if !self.replay.is_empty()
             && let Some(recorded) = self.replay.by_request(uri.path(), body)
         {
             return Ok(recorded);
+        }
+        if streams {
+            return Err(no_stream());
         }
         let prompt = answer::read(provider, headers, model, body)?;
         let template = self.fixture(provider, TEMPLATE);

@@ -250,3 +250,13 @@ async fn every_fixture_can_be_asked_for() {
     assert_eq!(status, 400);
     assert!(is_error_of(Provider::OpenAi, status, &body));
 }
+
+#[tokio::test]
+async fn an_error_is_given_to_a_request_for_a_stream_too() {
+    let sim = start().await;
+    for (name, expected) in [("error_429", 429), ("text", 400)] {
+        let mut request = ask(Provider::OpenAi, &format!("fixture:{name}"));
+        request["stream"] = true.into();
+        assert_eq!(result(&sim, Provider::OpenAi, &request).await.0, expected, "{name}");
+    }
+}
