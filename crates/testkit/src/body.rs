@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Frame};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 pub(crate) type AnswerBody = Either<Full<Bytes>, CutBody>;
 
@@ -40,6 +40,7 @@ impl Body for CutBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         if let Some(half) = self.half.take() {
+            self.flushed.as_mut().reset(Instant::now() + FLUSH);
             return Poll::Ready(Some(Ok(Frame::data(half))));
         }
         self.flushed
