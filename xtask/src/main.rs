@@ -1,1 +1,80 @@
-fn main() {}
+//! The project's own commands: `cargo xtask <command>`. Nothing else in the repository is a script.
+//!
+//! Standard library only, so that this builds in a second on a fresh machine. Each command is one small file;
+//! `sh` starts programs, `ui` writes to the terminal, `steps` times what was done.
+
+mod bench;
+mod ci;
+mod dev;
+mod fmt;
+mod janitor;
+mod lint;
+mod packages;
+mod postgres;
+mod sh;
+mod steps;
+mod test;
+mod ui;
+
+use std::process::ExitCode;
+
+/// Why a command stopped, as a sentence for the person at the terminal.
+pub(crate) type Result<T = ()> = std::result::Result<T, String>;
+
+const HELP: &str = "\
+The project's own commands.
+
+  cargo xtask test [ARGS]    every test, on a throw-away PostgreSQL; installs what is missing from Debian as root.
+                             ARGS go to the test runner, and then only its tests are run, not the doc tests.
+                             TOLLGATE_TEST_POSTGRES=postgres://... uses that server instead of starting one
+  cargo xtask fmt            format the sources
+  cargo xtask lint [--advisories]
+                             format check, clippy, documentation, dependencies. --advisories also looks for known
+                             vulnerabilities, which needs the network
+  cargo xtask ci             lint, release binary, test: what the continuous integration runs
+  cargo xtask dev [-- ARGS]  `tollgate ARGS` (default: demo), rebuilt and restarted when a source changes
+  cargo xtask bench [--seconds N] [--connections N] [--runs N] [--bins DIR] [--json] [--record NAME]
+                             the gateway beside nginx as a plain proxy, one core each.
+                             --bins measures the programs in DIR instead of building them,
+                             --json prints figures for machines, --record writes docs/benchmarks/NAME.md
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            ui::error(&why);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: &[String]) -> Result {
+    let Some((command, rest)) = args.split_first() else {
+        return ui::print(HELP);
+    };
+    if rest.first().is_some_and(|arg| arg == "--help" || arg == "-h") {
+        return ui::print(HELP);
+    }
+    match command.as_str() {
+        "test" => test::run(rest),
+        "fmt" => fmt::run(rest),
+        "lint" => lint::run(rest),
+        "ci" => ci::run(rest),
+        "dev" => dev::run(rest),
+        "bench" => bench::run(rest),
+        "help" | "--help" | "-h" => ui::print(HELP),
+        unknown => Err(format!("there is no command `{unknown}`; `cargo xtask help` lists them")),
+    }
+}
+
+/// For commands that take no arguments: a mistyped option must not be taken for success.
+pub(crate) fn no_arguments(args: &[String]) -> Result {
+    match args.first() {
+        None => Ok(()),
+        Some(arg) => {
+            Err(format!("unexpected argument `{arg}`; `cargo xtask help` lists the commands"))
+        }
+    }
+}

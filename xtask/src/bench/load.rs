@@ -1,0 +1,133 @@
+//! The load: wrk with a script for each target.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::LOAD_CORE;
+use super::figures::Run;
+use super::process::{Server, on_core};
+use super::servers::{self, Gateway, Nginx, USER};
+use crate::{Result, sh};
+
+const GATEWAY_BODY: &str =
+    r#"{"providerName":"openai","model_name":"gpt-4o-mini","message":"Hello, how are you today?"}"#;
+const NGINX_BODY: &str =
+    r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello, how are you today?"}]}"#;
+
+/// What starts the line that our script prints for us.
+const MARK: &str = "tollgate-bench";
+
+/// A proxy and the request that it is measured with.
+pub(crate) struct Target<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) server: &'a Server,
+    path: &'static str,
+    headers: Vec<(&'static str, String)>,
+    body: &'static str,
+    script: PathBuf,
+}
+
+impl<'a> Target<'a> {
+    pub(crate) fn gateway(gateway: &'a Gateway, dir: &Path) -> Result<Self> {
+        let target = Self {
+            name: "gateway",
+            server: &gateway.server,
+            path: "/api/layers/chat",
+            headers: vec![("user", USER.to_owned()), ("api-key", gateway.key.clone())],
+            body: GATEWAY_BODY,
+            script: dir.join("gateway.lua"),
+        };
+        target.with_script()
+    }
+
+    pub(crate) fn nginx(nginx: &'a Nginx, dir: &Path) -> Result<Self> {
+        let target = Self {
+            name: "nginx",
+            server: &nginx.server,
+            path: "/v1/chat/completions",
+            headers: vec![("authorization", "Bearer bench".to_owned())],
+            body: NGINX_BODY,
+            script: dir.join("nginx.lua"),
+        };
+        target.with_script()
+    }
+
+    fn with_script(self) -> Result<Self> {
+        use std::fmt::Write;
+        let mut lua = format!(
+            "wrk.method = 'POST'\nwrk.path = '{}'\nwrk.body = '{}'\n",
+            self.path, self.body
+        );
+        lua.push_str("wrk.headers['content-type'] = 'application/json'\n");
+        for (name, value) in &self.headers {
+            let _ = writeln!(lua, "wrk.headers['{name}'] = '{value}'");
+        }
+        let _ = write!(
+            lua,
+            "done = function(summary, latency, requests)
+    local e = summary.errors
+    io.write(string.format('{MARK} %d %d %d %d %d\\n', summary.requests, summary.duration,
+        e.connect + e.read + e.write + e.timeout, e.status, latency:percentile(99)))
+end
+"
+        );
+        std::fs::write(&self.script, lua)
+            .map_err(|why| format!("cannot write {}: {why}", self.script.display()))?;
+        Ok(self)
+    }
+
+    /// One request by hand: what it answers if it is not a success says more than wrk's counters.
+    pub(crate) fn check(&self) -> Result {
+        let headers: Vec<String> =
+            self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let request = format!(
+            "POST {} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\ncontent-type: application/json\r\n{}\
+             content-length: {}\r\n\r\n{}",
+            self.path,
+            headers.concat(),
+            self.body.len(),
+            self.body
+        );
+        let answer = servers::http(self.server.address(), &request).map_err(|why| {
+            format!("{} does not answer: {why}\n{}", self.name, self.server.said())
+        })?;
+        if servers::succeeded(&answer) && answer.contains("Tokens") | answer.contains("_tokens") {
+            return Ok(());
+        }
+        Err(format!(
+            "{} answers without success or without usage:\n{answer}\n{}",
+            self.name,
+            self.server.said()
+        ))
+    }
+}
+
+/// One run: the load from wrk, the cost from the kernel.
+pub(crate) fn run(target: &Target, wrk: &Path, connections: u32, seconds: u32) -> Result<Run> {
+    let mut command = Command::new(wrk);
+    command.args(["-t", "1", "-c", &connections.to_string(), "-d", &format!("{seconds}s"), "-s"]);
+    command.arg(&target.script).arg(format!("http://{}", target.server.address()));
+
+    let before = target.server.settled_ticks()?;
+    let output = sh::output(&mut on_core(LOAD_CORE, &command))?;
+    let ticks = target.server.settled_ticks()? - before;
+
+    let line = output.lines().find_map(|line| line.strip_prefix(MARK));
+    let fields: Vec<u64> = line
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    let [requests, micros, broken, refused, p99_micros] = fields[..] else {
+        return Err(format!("wrk did not print what was asked for:\n{output}"));
+    };
+    if requests == 0 || broken + refused > 0 {
+        return Err(format!(
+            "the run against {} is void: {requests} requests, {refused} answers that are no success, \
+             {broken} broken or overdue connections\n{}",
+            target.name,
+            target.server.said()
+        ));
+    }
+    Run::new(requests, micros, ticks, p99_micros)
+}

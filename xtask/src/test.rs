@@ -1,0 +1,75 @@
+//! `cargo xtask test`: every test of the project, on servers of its own.
+
+use crate::postgres::Cluster;
+use crate::steps::Steps;
+use crate::{Result, sh, ui};
+
+/// Names the database server that the tests may fill with databases of their own.
+const POSTGRES: &str = "TOLLGATE_TEST_POSTGRES";
+
+pub(crate) fn run(args: &[String]) -> Result {
+    let mut steps = Steps::new();
+    let outcome = test(&mut steps, args);
+    steps.table();
+    outcome
+}
+
+fn test(steps: &mut Steps, args: &[String]) -> Result {
+    let (url, _cluster) = if let Some(url) = sh::env(POSTGRES) {
+        ui::note(&format!("PostgreSQL: the one that {POSTGRES} names"));
+        (url, None)
+    } else {
+        let cluster = steps.run("PostgreSQL", |_| Cluster::start())?;
+        (cluster.url.clone(), Some(cluster))
+    };
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    steps.run("tests", |note| tests(&args, &url, note))?;
+    if args.is_empty() {
+        steps.run("doc tests", |note| doc_tests(&url, note))?;
+    }
+    Ok(())
+}
+
+fn tests(args: &[&str], url: &str, note: &mut String) -> Result {
+    let nextest = sh::output(&mut sh::cargo(&["nextest", "--version"])).is_ok();
+    if !nextest {
+        let mut command = sh::cargo(&["test", "--workspace", "--all-targets"]);
+        return counted(command.args(args).env(POSTGRES, url), note);
+    }
+    let mut command = sh::cargo(&["nextest", "run", "--workspace"]);
+    if sh::in_ci() {
+        command.args(["--profile", "ci"]);
+    }
+    sh::run_watched(command.args(args).env(POSTGRES, url), &mut |line| {
+        // `     Summary [   1.234s] 12 tests run: 12 passed, 0 skipped`
+        if let Some(summary) = line.trim_start().strip_prefix("Summary [") {
+            summary.split_once(']').map_or("", |(_, rest)| rest).trim().clone_into(note);
+        }
+    })
+}
+
+fn doc_tests(url: &str, note: &mut String) -> Result {
+    counted(sh::cargo(&["test", "--doc", "--workspace"]).env(POSTGRES, url), note)
+}
+
+/// Runs cargo's own test runner and adds up its summaries, of which there is one for each program.
+fn counted(command: &mut std::process::Command, note: &mut String) -> Result {
+    let (mut passed, mut failed, mut seen) = (0, 0, false);
+    let outcome = sh::run_watched(command, &mut |line| {
+        // `test result: ok. 3 passed; 0 failed; 0 ignored; ...`
+        if let Some(result) = line.strip_prefix("test result: ") {
+            seen = true;
+            passed += count_before(result, " passed");
+            failed += count_before(result, " failed");
+        }
+    });
+    if seen {
+        *note = format!("{passed} passed, {failed} failed");
+    }
+    outcome
+}
+
+fn count_before(text: &str, word: &str) -> u64 {
+    let number = text.split_once(word).and_then(|(before, _)| before.rsplit(' ').next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
