@@ -1,1 +1,129 @@
-//! Placeholder.
+//! What is kept: users and keys, price versions, receipts. SQLite or PostgreSQL, behind one set of functions.
+//!
+//! * One SQL text for both engines: what they spell differently is in `engine.rs`, each with its reason.
+//! * A receipt is written once. The same receipt again is ignored, another one under its id is
+//!   [`StoreError::Conflict`], and the database itself refuses to change or delete it.
+//! * Sums are exact past `i64`, so that a bill is the sum of its receipts whatever their number.
+//! * Time and chance are arguments: the store makes no id and asks no clock.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), store::StoreError> {
+//! let store = store::Store::open("sqlite://tollgate.db", 4).await?;
+//! store.migrate(0).await?;
+//! println!("{} at revision {}", store.engine_name(), store.revision().await?);
+//! # Ok(())
+//! # }
+//! ```
+#![warn(missing_docs)]
+
+#[macro_use]
+mod engine;
+#[macro_use]
+mod row;
+
+mod catalogue;
+mod error;
+mod keys;
+mod migrate;
+mod receipts;
+mod reports;
+mod users;
+mod writer;
+
+use std::sync::Arc;
+
+use engine::{Conn, Pool, Sql};
+
+pub use catalogue::PriceVersion;
+pub use error::StoreError;
+pub use keys::{Key, NewKey};
+pub use receipts::Cursor;
+pub use reports::{BillRow, By, Payer, Period, Sums, UsageRow};
+pub use users::{NewUser, User};
+pub use writer::ReceiptWriter;
+
+const PING: Sql = sql!("SELECT 1");
+const REVISION: Sql = sql!("SELECT value FROM tollgate.revision WHERE id = 1");
+const BUMP: Sql = sql!("UPDATE tollgate.revision SET value = value + 1 WHERE id = 1");
+
+/// An open database. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    read: Pool,
+    write: Pool,
+    inserts: Arc<Inserts>,
+}
+
+/// The statements that insert many rows at once: their text is put together when the store is opened.
+#[derive(Debug)]
+struct Inserts {
+    receipts: engine::Insert,
+    models: engine::Insert,
+    prices: engine::Insert,
+}
+
+impl Store {
+    /// Opens `sqlite://path` (the file is made where it is missing) or `postgres://…`, with `readers` connections
+    /// that read at the same time.
+    ///
+    /// A PostgreSQL URL with `?pgbouncer=true` or `?statement_cache_capacity=0` is one of a pooler that gives each
+    /// transaction another server connection: then no statement is given a name and every statement runs in a
+    /// transaction.
+    ///
+    /// The tables are not looked at: [`Store::migrate`] is the next call.
+    pub async fn open(url: &str, readers: u32) -> Result<Self, StoreError> {
+        let (read, write) = engine::connect(url, readers.max(1)).await?;
+        let inserts = Arc::new(Inserts {
+            receipts: receipts::insert(),
+            models: catalogue::insert_models(),
+            prices: catalogue::insert_prices(),
+        });
+        Ok(Self { read, write, inserts })
+    }
+
+    /// `SQLite` or `PostgreSQL`.
+    pub const fn engine_name(&self) -> &'static str {
+        match self.read {
+            Pool::Sqlite(_) => "SQLite",
+            Pool::Postgres(..) => "PostgreSQL",
+        }
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let mut conn = self.read().await?;
+        on!(conn, PING, (q, c) => q.execute(c).await.map(drop))?;
+        Ok(())
+    }
+
+    /// A number that grows with every change of users, keys and price versions. A replica that sees it grow reads
+    /// them again.
+    pub async fn revision(&self) -> Result<i64, StoreError> {
+        let mut conn = self.read().await?;
+        let (value,): (i64,) = on!(conn, REVISION => _, (q, c) => q.fetch_one(c).await)?;
+        Ok(value)
+    }
+
+    /// Closes every connection. SQLite then folds its log into the file.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+
+    /// A connection to read with.
+    async fn read(&self) -> Result<Conn, StoreError> {
+        self.read.acquire().await
+    }
+
+    /// A transaction to write with. What is not committed is undone.
+    async fn begin(&self) -> Result<Conn, StoreError> {
+        self.write.begin().await
+    }
+}
+
+/// Counts the revision up, in the transaction of the change itself. It also locks that row until the end of the
+/// transaction, so that changes come one after the other.
+async fn bump(conn: &mut Conn) -> Result<(), StoreError> {
+    on!(*conn, BUMP, (q, c) => q.execute(c).await.map(drop))?;
+    Ok(())
+}

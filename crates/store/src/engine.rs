@@ -1,0 +1,433 @@
+//! The two engines, and everything in which they differ.
+//!
+//! A statement is written once, with its tables as `tollgate.users`. On PostgreSQL that is the schema, named in full
+//! because a pooler between transactions forgets any `search_path`; SQLite knows no schemas of a user's own, so
+//! `sql!` takes the prefix away, at compile time.
+
+use std::ops::{Deref, DerefMut};
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, Database, Postgres, Sqlite, Transaction, pool::PoolConnection};
+
+use crate::error::StoreError;
+
+/// Begins a write on SQLite: an ordinary `BEGIN` takes the write lock only at the first write, and then fails at once
+/// where another process holds it, instead of waiting for it.
+const SQLITE_BEGIN: &str = "BEGIN IMMEDIATE";
+
+/// Words of the common schema text that SQLite's strict tables know by another name. `STRICT` itself makes SQLite
+/// refuse a text in a number's column, as PostgreSQL always does.
+const SQLITE_WORDS: [(&str, &str); 4] =
+    [("BIGINT", "INTEGER"), ("BOOLEAN", "INTEGER"), ("\n);", "\n) STRICT;"), (PREFIX, "")];
+
+/// On PostgreSQL, text is ordered by bytes, as SQLite does, and not by the language of the server.
+const POSTGRES_WORDS: [(&str, &str); 1] = [(" TEXT", " TEXT COLLATE \"C\"")];
+
+/// One migration at a time. The lock ends with the transaction, so that it works through a pooler too. SQLite needs
+/// none: its write transactions wait for each other.
+pub(crate) const POSTGRES_LOCK: &str = "SELECT pg_advisory_xact_lock(7021180642971)";
+
+/// PostgreSQL's schema. SQLite has a file instead. Asked first, because to make a schema needs a right that a careful
+/// operator takes away once it is there.
+pub(crate) const POSTGRES_SCHEMA: &str = "DO $$ BEGIN
+    IF NOT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = 'tollgate') THEN
+        CREATE SCHEMA tollgate;
+    END IF;
+END $$";
+
+/// Supabase offers every schema it is told of to the internet, as the roles `anon` and `authenticated`. Row level
+/// security without a policy, and no grants, keep them out twice; the owner of the tables is not affected. SQLite has
+/// no roles.
+pub(crate) const POSTGRES_LOCK_OUT: &str = "DO $$
+DECLARE name text;
+BEGIN
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'tollgate' AND NOT rowsecurity LOOP
+        EXECUTE format('ALTER TABLE tollgate.%I ENABLE ROW LEVEL SECURITY', name);
+    END LOOP;
+    REVOKE ALL ON SCHEMA tollgate FROM PUBLIC;
+    REVOKE ALL ON ALL TABLES IN SCHEMA tollgate FROM PUBLIC;
+    REVOKE ALL ON ALL FUNCTIONS IN SCHEMA tollgate FROM PUBLIC;
+    FOR name IN SELECT rolname FROM pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
+        EXECUTE format('REVOKE ALL ON SCHEMA tollgate FROM %I', name);
+        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA tollgate FROM %I', name);
+        EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA tollgate FROM %I', name);
+        EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA tollgate REVOKE ALL ON TABLES FROM %I', name);
+    END LOOP;
+END $$";
+
+/// How long SQLite waits for a lock of another process.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// What stands before every table's name in the texts.
+const PREFIX: &str = "tollgate.";
+
+/// One statement, as each engine takes it.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Sql {
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
+}
+
+impl Sql {
+    pub(crate) const fn sqlite(self) -> &'static str {
+        self.sqlite
+    }
+
+    pub(crate) const fn postgres(self) -> &'static str {
+        self.postgres
+    }
+}
+
+/// A constant statement, from one or more literals.
+macro_rules! sql {
+    ($($part:tt)+) => {{
+        const POSTGRES: &str = concat!($($part)+);
+        const BYTES: [u8; $crate::engine::stripped_len(POSTGRES)] = $crate::engine::strip(POSTGRES);
+        // Whole characters are taken away, so what is left is text.
+        const SQLITE: &str = match ::std::str::from_utf8(&BYTES) { Ok(text) => text, Err(_) => "" };
+        $crate::engine::Sql { sqlite: SQLITE, postgres: POSTGRES }
+    }};
+}
+
+/// Runs the same Rust on either engine: `q` is the query, `c` the connection. With `as T` its rows become `T`.
+macro_rules! on {
+    (@ $conn:expr, $sql:expr, $query:ident $(::<_, $row:ty>)?, ($q:ident, $c:ident) => $body:expr) => {
+        match &mut $conn {
+            $crate::engine::Conn::Sqlite(lease) => {
+                let ($q, $c) = (::sqlx::$query$(::<_, $row>)?($sql.sqlite()), &mut **lease);
+                $body
+            }
+            $crate::engine::Conn::Postgres(lease, named) => {
+                let $q = ::sqlx::$query$(::<_, $row>)?($sql.postgres()).persistent(*named);
+                let $c = &mut **lease;
+                $body
+            }
+        }
+    };
+    ($conn:expr, $sql:expr, ($q:ident, $c:ident) => $body:expr) => {
+        on!(@ $conn, $sql, query, ($q, $c) => $body)
+    };
+    ($conn:expr, $sql:expr => $row:ty, ($q:ident, $c:ident) => $body:expr) => {
+        on!(@ $conn, $sql, query_as::<_, $row>, ($q, $c) => $body)
+    };
+}
+
+/// The length of `text` without the prefixes.
+pub(crate) const fn stripped_len(text: &str) -> usize {
+    let (mut at, mut len) = (0, 0);
+    while at < text.len() {
+        if has_prefix(text.as_bytes(), at) {
+            at += PREFIX.len();
+        } else {
+            at += 1;
+            len += 1;
+        }
+    }
+    len
+}
+
+/// `text` without the prefixes; `N` is [`stripped_len`].
+pub(crate) const fn strip<const N: usize>(text: &str) -> [u8; N] {
+    let (mut at, mut len, mut stripped) = (0, 0, [0; N]);
+    while at < text.len() {
+        if has_prefix(text.as_bytes(), at) {
+            at += PREFIX.len();
+        } else {
+            stripped[len] = text.as_bytes()[at];
+            at += 1;
+            len += 1;
+        }
+    }
+    stripped
+}
+
+const fn has_prefix(text: &[u8], at: usize) -> bool {
+    let (prefix, mut i) = (PREFIX.as_bytes(), 0);
+    while i < prefix.len() {
+        if at + i >= text.len() || text[at + i] != prefix[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
+
+/// A statement that inserts many rows at once, in a few sizes, so that any number of rows takes a few statements
+/// whose texts never change and which stay prepared.
+///
+/// Its places are `?` on SQLite, which finds a numbered one by a walk over all numbers before it, and `$1`, `$2`, … on
+/// PostgreSQL, which knows no other.
+#[derive(Debug)]
+pub(crate) struct Insert(Vec<Chunk>);
+
+/// An [`Insert`] of one size.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(crate) rows: usize,
+    sqlite: Arc<str>,
+    postgres: Arc<str>,
+}
+
+impl Insert {
+    /// `head` names table and columns (`columns` of them), `tail` follows the rows.
+    pub(crate) fn new(head: Sql, columns: usize, tail: &str) -> Self {
+        let text = |head: &str, rows: usize, place: &dyn Fn(usize) -> String| -> Arc<str> {
+            let row = |row: usize| {
+                let places: Vec<_> =
+                    (1..=columns).map(|column| place(row * columns + column)).collect();
+                format!("({})", places.join(","))
+            };
+            let rows: Vec<_> = (0..rows).map(row).collect();
+            format!("{head} VALUES {}{tail}", rows.join(",")).into()
+        };
+        let chunk = |rows| Chunk {
+            rows,
+            sqlite: text(head.sqlite, rows, &|_| "?".to_owned()),
+            postgres: text(head.postgres, rows, &|place| format!("${place}")),
+        };
+        Self([64, 16, 4, 1].map(chunk).into())
+    }
+
+    /// The largest size that `rows` fill; `None` for none.
+    pub(crate) fn chunk(&self, rows: usize) -> Option<&Chunk> {
+        self.0.iter().find(|chunk| chunk.rows <= rows)
+    }
+}
+
+impl Chunk {
+    pub(crate) fn sqlite(&self) -> AssertSqlSafe<Arc<str>> {
+        AssertSqlSafe(Arc::clone(&self.sqlite))
+    }
+
+    pub(crate) fn postgres(&self) -> AssertSqlSafe<Arc<str>> {
+        AssertSqlSafe(Arc::clone(&self.postgres))
+    }
+}
+
+/// Connections to one engine.
+#[derive(Clone, Debug)]
+pub(crate) enum Pool {
+    Sqlite(SqlitePool),
+    /// And whether its connections are our own for longer than a transaction.
+    Postgres(PgPool, bool),
+}
+
+/// One connection of either engine, by itself or in a transaction.
+#[derive(Debug)]
+pub(crate) enum Conn {
+    Sqlite(Lease<Sqlite>),
+    /// And whether statements may be prepared under a name.
+    Postgres(Lease<Postgres>, bool),
+}
+
+/// A connection for a while.
+#[derive(Debug)]
+pub(crate) enum Lease<DB: Database> {
+    Plain(PoolConnection<DB>),
+    Transaction(Transaction<'static, DB>),
+}
+
+impl<DB: Database> Deref for Lease<DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &DB::Connection {
+        match self {
+            Self::Plain(connection) => connection,
+            Self::Transaction(transaction) => transaction,
+        }
+    }
+}
+
+impl<DB: Database> DerefMut for Lease<DB> {
+    fn deref_mut(&mut self) -> &mut DB::Connection {
+        match self {
+            Self::Plain(connection) => connection,
+            Self::Transaction(transaction) => transaction,
+        }
+    }
+}
+
+impl Pool {
+    /// A connection to read with. Behind a pooler it is a transaction: a statement is prepared in one step and run in
+    /// the next, and only a transaction keeps both on one server connection.
+    pub(crate) async fn acquire(&self) -> Result<Conn, StoreError> {
+        Ok(match self {
+            Self::Sqlite(pool) => Conn::Sqlite(Lease::Plain(pool.acquire().await?)),
+            Self::Postgres(pool, true) => Conn::Postgres(Lease::Plain(pool.acquire().await?), true),
+            Self::Postgres(pool, false) => {
+                Conn::Postgres(Lease::Transaction(pool.begin().await?), false)
+            }
+        })
+    }
+
+    /// A transaction to write in.
+    pub(crate) async fn begin(&self) -> Result<Conn, StoreError> {
+        Ok(match self {
+            Self::Sqlite(pool) => {
+                Conn::Sqlite(Lease::Transaction(pool.begin_with(SQLITE_BEGIN).await?))
+            }
+            Self::Postgres(pool, named) => {
+                Conn::Postgres(Lease::Transaction(pool.begin().await?), *named)
+            }
+        })
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(pool) => pool.close().await,
+            Self::Postgres(pool, _) => pool.close().await,
+        }
+    }
+}
+
+impl Conn {
+    /// Makes what was written last.
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(Lease::Transaction(transaction)) => transaction.commit().await?,
+            Self::Postgres(Lease::Transaction(transaction), _) => transaction.commit().await?,
+            Self::Sqlite(Lease::Plain(_)) | Self::Postgres(Lease::Plain(_), _) => {}
+        }
+        Ok(())
+    }
+
+    /// Runs a script of our own: several statements without parameters.
+    pub(crate) async fn script(&mut self, text: &str) -> Result<(), StoreError> {
+        let text = AssertSqlSafe(text);
+        match self {
+            Self::Sqlite(lease) => sqlx::raw_sql(text).execute(&mut **lease).await.map(drop)?,
+            Self::Postgres(lease, _) => {
+                sqlx::raw_sql(text).execute(&mut **lease).await.map(drop)?
+            }
+        }
+        Ok(())
+    }
+
+    /// The name of the engine in the section marks of the migrations.
+    pub(crate) const fn section(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(..) => "postgres",
+        }
+    }
+
+    /// The common schema text in the words of this engine.
+    pub(crate) fn words(&self, text: &str) -> String {
+        let words: &[(&str, &str)] = match self {
+            Self::Sqlite(_) => &SQLITE_WORDS,
+            Self::Postgres(..) => &POSTGRES_WORDS,
+        };
+        words.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    }
+}
+
+/// Opens the pools to read and to write with.
+pub(crate) async fn connect(url: &str, readers: u32) -> Result<(Pool, Pool), StoreError> {
+    if url.starts_with("sqlite:") {
+        connect_sqlite(url, readers).await
+    } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        connect_postgres(url, readers).await
+    } else {
+        Err(StoreError::Url)
+    }
+}
+
+/// One connection writes and checkpoints, so that no two of this process ever do; the others can only read.
+async fn connect_sqlite(url: &str, readers: u32) -> Result<(Pool, Pool), StoreError> {
+    let options = SqliteConnectOptions::from_str(url)?.busy_timeout(BUSY).foreign_keys(true);
+    let writer = options
+        .clone()
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // NORMAL may lose the last commits when the power fails.
+        .synchronous(SqliteSynchronous::Full)
+        // Else REPLACE deletes the row it replaces without asking the trigger that forbids it.
+        .pragma("recursive_triggers", "ON");
+    let pool = || {
+        let pool = SqlitePoolOptions::new().test_before_acquire(false);
+        pool.idle_timeout(None).max_lifetime(None)
+    };
+    let write = pool().max_connections(1).connect_with(writer).await?;
+    let (found,): (String,) = sqlx::query_as("SELECT sqlite_version()").fetch_one(&write).await?;
+    if numbers(&found) < vec![3, 51, 3] {
+        return Err(StoreError::SqliteTooOld { found });
+    }
+    let read = pool().max_connections(readers).connect_with(options.read_only(true)).await?;
+    Ok((Pool::Sqlite(read), Pool::Sqlite(write)))
+}
+
+async fn connect_postgres(url: &str, readers: u32) -> Result<(Pool, Pool), StoreError> {
+    let (base, query) = url.split_once('?').unwrap_or((url, ""));
+    let (ours, theirs): (Vec<_>, Vec<_>) = query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .partition(|pair| pair.starts_with("pgbouncer=") || pair.starts_with("statement_cache_"));
+    let named =
+        !ours.iter().any(|pair| matches!(*pair, "pgbouncer=true" | "statement_cache_capacity=0"))
+            && !theirs.contains(&"statement-cache-capacity=0");
+    let mut options = PgConnectOptions::from_str(&format!("{base}?{}", theirs.join("&")))?
+        .application_name("tollgate");
+    if !named {
+        // A pooler refuses settings that it would have to carry from one connection to the next.
+        options = options.statement_cache_capacity(0).extra_float_digits(None);
+    }
+    let pool = PgPoolOptions::new().max_connections(readers.saturating_add(1));
+    let pool = pool.connect_with(options).await?;
+    let mut conn = Pool::Postgres(pool.clone(), named).acquire().await?;
+    if let Conn::Postgres(lease, named) = &mut conn {
+        let (found,): (String,) = sqlx::query_as("SELECT current_setting('server_version_num')")
+            .persistent(*named)
+            .fetch_one(&mut **lease)
+            .await?;
+        if found.parse::<u32>().is_ok_and(|number| number < 150_000) {
+            return Err(StoreError::PostgresTooOld { found });
+        }
+    }
+    Ok((Pool::Postgres(pool.clone(), named), Pool::Postgres(pool, named)))
+}
+
+/// `3.51.3` as numbers, to be compared.
+fn numbers(version: &str) -> Vec<u32> {
+    version.split('.').map(|part| part.parse().unwrap_or(0)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Insert, Sql, numbers};
+
+    #[test]
+    fn sqlite_loses_the_prefix() {
+        const STATEMENT: Sql = sql!("SELECT a FROM tollgate.a ", "JOIN tollgate.b");
+        assert_eq!(STATEMENT.sqlite, "SELECT a FROM a JOIN b");
+        assert_eq!(STATEMENT.postgres, "SELECT a FROM tollgate.a JOIN tollgate.b");
+    }
+
+    #[test]
+    fn rows_are_taken_in_the_largest_chunks() {
+        let insert =
+            Insert::new(sql!("INSERT INTO tollgate.t (a, b)"), 2, " ON CONFLICT DO NOTHING");
+        let sizes = |rows| insert.chunk(rows).map(|chunk| chunk.rows);
+        assert_eq!(
+            [0, 1, 5, 63, 64, 999].map(sizes).map(Option::unwrap_or_default),
+            [0, 1, 4, 16, 64, 64]
+        );
+        let four = insert.chunk(4).unwrap();
+        assert_eq!(
+            &*four.sqlite,
+            "INSERT INTO t (a, b) VALUES (?,?),(?,?),(?,?),(?,?) ON CONFLICT DO NOTHING"
+        );
+        assert!(four.postgres.contains("($1,$2),($3,$4)"));
+    }
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert!(numbers("3.9.9") < numbers("3.51.3") && numbers("3.51.2") < numbers("3.51.3"));
+        assert!(numbers("3.54") > numbers("3.51.3"));
+    }
+}

@@ -1,0 +1,157 @@
+//! What can go wrong, in the words of what is stored.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+/// Why the store could not do it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is one already.
+    #[error("this {what} already exists")]
+    Duplicate {
+        /// A user, a key, …
+        what: &'static str,
+    },
+    /// There is none.
+    #[error("no such {what}")]
+    NotFound {
+        /// A user, a key, …
+        what: &'static str,
+    },
+    /// Another receipt with other content has that id: one of them is wrong, and somebody must look at both.
+    #[error("receipt {request_id}/{attempt} already exists with other content")]
+    Conflict {
+        /// The request.
+        request_id: Uuid,
+        /// The attempt.
+        attempt: i16,
+    },
+    /// A newer program has migrated this database.
+    #[error(
+        "the database has schema {found}, this program knows up to {known}: use the newer program"
+    )]
+    TooNew {
+        /// The schema found.
+        found: i64,
+        /// The newest that is known here.
+        known: i64,
+    },
+    /// A migration that was applied is not the one that is known under its number.
+    #[error("schema {version} was applied with another text than this program has")]
+    MigrationChanged {
+        /// Its number.
+        version: i64,
+    },
+    /// SQLite before 3.51.3 can corrupt a file in WAL mode when two connections write or checkpoint at once.
+    #[error("SQLite {found} is too old: 3.51.3 is the first without the WAL-reset race")]
+    SqliteTooOld {
+        /// The version found.
+        found: String,
+    },
+    /// PostgreSQL before 15 is not supported.
+    #[error("PostgreSQL {found} is too old: 15 is the first supported")]
+    PostgresTooOld {
+        /// The version found.
+        found: String,
+    },
+    /// The URL is neither `sqlite://…` nor `postgres://…`.
+    #[error("the database URL must begin with sqlite:// or postgres://")]
+    Url,
+    /// A number does not fit its column.
+    #[error("{what} is out of range")]
+    OutOfRange {
+        /// Which number.
+        what: &'static str,
+    },
+    /// What is stored cannot be understood: somebody has changed it past this program.
+    #[error("stored {what} is corrupt")]
+    Corrupt {
+        /// What, and which.
+        what: String,
+    },
+    /// The receipt writer has stopped.
+    #[error("the receipt writer has stopped")]
+    Stopped,
+    /// The database says no, or nothing. Shared, because a whole batch may fail for one reason.
+    #[error("database: {0}")]
+    Database(#[source] Arc<sqlx::Error>),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl StoreError {
+    pub(crate) fn corrupt(what: impl Into<String>) -> Self {
+        Self::Corrupt { what: what.into() }
+    }
+
+    /// This error, or [`StoreError::Duplicate`] where a unique column already has the value.
+    pub(crate) fn or_duplicate(error: sqlx::Error, what: &'static str) -> Self {
+        match &error {
+            sqlx::Error::Database(database) if database.is_unique_violation() => {
+                Self::Duplicate { what }
+            }
+            _ => error.into(),
+        }
+    }
+
+    /// Whether the same statement may well succeed in a moment: the connection was lost, another transaction was in
+    /// the way, the server restarts. A failed sync of the disk (SQLite's `IOERR`) is not among them: what it has lost
+    /// is not known, and a second try that succeeds proves nothing.
+    pub fn is_transient(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        match &**error {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+            sqlx::Error::Database(database) => {
+                database.code().is_some_and(|code| is_transient_code(&code))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it is one row that is refused, so that the others of its batch may succeed without it.
+    pub(crate) fn is_of_one_row(&self) -> bool {
+        match self {
+            Self::Conflict { .. } | Self::OutOfRange { .. } | Self::Corrupt { .. } => true,
+            Self::Database(error) => match &**error {
+                sqlx::Error::Database(database) => {
+                    use sqlx::error::ErrorKind as Kind;
+                    // 22: PostgreSQL's data exceptions, such as a NUL in a text.
+                    !matches!(database.kind(), Kind::Other)
+                        || database.code().is_some_and(|c| c.len() == 5 && c.starts_with("22"))
+                }
+                sqlx::Error::Encode(_) => true,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}
+
+fn is_transient_code(code: &str) -> bool {
+    if code.len() == 5 {
+        // SQLSTATE: connection, serialization, deadlock, resources, shutdown and start-up of the server.
+        let class = |prefix| code.starts_with(prefix);
+        return class("08") || class("40") || class("53") || class("57P");
+    }
+    // SQLite: the low byte is the primary code; 5 is BUSY, 6 is LOCKED.
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_transient_code;
+
+    #[test]
+    fn a_failed_sync_is_never_tried_again() {
+        assert!(is_transient_code("5") && is_transient_code("517") && is_transient_code("40P01"));
+        assert!(is_transient_code("57P01"));
+        for code in ["10", "1034", "13", "11", "23505", "42601"] {
+            assert!(!is_transient_code(code), "{code}");
+        }
+    }
+}

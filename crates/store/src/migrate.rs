@@ -1,0 +1,134 @@
+//! The schema: numbered texts, each applied once, all in one transaction.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::engine::{Conn, POSTGRES_LOCK, POSTGRES_LOCK_OUT, POSTGRES_SCHEMA, Sql};
+use crate::{Store, StoreError};
+
+/// Every migration, by ascending number. What is published is never edited: a change is another file.
+const MIGRATIONS: [Migration; 1] =
+    [Migration { version: 1, text: include_str!("../../../migrations/0001_init.sql") }];
+
+/// What has been applied. The first thing to exist, so it is not a migration itself.
+const APPLIED: &str = "CREATE TABLE IF NOT EXISTS tollgate.schema_migrations (
+    version BIGINT NOT NULL PRIMARY KEY,
+    sha256 TEXT NOT NULL,
+    applied_at BIGINT NOT NULL
+);";
+const READ: Sql = sql!("SELECT version, sha256 FROM tollgate.schema_migrations ORDER BY version");
+const WRITE: Sql = sql!(
+    "INSERT INTO tollgate.schema_migrations (version, sha256, applied_at) VALUES ($1, $2, $3)"
+);
+const MARK: &str = "-- engine: ";
+
+struct Migration {
+    version: i64,
+    text: &'static str,
+}
+
+impl Store {
+    /// Brings the tables to the newest schema and returns how many steps that took. `at` is written beside each.
+    ///
+    /// # Errors
+    /// [`StoreError::TooNew`] where a newer program has been here: its tables may mean what this one does not know.
+    pub async fn migrate(&self, at: i64) -> Result<usize, StoreError> {
+        let mut conn = self.begin().await?;
+        prepare(&mut conn).await?;
+        let applied: Vec<(i64, String)> = on!(conn, READ => _, (q, c) => q.fetch_all(c).await)?;
+        check(&applied)?;
+        let mut steps = 0;
+        for Migration { version, text } in &MIGRATIONS {
+            if applied.iter().any(|(done, _)| done == version) {
+                continue;
+            }
+            let script = script(&conn, text);
+            conn.script(&script).await?;
+            on!(conn, WRITE, (q, c) => {
+                q.bind(*version).bind(sha256(text)).bind(at).execute(c).await.map(drop)
+            })?;
+            steps += 1;
+        }
+        if steps > 0 && matches!(conn, Conn::Postgres(..)) {
+            conn.script(POSTGRES_LOCK_OUT).await?;
+        }
+        conn.commit().await?;
+        Ok(steps)
+    }
+}
+
+async fn prepare(conn: &mut Conn) -> Result<(), StoreError> {
+    if matches!(conn, Conn::Postgres(..)) {
+        conn.script(POSTGRES_LOCK).await?;
+        conn.script(POSTGRES_SCHEMA).await?;
+    }
+    let table = conn.words(APPLIED);
+    conn.script(&table).await
+}
+
+/// Refuses a database that this program does not know.
+fn check(applied: &[(i64, String)]) -> Result<(), StoreError> {
+    let known = MIGRATIONS.last().map_or(0, |newest| newest.version);
+    for (version, hash) in applied {
+        if *version > known {
+            return Err(StoreError::TooNew { found: *version, known });
+        }
+        let same = MIGRATIONS.iter().any(|m| m.version == *version && sha256(m.text) == *hash);
+        if !same {
+            return Err(StoreError::MigrationChanged { version: *version });
+        }
+    }
+    Ok(())
+}
+
+/// The sections of `text` that are for this engine. What is for one alone is taken as it stands.
+fn script(conn: &Conn, text: &str) -> String {
+    let mut script = String::new();
+    for section in text.split(MARK).skip(1) {
+        let (engine, body) = section.split_once('\n').unwrap_or((section, ""));
+        match engine.trim() {
+            "all" => script.push_str(&conn.words(body)),
+            engine if engine == conn.section() => script.push_str(body),
+            _ => {}
+        }
+    }
+    script
+}
+
+/// In hexadecimal.
+fn sha256(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MARK, MIGRATIONS};
+
+    #[test]
+    fn every_file_is_applied_and_every_section_is_known() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
+        let mut names: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        let versions: Vec<i64> =
+            names.iter().map(|name| name.split('_').next().unwrap().parse().unwrap()).collect();
+        assert_eq!(versions, MIGRATIONS.map(|migration| migration.version));
+        for migration in MIGRATIONS {
+            for line in migration.text.lines().filter_map(|line| line.strip_prefix(MARK)) {
+                assert!(["all", "sqlite", "postgres"].contains(&line), "engine {line}");
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Users, each with a personal account.
+
+use uuid::Uuid;
+
+use crate::engine::Sql;
+use crate::{Store, StoreError, bump};
+
+/// A user to be made. The caller makes the ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewUser {
+    /// The user.
+    pub id: Uuid,
+    /// The personal account, which gets the user's name.
+    pub account_id: Uuid,
+    /// A name that no other has.
+    pub name: String,
+    /// Whether this user runs the place.
+    pub operator: bool,
+    /// Microseconds since 1970.
+    pub created_at: i64,
+}
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The user.
+    pub id: Uuid,
+    /// The personal account.
+    pub account_id: Uuid,
+    /// The name.
+    pub name: String,
+    /// Whether this user runs the place.
+    pub operator: bool,
+    /// Microseconds since 1970.
+    pub created_at: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    account_id: String,
+    name: String,
+    operator: bool,
+    created_at: i64,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        sql!(
+            "SELECT u.id, a.id AS account_id, u.name, u.operator, u.created_at FROM tollgate.users u ",
+            "JOIN tollgate.accounts a ON a.user_id = u.id AND a.name = u.name ",
+            $rest
+        )
+    };
+}
+
+const BY_NAME: Sql = select!("WHERE u.name = $1");
+const ALL: Sql = select!("ORDER BY u.name");
+const INSERT: Sql =
+    sql!("INSERT INTO tollgate.users (id, name, operator, created_at) VALUES ($1, $2, $3, $4)");
+const INSERT_ACCOUNT: Sql =
+    sql!("INSERT INTO tollgate.accounts (id, name, user_id, created_at) VALUES ($1, $2, $3, $4)");
+
+impl Store {
+    /// Adds a user and the personal account.
+    ///
+    /// # Errors
+    /// [`StoreError::Duplicate`] where a user or an account has that name.
+    pub async fn add_user(&self, new: NewUser) -> Result<User, StoreError> {
+        let mut conn = self.begin().await?;
+        let (id, account) = (new.id.to_string(), new.account_id.to_string());
+        on!(conn, INSERT, (q, c) => {
+            let q = q.bind(&id).bind(&new.name).bind(new.operator).bind(new.created_at);
+            q.execute(c).await.map(drop)
+        })
+        .map_err(|error| StoreError::or_duplicate(error, "user"))?;
+        on!(conn, INSERT_ACCOUNT, (q, c) => {
+            let q = q.bind(&account).bind(&new.name).bind(&id).bind(new.created_at);
+            q.execute(c).await.map(drop)
+        })
+        .map_err(|error| StoreError::or_duplicate(error, "account"))?;
+        bump(&mut conn).await?;
+        conn.commit().await?;
+        let NewUser { id, account_id, name, operator, created_at } = new;
+        Ok(User { id, account_id, name, operator, created_at })
+    }
+
+    /// The user of that name.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is none.
+    pub async fn user(&self, name: &str) -> Result<User, StoreError> {
+        let mut conn = self.read().await?;
+        let row: Option<Row> =
+            on!(conn, BY_NAME => _, (q, c) => q.bind(name).fetch_optional(c).await)?;
+        row.ok_or(StoreError::NotFound { what: "user" })?.try_into()
+    }
+
+    /// All users, by name.
+    pub async fn users(&self) -> Result<Vec<User>, StoreError> {
+        let mut conn = self.read().await?;
+        let rows: Vec<Row> = on!(conn, ALL => _, (q, c) => q.fetch_all(c).await)?;
+        rows.into_iter().map(TryInto::try_into).collect()
+    }
+}
+
+impl TryFrom<Row> for User {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: parse_id(&row.id)?,
+            account_id: parse_id(&row.account_id)?,
+            name: row.name,
+            operator: row.operator,
+            created_at: row.created_at,
+        })
+    }
+}
+
+/// Reads an id that was written as text.
+pub(crate) fn parse_id(text: &str) -> Result<Uuid, StoreError> {
+    Uuid::parse_str(text).map_err(|_| StoreError::corrupt(format!("id {text}")))
+}
