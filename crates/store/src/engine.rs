@@ -299,12 +299,10 @@ impl Conn {
 
     /// Runs a script of our own: several statements without parameters.
     pub(crate) async fn script(&mut self, text: &str) -> Result<(), StoreError> {
-        let text = AssertSqlSafe(text);
+        let query = sqlx::raw_sql(AssertSqlSafe(text));
         match self {
-            Self::Sqlite(lease) => sqlx::raw_sql(text).execute(&mut **lease).await.map(drop)?,
-            Self::Postgres(lease, _) => {
-                sqlx::raw_sql(text).execute(&mut **lease).await.map(drop)?
-            }
+            Self::Sqlite(lease) => query.execute(&mut **lease).await.map(drop)?,
+            Self::Postgres(lease, _) => query.execute(&mut **lease).await.map(drop)?,
         }
         Ok(())
     }

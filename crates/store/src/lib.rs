@@ -127,3 +127,26 @@ async fn bump(conn: &mut Conn) -> Result<(), StoreError> {
     on!(*conn, BUMP, (q, c) => q.execute(c).await.map(drop))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Store, StoreError};
+
+    #[tokio::test]
+    async fn a_reader_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("a.db").display());
+        let store = Store::open(&url, 2).await.unwrap();
+        store.migrate(0).await.unwrap();
+        let mut conn = store.read().await.unwrap();
+        let refused = conn.script("UPDATE revision SET value = 7").await;
+        let Err(StoreError::Database(error)) = refused else { panic!("{refused:?}") };
+        assert!(error.to_string().contains("readonly"), "{error}");
+        drop(conn);
+        let mut conn = store.begin().await.unwrap();
+        conn.script("UPDATE revision SET value = 7").await.unwrap();
+        drop(conn);
+        assert_eq!(store.revision().await.unwrap(), 0, "what is not committed is undone");
+        store.close().await;
+    }
+}

@@ -1,7 +1,5 @@
 //! Receipts: written once, in batches; read by page.
 
-use std::collections::HashMap;
-
 use ledger::Receipt;
 use uuid::Uuid;
 
@@ -141,19 +139,10 @@ impl Store {
 /// Of rows of which some were there already: whether those are the same. Also finds two of the batch that differ from
 /// each other.
 async fn same_or_conflict(conn: &mut Conn, rows: &[Row]) -> Result<(), StoreError> {
-    let mut seen = HashMap::new();
     for row in rows {
-        let id = (row.request_id.as_str(), row.attempt);
-        let stored = match seen.get(&id) {
-            Some(hash) => String::clone(hash),
-            None => {
-                let (hash,): (String,) = on!(*conn, HASH => _, (q, c) => {
-                    q.bind(&row.request_id).bind(row.attempt).fetch_one(c).await
-                })?;
-                seen.insert(id, hash.clone());
-                hash
-            }
-        };
+        let (stored,): (String,) = on!(*conn, HASH => _, (q, c) => {
+            q.bind(&row.request_id).bind(row.attempt).fetch_one(c).await
+        })?;
         if stored != row.content_hash {
             return Err(StoreError::Conflict {
                 request_id: crate::users::parse_id(&row.request_id)?,
