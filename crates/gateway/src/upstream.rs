@@ -57,8 +57,7 @@ impl Upstream {
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let builder = HttpsConnectorBuilder::new();
-        let builder = match builder.clone().with_provider_and_native_roots(provider.clone()) {
+        let builder = match HttpsConnectorBuilder::new().with_provider_and_native_roots(provider.clone()) {
             Ok(builder) => builder,
             Err(error) if needs_tls => {
                 anyhow::bail!("no certificates of authorities on this system ({error}); install ca-certificates")
@@ -67,7 +66,7 @@ impl Upstream {
                 let versions = rustls::ClientConfig::builder_with_provider(provider.into())
                     .with_safe_default_protocol_versions()?;
                 let nobody = versions.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
-                builder.with_tls_config(nobody)
+                HttpsConnectorBuilder::new().with_tls_config(nobody)
             }
         };
         let connector = builder.https_or_http().enable_all_versions().wrap_connector(http);

@@ -210,8 +210,7 @@ impl Store {
             let name = row.model.clone();
             row.model(tariffs.unwrap_or_default()).ok_or_else(|| corrupt(&name))
         });
-        let models: Vec<Model> = models.collect::<Result<_, _>>()?;
-        Catalogue::new(models).map_err(|twice| corrupt(&twice.name))
+        models.collect()
     }
 }
 

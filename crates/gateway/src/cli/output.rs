@@ -35,7 +35,7 @@ impl Output {
             return self.json(json);
         }
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(columns.iter().map(|(title, _)| *title));
         table.add_rows(rows);
         for (index, (_, number)) in columns.iter().enumerate() {

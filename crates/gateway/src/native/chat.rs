@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Uri};
 use ledger::{Meter, Usage, UsageReport, UsageSource};
 use serde::{Deserialize, Serialize};
-use wire::{Block, Chat, Reply, Role, Turn};
+use wire::chat::{Block, Role, Turn};
+use wire::{Chat, Reply};
 
 use super::{read_body, read_json};
 use crate::app::App;
@@ -101,22 +102,22 @@ fn canonical(request: Request, model: &str, most: Option<u64>) -> Result<Chat, P
         return Err(Problem::bad_request("stream: this endpoint does not stream yet; leave it out or send false"));
     }
     let mut chat = Chat { model: model.to_owned(), ..Chat::default() };
-    chat.system.extend(request.system.filter(|text| !text.trim().is_empty()).map(Block::text));
+    chat.system.extend(request.system.filter(|text| !text.trim().is_empty()).map(Block::Text));
     for (index, message) in request.messages.unwrap_or_default().into_iter().enumerate() {
         if message.content.trim().is_empty() {
             return Err(Problem::bad_request(format!("messages[{index}].content: is empty")));
         }
-        let block = Block::text(message.content);
+        let block = Block::Text(message.content);
         match message.role {
             Speaker::System if chat.turns.is_empty() => chat.system.push(block),
-            Speaker::System => chat.turns.push(Turn { role: Role::System, blocks: vec![block] }),
-            Speaker::User => chat.turns.push(Turn { role: Role::User, blocks: vec![block] }),
-            Speaker::Assistant => chat.turns.push(Turn { role: Role::Assistant, blocks: vec![block] }),
+            Speaker::System => chat.turns.push(turn(Role::System, block)),
+            Speaker::User => chat.turns.push(turn(Role::User, block)),
+            Speaker::Assistant => chat.turns.push(turn(Role::Assistant, block)),
         }
     }
     match request.message {
         Some(text) if text.trim().is_empty() => return Err(Problem::bad_request("message: is empty")),
-        Some(text) => chat.turns.push(Turn { role: Role::User, blocks: vec![Block::text(text)] }),
+        Some(text) => chat.turns.push(turn(Role::User, Block::Text(text))),
         None if chat.turns.is_empty() => {
             return Err(Problem::bad_request("message: is missing; it holds what you want to say"));
         }
@@ -130,7 +131,7 @@ fn canonical(request: Request, model: &str, most: Option<u64>) -> Result<Chat, P
         if !(1..=most).contains(&tokens) {
             return Err(Problem::bad_request(format!("max_tokens: expected a whole number from 1 to {most}")));
         }
-        chat.max_output_tokens = Some(tokens);
+        chat.max_tokens = Some(tokens);
     }
     if let Some(temperature) = request.temperature {
         if !(0.0..=2.0).contains(&temperature) {
@@ -141,23 +142,31 @@ fn canonical(request: Request, model: &str, most: Option<u64>) -> Result<Chat, P
     Ok(chat)
 }
 
+fn turn(role: Role, block: Block) -> Turn {
+    Turn { role, blocks: vec![block], name: None }
+}
+
 /// What an answer used: the provider's word for it, or, where it has none, an estimate from the text on both sides.
 pub(crate) fn finished(reply: &Reply, chat: &Chat) -> Finished {
-    let (report, usage_source) = match &reply.report {
+    let (report, usage_source) = match &reply.usage {
         Some(report) => (report.clone(), UsageSource::Provider),
         None => (estimate(reply, chat), UsageSource::Estimated),
     };
     Finished {
-        model_served: reply.model.clone(),
-        upstream_id: reply.id.clone(),
+        model_served: some(&reply.model),
+        upstream_id: some(&reply.id),
         report,
         usage_source,
     }
 }
 
+fn some(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
 fn estimate(reply: &Reply, chat: &Chat) -> UsageReport {
     let blocks = chat.system.iter().chain(chat.turns.iter().flat_map(|turn| &turn.blocks));
-    let asked: usize = blocks.map(|block| block.as_text().map_or(0, str::len)).sum();
+    let asked: usize = blocks.map(|block| if let Block::Text(text) = block { text.len() } else { 0 }).sum();
     let tokens = |bytes: usize| u64::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u64::MAX).max(1);
     UsageReport::single(Usage::of(&[(Meter::Input, tokens(asked)), (Meter::Output, tokens(reply.text().len()))]))
 }

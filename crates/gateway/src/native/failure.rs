@@ -1,7 +1,8 @@
 //! What becomes of a provider's failure. The client learns what it can act on; the operator's log has the rest.
 
 use http::{StatusCode, header};
-use wire::{Dialect, Malformed, ProblemKind};
+use wire::problem::Kind;
+use wire::{Dialect, Malformed};
 
 use crate::pipeline::Admitted;
 use crate::problem::Problem;
@@ -40,21 +41,21 @@ pub(crate) fn of_provider(dialect: &dyn Dialect, answer: &Answer, admitted: &Adm
     let problem = dialect.read_problem(answer.status.as_u16(), retry_after, &answer.body);
     let name = provider.row.name;
     let (status, code) = match problem.kind {
-        ProblemKind::Auth | ProblemKind::Billing | ProblemKind::Forbidden => {
+        Kind::Auth | Kind::Billing | Kind::Forbidden => {
             let credential = provider.row.credential_setting;
             let status = answer.status.as_u16();
             tracing::error!(request_id = %admitted.id, provider = name, credential, status, "the provider refuses our credential or account");
             let message = format!("{name} refuses the gateway's own account; the operator has been told");
             return Problem::new(StatusCode::BAD_GATEWAY, "upstream_account", message);
         }
-        ProblemKind::BadRequest => (StatusCode::BAD_REQUEST, "invalid_request"),
-        ProblemKind::ContextOverflow => (StatusCode::BAD_REQUEST, "context_length_exceeded"),
-        ProblemKind::NotFound => (StatusCode::NOT_FOUND, "upstream_not_found"),
-        ProblemKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
-        ProblemKind::RateLimit => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
-        ProblemKind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "upstream_overloaded"),
-        ProblemKind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
-        ProblemKind::Upstream | ProblemKind::Malformed => (StatusCode::BAD_GATEWAY, "upstream_error"),
+        Kind::BadRequest => (StatusCode::BAD_REQUEST, "invalid_request"),
+        Kind::ContextOverflow => (StatusCode::BAD_REQUEST, "context_length_exceeded"),
+        Kind::NotFound => (StatusCode::NOT_FOUND, "upstream_not_found"),
+        Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+        Kind::RateLimit => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+        Kind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "upstream_overloaded"),
+        Kind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
+        Kind::Upstream | Kind::Malformed => (StatusCode::BAD_GATEWAY, "upstream_error"),
     };
     let upstream_status = answer.status.as_u16();
     tracing::warn!(request_id = %admitted.id, provider = name, upstream_status, code, "the provider answered with an error");

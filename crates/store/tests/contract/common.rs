@@ -211,7 +211,7 @@ pub(crate) fn rich_catalogue() -> Catalogue {
         ..Model::default()
     });
     let bare = Model { provider: "gemini".to_owned(), name: "bare".to_owned(), ..Model::default() };
-    Catalogue::new(many.chain([rich, bare])).unwrap()
+    many.chain([rich, bare]).collect()
 }
 
 /// The sums of cost, commission and charge by a program that shares nothing with ours, or `None` where there is no
