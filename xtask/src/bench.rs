@@ -31,7 +31,7 @@ pub(crate) fn run(args: &[String]) -> Result {
     let options = Options::parse(args)?;
     let tools = Tools::find()?;
     let bins = binaries(&options)?;
-    let machine = Machine::look(&tools)?;
+    let machine = Machine::look(&tools);
 
     let comparison = measure(&options, &tools, &bins)?;
     ui::print(&report::text(&comparison, &options, &machine, options.json))?;

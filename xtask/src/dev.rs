@@ -12,12 +12,11 @@ const WATCHED: [&str; 4] = ["crates", "pricing", "migrations", "Cargo.toml"];
 const INTERVAL: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(args: &[String]) -> Result {
-    let args: Vec<&str> = match args.split_first() {
-        Some((dashes, rest)) if dashes == "--" && !rest.is_empty() => {
-            rest.iter().map(String::as_str).collect()
-        }
-        None => vec!["demo"],
-        Some(_) => return Err("usage: cargo xtask dev [-- ARGS of tollgate]".to_owned()),
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let args = match args[..] {
+        [] | ["--"] => vec!["demo"],
+        ["--", ref rest @ ..] => rest.to_vec(),
+        _ => return Err("usage: cargo xtask dev [-- ARGS of tollgate]".to_owned()),
     };
     let mut program =
         Program { path: sh::target_dir()?.join("debug").join("tollgate"), child: None };

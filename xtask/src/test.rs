@@ -33,7 +33,7 @@ fn test(steps: &mut Steps, args: &[String]) -> Result {
 fn tests(args: &[&str], url: &str, note: &mut String) -> Result {
     let nextest = sh::output(&mut sh::cargo(&["nextest", "--version"])).is_ok();
     if !nextest {
-        let mut command = sh::cargo(&["test", "--workspace", "--all-targets"]);
+        let mut command = sh::cargo(&["test", "--workspace", "--all-targets", "--no-fail-fast"]);
         return counted(command.args(args).env(POSTGRES, url), note);
     }
     let mut command = sh::cargo(&["nextest", "run", "--workspace"]);
@@ -49,7 +49,7 @@ fn tests(args: &[&str], url: &str, note: &mut String) -> Result {
 }
 
 fn doc_tests(url: &str, note: &mut String) -> Result {
-    counted(sh::cargo(&["test", "--doc", "--workspace"]).env(POSTGRES, url), note)
+    counted(sh::cargo(&["test", "--doc", "--workspace", "--no-fail-fast"]).env(POSTGRES, url), note)
 }
 
 /// Runs cargo's own test runner and adds up its summaries, of which there is one for each program.

@@ -6,8 +6,8 @@ use std::process::Command;
 use super::Tools;
 use super::figures::{Comparison, Run, Spread};
 use super::options::Options;
+use crate::sh;
 use crate::ui::{self, Align};
-use crate::{Result, sh};
 
 /// Figures without the machine are gossip.
 pub(crate) struct Machine {
@@ -15,7 +15,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn look(tools: &Tools) -> Result<Self> {
+    pub(crate) fn look(tools: &Tools) -> Self {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let field = |text: &str, name: &str| {
             let line = text.lines().find(|line| line.starts_with(name))?;
@@ -34,16 +34,14 @@ impl Machine {
         let wrk = said(Command::new(&tools.wrk).arg("-v"));
         let git =
             |args: &[&str]| sh::output(Command::new("git").args(args).current_dir(sh::root())).ok();
-        Ok(Self {
+        let rustc = sh::output(Command::new("rustc").arg("--version").current_dir(sh::root())).ok();
+        Self {
             rows: vec![
                 ("processor", field(&read("/proc/cpuinfo"), "model name").unwrap_or_else(unknown)),
                 ("cores", cores.to_string()),
                 ("memory", field(&read("/proc/meminfo"), "MemTotal").unwrap_or_else(unknown)),
                 ("kernel", read("/proc/sys/kernel/osrelease").trim().to_owned()),
-                (
-                    "rustc",
-                    sh::output(Command::new("rustc").arg("--version").current_dir(sh::root()))?,
-                ),
+                ("rustc", rustc.unwrap_or_else(unknown)),
                 ("nginx", said(Command::new(&tools.nginx).arg("-v"))),
                 (
                     "wrk",
@@ -51,7 +49,7 @@ impl Machine {
                 ),
                 ("commit", git(&["describe", "--always", "--dirty"]).unwrap_or_else(unknown)),
             ],
-        })
+        }
     }
 }
 
