@@ -31,7 +31,8 @@ impl App {
     pub(crate) async fn build(settings: Settings) -> anyhow::Result<Arc<Self>> {
         let providers = Providers::from_settings(&settings)?;
         let store = crate::cli::open(&settings).await?;
-        let needs_tls = providers.iter().any(|p| p.key.is_some() && p.base_url.starts_with("https:"));
+        let needs_tls =
+            providers.iter().any(|p| p.key.is_some() && p.base_url.starts_with("https:"));
         let upstream = Upstream::new(settings.upstream_timeout(), needs_tls)?;
         let snapshots = Arc::new(Snapshots::load(store.clone()).await?);
         let background = TaskTracker::new();
@@ -39,7 +40,17 @@ impl App {
         let receipts = ReceiptWriter::start(store.clone(), &background);
         background.spawn(Arc::clone(&snapshots).follow(stop.clone()));
         let tasks = TaskTracker::new();
-        Ok(Arc::new(Self { settings, store, snapshots, providers, upstream, receipts, tasks, background, stop }))
+        Ok(Arc::new(Self {
+            settings,
+            store,
+            snapshots,
+            providers,
+            upstream,
+            receipts,
+            tasks,
+            background,
+            stop,
+        }))
     }
 
     /// Waits until every upstream call is settled, then ends the background work.

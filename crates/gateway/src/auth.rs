@@ -35,12 +35,21 @@ pub(crate) struct Identity {
 }
 
 /// Finds the caller of a native request: the headers `user` and `api-key`.
-pub(crate) fn native_caller(snapshot: &Arc<Snapshot>, headers: &HeaderMap, uri: &Uri, now: i64) -> Result<Caller, Problem> {
+pub(crate) fn native_caller(
+    snapshot: &Arc<Snapshot>,
+    headers: &HeaderMap,
+    uri: &Uri,
+    now: i64,
+) -> Result<Caller, Problem> {
     let user = user_header(headers)?;
     let key = presented_key(headers, uri).ok_or_else(|| {
-        Problem::unauthorized("missing_api_key", "the header api-key is missing; it holds a key such as tg-…")
+        Problem::unauthorized(
+            "missing_api_key",
+            "the header api-key is missing; it holds a key such as tg-…",
+        )
     })?;
-    let refused = || Problem::unauthorized("invalid_api_key", "this user and API key are not known");
+    let refused =
+        || Problem::unauthorized("invalid_api_key", "this user and API key are not known");
     let hash = keys::hash(key).ok_or_else(refused)?;
     let entry = snapshot.keys.get(&hash).ok_or_else(refused)?;
     if entry.revoked {
@@ -83,8 +92,14 @@ pub(crate) fn native_identity(
 }
 
 fn user_header(headers: &HeaderMap) -> Result<&str, Problem> {
-    let missing = || Problem::unauthorized("missing_user", "the header user is missing; it holds your user name");
-    headers.get("user").and_then(|value| value.to_str().ok()).filter(|user| !user.is_empty()).ok_or_else(missing)
+    let missing = || {
+        Problem::unauthorized("missing_user", "the header user is missing; it holds your user name")
+    };
+    headers
+        .get("user")
+        .and_then(|value| value.to_str().ok())
+        .filter(|user| !user.is_empty())
+        .ok_or_else(missing)
 }
 
 /// The key, from `api-key`, `Authorization: Bearer`, `x-api-key`, `x-goog-api-key` or `?key=`.
@@ -96,5 +111,9 @@ fn presented_key<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
         scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
     };
     let query = || uri.query()?.split('&').find_map(|pair| pair.strip_prefix("key="));
-    text("api-key").or_else(bearer).or_else(|| text("x-api-key")).or_else(|| text("x-goog-api-key")).or_else(query)
+    text("api-key")
+        .or_else(bearer)
+        .or_else(|| text("x-api-key"))
+        .or_else(|| text("x-goog-api-key"))
+        .or_else(query)
 }

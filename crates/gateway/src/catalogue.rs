@@ -21,10 +21,13 @@ pub(crate) fn shipped() -> Result<Catalogue, Vec<ImportFault>> {
 /// Writes the price list in the binary as the first version, where the store has none.
 pub(crate) async fn install_shipped(store: &Store) -> anyhow::Result<()> {
     if store.latest_price_version().await?.is_none() {
-        let catalogue = shipped().map_err(|faults| anyhow::anyhow!("the price list in the binary: {faults:?}"))?;
+        let catalogue = shipped()
+            .map_err(|faults| anyhow::anyhow!("the price list in the binary: {faults:?}"))?;
         let sha256 = fingerprint(&[MODELS, HISTORY, IMAGES]);
         let note = format!("the price list of tollgate {}", env!("CARGO_PKG_VERSION"));
-        let version = store.add_price_version("shipped", &note, &sha256, &catalogue, crate::clock::now()).await?;
+        let version = store
+            .add_price_version("shipped", &note, &sha256, &catalogue, crate::clock::now())
+            .await?;
         tracing::info!(version, models = catalogue.len(), "price list installed");
     }
     Ok(())
@@ -32,9 +35,16 @@ pub(crate) async fn install_shipped(store: &Store) -> anyhow::Result<()> {
 
 /// The text of a file, or a sentence that says why not.
 pub(crate) fn read_file(path: &Path) -> anyhow::Result<String> {
-    let bytes = std::fs::read(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    let bytes =
+        std::fs::read(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
     String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|b| **b == b'\n').count() + 1;
+        let line = error
+            .as_bytes()
+            .iter()
+            .take(error.utf8_error().valid_up_to())
+            .filter(|b| **b == b'\n')
+            .count()
+            + 1;
         anyhow::anyhow!("{}: line {line} is not UTF-8 text", path.display())
     })
 }

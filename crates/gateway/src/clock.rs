@@ -7,7 +7,8 @@ use uuid::Uuid;
 /// Microseconds since 1970 (UTC).
 pub(crate) fn now() -> i64 {
     #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
-    let elapsed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let elapsed =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX)
 }
 
@@ -26,7 +27,8 @@ pub(crate) fn rfc3339(micros: i64) -> String {
 
 /// The moment of a text such as `2026-11-24`, `2026-11-24T13:45:00Z` or `2026-11-24T13:45:00+01:00`.
 pub(crate) fn parse_moment(text: &str) -> Option<i64> {
-    ledger::parse_date(text).or_else(|| Some(text.parse::<jiff::Timestamp>().ok()?.as_microsecond()))
+    ledger::parse_date(text)
+        .or_else(|| Some(text.parse::<jiff::Timestamp>().ok()?.as_microsecond()))
 }
 
 /// The first microsecond of a month written `2026-11`, and that of the month after.
@@ -34,7 +36,8 @@ pub(crate) fn month(text: &str) -> Option<(i64, i64)> {
     let (year, month) = text.split_once('-')?;
     let first = ledger::parse_date(&format!("{year}-{month}-01"))?;
     let (year, month): (u16, u8) = (year.parse().ok()?, month.parse().ok()?);
-    let (year, month) = if month == 12 { (year.checked_add(1)?, 1) } else { (year, month.checked_add(1)?) };
+    let (year, month) =
+        if month == 12 { (year.checked_add(1)?, 1) } else { (year, month.checked_add(1)?) };
     Some((first, ledger::parse_date(&format!("{year:04}-{month:02}-01"))?))
 }
 
@@ -49,7 +52,10 @@ mod tests {
         assert_eq!(parse_moment("tomorrow"), None);
         assert_eq!(rfc3339(86_400_000_000), "1970-01-02T00:00:00Z");
         let (from, to) = month("2026-12").expect("December");
-        assert_eq!((rfc3339(from), rfc3339(to)), ("2026-12-01T00:00:00Z".into(), "2027-01-01T00:00:00Z".into()));
+        assert_eq!(
+            (rfc3339(from), rfc3339(to)),
+            ("2026-12-01T00:00:00Z".into(), "2027-01-01T00:00:00Z".into())
+        );
         assert_eq!((month("2026-13"), month("2026"), month("2026-1")), (None, None, None));
     }
 }

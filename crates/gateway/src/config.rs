@@ -19,6 +19,10 @@ pub(crate) enum LogFormat {
 
 /// All settings of the process. What is data (users, keys, models, prices) is in the store.
 #[derive(Args, Clone, Debug)]
+#[expect(
+    clippy::doc_markdown,
+    reason = "the comments are the manual on the terminal, where backticks are noise"
+)]
 #[command(next_help_heading = "Settings (flag, environment or .env file)")]
 pub(crate) struct Settings {
     /// The port to listen on; 0 takes any free one
@@ -30,7 +34,13 @@ pub(crate) struct Settings {
     pub(crate) host: IpAddr,
 
     /// Where the books are kept: sqlite://FILE or postgres://USER:PASSWORD@HOST/DATABASE
-    #[arg(long, env = "DATABASE_URL", default_value = "sqlite://tollgate.db", hide_env_values = true, global = true)]
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        default_value = "sqlite://tollgate.db",
+        hide_env_values = true,
+        global = true
+    )]
     pub(crate) database_url: String,
 
     /// Your key at OpenAI
@@ -49,19 +59,19 @@ pub(crate) struct Settings {
     #[arg(long, env = "DEEPSEEK_API_KEY", hide_env_values = true, value_parser = secret, global = true)]
     deepseek_api_key: Option<SecretString>,
 
-    /// Another address for OpenAI, with the version: <https://api.openai.com/v1>
+    /// Another address for OpenAI, with the version, as its SDK takes it
     #[arg(long, env = "OPENAI_BASE_URL", global = true)]
     openai_base_url: Option<String>,
 
-    /// Another address for Gemini, without the version: <https://generativelanguage.googleapis.com>
+    /// Another address for Gemini, without the version
     #[arg(long, env = "GEMINI_BASE_URL", global = true)]
     gemini_base_url: Option<String>,
 
-    /// Another address for Anthropic, without the version: <https://api.anthropic.com>
+    /// Another address for Anthropic, without the version
     #[arg(long, env = "ANTHROPIC_BASE_URL", global = true)]
     anthropic_base_url: Option<String>,
 
-    /// Another address for DeepSeek: <https://api.deepseek.com>
+    /// Another address for DeepSeek, as its SDK takes it
     #[arg(long, env = "DEEPSEEK_BASE_URL", global = true)]
     deepseek_base_url: Option<String>,
 
@@ -116,7 +126,8 @@ impl Settings {
     pub(crate) fn point_at(&mut self, simulator: &str) {
         let key = Some(SecretString::from("demo"));
         let url = Some(simulator.to_owned());
-        (self.openai_api_key, self.openai_base_url) = (key.clone(), Some(format!("{simulator}/v1")));
+        (self.openai_api_key, self.openai_base_url) =
+            (key.clone(), Some(format!("{simulator}/v1")));
         (self.gemini_api_key, self.gemini_base_url) = (key.clone(), url.clone());
         (self.anthropic_api_key, self.anthropic_base_url) = (key.clone(), url.clone());
         (self.deepseek_api_key, self.deepseek_base_url) = (key, url);
@@ -144,7 +155,9 @@ pub(crate) fn load_dotenv() -> anyhow::Result<()> {
         Ok(_) => Ok(()),
         Err(error) if error.not_found() => Ok(()),
         Err(dotenvy::Error::LineParse(_, position)) => {
-            anyhow::bail!(".env: a line cannot be read near character {position}; expected NAME=value")
+            anyhow::bail!(
+                ".env: a line cannot be read near character {position}; expected NAME=value"
+            )
         }
         Err(_) => anyhow::bail!(".env: cannot be read"),
     }
@@ -152,12 +165,18 @@ pub(crate) fn load_dotenv() -> anyhow::Result<()> {
 
 /// The text of `tollgate.env.example`: every setting with its comment and default.
 pub fn env_example() -> String {
-    let mut text = String::from("# The settings of Tollgate, each with its default. Copy to .env and uncomment what you change.\n");
+    let mut text = String::from(
+        "# The settings of Tollgate, each with its default. Copy to .env and uncomment what you change.\n",
+    );
     let command = crate::cli::Cli::command();
     for argument in command.get_arguments() {
         let Some(name) = argument.get_env() else { continue };
         let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-        let default = argument.get_default_values().first().map(|value| value.to_string_lossy()).unwrap_or_default();
+        let default = argument
+            .get_default_values()
+            .first()
+            .map(|value| value.to_string_lossy())
+            .unwrap_or_default();
         let _ = write!(text, "\n# {help}\n#{}={default}\n", name.to_string_lossy());
     }
     text

@@ -20,7 +20,8 @@ pub(crate) type KeyHash = [u8; 32];
 /// A new key, to be shown once.
 pub(crate) fn generate() -> SecretString {
     let mut random = rand::rng();
-    let body: String = (0..RANDOM).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())])).collect();
+    let body: String =
+        (0..RANDOM).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())])).collect();
     let check = checksum(&body);
     SecretString::from(format!("{BRAND}{body}{check}"))
 }
@@ -59,7 +60,10 @@ pub(crate) fn from_hex(text: &str) -> Option<KeyHash> {
 pub(crate) fn prefix_and_last4(key: &SecretString) -> (String, String) {
     let key = key.expose_secret();
     let tail = key.len().saturating_sub(4);
-    (key.get(..PREFIX).unwrap_or_default().to_owned(), key.get(tail..).unwrap_or_default().to_owned())
+    (
+        key.get(..PREFIX).unwrap_or_default().to_owned(),
+        key.get(tail..).unwrap_or_default().to_owned(),
+    )
 }
 
 fn checksum(body: &str) -> String {
@@ -100,7 +104,15 @@ mod tests {
             slip[position] = if slip[position] == b'x' { b'y' } else { b'x' };
             assert_eq!(hash(&String::from_utf8(slip).expect("ascii")), None, "position {position}");
         }
-        for junk in ["", "tg-", "sk-abc", &text[..38], &format!("{text}0"), &text.replace("tg-", "TG-"), "tg-ééééééééééééééééééé"] {
+        for junk in [
+            "",
+            "tg-",
+            "sk-abc",
+            &text[..38],
+            &format!("{text}0"),
+            &text.replace("tg-", "TG-"),
+            "tg-ééééééééééééééééééé",
+        ] {
             assert_eq!(hash(junk), None, "{junk}");
         }
     }

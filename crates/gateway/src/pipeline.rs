@@ -39,13 +39,19 @@ pub(crate) struct Answered {
 }
 
 /// Step 4: finds the provider, the model and its price, and checks that this key may use it.
-pub(crate) fn admit(app: &App, caller: &Caller, provider: &str, model: &str) -> Result<Admitted, Problem> {
+pub(crate) fn admit(
+    app: &App,
+    caller: &Caller,
+    provider: &str,
+    model: &str,
+) -> Result<Admitted, Problem> {
     let snapshot = caller.snapshot();
     let key = caller.key().ok_or_else(|| Problem::internal("a caller without a key"))?;
     let provider = app.providers.get(provider).ok_or_else(|| native::unknown_provider(provider))?;
     let name = provider.row.name;
     let model = model.strip_prefix(name).and_then(|rest| rest.strip_prefix('/')).unwrap_or(model);
-    let known = snapshot.catalogue.get(name, model).ok_or_else(|| native::unknown_model(name, model))?;
+    let known =
+        snapshot.catalogue.get(name, model).ok_or_else(|| native::unknown_model(name, model))?;
     let at = clock::now();
     if !known.price.prices_text(at) {
         return Err(native::unpriced_model(name, model));
@@ -54,7 +60,10 @@ pub(crate) fn admit(app: &App, caller: &Caller, provider: &str, model: &str) -> 
         return Err(native::forbidden_model(name, model));
     }
     if provider.key.is_none() {
-        tracing::error!(setting = provider.row.credential_setting, "a request needs a provider without a key");
+        tracing::error!(
+            setting = provider.row.credential_setting,
+            "a request needs a provider without a key"
+        );
         return Err(native::provider_not_set_up(name));
     }
     Ok(Admitted {
@@ -65,7 +74,11 @@ pub(crate) fn admit(app: &App, caller: &Caller, provider: &str, model: &str) -> 
         provider: name,
         model: model.to_owned(),
         max_output_tokens: known.info.max_output_tokens,
-        reasoning: known.info.attributes.get("supports_reasoning").is_some_and(|word| word == "true"),
+        reasoning: known
+            .info
+            .attributes
+            .get("supports_reasoning")
+            .is_some_and(|word| word == "true"),
         price_version: snapshot.price_version,
         catalogue: Arc::clone(&snapshot.catalogue),
         at,
@@ -74,7 +87,11 @@ pub(crate) fn admit(app: &App, caller: &Caller, provider: &str, model: &str) -> 
 
 /// Steps 6 to 9, in a task of their own: a client that hangs up stops nothing, and what the provider charges is
 /// settled. Returns when the receipt is committed.
-pub(crate) async fn answer(app: Arc<App>, admitted: Admitted, chat: Chat) -> Result<Answered, Problem> {
+pub(crate) async fn answer(
+    app: Arc<App>,
+    admitted: Admitted,
+    chat: Chat,
+) -> Result<Answered, Problem> {
     let (sender, receiver) = oneshot::channel();
     let task = {
         let app = Arc::clone(&app);
@@ -94,8 +111,12 @@ async fn exchange(
     chat: &Chat,
     client_gone: impl Fn() -> bool + Send,
 ) -> Result<Answered, Problem> {
-    let provider = app.providers.get(admitted.provider).ok_or_else(|| native::unknown_provider(admitted.provider))?;
-    let dialect = wire::dialect(provider.row.dialect).ok_or_else(|| Problem::internal("a provider without a dialect"))?;
+    let provider = app
+        .providers
+        .get(admitted.provider)
+        .ok_or_else(|| native::unknown_provider(admitted.provider))?;
+    let dialect = wire::dialect(provider.row.dialect)
+        .ok_or_else(|| Problem::internal("a provider without a dialect"))?;
 
     // 6. In the provider's own words. What it has no word for was refused or is named.
     let target = Target {
@@ -104,7 +125,9 @@ async fn exchange(
         max_output_tokens: admitted.max_output_tokens,
         reasoning: admitted.reasoning,
     };
-    let written = dialect.write_request(chat, &target).map_err(|error| Problem::bad_request(error.to_string()))?;
+    let written = dialect
+        .write_request(chat, &target)
+        .map_err(|error| Problem::bad_request(error.to_string()))?;
 
     // 7. Send. The whole answer is read before the client sees any of it.
     let path = dialect.request_path(&admitted.model);
@@ -115,7 +138,8 @@ async fn exchange(
     }
 
     // 8. Read the answer and, in the same pass, what it used.
-    let reply = dialect.read_reply(&answer.body).map_err(|error| failure::of_reply(&error, admitted))?;
+    let reply =
+        dialect.read_reply(&answer.body).map_err(|error| failure::of_reply(&error, admitted))?;
     let finished = native::chat::finished(&reply, chat);
 
     // 9. Settle, once, before anybody has the answer.
@@ -123,4 +147,3 @@ async fn exchange(
     let receipt = settle(app, admitted, finished, outcome).await?;
     Ok(Answered { reply, receipt })
 }
-

@@ -19,7 +19,11 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self { status, code, message: message.into(), retry_after: None }
     }
 
@@ -43,14 +47,21 @@ impl Problem {
     /// 500, with the cause in the log.
     pub(crate) fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(%cause, "internal error");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "something went wrong here; it has been logged")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "something went wrong here; it has been logged",
+        )
     }
 
     /// 503: the books cannot be kept right now.
     pub(crate) fn store(cause: impl std::fmt::Display) -> Self {
         tracing::error!(%cause, "the store failed");
-        let mut problem =
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "the books cannot be kept right now; try again");
+        let mut problem = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "store_unavailable",
+            "the books cannot be kept right now; try again",
+        );
         problem.retry_after = Some(1);
         problem
     }

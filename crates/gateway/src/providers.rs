@@ -88,10 +88,12 @@ impl Providers {
             let (key, base_url) = settings.provider(row.name);
             let base_url = base_url.unwrap_or(row.base_url).trim_end_matches('/').to_owned();
             let setting = row.credential_setting.replace("_API_KEY", "_BASE_URL");
-            let uri: Uri = base_url
-                .parse()
-                .map_err(|_| anyhow::anyhow!("{setting}: expected a URL such as {}", row.base_url))?;
-            let web = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none();
+            let uri: Uri = base_url.parse().map_err(|_| {
+                anyhow::anyhow!("{setting}: expected a URL such as {}", row.base_url)
+            })?;
+            let web = matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.host().is_some()
+                && uri.query().is_none();
             anyhow::ensure!(web, "{setting}: expected a URL such as {}", row.base_url);
             providers.push(Provider { row, base_url, key: key.cloned() });
         }

@@ -26,7 +26,7 @@ use crate::problem::Problem;
 /// Headers have to arrive in this time, or the connection is closed.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long answers under way may take once the end is asked for.
-const DRAIN: Duration = Duration::from_secs(60);
+const DRAIN: Duration = Duration::from_mins(1);
 
 /// All routes.
 pub(crate) fn router(app: &Arc<App>) -> Router {
@@ -58,7 +58,11 @@ async fn not_found() -> Problem {
 }
 
 async fn wrong_method() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "this path does not take this method",
+    )
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
@@ -86,14 +90,23 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     } else {
         AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
     };
-    let exposed = ["x-request-id", "x-tollgate-cost", "retry-after"].map(http::HeaderName::from_static);
-    Some(CorsLayer::new().allow_origin(allowed).allow_methods(Any).allow_headers(Any).expose_headers(exposed))
+    let exposed =
+        ["x-request-id", "x-tollgate-cost", "retry-after"].map(http::HeaderName::from_static);
+    Some(
+        CorsLayer::new()
+            .allow_origin(allowed)
+            .allow_methods(Any)
+            .allow_headers(Any)
+            .expose_headers(exposed),
+    )
 }
 
 /// Opens the port of the settings.
 pub(crate) async fn listen(app: &App) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let wanted = SocketAddr::new(app.settings.host, app.settings.port);
-    let listener = TcpListener::bind(wanted).await.map_err(|error| anyhow::anyhow!("cannot listen on {wanted}: {error}"))?;
+    let listener = TcpListener::bind(wanted)
+        .await
+        .map_err(|error| anyhow::anyhow!("cannot listen on {wanted}: {error}"))?;
     let address = listener.local_addr()?;
     Ok((listener, address))
 }
@@ -119,7 +132,8 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Futur
             () = &mut stop => break,
         };
         let _ = stream.set_nodelay(true);
-        let connection = server.serve_connection(TokioIo::new(stream), service.clone()).into_owned();
+        let connection =
+            server.serve_connection(TokioIo::new(stream), service.clone()).into_owned();
         let watched = connections.watch(connection);
         tasks.spawn(async move {
             if let Err(error) = watched.await {

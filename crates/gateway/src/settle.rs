@@ -20,11 +20,17 @@ pub(crate) struct Finished {
 /// # Errors
 /// The receipt cannot be committed, or the answer used something that has no price: then a receipt without charge
 /// keeps the counters, and the answer must not be delivered.
-pub(crate) async fn settle(app: &App, admitted: &Admitted, finished: Finished, outcome: Outcome) -> Result<Receipt, Problem> {
+pub(crate) async fn settle(
+    app: &App,
+    admitted: &Admitted,
+    finished: Finished,
+    outcome: Outcome,
+) -> Result<Receipt, Problem> {
     let mut receipt = receipt(app, admitted, finished, outcome);
     let unpriced = match price(admitted, &receipt) {
         Ok(bill) => {
-            (receipt.cost, receipt.commission, receipt.charge) = (bill.cost, bill.commission, bill.charge);
+            (receipt.cost, receipt.commission, receipt.charge) =
+                (bill.cost, bill.commission, bill.charge);
             None
         }
         Err(error) => {

@@ -38,7 +38,8 @@ pub(crate) struct KeyEntry {
 impl KeyEntry {
     /// Whether the key may use that model.
     pub(crate) fn may_use(&self, provider: &str, model: &str) -> bool {
-        let named = |id: &String| id.split_once('/').is_some_and(|(p, m)| p == provider && m == model);
+        let named =
+            |id: &String| id.split_once('/').is_some_and(|(p, m)| p == provider && m == model);
         self.models.as_ref().is_none_or(|models| models.iter().any(named))
     }
 
@@ -70,7 +71,11 @@ impl Snapshots {
     /// Loads the first.
     pub(crate) async fn load(store: Store) -> Result<Self, StoreError> {
         let first = read(&store, None).await?;
-        Ok(Self { store, current: ArcSwap::from_pointee(first), loading: tokio::sync::Mutex::new(()) })
+        Ok(Self {
+            store,
+            current: ArcSwap::from_pointee(first),
+            loading: tokio::sync::Mutex::new(()),
+        })
     }
 
     /// The current one.
@@ -123,7 +128,9 @@ impl Snapshots {
         let used: Vec<(Uuid, i64)> = snapshot
             .keys
             .values()
-            .filter_map(|key| Some((key.id, key.last_used.swap(0, Ordering::Relaxed))).filter(|(_, at)| *at != 0))
+            .filter_map(|key| {
+                Some((key.id, key.last_used.swap(0, Ordering::Relaxed))).filter(|(_, at)| *at != 0)
+            })
             .collect();
         if used.is_empty() { Ok(()) } else { self.store.touch_keys(&used).await }
     }
@@ -132,7 +139,11 @@ impl Snapshots {
 async fn read(store: &Store, last: Option<&Snapshot>) -> Result<Snapshot, StoreError> {
     // The revision is read first: a change while the rest is read is seen at the next look.
     let revision = store.revision().await?;
-    let price_version = store.latest_price_version().await?.ok_or(StoreError::NotFound { what: "price version" })?.id;
+    let price_version = store
+        .latest_price_version()
+        .await?
+        .ok_or(StoreError::NotFound { what: "price version" })?
+        .id;
     let catalogue = match last {
         Some(last) if last.price_version == price_version => Arc::clone(&last.catalogue),
         _ => Arc::new(store.catalogue(price_version).await?),

@@ -13,7 +13,7 @@ use secrecy::ExposeSecret as _;
 use crate::providers::{Credential, Provider};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Longer than any answer of a model; a provider that sends more is broken.
 const ANSWER_LIMIT_BYTES: usize = 128 * 1024 * 1024;
 
@@ -57,15 +57,21 @@ impl Upstream {
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let builder = match HttpsConnectorBuilder::new().with_provider_and_native_roots(provider.clone()) {
+        let builder = match HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(provider.clone())
+        {
             Ok(builder) => builder,
             Err(error) if needs_tls => {
-                anyhow::bail!("no certificates of authorities on this system ({error}); install ca-certificates")
+                anyhow::bail!(
+                    "no certificates of authorities on this system ({error}); install ca-certificates"
+                )
             }
             Err(_) => {
                 let versions = rustls::ClientConfig::builder_with_provider(provider.into())
                     .with_safe_default_protocol_versions()?;
-                let nobody = versions.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+                let nobody = versions
+                    .with_root_certificates(rustls::RootCertStore::empty())
+                    .with_no_client_auth();
                 HttpsConnectorBuilder::new().with_tls_config(nobody)
             }
         };
@@ -78,7 +84,12 @@ impl Upstream {
     }
 
     /// Sends one JSON request and waits for the whole answer.
-    pub(crate) async fn post(&self, provider: &Provider, path: &str, body: Vec<u8>) -> Result<Answer, UpstreamError> {
+    pub(crate) async fn post(
+        &self,
+        provider: &Provider,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Answer, UpstreamError> {
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(format!("{}{path}", provider.base_url))
@@ -92,11 +103,19 @@ impl Upstream {
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, UpstreamError> {
         let response = self.client.request(request).await.map_err(|error| {
-            if error.is_connect() { UpstreamError::Connect(error) } else { UpstreamError::Broken(error.into()) }
+            if error.is_connect() {
+                UpstreamError::Connect(error)
+            } else {
+                UpstreamError::Broken(error.into())
+            }
         })?;
         let (parts, body) = response.into_parts();
         let body = Limited::new(body, ANSWER_LIMIT_BYTES).collect().await.map_err(|error| {
-            if error.is::<LengthLimitError>() { UpstreamError::TooLong } else { UpstreamError::Broken(error) }
+            if error.is::<LengthLimitError>() {
+                UpstreamError::TooLong
+            } else {
+                UpstreamError::Broken(error)
+            }
         })?;
         Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
     }
@@ -106,15 +125,24 @@ impl Upstream {
 fn set_headers(headers: &mut HeaderMap, provider: &Provider) -> Result<(), http::Error> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(
+        header::USER_AGENT,
+        HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))),
+    );
     for (name, value) in provider.row.headers {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     if let Some(key) = &provider.key {
         let (name, text) = match provider.row.credential {
-            Credential::Bearer => (header::AUTHORIZATION, format!("Bearer {}", key.expose_secret())),
-            Credential::XApiKey => (HeaderName::from_static("x-api-key"), key.expose_secret().to_owned()),
-            Credential::XGoogApiKey => (HeaderName::from_static("x-goog-api-key"), key.expose_secret().to_owned()),
+            Credential::Bearer => {
+                (header::AUTHORIZATION, format!("Bearer {}", key.expose_secret()))
+            }
+            Credential::XApiKey => {
+                (HeaderName::from_static("x-api-key"), key.expose_secret().to_owned())
+            }
+            Credential::XGoogApiKey => {
+                (HeaderName::from_static("x-goog-api-key"), key.expose_secret().to_owned())
+            }
         };
         let mut value = HeaderValue::try_from(text)?;
         value.set_sensitive(true);

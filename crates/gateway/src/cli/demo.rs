@@ -20,18 +20,23 @@ pub(super) async fn run(mut settings: Settings, output: &Output) -> anyhow::Resu
     let simulator = if settings.has_provider_key() {
         None
     } else {
-        let simulator = Simulator::new().keep_requests(false).start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+        let simulator = Simulator::new()
+            .keep_requests(false)
+            .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+            .await?;
         settings.point_at(&simulator.url());
         Some(simulator)
     };
     let app = App::build(settings).await?;
-    app.store.add_user(store::NewUser {
-        id: clock::new_id(),
-        account_id: clock::new_id(),
-        name: USER.to_owned(),
-        operator: false,
-        created_at: clock::now(),
-    }).await?;
+    app.store
+        .add_user(store::NewUser {
+            id: clock::new_id(),
+            account_id: clock::new_id(),
+            name: USER.to_owned(),
+            operator: false,
+            created_at: clock::now(),
+        })
+        .await?;
     let (key, _) = native::keys::create(&app.store, USER, "demo", None, None).await?;
     app.snapshots.refresh().await?;
     let (listener, address) = match server::listen(&app).await {
@@ -48,7 +53,11 @@ pub(super) async fn run(mut settings: Settings, output: &Output) -> anyhow::Resu
 
 fn explain(address: SocketAddr, key: &str, simulated: bool, output: &Output) -> anyhow::Result<()> {
     let base = format!("http://{address}");
-    let providers = if simulated { "a simulator answers for all four providers" } else { "your provider keys are used" };
+    let providers = if simulated {
+        "a simulator answers for all four providers"
+    } else {
+        "your provider keys are used"
+    };
     let chat = |provider: &str, model: &str| {
         format!(
             "curl -s {base}/api/layers/chat -H 'user: {USER}' -H 'api-key: {key}' -H 'content-type: application/json' \
@@ -62,12 +71,24 @@ fn explain(address: SocketAddr, key: &str, simulated: bool, output: &Output) -> 
         ("DeepSeek", chat("deepseek", "deepseek-v4-flash")),
     ];
     let rest = [
-        ("The bill so far", format!("curl -s {base}/api/usage/check -H 'user: {USER}' -H 'api-key: {key}'")),
-        ("Your keys", format!("curl -s {base}/api/keys/list -H 'user: {USER}' -H 'api-key: {key}'")),
-        ("A new key", format!("curl -s -X POST {base}/api/keys/generate -H 'user: {USER}' -H 'api-key: {key}'")),
+        (
+            "The bill so far",
+            format!("curl -s {base}/api/usage/check -H 'user: {USER}' -H 'api-key: {key}'"),
+        ),
+        (
+            "Your keys",
+            format!("curl -s {base}/api/keys/list -H 'user: {USER}' -H 'api-key: {key}'"),
+        ),
+        (
+            "A new key",
+            format!(
+                "curl -s -X POST {base}/api/keys/generate -H 'user: {USER}' -H 'api-key: {key}'"
+            ),
+        ),
     ];
     let json = serde_json::json!({ "url": base, "user": USER, "key": key, "simulated": simulated });
-    output.say(&json, format_args!("{} on {base}; {providers}.", output.strong("Tollgate demo")))?;
+    output
+        .say(&json, format_args!("{} on {base}; {providers}.", output.strong("Tollgate demo")))?;
     output.note(format_args!("User {USER}, key {key}. Copy and paste:"))?;
     for (title, command) in chats.iter().chain(&rest) {
         output.note(format_args!("\n{}\n{command}", output.strong(title)))?;

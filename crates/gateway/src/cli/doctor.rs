@@ -36,19 +36,34 @@ pub(super) async fn run(settings: &Settings, output: &Output) -> anyhow::Result<
     let host = if settings.host.is_loopback() {
         (Mark::Ok, "address", format!("{}:{}, this machine only", settings.host, settings.port))
     } else {
-        (Mark::Note, "address", format!("{}:{}, beyond this machine: put TLS in front", settings.host, settings.port))
+        (
+            Mark::Note,
+            "address",
+            format!("{}:{}, beyond this machine: put TLS in front", settings.host, settings.port),
+        )
     };
     checks.push(host);
     if settings.trust_user_header {
-        checks.push((Mark::Note, "trust", "the header `user` is taken for proof: only behind a proxy that sets it".to_owned()));
+        checks.push((
+            Mark::Note,
+            "trust",
+            "the header `user` is taken for proof: only behind a proxy that sets it".to_owned(),
+        ));
     }
     let json: Vec<Value> = checks
         .iter()
         .map(|(mark, name, text)| json!({ "result": mark.name().to_lowercase(), "check": name, "detail": text }))
         .collect();
     let failed = checks.iter().any(|(mark, ..)| *mark == Mark::Fail);
-    let rows = checks.into_iter().map(|(mark, name, text)| vec![mark.name().to_owned(), name.to_owned(), text]).collect();
-    output.table(&Value::Array(json), &[("RESULT", false), ("CHECK", false), ("DETAIL", false)], rows)?;
+    let rows = checks
+        .into_iter()
+        .map(|(mark, name, text)| vec![mark.name().to_owned(), name.to_owned(), text])
+        .collect();
+    output.table(
+        &Value::Array(json),
+        &[("RESULT", false), ("CHECK", false), ("DETAIL", false)],
+        rows,
+    )?;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -57,8 +72,11 @@ async fn database(settings: &Settings) -> Vec<Check> {
         Ok(store) => store,
         Err(error) => return vec![(Mark::Fail, "database", format!("{error:#}"))],
     };
-    let mut checks = vec![(Mark::Ok, "database", format!("{} answers, schema up to date", store.engine_name()))];
-    checks.push(contents(&store).await.unwrap_or_else(|error| (Mark::Fail, "prices", error.to_string())));
+    let mut checks =
+        vec![(Mark::Ok, "database", format!("{} answers, schema up to date", store.engine_name()))];
+    checks.push(
+        contents(&store).await.unwrap_or_else(|error| (Mark::Fail, "prices", error.to_string())),
+    );
     match store.users().await {
         Ok(users) if users.is_empty() => {
             checks.push((Mark::Note, "users", "none yet: `tollgate user add NAME`".to_owned()));
@@ -85,8 +103,14 @@ fn providers(settings: &Settings) -> Vec<Check> {
     providers
         .iter()
         .map(|provider| match provider.key {
-            Some(_) => (Mark::Ok, provider.row.name, format!("credential set, at {}", provider.base_url)),
-            None => (Mark::Note, provider.row.name, format!("off: {} is not set", provider.row.credential_setting)),
+            Some(_) => {
+                (Mark::Ok, provider.row.name, format!("credential set, at {}", provider.base_url))
+            }
+            None => (
+                Mark::Note,
+                provider.row.name,
+                format!("off: {} is not set", provider.row.credential_setting),
+            ),
         })
         .collect()
 }

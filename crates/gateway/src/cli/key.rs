@@ -48,12 +48,16 @@ pub(super) struct Create {
 }
 
 fn moment_to_come(text: &str) -> Result<i64, String> {
-    clock::parse_moment(text)
-        .filter(|at| *at > clock::now())
-        .ok_or_else(|| "expected a moment to come, such as 2027-01-31 or 2027-01-31T12:00:00Z".to_owned())
+    clock::parse_moment(text).filter(|at| *at > clock::now()).ok_or_else(|| {
+        "expected a moment to come, such as 2027-01-31 or 2027-01-31T12:00:00Z".to_owned()
+    })
 }
 
-pub(super) async fn run(command: Command, settings: &Settings, output: &Output) -> anyhow::Result<()> {
+pub(super) async fn run(
+    command: Command,
+    settings: &Settings,
+    output: &Output,
+) -> anyhow::Result<()> {
     let store = super::open(settings).await?;
     match command {
         Command::Create(Create { user, name, expires_at, models }) => {
@@ -62,8 +66,13 @@ pub(super) async fn run(command: Command, settings: &Settings, output: &Output) 
                 _ => ledger::Catalogue::default(),
             };
             for id in &models {
-                let known = id.split_once('/').is_some_and(|(provider, model)| catalogue.get(provider, model).is_some());
-                anyhow::ensure!(known, "--model {id}: not in the price list; expected an id such as openai/gpt-4o");
+                let known = id
+                    .split_once('/')
+                    .is_some_and(|(provider, model)| catalogue.get(provider, model).is_some());
+                anyhow::ensure!(
+                    known,
+                    "--model {id}: not in the price list; expected an id such as openai/gpt-4o"
+                );
             }
             let models = (!models.is_empty()).then_some(models);
             let (key, stored) = create(&store, &user, &name, expires_at, models).await?;
@@ -78,7 +87,9 @@ pub(super) async fn run(command: Command, settings: &Settings, output: &Output) 
             } else if let Ok(id) = key.parse::<Uuid>() {
                 store.revoke_key_by_id(None, id, now).await
             } else {
-                anyhow::bail!("expected a key such as tg-… or an id as `tollgate key list` shows it");
+                anyhow::bail!(
+                    "expected a key such as tg-… or an id as `tollgate key list` shows it"
+                );
             };
             let changed = match revoked {
                 Ok(changed) => changed,
@@ -118,10 +129,16 @@ async fn list(store: &store::Store, user: Option<&str>, output: &Output) -> anyh
             vec![key.id.to_string(), key.user.clone(), key.name.clone(), shown, state, used]
         })
         .collect();
-    let columns = [("ID", false), ("USER", false), ("NAME", false), ("KEY", false), ("STATE", false), ("LAST USED", false)];
+    let columns = [
+        ("ID", false),
+        ("USER", false),
+        ("NAME", false),
+        ("KEY", false),
+        ("STATE", false),
+        ("LAST USED", false),
+    ];
     output.table(&json, &columns, rows)?;
     if keys.is_empty() { output.note(NONE) } else { Ok(()) }
 }
 
 const NONE: &str = "No keys yet: `tollgate key create --user NAME` makes one.";
-

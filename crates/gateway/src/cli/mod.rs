@@ -21,7 +21,13 @@ use output::Output;
 
 /// A self-hosted OpenRouter: one API in front of OpenAI, Gemini, Anthropic and DeepSeek, with a bill that can be proved
 #[derive(Debug, Parser)]
-#[command(name = "tollgate", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "tollgate",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -30,7 +30,12 @@ impl Output {
     }
 
     /// A table, or the JSON value that says the same.
-    pub(crate) fn table(&self, json: &Value, columns: &[Column], rows: Vec<Vec<String>>) -> anyhow::Result<()> {
+    pub(crate) fn table(
+        &self,
+        json: &Value,
+        columns: &[Column],
+        rows: Vec<Vec<String>>,
+    ) -> anyhow::Result<()> {
         if self.json {
             return self.json(json);
         }
@@ -40,7 +45,11 @@ impl Output {
         table.add_rows(rows);
         for (index, (_, number)) in columns.iter().enumerate() {
             if let Some(column) = table.column_mut(index) {
-                column.set_cell_alignment(if *number { CellAlignment::Right } else { CellAlignment::Left });
+                column.set_cell_alignment(if *number {
+                    CellAlignment::Right
+                } else {
+                    CellAlignment::Left
+                });
                 column.set_padding((0, 2));
             }
         }

@@ -14,7 +14,7 @@ use crate::{catalogue, clock};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Import a price list as a new version: a file of models, or the plain form provider,model,price_per_token
+    /// Import a price list as a new version: a file of models in full or plain form
     Import(Import),
     /// List the price versions
     List,
@@ -24,7 +24,7 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Import {
-    /// The file
+    /// The file: a row per model as in the folder pricing, or "provider,model,PRICE" with the price of one token
     file: PathBuf,
 
     /// A file of prices by date
@@ -55,10 +55,15 @@ pub(super) struct Show {
 }
 
 fn moment(text: &str) -> Result<i64, String> {
-    clock::parse_moment(text).ok_or_else(|| "expected a moment such as 2027-01-01 or 2027-01-01T04:30:00Z".to_owned())
+    clock::parse_moment(text)
+        .ok_or_else(|| "expected a moment such as 2027-01-01 or 2027-01-01T04:30:00Z".to_owned())
 }
 
-pub(super) async fn run(command: Command, settings: &Settings, output: &Output) -> anyhow::Result<()> {
+pub(super) async fn run(
+    command: Command,
+    settings: &Settings,
+    output: &Output,
+) -> anyhow::Result<()> {
     let store = super::open(settings).await?;
     match command {
         Command::Import(args) => import_file(args, &store, output).await,
@@ -71,7 +76,8 @@ async fn import_file(args: Import, store: &Store, output: &Output) -> anyhow::Re
     let models = catalogue::read_file(&args.file)?;
     let history = args.history.as_deref().map(catalogue::read_file).transpose()?;
     let images = args.images.as_deref().map(catalogue::read_file).transpose()?;
-    let files = PriceFiles { models: &models, history: history.as_deref(), images: images.as_deref() };
+    let files =
+        PriceFiles { models: &models, history: history.as_deref(), images: images.as_deref() };
     let imported = import(files).map_err(|faults| {
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("{}: nothing was imported\n  {}", args.file.display(), faults.join("\n  "))
@@ -79,7 +85,9 @@ async fn import_file(args: Import, store: &Store, output: &Output) -> anyhow::Re
     let base = store.latest_price_version().await?.map(|version| version.id);
     let taken = imported.len();
     let (whole, origin) = match base {
-        Some(version) if !args.replace => (store.catalogue(version).await?.overlaid(&imported), version.to_string()),
+        Some(version) if !args.replace => {
+            (store.catalogue(version).await?.overlaid(&imported), version.to_string())
+        }
         _ => (imported, "none".to_owned()),
     };
     let mode = if args.replace { "replace" } else { "over" };
@@ -90,29 +98,50 @@ async fn import_file(args: Import, store: &Store, output: &Output) -> anyhow::Re
         mode,
         &origin,
     ]);
-    let source = args.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let version = store.add_price_version(&source, &args.note, &sha256, &whole, clock::now()).await?;
+    let source =
+        args.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let version =
+        store.add_price_version(&source, &args.note, &sha256, &whole, clock::now()).await?;
     let json = json!({ "version": version, "imported": taken, "models": whole.len() });
-    output.say(&json, format_args!("Price version {version}: {taken} models imported, {} in all.", whole.len()))
+    output.say(
+        &json,
+        format_args!("Price version {version}: {taken} models imported, {} in all.", whole.len()),
+    )
 }
 
 async fn list(store: &Store, output: &Output) -> anyhow::Result<()> {
     let versions = store.price_versions().await?;
     let json = versions
         .iter()
-        .map(|v| json!({
-            "version": v.id, "created_at": clock::rfc3339(v.created_at), "models": v.models,
-            "source": v.source, "note": v.note, "sha256": v.sha256,
-        }))
+        .map(|v| {
+            json!({
+                "version": v.id, "created_at": clock::rfc3339(v.created_at), "models": v.models,
+                "source": v.source, "note": v.note, "sha256": v.sha256,
+            })
+        })
         .collect();
     let rows = versions
         .iter()
         .map(|v| {
             let sha: String = v.sha256.chars().take(12).collect();
-            vec![v.id.to_string(), clock::rfc3339(v.created_at), v.models.to_string(), v.source.clone(), sha, v.note.clone()]
+            vec![
+                v.id.to_string(),
+                clock::rfc3339(v.created_at),
+                v.models.to_string(),
+                v.source.clone(),
+                sha,
+                v.note.clone(),
+            ]
         })
         .collect();
-    let columns = [("VERSION", true), ("CREATED", false), ("MODELS", true), ("SOURCE", false), ("SHA-256", false), ("NOTE", false)];
+    let columns = [
+        ("VERSION", true),
+        ("CREATED", false),
+        ("MODELS", true),
+        ("SOURCE", false),
+        ("SHA-256", false),
+        ("NOTE", false),
+    ];
     output.table(&json, &columns, rows)
 }
 
@@ -121,7 +150,12 @@ async fn show(args: Show, store: &Store, output: &Output) -> anyhow::Result<()> 
     let catalogue = store.catalogue(version).await?;
     let model = find(&catalogue, &args.model)?;
     let at = args.at.unwrap_or_else(clock::now);
-    anyhow::ensure!(model.price.tariff(at).is_some(), "{} had no price at {}", args.model, clock::rfc3339(at));
+    anyhow::ensure!(
+        model.price.tariff(at).is_some(),
+        "{} had no price at {}",
+        args.model,
+        clock::rfc3339(at)
+    );
     let columns = conditions(model, at);
     if !output.is_json() {
         describe(model, version, at, output)?;
@@ -129,7 +163,10 @@ async fn show(args: Show, store: &Store, output: &Output) -> anyhow::Result<()> 
     let mut rows = Vec::new();
     let mut prices = serde_json::Map::new();
     for meter in Meter::ALL {
-        let cells: Vec<Option<i64>> = columns.iter().map(|(_, rates)| rates.get(meter).map(ledger::UnitPrice::pico)).collect();
+        let cells: Vec<Option<i64>> = columns
+            .iter()
+            .map(|(_, rates)| rates.get(meter).map(ledger::UnitPrice::pico))
+            .collect();
         if cells.iter().all(Option::is_none) {
             continue;
         }
@@ -138,8 +175,11 @@ async fn show(args: Show, store: &Store, output: &Output) -> anyhow::Result<()> 
         let mut row = vec![meter.name().to_owned(), unit.to_owned()];
         row.extend(cells.iter().map(|cell| cell.map_or_else(|| "-".to_owned(), text)));
         rows.push(row);
-        let by_condition: serde_json::Map<_, _> =
-            columns.iter().zip(&cells).filter_map(|((title, _), pico)| Some(((*title).to_owned(), json!((*pico)?)))).collect();
+        let by_condition: serde_json::Map<_, _> = columns
+            .iter()
+            .zip(&cells)
+            .filter_map(|((title, _), pico)| Some(((*title).to_owned(), json!((*pico)?))))
+            .collect();
         prices.insert(meter.name().to_owned(), Value::Object(by_condition));
     }
     let json = json!({
@@ -177,19 +217,34 @@ fn conditions(model: &Model, at: i64) -> Vec<(&'static str, ledger::Rates)> {
 fn describe(model: &Model, version: i64, at: i64, output: &Output) -> anyhow::Result<()> {
     let info = &model.info;
     let name = output.strong(&format!("{}/{}", model.provider, model.name));
-    let end = info.deprecation_date.as_ref().map(|date| format!(", ends {date}")).unwrap_or_default();
+    let end =
+        info.deprecation_date.as_ref().map(|date| format!(", ends {date}")).unwrap_or_default();
     output.note(format_args!("{name}  {}, {}{end}", info.mode, info.status.name()))?;
     output.note(format_args!("price version {version}, at {}", clock::rfc3339(at)))?;
-    let limit = |tokens: Option<u64>| tokens.map_or_else(|| "unknown".to_owned(), |n| n.to_string());
-    output.note(format_args!("context {} tokens, answer {} tokens", limit(info.context_window), limit(info.max_output_tokens)))?;
+    let limit =
+        |tokens: Option<u64>| tokens.map_or_else(|| "unknown".to_owned(), |n| n.to_string());
+    output.note(format_args!(
+        "context {} tokens, answer {} tokens",
+        limit(info.context_window),
+        limit(info.max_output_tokens)
+    ))?;
     if let Some(limit) = model.price.long_context_above {
-        output.note(format_args!("above {limit} prompt tokens the whole request costs the long price"))?;
+        output.note(format_args!(
+            "above {limit} prompt tokens the whole request costs the long price"
+        ))?;
     }
     if !model.price.off_peak.is_empty() {
         let now = model.price.off_peak.contains(ledger::minute_of_week(at));
-        output.note(if now { "off-peak at that moment" } else { "peak at that moment; cheaper in off-peak hours" })?;
+        output.note(if now {
+            "off-peak at that moment"
+        } else {
+            "peak at that moment; cheaper in off-peak hours"
+        })?;
     }
-    let pictures = info.attributes.iter().filter_map(|(name, usd)| Some((name.strip_prefix("usd_per_image:")?, usd)));
+    let pictures = info
+        .attributes
+        .iter()
+        .filter_map(|(name, usd)| Some((name.strip_prefix("usd_per_image:")?, usd)));
     for (kind, usd) in pictures {
         output.note(format_args!("a picture of {kind} costs {usd} USD"))?;
     }
@@ -206,7 +261,9 @@ fn find<'a>(catalogue: &'a Catalogue, wanted: &'a str) -> anyhow::Result<&'a Mod
     let mut found = catalogue.providers_of(wanted);
     match (found.next(), found.next()) {
         (Some(model), None) => Ok(model),
-        (Some(_), Some(_)) => anyhow::bail!("{wanted}: several providers have it; name one, such as openai/{wanted}"),
+        (Some(_), Some(_)) => {
+            anyhow::bail!("{wanted}: several providers have it; name one, such as openai/{wanted}")
+        }
         (None, _) => anyhow::bail!("{wanted}: not in the price list"),
     }
 }

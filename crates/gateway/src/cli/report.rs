@@ -110,7 +110,11 @@ fn total<'a>(all: impl IntoIterator<Item = &'a Sums>) -> Sums {
 }
 
 /// `tollgate usage`
-pub(super) async fn usage(args: UsageArgs, settings: &Settings, output: &Output) -> anyhow::Result<()> {
+pub(super) async fn usage(
+    args: UsageArgs,
+    settings: &Settings,
+    output: &Output,
+) -> anyhow::Result<()> {
     let store = super::open(settings).await?;
     let user = match &args.user {
         Some(name) => Some(store.user(name).await?.id),
@@ -125,9 +129,16 @@ pub(super) async fn usage(args: UsageArgs, settings: &Settings, output: &Output)
     };
     let rows = store.usage_report(user, args.month.unwrap_or(Period::ALL), by).await?;
     if args.csv {
-        output::line("item,label,requests,input_tokens,cache_read_tokens,output_tokens,cost,commission,charge")?;
+        output::line(
+            "item,label,requests,input_tokens,cache_read_tokens,output_tokens,cost,commission,charge",
+        )?;
         for row in &rows {
-            output::line(format_args!("{},{},{}", row.item, quoted(&row.label), cells(&row.sums, sum_exact).join(",")))?;
+            output::line(format_args!(
+                "{},{},{}",
+                row.item,
+                quoted(&row.label),
+                cells(&row.sums, sum_exact).join(",")
+            ))?;
         }
         return Ok(());
     }
@@ -143,7 +154,11 @@ pub(super) async fn usage(args: UsageArgs, settings: &Settings, output: &Output)
         .collect();
     let mut lines: Vec<Vec<String>> = Vec::new();
     for row in &rows {
-        let name = if row.label.is_empty() { row.item.clone() } else { format!("{} {}", row.item, row.label) };
+        let name = if row.label.is_empty() {
+            row.item.clone()
+        } else {
+            format!("{} {}", row.item, row.label)
+        };
         lines.push([vec![name], cells(&row.sums, sum_six_decimals)].concat());
     }
     lines.push([vec!["total".to_owned()], cells(&whole, sum_six_decimals)].concat());
@@ -153,11 +168,19 @@ pub(super) async fn usage(args: UsageArgs, settings: &Settings, output: &Output)
 
 /// A cell of comma-separated values, quoted where it has to be.
 fn quoted(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    if text.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
 }
 
 /// `tollgate bill`
-pub(super) async fn bill(args: BillArgs, settings: &Settings, output: &Output) -> anyhow::Result<()> {
+pub(super) async fn bill(
+    args: BillArgs,
+    settings: &Settings,
+    output: &Output,
+) -> anyhow::Result<()> {
     let store = super::open(settings).await?;
     let user = store.user(&args.user).await?;
     let period = args.month.unwrap_or(Period::ALL);
@@ -177,15 +200,26 @@ pub(super) async fn bill(args: BillArgs, settings: &Settings, output: &Output) -
         "lines": lines, "total": view(&whole),
     });
     if !output.is_json() {
-        let (from, until) = (clock::rfc3339(period.from.max(user.created_at)), clock::rfc3339(until));
-        output.note(format_args!("{}  from {from} to {until}\n", output.strong(&format!("Bill of {}", user.name))))?;
+        let (from, until) =
+            (clock::rfc3339(period.from.max(user.created_at)), clock::rfc3339(until));
+        output.note(format_args!(
+            "{}  from {from} to {until}\n",
+            output.strong(&format!("Bill of {}", user.name))
+        ))?;
     }
     let mut table: Vec<Vec<String>> = rows
         .iter()
-        .map(|row| [vec![format!("{}/{}", row.provider, row.model)], cells(&row.sums, sum_six_decimals)].concat())
+        .map(|row| {
+            [vec![format!("{}/{}", row.provider, row.model)], cells(&row.sums, sum_six_decimals)]
+                .concat()
+        })
         .collect();
     table.push([vec!["total".to_owned()], cells(&whole, sum_six_decimals)].concat());
     let columns: Vec<Column> = [("MODEL", false)].into_iter().chain(SUMS).collect();
     output.table(&json, &columns, table)?;
-    output.note(format_args!("\nTo pay: {} USD, exactly {}", sum_six_decimals(whole.charge), sum_exact(whole.charge)))
+    output.note(format_args!(
+        "\nTo pay: {} USD, exactly {}",
+        sum_six_decimals(whole.charge),
+        sum_exact(whole.charge)
+    ))
 }

@@ -20,7 +20,10 @@ pub(super) async fn run(settings: Settings, output: &Output) -> anyhow::Result<(
 }
 
 /// Serves until Ctrl-C or SIGTERM, then ends cleanly: answers under way finish, receipts are committed.
-pub(super) async fn until_signal(app: Arc<App>, listener: tokio::net::TcpListener) -> anyhow::Result<()> {
+pub(super) async fn until_signal(
+    app: Arc<App>,
+    listener: tokio::net::TcpListener,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let stop = async move {
@@ -42,7 +45,9 @@ fn announce(address: SocketAddr, output: &Output) -> anyhow::Result<()> {
 
 fn warn_of_settings(app: &App) {
     if app.settings.trust_user_header {
-        tracing::warn!("TOLLGATE_TRUST_USER_HEADER is on: whoever reaches this port acts for any user it names");
+        tracing::warn!(
+            "TOLLGATE_TRUST_USER_HEADER is on: whoever reaches this port acts for any user it names"
+        );
     }
     if !app.settings.host.is_loopback() {
         tracing::warn!(host = %app.settings.host, "listening beyond this machine without TLS: put a TLS proxy in front");

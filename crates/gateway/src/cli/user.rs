@@ -36,11 +36,21 @@ fn user_name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-pub(super) async fn run(command: Command, settings: &Settings, output: &Output) -> anyhow::Result<()> {
+pub(super) async fn run(
+    command: Command,
+    settings: &Settings,
+    output: &Output,
+) -> anyhow::Result<()> {
     let store = super::open(settings).await?;
     match command {
         Command::Add(Add { name, operator }) => {
-            let new = NewUser { id: clock::new_id(), account_id: clock::new_id(), name, operator, created_at: clock::now() };
+            let new = NewUser {
+                id: clock::new_id(),
+                account_id: clock::new_id(),
+                name,
+                operator,
+                created_at: clock::now(),
+            };
             let user = store.add_user(new).await?;
             output.say(&view(&user), format_args!("User {} added.", user.name))
         }
@@ -49,7 +59,13 @@ pub(super) async fn run(command: Command, settings: &Settings, output: &Output) 
             let json = users.iter().map(view).collect();
             let rows = users
                 .iter()
-                .map(|user| vec![user.name.clone(), if user.operator { "operator" } else { "customer" }.to_owned(), clock::rfc3339(user.created_at)])
+                .map(|user| {
+                    vec![
+                        user.name.clone(),
+                        if user.operator { "operator" } else { "customer" }.to_owned(),
+                        clock::rfc3339(user.created_at),
+                    ]
+                })
                 .collect();
             output.table(&json, &[("NAME", false), ("ROLE", false), ("CREATED", false)], rows)
         }

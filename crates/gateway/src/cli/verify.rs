@@ -41,7 +41,9 @@ impl Audit {
         match self.catalogues.get(&version).map(|catalogue| receipt.check(catalogue)) {
             Some(Ok(())) => {}
             Some(Err(fault)) => self.fault(format!("receipt {id}/{attempt}: {fault}")),
-            None => self.fault(format!("receipt {id}/{attempt}: there is no price version {version}")),
+            None => {
+                self.fault(format!("receipt {id}/{attempt}: there is no price version {version}"));
+            }
         }
     }
 
@@ -67,7 +69,9 @@ pub(super) async fn run(settings: &Settings, output: &Output) -> anyhow::Result<
     let quiet = u64::try_from(total.receipts) == Ok(audit.receipts);
     if quiet && added != (audit.cost, audit.commission, audit.charge) {
         let (sum, one_by_one) = (sum_exact(total.charge), sum_exact(audit.charge));
-        audit.fault(format!("the database adds the charges up to {sum}, the receipts one by one to {one_by_one}"));
+        audit.fault(format!(
+            "the database adds the charges up to {sum}, the receipts one by one to {one_by_one}"
+        ));
     }
     report(&audit, output)?;
     Ok(if audit.faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -75,7 +79,8 @@ pub(super) async fn run(settings: &Settings, output: &Output) -> anyhow::Result<
 
 fn report(audit: &Audit, output: &Output) -> anyhow::Result<()> {
     let clean = audit.faults == 0;
-    let (cost, commission, charge) = (sum_exact(audit.cost), sum_exact(audit.commission), sum_exact(audit.charge));
+    let (cost, commission, charge) =
+        (sum_exact(audit.cost), sum_exact(audit.commission), sum_exact(audit.charge));
     for fault in &audit.examples {
         output.note(fault)?;
     }
@@ -84,7 +89,8 @@ fn report(audit: &Audit, output: &Output) -> anyhow::Result<()> {
         "unpriced": audit.unpriced, "faults": audit.faults, "examples": audit.examples,
         "cost": cost, "commission": commission, "charge": charge,
     });
-    let verdict = if clean { "all right".to_owned() } else { format!("{} NOT right", audit.faults) };
+    let verdict =
+        if clean { "all right".to_owned() } else { format!("{} NOT right", audit.faults) };
     let (receipts, versions) = (audit.receipts, audit.catalogues.len());
     output.say(
         &json,
@@ -94,7 +100,10 @@ fn report(audit: &Audit, output: &Output) -> anyhow::Result<()> {
         ),
     )?;
     if audit.unpriced > 0 {
-        output.note(format_args!("{} answers had no price and were withheld: import prices for them.", audit.unpriced))?;
+        output.note(format_args!(
+            "{} answers had no price and were withheld: import prices for them.",
+            audit.unpriced
+        ))?;
     }
     Ok(())
 }

@@ -15,10 +15,10 @@ use wire::{Chat, Reply};
 use super::{read_body, read_json};
 use crate::app::App;
 use crate::auth::native_caller;
+use crate::clock;
 use crate::pipeline::{self, Answered};
 use crate::problem::Problem;
 use crate::settle::Finished;
-use crate::clock;
 
 /// A token is about four bytes of text: used only where a provider's answer has no counters.
 const BYTES_PER_TOKEN: usize = 4;
@@ -85,7 +85,11 @@ pub(crate) async fn chat(
 
     let usage = receipt.report.total();
     let (input_tokens, output_tokens) = (usage.input_tokens(), usage.output_tokens());
-    let usage = Tokens { input_tokens, output_tokens, total_tokens: input_tokens.saturating_add(output_tokens) };
+    let usage = Tokens {
+        input_tokens,
+        output_tokens,
+        total_tokens: input_tokens.saturating_add(output_tokens),
+    };
     let mut response = Json(Answer { content: reply.text(), usage }).into_response();
     let id = receipt.request_id.to_string();
     for (name, value) in [("x-request-id", id), ("x-tollgate-cost", receipt.charge.to_string())] {
@@ -99,7 +103,9 @@ pub(crate) async fn chat(
 /// The request in the canonical form; everything that makes no sense is refused by its field.
 fn canonical(request: Request, model: &str, most: Option<u64>) -> Result<Chat, Problem> {
     if request.stream == Some(true) {
-        return Err(Problem::bad_request("stream: this endpoint does not stream yet; leave it out or send false"));
+        return Err(Problem::bad_request(
+            "stream: this endpoint does not stream yet; leave it out or send false",
+        ));
     }
     let mut chat = Chat { model: model.to_owned(), ..Chat::default() };
     chat.system.extend(request.system.filter(|text| !text.trim().is_empty()).map(Block::Text));
@@ -116,7 +122,9 @@ fn canonical(request: Request, model: &str, most: Option<u64>) -> Result<Chat, P
         }
     }
     match request.message {
-        Some(text) if text.trim().is_empty() => return Err(Problem::bad_request("message: is empty")),
+        Some(text) if text.trim().is_empty() => {
+            return Err(Problem::bad_request("message: is empty"));
+        }
         Some(text) => chat.turns.push(turn(Role::User, Block::Text(text))),
         None if chat.turns.is_empty() => {
             return Err(Problem::bad_request("message: is missing; it holds what you want to say"));
@@ -129,7 +137,9 @@ fn canonical(request: Request, model: &str, most: Option<u64>) -> Result<Chat, P
     if let Some(tokens) = request.max_tokens {
         let most = most.unwrap_or(u64::from(u32::MAX));
         if !(1..=most).contains(&tokens) {
-            return Err(Problem::bad_request(format!("max_tokens: expected a whole number from 1 to {most}")));
+            return Err(Problem::bad_request(format!(
+                "max_tokens: expected a whole number from 1 to {most}"
+            )));
         }
         chat.max_tokens = Some(tokens);
     }
@@ -166,7 +176,12 @@ fn some(text: &str) -> Option<String> {
 
 fn estimate(reply: &Reply, chat: &Chat) -> UsageReport {
     let blocks = chat.system.iter().chain(chat.turns.iter().flat_map(|turn| &turn.blocks));
-    let asked: usize = blocks.map(|block| if let Block::Text(text) = block { text.len() } else { 0 }).sum();
-    let tokens = |bytes: usize| u64::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u64::MAX).max(1);
-    UsageReport::single(Usage::of(&[(Meter::Input, tokens(asked)), (Meter::Output, tokens(reply.text().len()))]))
+    let asked: usize =
+        blocks.map(|block| if let Block::Text(text) = block { text.len() } else { 0 }).sum();
+    let tokens =
+        |bytes: usize| u64::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u64::MAX).max(1);
+    UsageReport::single(Usage::of(&[
+        (Meter::Input, tokens(asked)),
+        (Meter::Output, tokens(reply.text().len())),
+    ]))
 }

@@ -10,15 +10,25 @@ use crate::providers::Provider;
 use crate::upstream::{Answer, UpstreamError};
 
 /// No answer at all.
-pub(crate) fn of_transport(error: &UpstreamError, admitted: &Admitted, provider: &Provider) -> Problem {
+pub(crate) fn of_transport(
+    error: &UpstreamError,
+    admitted: &Admitted,
+    provider: &Provider,
+) -> Problem {
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     tracing::warn!(request_id = %admitted.id, provider = provider.row.name, %error, cause, "the provider did not answer");
     let name = provider.row.name;
     match error {
-        UpstreamError::Timeout => {
-            Problem::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", format!("{name} did not answer in time"))
-        }
-        _ => Problem::new(StatusCode::BAD_GATEWAY, "upstream_unavailable", format!("{name} gave no usable answer: {error}")),
+        UpstreamError::Timeout => Problem::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "upstream_timeout",
+            format!("{name} did not answer in time"),
+        ),
+        _ => Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "upstream_unavailable",
+            format!("{name} gave no usable answer: {error}"),
+        ),
     }
 }
 
@@ -36,7 +46,12 @@ pub(crate) fn of_reply(error: &Malformed, admitted: &Admitted) -> Problem {
 ///
 /// A provider's refusal of *our* credential or of *our* account is never shown as if it were the client's: that is a
 /// 502, and the log says which credential it was. Its text may quote the credential, so it is not logged.
-pub(crate) fn of_provider(dialect: &dyn Dialect, answer: &Answer, admitted: &Admitted, provider: &Provider) -> Problem {
+pub(crate) fn of_provider(
+    dialect: &dyn Dialect,
+    answer: &Answer,
+    admitted: &Admitted,
+    provider: &Provider,
+) -> Problem {
     let retry_after = answer.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let problem = dialect.read_problem(answer.status.as_u16(), retry_after, &answer.body);
     let name = provider.row.name;
@@ -45,7 +60,8 @@ pub(crate) fn of_provider(dialect: &dyn Dialect, answer: &Answer, admitted: &Adm
             let credential = provider.row.credential_setting;
             let status = answer.status.as_u16();
             tracing::error!(request_id = %admitted.id, provider = name, credential, status, "the provider refuses our credential or account");
-            let message = format!("{name} refuses the gateway's own account; the operator has been told");
+            let message =
+                format!("{name} refuses the gateway's own account; the operator has been told");
             return Problem::new(StatusCode::BAD_GATEWAY, "upstream_account", message);
         }
         Kind::BadRequest => (StatusCode::BAD_REQUEST, "invalid_request"),

@@ -42,7 +42,11 @@ fn identify(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<Identity, Probl
 }
 
 /// `GET /api/keys/list`
-pub(crate) async fn list(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Json<Value>, Problem> {
     let identity = identify(&app, &headers, &uri)?;
     let keys = app.store.keys_of(identity.user_id).await.map_err(Problem::store)?;
     let keys: Vec<Value> = keys.iter().map(view).collect();
@@ -77,18 +81,24 @@ pub(crate) async fn generate(
     let now = clock::now();
     let name = wanted.name.unwrap_or_default();
     if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-        return Err(Problem::bad_request(format!("name: expected at most {LONGEST_NAME} characters on one line")));
+        return Err(Problem::bad_request(format!(
+            "name: expected at most {LONGEST_NAME} characters on one line"
+        )));
     }
     let expires_at = match wanted.expires_at.as_deref() {
         None => None,
         Some(text) => Some(clock::parse_moment(text).filter(|at| *at > now).ok_or_else(|| {
-            Problem::bad_request("expires_at: expected a moment to come, such as 2027-01-31T00:00:00Z")
+            Problem::bad_request(
+                "expires_at: expected a moment to come, such as 2027-01-31T00:00:00Z",
+            )
         })?),
     };
     if let Some(models) = &wanted.models {
         check_models(&app, models)?;
     }
-    let (key, stored) = create(&app.store, &identity.user, &name, expires_at, wanted.models).await.map_err(Problem::store)?;
+    let (key, stored) = create(&app.store, &identity.user, &name, expires_at, wanted.models)
+        .await
+        .map_err(Problem::store)?;
     app.snapshots.refresh().await.map_err(Problem::store)?;
     Ok(Json(json!({ "key": key.expose_secret(), "id": stored.id })))
 }
@@ -96,13 +106,19 @@ pub(crate) async fn generate(
 fn check_models(app: &App, models: &[String]) -> Result<(), Problem> {
     let catalogue = &app.snapshots.current().catalogue;
     if models.is_empty() {
-        return Err(Problem::bad_request("models: expected at least one model; leave it out to allow all"));
+        return Err(Problem::bad_request(
+            "models: expected at least one model; leave it out to allow all",
+        ));
     }
     for id in models {
-        let known = id.split_once('/').is_some_and(|(provider, model)| catalogue.get(provider, model).is_some());
+        let known = id
+            .split_once('/')
+            .is_some_and(|(provider, model)| catalogue.get(provider, model).is_some());
         if !known {
             let id = super::quoted(id);
-            return Err(Problem::bad_request(format!("models: {id} is not known; expected ids such as openai/gpt-4o")));
+            return Err(Problem::bad_request(format!(
+                "models: {id} is not known; expected ids such as openai/gpt-4o"
+            )));
         }
     }
     Ok(())
@@ -151,7 +167,11 @@ pub(crate) async fn delete(
             snapshot.keys.get(&hash).filter(|key| key.user_id == identity.user_id).map(|key| key.id)
         }
         (None, Some(id)) => id.parse::<Uuid>().ok(),
-        _ => return Err(Problem::bad_request("expected one of {\"key\":\"tg-...\"} and {\"id\":\"...\"}")),
+        _ => {
+            return Err(Problem::bad_request(
+                "expected one of {\"key\":\"tg-...\"} and {\"id\":\"...\"}",
+            ));
+        }
     };
     let id = id.ok_or_else(not_found)?;
     match app.store.revoke_key_by_id(Some(identity.user_id), id, clock::now()).await {

@@ -30,7 +30,8 @@ pub(crate) async fn read_body(body: Body, limit: u32) -> Result<Bytes, Problem> 
 /// Reads JSON; the error names the field and the place.
 pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| {
-        let kind = if error.is_data() { "the request body" } else { "the request body is not valid JSON" };
+        let kind =
+            if error.is_data() { "the request body" } else { "the request body is not valid JSON" };
         Problem::bad_request(format!("{kind}: {error}"))
     })
 }
@@ -45,12 +46,15 @@ pub(crate) fn unknown_provider(name: &str) -> Problem {
 }
 
 pub(crate) fn unknown_model(provider: &str, model: &str) -> Problem {
-    let message = format!("model_name: {provider} has no model {} in the price list", quoted(model));
+    let message =
+        format!("model_name: {provider} has no model {} in the price list", quoted(model));
     Problem::new(StatusCode::NOT_FOUND, "unknown_model", message)
 }
 
 pub(crate) fn unpriced_model(provider: &str, model: &str) -> Problem {
-    let message = format!("model_name: {provider}/{model} has no price for text tokens, so it cannot be used for a chat");
+    let message = format!(
+        "model_name: {provider}/{model} has no price for text tokens, so it cannot be used for a chat"
+    );
     Problem::bad_request(message).with_code("unpriced_model")
 }
 
@@ -60,7 +64,8 @@ pub(crate) fn forbidden_model(provider: &str, model: &str) -> Problem {
 }
 
 pub(crate) fn provider_not_set_up(provider: &str) -> Problem {
-    let message = format!("providerName: {provider} has no credential here; the operator has to set one");
+    let message =
+        format!("providerName: {provider} has no credential here; the operator has to set one");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "provider_not_configured", message)
 }
 

@@ -42,9 +42,14 @@ struct Exact {
 }
 
 /// The sums of the store. Every receipt is committed before its answer is sent, so that they have it.
-pub(crate) async fn check(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Json<Checked>, Problem> {
+pub(crate) async fn check(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Json<Checked>, Problem> {
     let snapshot = app.snapshots.current();
-    let identity = native_identity(&snapshot, &headers, &uri, clock::now(), app.settings.trust_user_header)?;
+    let identity =
+        native_identity(&snapshot, &headers, &uri, clock::now(), app.settings.trust_user_header)?;
     let sums = app.store.usage_of_user(identity.user_id).await.map_err(Problem::store)?;
     let price_to_pay = PriceToPay {
         username: identity.user,

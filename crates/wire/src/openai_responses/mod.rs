@@ -1,3 +1,0 @@
-//! OpenAI Responses.
-
-pub mod usage;
