@@ -1,1 +1,185 @@
-//! Placeholder.
+//! The dialects of the providers, and the canonical form between them.
+//!
+//! Promises of this crate:
+//!
+//! * It is pure: no I/O, no clock, no globals. What is read is a function of the bytes.
+//! * No input makes it panic.
+//! * Nothing is lost silently: what a dialect cannot carry is an [`Unsupported`] that names the field, or a name in
+//!   [`Written::dropped`].
+//! * Counters of usage are disjoint ([`ledger::Usage`]), and their sum is the provider's own total.
+//!
+//! To translate a request: `client.read_request`, then `provider.write_request`. An answer goes the other way. To add a
+//! dialect: a folder beside the others, and a row in [`DIALECTS`].
+#![warn(missing_docs)]
+
+pub mod anthropic;
+pub mod chat;
+mod families;
+pub mod gemini;
+mod json;
+pub mod openai_chat;
+pub mod openai_responses;
+pub mod problem;
+pub mod reply;
+mod schema;
+
+use ledger::UsageReport;
+
+pub use crate::chat::Chat;
+pub use crate::json::{Json, Malformed};
+pub use crate::problem::Problem;
+pub use crate::reply::Reply;
+
+/// One wire format, both ways.
+pub trait Dialect: Sync {
+    /// The name in settings and in the database.
+    fn name(&self) -> &'static str;
+
+    /// The path of the operation below the provider's base URL. `model` is one path segment whatever it holds, or the
+    /// dialect names it in the body.
+    fn request_path(&self, model: &str) -> String;
+
+    /// Reads a client's request. Fields that this dialect does not know are kept as [`chat::Native`].
+    fn read_request(&self, body: &[u8]) -> Result<Chat, Malformed>;
+
+    /// Writes a request for a provider.
+    fn write_request(&self, chat: &Chat, target: &Target<'_>) -> Result<Written, Unsupported>;
+
+    /// Reads a provider's whole answer, usage included.
+    fn read_reply(&self, body: &[u8]) -> Result<Reply, Malformed>;
+
+    /// Writes an answer for a client.
+    fn write_reply(&self, reply: &Reply) -> Vec<u8>;
+
+    /// Reads a provider's error, whatever came in place of one. `retry_after` is the header of that name, in seconds.
+    fn read_problem(&self, status: u16, retry_after: Option<&str>, body: &[u8]) -> Problem;
+
+    /// Writes an error for a client: HTTP status and body.
+    fn write_problem(&self, problem: &Problem) -> (u16, Vec<u8>);
+
+    /// Reads a usage object alone, given as JSON text.
+    fn read_usage(&self, usage: &str) -> Result<UsageReport, Malformed>;
+
+    /// Reads only the usage of a whole answer, with the served tier and the searches that stand outside the usage
+    /// object; none if the answer reports none.
+    fn read_body_usage(&self, body: &[u8]) -> Result<Option<UsageReport>, Malformed>;
+}
+
+/// All dialects.
+pub static DIALECTS: [&dyn Dialect; 3] =
+    [&openai_chat::OpenaiChat, &anthropic::Anthropic, &gemini::Gemini];
+
+/// The dialect of that name.
+pub fn dialect(name: &str) -> Option<&'static dyn Dialect> {
+    DIALECTS.into_iter().find(|dialect| dialect.name() == name)
+}
+
+/// Whom a request is written for: providers and models of one dialect still differ.
+#[derive(Copy, Clone, Debug)]
+pub struct Target<'a> {
+    /// The provider's name: `openai` and `deepseek` have rules of their own within `openai_chat`.
+    pub provider: &'a str,
+    /// The provider's own id of the model.
+    pub model: &'a str,
+    /// The most tokens that the model can generate, from the catalogue.
+    pub max_output_tokens: Option<u64>,
+    /// Whether the catalogue calls it a reasoning model.
+    pub reasoning: bool,
+}
+
+/// A request ready to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The body.
+    pub body: Vec<u8>,
+    /// What could not be carried, by name, each once; `name: from -> to` where a value was replaced by a near one.
+    pub dropped: Vec<String>,
+}
+
+/// A request that means something else without the field named, which the target cannot carry.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {reason}")]
+pub struct Unsupported {
+    /// The field.
+    pub field: String,
+    /// Why not.
+    pub reason: String,
+}
+
+impl Unsupported {
+    pub(crate) fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { field: field.into(), reason: reason.into() }
+    }
+}
+
+/// Names of what could not be carried, each once.
+#[derive(Default)]
+pub(crate) struct Dropped(Vec<String>);
+
+impl Dropped {
+    pub(crate) fn note(&mut self, name: impl Into<String>) {
+        let name = name.into();
+        if !self.0.contains(&name) {
+            self.0.push(name);
+        }
+    }
+
+    /// Notes `name` if there is a value to lose.
+    pub(crate) fn unless_none<T>(&mut self, name: &str, value: Option<T>) {
+        if value.is_some() {
+            self.note(name);
+        }
+    }
+
+    pub(crate) fn written(self, body: &Json) -> Written {
+        Written { body: body.get().as_bytes().to_vec(), dropped: self.0 }
+    }
+}
+
+/// Sorts the native fields of a request: those of `dialect` are returned, those of others noted as dropped, or refused
+/// where the answer would be another one without them.
+pub(crate) fn natives(
+    chat: &Chat,
+    dialect: &str,
+    dropped: &mut Dropped,
+) -> Result<Vec<(String, Json)>, Unsupported> {
+    /// Without these the answer is not the one asked for, or stands on a state that the provider does not have.
+    const ESSENTIAL: [&str; 12] = [
+        "n",
+        "logprobs",
+        "audio",
+        "cachedContent",
+        "container",
+        "mcp_servers",
+        "continuationToken",
+        "generationConfig.candidateCount",
+        "generationConfig.responseLogprobs",
+        "web_search_options",
+        "fallbacks",
+        "compaction",
+    ];
+    /// These are what happens anyway.
+    fn is_default(raw: &str) -> bool {
+        matches!(raw, "1" | "false" | "[]" | "{}")
+    }
+    let mut own = Vec::new();
+    for native in &chat.native {
+        if native.dialect == dialect {
+            own.push((native.field.clone(), native.raw.clone()));
+        } else if is_default(native.raw.get()) {
+            // Nothing is lost.
+        } else if ESSENTIAL.contains(&native.field.as_str()) {
+            let reason =
+                format!("is known to {} only, and the answer depends on it", native.dialect);
+            return Err(Unsupported::new(&native.field, reason));
+        } else {
+            dropped.note(&native.field);
+        }
+    }
+    Ok(own)
+}
+
+/// The refusal of a block or tool that cannot be carried.
+pub(crate) fn foreign(native: &chat::Native, what: &str) -> Unsupported {
+    Unsupported::new(&native.field, format!("this {what} is known to {} only", native.dialect))
+}

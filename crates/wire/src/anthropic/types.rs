@@ -1,0 +1,101 @@
+//! The wire structs. <https://docs.claude.com/en/api/messages>
+
+use crate::json::{Json, TextOr, wire};
+
+pub(crate) type Content = TextOr<Json>;
+
+wire! {
+    struct Request {
+        model: String,
+        max_tokens: u64,
+        system: Content,
+        messages: Vec<Json>,
+        tools: Vec<Json>,
+        tool_choice: Choice,
+        thinking: Thinking,
+        output_config: Json,
+        output_format: Format,
+        stop_sequences: Vec<String>,
+        temperature: f64,
+        top_p: f64,
+        top_k: f64,
+        stream: bool,
+        metadata: Json,
+        service_tier: String,
+    }
+    struct Message {
+        role: String,
+        content: Content,
+    }
+    struct Choice {
+        #[serde(rename = "type")]
+        kind: String,
+        name: String,
+        disable_parallel_tool_use: bool,
+    }
+    struct Thinking {
+        #[serde(rename = "type")]
+        kind: String,
+        budget_tokens: u64,
+        display: String,
+    }
+    struct OutputConfig {
+        effort: String,
+        format: Format,
+    }
+    struct Format {
+        #[serde(rename = "type")]
+        kind: String,
+        schema: Json,
+    }
+    struct Metadata { user_id: String }
+    struct Tool {
+        name: String,
+        description: String,
+        input_schema: Json,
+        strict: bool,
+        cache_control: CacheControl,
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    struct CacheControl {
+        #[serde(rename = "type")]
+        kind: String,
+        ttl: String,
+    }
+    struct Block {
+        #[serde(rename = "type")]
+        kind: String,
+        text: String,
+        thinking: String,
+        signature: String,
+        id: String,
+        name: String,
+        input: Json,
+        tool_use_id: String,
+        content: Content,
+        is_error: bool,
+        source: Source,
+        title: String,
+        cache_control: CacheControl,
+    }
+    struct Source {
+        #[serde(rename = "type")]
+        kind: String,
+        media_type: String,
+        data: String,
+        url: String,
+        file_id: String,
+    }
+    struct Answer {
+        id: String,
+        #[serde(rename = "type")]
+        kind: String,
+        role: String,
+        model: String,
+        content: Vec<Json>,
+        stop_reason: String,
+        stop_sequence: String,
+        usage: Json,
+    }
+}

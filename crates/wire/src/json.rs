@@ -1,0 +1,367 @@
+//! JSON where it must stay as it was written, and reading that says which field was wrong.
+
+use std::fmt;
+
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+/// A JSON value kept as its own text, byte for byte: numbers of any length and the order of keys survive.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Json(Box<RawValue>);
+
+impl Json {
+    /// The value written in `text`, or nothing if that is not one JSON value.
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// `value` as JSON; `null` where it cannot be written (a map with keys that are not text).
+    pub fn of(value: &impl Serialize) -> Self {
+        Self(serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned()))
+    }
+
+    /// The empty object, `{}`.
+    pub fn empty_object() -> Self {
+        Self::of(&serde_json::Map::new())
+    }
+
+    /// The text of the value.
+    pub fn get(&self) -> &str {
+        self.0.get()
+    }
+
+    /// Whether this is an object.
+    pub fn is_object(&self) -> bool {
+        self.get().starts_with('{')
+    }
+
+    /// This value if it is an object, else an object that holds it under `_raw`: Anthropic and Gemini take tool
+    /// arguments as objects only, and a model may have written anything.
+    #[must_use]
+    pub fn into_object(self) -> Self {
+        if self.is_object() { self } else { Self::of(&Wrapped { raw: self }) }
+    }
+
+    /// The text inside, if this is a JSON string.
+    pub fn as_string(&self) -> Option<String> {
+        serde_json::from_str(self.get()).ok()
+    }
+
+    /// Tool arguments, which OpenAI sends as text. Empty text means no arguments; text that is no JSON is kept in an
+    /// object under `_raw`, because a history is replayed as it was, broken or not.
+    pub fn from_arguments(text: &str) -> Self {
+        if text.trim().is_empty() {
+            return Self::empty_object();
+        }
+        Self::parse(text).unwrap_or_else(|| Self::of(&Wrapped { raw: Self::of(&text) }))
+    }
+}
+
+#[derive(Serialize)]
+struct Wrapped {
+    #[serde(rename = "_raw")]
+    raw: Json,
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl Eq for Json {}
+
+/// A body or a part of it that is not what its dialect asks for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}{problem}", path, if path.is_empty() { "" } else { ": " })]
+pub struct Malformed {
+    /// Where: a JSON path such as `messages[3].content`, empty for the whole body.
+    pub path: String,
+    /// What is wrong there and what would be right.
+    pub problem: String,
+}
+
+impl Malformed {
+    pub(crate) fn new(path: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { path: path.into(), problem: problem.into() }
+    }
+}
+
+pub(crate) fn utf8(body: &[u8]) -> Result<&str, Malformed> {
+    std::str::from_utf8(body).map_err(|_| Malformed::new("", "the body is not UTF-8"))
+}
+
+/// Reads a wire struct. serde names no path, so on failure the fields are tried one by one to find the wrong one.
+pub(crate) fn read<T: DeserializeOwned>(text: &str, path: &str) -> Result<T, Malformed> {
+    serde_json::from_str(text).map_err(|error| blame::<T>(text, path, &error))
+}
+
+fn blame<T: DeserializeOwned>(text: &str, path: &str, error: &serde_json::Error) -> Malformed {
+    for (name, value) in fields(text) {
+        let alone = format!("{{{}:{}}}", Json::of(&name).get(), value.get());
+        if let Err(error) = serde_json::from_str::<T>(&alone) {
+            let dot = if path.is_empty() { "" } else { "." };
+            return Malformed::new(format!("{path}{dot}{name}"), reason(&error));
+        }
+    }
+    Malformed::new(path, reason(error))
+}
+
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        // The place inside a part says nothing about the place in the body; of a syntax error it is all there is.
+        Some(end) if error.is_data() => text.get(..end).unwrap_or_default().to_owned(),
+        _ => text,
+    }
+}
+
+/// The members of an object in their order; empty for anything else.
+pub(crate) fn fields(text: &str) -> Vec<(String, Json)> {
+    serde_json::from_str::<Fields>(text).map_or_else(|_| Vec::new(), |fields| fields.0)
+}
+
+/// The members of the object `text` that the wire struct `T` has no field for.
+pub(crate) fn leftovers<T: DeserializeOwned>(text: &str) -> Vec<(String, Json)> {
+    let known = names::<T>();
+    fields(text)
+        .into_iter()
+        .filter(|(name, value)| !known.contains(&name.as_str()) && value.get() != "null")
+        .collect()
+}
+
+/// `value` as an object with `more` members behind its own.
+pub(crate) fn object_with(value: &impl Serialize, more: &[(String, Json)]) -> Json {
+    let mut text = Json::of(value).get().to_owned();
+    if !text.ends_with('}') {
+        return Json::of(value);
+    }
+    text.pop();
+    for (name, value) in more {
+        if !text.ends_with('{') {
+            text.push(',');
+        }
+        text.push_str(Json::of(name).get());
+        text.push(':');
+        text.push_str(value.get());
+    }
+    text.push('}');
+    Json::parse(&text).unwrap_or_else(Json::empty_object)
+}
+
+struct Fields(Vec<(String, Json)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Fields;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Fields(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// The names (aliases too) of the fields of `T`, asked of its derived `Deserialize`: a list kept by hand would rot.
+fn names<T: DeserializeOwned>() -> &'static [&'static str] {
+    let mut names: &'static [&'static str] = &[];
+    // Always an error: nothing is read, only the names are wanted.
+    let _ = T::deserialize(Names(&mut names));
+    names
+}
+
+struct Names<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> Deserializer<'de> for Names<'_> {
+    type Error = serde::de::value::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        Err(serde::de::Error::custom("names only"))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        *self.0 = fields;
+        self.deserialize_any(visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+/// Text, or a list: several fields take either (`stop`, `content`, `system`).
+pub(crate) enum TextOr<T> {
+    Text(String),
+    List(Vec<T>),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for TextOr<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+            type Value = TextOr<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or an array")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(TextOr::Text(text.to_owned()))
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                self,
+                mut seq: A,
+            ) -> Result<Self::Value, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = seq.next_element()? {
+                    list.push(item);
+                }
+                Ok(TextOr::List(list))
+            }
+        }
+        deserializer.deserialize_any(Either(std::marker::PhantomData))
+    }
+}
+
+impl<T: Serialize> Serialize for TextOr<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::List(list) => list.serialize(serializer),
+        }
+    }
+}
+
+/// A count of a usage object. Absent and `null` are 0. What no count can be (negative, a fraction, text, beyond any real
+/// answer) is 0 and marked, so that a broken number neither stops nor distorts a bill unseen.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) n: u64,
+    pub(crate) absurd: bool,
+    pub(crate) given: bool,
+}
+
+/// No answer counts a million million tokens; sums of such counts cannot overflow.
+const LARGEST_COUNT: u64 = 1_000_000_000_000;
+
+impl Count {
+    const ABSURD: Self = Self { n: 0, absurd: true, given: true };
+
+    fn of(n: u64) -> Self {
+        if n > LARGEST_COUNT { Self::ABSURD } else { Self { n, absurd: false, given: true } }
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CountVisitor)
+    }
+}
+
+struct CountVisitor;
+
+impl<'de> Visitor<'de> for CountVisitor {
+    type Value = Count;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a count")
+    }
+    fn visit_u64<E>(self, n: u64) -> Result<Count, E> {
+        Ok(Count::of(n))
+    }
+    fn visit_i64<E>(self, n: i64) -> Result<Count, E> {
+        Ok(u64::try_from(n).map_or(Count::ABSURD, Count::of))
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "only whole numbers within 0..=LARGEST_COUNT reach the cast, which it keeps exactly"
+    )]
+    fn visit_f64<E>(self, n: f64) -> Result<Count, E> {
+        let whole = (0.0..=1e12).contains(&n) && n.fract() == 0.0;
+        Ok(if whole { Count::of(n as u64) } else { Count::ABSURD })
+    }
+    fn visit_unit<E>(self) -> Result<Count, E> {
+        Ok(Count::default())
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Count, E> {
+        Ok(Count::ABSURD)
+    }
+    fn visit_str<E>(self, _: &str) -> Result<Count, E> {
+        Ok(Count::ABSURD)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Count, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Count::ABSURD)
+    }
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Count, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Count::ABSURD)
+    }
+}
+
+/// Counters of one pass in the making, and whether the numbers fitted together.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) usage: ledger::Usage,
+    pub(crate) inconsistent: bool,
+}
+
+impl Tally {
+    /// The number of `count`.
+    pub(crate) fn number(&mut self, count: Count) -> u64 {
+        self.inconsistent |= count.absurd;
+        count.n
+    }
+
+    /// Moves `part` of what is left of a total to `meter`. A part larger than the rest is cut to it and marked: the sum
+    /// of the counters stays the provider's total.
+    pub(crate) fn carve(&mut self, rest: &mut u64, meter: ledger::Meter, part: u64) {
+        self.inconsistent |= part > *rest;
+        let part = part.min(*rest);
+        *rest -= part;
+        self.usage.add(meter, part);
+    }
+
+    /// `all - part`, 0 and marked where that is less than nothing.
+    pub(crate) fn minus(&mut self, all: u64, part: u64) -> u64 {
+        self.inconsistent |= part > all;
+        all.saturating_sub(part)
+    }
+}
+
+/// A struct of the wire: every field may be missing or `null`, and only those that are set are written.
+macro_rules! wire {
+    ($($(#[$meta:meta])* struct $name:ident { $($(#[$attr:meta])* $field:ident: $type:ty),* $(,)? })*) => {$(
+        #[derive(Default, serde::Deserialize, serde::Serialize)]
+        $(#[$meta])*
+        pub(crate) struct $name {
+            $($(#[$attr])* #[serde(skip_serializing_if = "Option::is_none")] pub(crate) $field: Option<$type>,)*
+        }
+    )*};
+}
+/// A struct of counts: absent, `null` and 0 are the same.
+macro_rules! counts {
+    ($($(#[$meta:meta])* struct $name:ident { $($(#[$attr:meta])* $field:ident: $type:ty),* $(,)? })*) => {$(
+        #[derive(Default, serde::Deserialize)]
+        #[serde(default)]
+        $(#[$meta])*
+        pub(crate) struct $name { $($(#[$attr])* pub(crate) $field: $type,)* }
+    )*};
+}
+pub(crate) use {counts, wire};

@@ -1,0 +1,99 @@
+//! Errors, both ways. <https://platform.openai.com/docs/guides/error-codes>
+
+use serde::{Deserialize, Serialize};
+
+use crate::json::Json;
+use crate::problem::{Kind, Problem, excerpt, says_overflow, seconds};
+
+#[derive(Deserialize)]
+struct Body {
+    error: Option<Error>,
+}
+
+#[derive(Deserialize)]
+struct Error {
+    message: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    code: Option<Json>,
+}
+
+/// A body may also be an array of one, as Gemini's compatible API sends it.
+fn parse(body: &[u8]) -> Option<Error> {
+    let one = serde_json::from_slice::<Body>(body).ok();
+    let one = one.or_else(|| serde_json::from_slice::<Vec<Body>>(body).ok()?.into_iter().next());
+    one?.error
+}
+
+pub(super) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Problem {
+    let error = parse(body);
+    let retry_after = retry_after.and_then(seconds);
+    let Some(error) = error else {
+        let kind = Kind::from_status(status);
+        return Problem {
+            kind,
+            status,
+            message: excerpt(body),
+            retry_after,
+            code: None,
+            upstream: true,
+        };
+    };
+    let message = error.message.unwrap_or_else(|| excerpt(body));
+    let code = error.code.filter(|code| code.get() != "null");
+    let code = code.map(|code| code.as_string().unwrap_or_else(|| code.get().to_owned()));
+    let code = code.or(error.kind.clone());
+    let word =
+        |wanted: &str| code.as_deref() == Some(wanted) || error.kind.as_deref() == Some(wanted);
+    let kind = if word("insufficient_quota") || word("billing_hard_limit_reached") {
+        Kind::Billing
+    } else if word("context_length_exceeded") || (status == 400 && says_overflow(&message)) {
+        Kind::ContextOverflow
+    } else if word("model_not_found") {
+        Kind::NotFound
+    } else if word("invalid_api_key") {
+        Kind::Auth
+    } else if word("rate_limit_exceeded") && status < 500 {
+        Kind::RateLimit
+    } else {
+        Kind::from_status(status)
+    };
+    Problem { kind, status, message, retry_after, code, upstream: true }
+}
+
+#[derive(Serialize)]
+struct OutBody<'a> {
+    error: OutError<'a>,
+}
+
+#[derive(Serialize)]
+struct OutError<'a> {
+    message: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    param: Option<&'a str>,
+    code: Option<&'a str>,
+}
+
+pub(super) fn write(problem: &Problem) -> (u16, Vec<u8>) {
+    let (kind, message) = problem.shown();
+    let (class, code) = match kind {
+        Kind::BadRequest | Kind::TooLarge => ("invalid_request_error", None),
+        Kind::ContextOverflow => ("invalid_request_error", Some("context_length_exceeded")),
+        Kind::Auth => ("invalid_request_error", Some("invalid_api_key")),
+        Kind::Billing => ("insufficient_quota", Some("insufficient_quota")),
+        Kind::Forbidden => ("permission_error", None),
+        Kind::NotFound => ("invalid_request_error", Some("model_not_found")),
+        Kind::RateLimit => ("requests", Some("rate_limit_exceeded")),
+        Kind::Overloaded | Kind::Timeout | Kind::Upstream | Kind::Malformed => {
+            ("server_error", None)
+        }
+    };
+    let status = match kind {
+        // OpenAI says 429 to spent credit, and its clients look for that.
+        Kind::Billing => 429,
+        kind => kind.status(),
+    };
+    let error = OutError { message, kind: class, param: None, code };
+    (status, Json::of(&OutBody { error }).get().as_bytes().to_vec())
+}

@@ -1,0 +1,160 @@
+//! The wire structs. <https://platform.openai.com/docs/api-reference/chat/create>
+
+use crate::json::{Json, TextOr, wire};
+
+wire! {
+    struct Request {
+        model: String,
+        messages: Vec<Json>,
+        max_completion_tokens: u64,
+        max_tokens: u64,
+        temperature: f64,
+        top_p: f64,
+        // OpenRouter's and others' addition.
+        top_k: f64,
+        presence_penalty: f64,
+        frequency_penalty: f64,
+        seed: i64,
+        stop: TextOr<String>,
+        stream: bool,
+        stream_options: StreamOptions,
+        tools: Vec<Json>,
+        tool_choice: Json,
+        parallel_tool_calls: bool,
+        functions: Vec<Json>,
+        function_call: Json,
+        response_format: ResponseFormat,
+        reasoning_effort: String,
+        reasoning: Reasoning,
+        thinking: Thinking,
+        verbosity: String,
+        user: String,
+        safety_identifier: String,
+        user_id: String,
+        service_tier: String,
+    }
+    struct StreamOptions { include_usage: bool }
+    /// OpenRouter's way to ask for thinking.
+    struct Reasoning {
+        effort: String,
+        max_tokens: u64,
+        exclude: bool,
+        enabled: bool,
+    }
+    /// `DeepSeek`'s switch.
+    struct Thinking {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    struct ResponseFormat {
+        #[serde(rename = "type")]
+        kind: String,
+        json_schema: JsonSchema,
+    }
+    struct JsonSchema {
+        name: String,
+        description: String,
+        schema: Json,
+        strict: bool,
+    }
+    struct Tool {
+        #[serde(rename = "type")]
+        kind: String,
+        function: Function,
+        cache_control: CacheControl,
+    }
+    struct Function {
+        name: String,
+        description: String,
+        parameters: Json,
+        strict: bool,
+    }
+    struct Choose {
+        #[serde(rename = "type")]
+        kind: String,
+        name: String,
+        function: Named,
+        allowed_tools: Allowed,
+    }
+    struct Named { name: String }
+    struct Allowed {
+        mode: String,
+        tools: Vec<Choose>,
+    }
+    struct Message {
+        role: String,
+        content: Content,
+        name: String,
+        refusal: String,
+        reasoning_content: String,
+        reasoning: String,
+        tool_calls: Vec<ToolCall>,
+        tool_call_id: String,
+        function_call: Called,
+        audio: Audio,
+        cache_control: CacheControl,
+    }
+    struct Part {
+        #[serde(rename = "type")]
+        kind: String,
+        text: String,
+        refusal: String,
+        image_url: ImageUrl,
+        input_audio: InputAudio,
+        file: File,
+        cache_control: CacheControl,
+        prompt_cache_breakpoint: CacheControl,
+    }
+    struct ImageUrl {
+        url: String,
+        detail: String,
+    }
+    struct InputAudio {
+        data: String,
+        format: String,
+    }
+    struct File {
+        file_data: String,
+        file_id: String,
+        filename: String,
+    }
+    struct CacheControl { ttl: String }
+    struct ToolCall {
+        id: String,
+        #[serde(rename = "type")]
+        kind: String,
+        function: Called,
+        custom: Json,
+        extra_content: Extra,
+    }
+    struct Called {
+        name: String,
+        // Text by the book; some servers send the object itself.
+        arguments: Json,
+    }
+    struct Extra { google: Google }
+    struct Google { thought_signature: String }
+    struct Audio {
+        id: String,
+        data: String,
+        transcript: String,
+    }
+    struct Completion {
+        id: String,
+        object: String,
+        created: u64,
+        model: String,
+        choices: Vec<Choice>,
+        usage: Json,
+        service_tier: String,
+    }
+    struct Choice {
+        index: u64,
+        message: Message,
+        finish_reason: String,
+        // Completions, the older API.
+        text: String,
+    }
+}
+
+pub(crate) type Content = TextOr<Json>;
