@@ -230,10 +230,11 @@ print(*[sum(column) for column in zip(*rows)])";
         println!("skipped: no python3");
         return None;
     };
-    let lines: String = receipts
+    let lines: Vec<String> = receipts
         .iter()
-        .map(|r| format!("{} {} {}\n", r.cost.pico(), r.commission.pico(), r.charge.pico()))
+        .map(|r| format!("{} {} {}", r.cost.pico(), r.commission.pico(), r.charge.pico()))
         .collect();
+    let lines = lines.join("\n");
     child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
