@@ -230,11 +230,10 @@ print(*[sum(column) for column in zip(*rows)])";
         println!("skipped: no python3");
         return None;
     };
-    let lines: Vec<String> = receipts
-        .iter()
-        .map(|r| format!("{} {} {}", r.cost.pico(), r.commission.pico(), r.charge.pico()))
-        .collect();
-    let lines = lines.join("\n");
+    let line = |r: &Receipt| {
+        [r.cost, r.commission, r.charge].map(|amount| amount.pico().to_string()).join(" ")
+    };
+    let lines = receipts.iter().map(line).collect::<Vec<_>>().join("\n");
     child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
