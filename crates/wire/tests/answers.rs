@@ -1,4 +1,5 @@
 //! Answers, counters and errors of our own making, in the shapes that providers send.
+#![expect(clippy::unwrap_used, reason = "a test; helpers of tests are not exempt by themselves")]
 
 use ledger::Meter::{
     AudioCacheRead, AudioInput, AudioOutput, CacheRead, CacheWrite1h, CacheWrite5m, CacheWrite12h,
@@ -232,84 +233,80 @@ fn answers_of_every_shape() {
     assert!(dialect("gemini").unwrap().read_reply(b"{}").is_err());
 }
 
+const ERRORS: [(&str, u16, &str, Kind); 13] = [
+    (
+        "openai_chat",
+        429,
+        r#"{"error":{"message":"m","type":"insufficient_quota","code":"insufficient_quota"}}"#,
+        Kind::Billing,
+    ),
+    (
+        "openai_chat",
+        429,
+        r#"{"error":{"message":"m","type":"requests","code":"rate_limit_exceeded"}}"#,
+        Kind::RateLimit,
+    ),
+    (
+        "openai_chat",
+        402,
+        r#"{"error":{"message":"m","type":"unknown_error","code":"invalid_request_error"}}"#,
+        Kind::Billing,
+    ),
+    (
+        "openai_chat",
+        400,
+        r#"{"error":{"message":"m","code":"context_length_exceeded"}}"#,
+        Kind::ContextOverflow,
+    ),
+    (
+        "openai_chat",
+        400,
+        r#"[{"error":{"message":"m","code":400,"status":"INVALID_ARGUMENT"}}]"#,
+        Kind::BadRequest,
+    ),
+    ("openai_chat", 502, "<html>bad gateway</html>", Kind::Upstream),
+    (
+        "anthropic",
+        529,
+        r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#,
+        Kind::Overloaded,
+    ),
+    (
+        "anthropic",
+        400,
+        r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 9 > 8"}}"#,
+        Kind::ContextOverflow,
+    ),
+    (
+        "anthropic",
+        429,
+        r#"{"error":{"type":"rate_limit_error","message":"m","details":{"error_code":"enforced_spend_limit_reached"}}}"#,
+        Kind::Billing,
+    ),
+    ("anthropic", 413, r#"{"error":{"type":"request_too_large","message":"m"}}"#, Kind::TooLarge),
+    (
+        "gemini",
+        400,
+        r#"{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}"#,
+        Kind::Auth,
+    ),
+    (
+        "gemini",
+        503,
+        r#"[{"error":{"code":503,"message":"m","status":"UNAVAILABLE"}}]"#,
+        Kind::Overloaded,
+    ),
+    (
+        "gemini",
+        504,
+        r#"{"error":{"code":504,"message":"m","status":"DEADLINE_EXCEEDED"}}"#,
+        Kind::Timeout,
+    ),
+];
+
 #[test]
 fn errors_have_their_kind() {
-    let cases = [
-        (
-            "openai_chat",
-            429,
-            r#"{"error":{"message":"m","type":"insufficient_quota","code":"insufficient_quota"}}"#,
-            Kind::Billing,
-        ),
-        (
-            "openai_chat",
-            429,
-            r#"{"error":{"message":"m","type":"requests","code":"rate_limit_exceeded"}}"#,
-            Kind::RateLimit,
-        ),
-        (
-            "openai_chat",
-            402,
-            r#"{"error":{"message":"m","type":"unknown_error","code":"invalid_request_error"}}"#,
-            Kind::Billing,
-        ),
-        (
-            "openai_chat",
-            400,
-            r#"{"error":{"message":"m","code":"context_length_exceeded"}}"#,
-            Kind::ContextOverflow,
-        ),
-        (
-            "openai_chat",
-            400,
-            r#"[{"error":{"message":"m","code":400,"status":"INVALID_ARGUMENT"}}]"#,
-            Kind::BadRequest,
-        ),
-        ("openai_chat", 502, "<html>bad gateway</html>", Kind::Upstream),
-        (
-            "anthropic",
-            529,
-            r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#,
-            Kind::Overloaded,
-        ),
-        (
-            "anthropic",
-            400,
-            r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 9 > 8"}}"#,
-            Kind::ContextOverflow,
-        ),
-        (
-            "anthropic",
-            429,
-            r#"{"error":{"type":"rate_limit_error","message":"m","details":{"error_code":"enforced_spend_limit_reached"}}}"#,
-            Kind::Billing,
-        ),
-        (
-            "anthropic",
-            413,
-            r#"{"error":{"type":"request_too_large","message":"m"}}"#,
-            Kind::TooLarge,
-        ),
-        (
-            "gemini",
-            400,
-            r#"{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}"#,
-            Kind::Auth,
-        ),
-        (
-            "gemini",
-            503,
-            r#"[{"error":{"code":503,"message":"m","status":"UNAVAILABLE"}}]"#,
-            Kind::Overloaded,
-        ),
-        (
-            "gemini",
-            504,
-            r#"{"error":{"code":504,"message":"m","status":"DEADLINE_EXCEEDED"}}"#,
-            Kind::Timeout,
-        ),
-    ];
-    for (name, status, body, kind) in cases {
+    for (name, status, body, kind) in ERRORS {
         assert_eq!(
             dialect(name).unwrap().read_problem(status, None, body.as_bytes()).kind,
             kind,

@@ -1,5 +1,10 @@
 //! Recorded exchanges through the readers, against bills computed by other means. Skipped where no recordings are at
 //! hand: they are not part of this repository. `TOLLGATE_RECORDINGS` names their folder.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test; helpers of tests are not exempt by themselves"
+)]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

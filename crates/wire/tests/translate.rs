@@ -1,4 +1,5 @@
 //! Requests from every dialect to every provider, and properties of reading and writing.
+#![expect(clippy::unwrap_used, reason = "a test; helpers of tests are not exempt by themselves")]
 
 use ledger::{Meter, Usage, UsageReport};
 use proptest::prelude::*;
