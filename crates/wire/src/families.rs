@@ -1,6 +1,7 @@
 //! What families of models take and refuse, told from their ids. A newer id than any known one counts as the newest.
 
 /// What a Claude model takes. <https://docs.claude.com/en/docs/about-claude/models/overview>
+#[expect(clippy::struct_excessive_bools, reason = "a row of independent capabilities")]
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claude {
     /// `temperature`, `top_p`, `top_k`.

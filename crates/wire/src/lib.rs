@@ -126,6 +126,7 @@ impl Dropped {
     }
 
     /// Notes `name` if there is a value to lose.
+    #[expect(clippy::needless_pass_by_value, reason = "callers pass an option as it stands")]
     pub(crate) fn unless_none<T>(&mut self, name: &str, value: Option<T>) {
         if value.is_some() {
             self.note(name);

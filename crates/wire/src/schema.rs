@@ -63,11 +63,15 @@ fn visit(value: &mut Value, edit: fn(&mut Map<String, Value>), depth: u32) {
         match (key.as_str(), child) {
             // The keys of these are names of the client, not words of the schema.
             ("properties" | "$defs" | "definitions", Value::Object(named)) => {
-                named.values_mut().for_each(|child| visit(child, edit, depth + 1));
+                for child in named.values_mut() {
+                    visit(child, edit, depth + 1);
+                }
             }
             ("items" | "additionalProperties" | "not", child) => visit(child, edit, depth + 1),
             ("anyOf" | "oneOf" | "allOf" | "prefixItems", Value::Array(children)) => {
-                children.iter_mut().for_each(|child| visit(child, edit, depth + 1));
+                for child in children {
+                    visit(child, edit, depth + 1);
+                }
             }
             _ => {}
         }

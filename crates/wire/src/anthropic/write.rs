@@ -40,12 +40,12 @@ pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsup
     wire.stream = chat.stream.then_some(true);
     wire.metadata =
         chat.user.as_ref().map(|user| Json::of(&Metadata { user_id: Some(user.clone()) }));
-    wire.service_tier = chat.service_tier.as_deref().and_then(|tier| match tier {
-        "auto" => Some("auto".to_owned()),
-        "default" | "standard" => Some("standard_only".to_owned()),
+    wire.service_tier = chat.service_tier.as_deref().map(|tier| match tier {
+        "auto" => "auto".to_owned(),
+        "default" | "standard" => "standard_only".to_owned(),
         other => {
             dropped.note(format!("service_tier: {other} -> auto"));
-            Some("auto".to_owned())
+            "auto".to_owned()
         }
     });
     dropped.unless_none("verbosity", chat.output.verbosity.as_ref());

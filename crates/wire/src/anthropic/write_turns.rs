@@ -61,12 +61,12 @@ fn results_first(blocks: Vec<Block>) -> Vec<Block> {
         return blocks;
     }
     // A cache marker belongs to the block before it and moves with it.
-    let (mut first, mut rest, mut in_result) = (Vec::new(), Vec::new(), false);
+    let (mut first, mut rest, mut moving) = (Vec::new(), Vec::new(), false);
     for block in blocks {
         if !matches!(block, Block::CachePoint(_)) {
-            in_result = is_result(&block);
+            moving = is_result(&block);
         }
-        if in_result { first.push(block) } else { rest.push(block) }
+        if moving { first.push(block) } else { rest.push(block) }
     }
     first.extend(rest);
     first

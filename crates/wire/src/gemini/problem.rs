@@ -65,10 +65,9 @@ pub(super) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Probl
         // An invalid key is a 400 (recording `gemini.generateContent-6ddf5209ee0d`).
         _ if reason("API_KEY_INVALID") || reason("API_KEY_EXPIRED") => Kind::Auth,
         Some("INVALID_ARGUMENT") if says_overflow(&message) => Kind::ContextOverflow,
-        Some("INVALID_ARGUMENT" | "OUT_OF_RANGE") => Kind::from_status(status),
-        Some("FAILED_PRECONDITION") => Kind::Forbidden,
         Some("UNAUTHENTICATED") => Kind::Auth,
-        Some("PERMISSION_DENIED") => Kind::Forbidden,
+        // The precondition is the operator's: a region or billing that is not set up.
+        Some("PERMISSION_DENIED" | "FAILED_PRECONDITION") => Kind::Forbidden,
         Some("NOT_FOUND") => Kind::NotFound,
         Some("RESOURCE_EXHAUSTED") if daily => Kind::Billing,
         Some("RESOURCE_EXHAUSTED") => Kind::RateLimit,

@@ -146,6 +146,7 @@ pub fn read_body(body: &[u8]) -> Result<Option<UsageReport>, Malformed> {
 }
 
 /// The usage object of an answer to a client of this dialect.
+#[expect(clippy::struct_field_names, reason = "the provider's names")]
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Out {

@@ -127,6 +127,9 @@ fn thinking(
         Gemini::Level => {
             let effort = asked.effort.or(asked.budget.map(Effort::from_budget));
             let flash = model.contains("flash");
+            if let (None, Some(budget), Some(effort)) = (asked.effort, asked.budget, effort) {
+                dropped.note(format!("reasoning: {budget} tokens -> {}", effort.name()));
+            }
             config.thinking_level = effort.map(|effort| {
                 let level = match effort {
                     Effort::None | Effort::Minimal if flash => "minimal",

@@ -101,7 +101,7 @@ wire! {
         refusal: String,
         image_url: ImageUrl,
         input_audio: InputAudio,
-        file: File,
+        file: Attachment,
         cache_control: CacheControl,
         prompt_cache_breakpoint: CacheControl,
     }
@@ -113,7 +113,7 @@ wire! {
         data: String,
         format: String,
     }
-    struct File {
+    struct Attachment {
         file_data: String,
         file_id: String,
         filename: String,

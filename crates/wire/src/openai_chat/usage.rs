@@ -15,6 +15,7 @@ counts! {
         completion_tokens_details: Option<CompletionDetails>,
         prompt_cache_hit_tokens: Count,
     }
+    #[expect(clippy::struct_field_names, reason = "the provider's names")]
     struct PromptDetails {
         cached_tokens: Count,
         cache_write_tokens: Count,
@@ -42,7 +43,7 @@ pub fn read(usage: &str) -> Result<UsageReport, Malformed> {
     let total = sum(&mut tally, &counts);
     let said = tally.number(counts.total_tokens);
     tally.inconsistent |= counts.total_tokens.given && said != total;
-    Ok(report(tally))
+    Ok(report(&tally))
 }
 
 /// Reads the usage of Gemini's OpenAI-compatible API, whose `completion_tokens` leaves out the thoughts that
@@ -53,7 +54,7 @@ pub fn read_gemini_compat(usage: &str) -> Result<UsageReport, Malformed> {
     let counted = sum(&mut tally, &counts);
     let total = tally.number(counts.total_tokens);
     tally.usage.add(Meter::Reasoning, total.saturating_sub(counted));
-    Ok(report(tally))
+    Ok(report(&tally))
 }
 
 /// Reads the usage and the served tier of a whole answer (chat, completion or embeddings); none if it reports none.
@@ -105,7 +106,7 @@ fn sum(tally: &mut Tally, counts: &Counts) -> u64 {
     tally.usage.input_tokens() + tally.usage.output_tokens()
 }
 
-fn report(tally: Tally) -> UsageReport {
+fn report(tally: &Tally) -> UsageReport {
     UsageReport { inconsistent: tally.inconsistent, ..UsageReport::single(tally.usage) }
 }
 
@@ -119,6 +120,7 @@ pub(crate) struct Out {
     completion_tokens_details: OutCompletion,
 }
 
+#[expect(clippy::struct_field_names, reason = "the provider's names")]
 #[derive(Serialize)]
 struct OutPrompt {
     cached_tokens: u64,

@@ -14,9 +14,12 @@ use crate::{Dropped, Target, Unsupported, Written};
 
 /// Rules of the provider and model within the dialect.
 #[derive(Copy, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "independent rules of providers")]
 pub(super) struct Rules {
     pub(super) openai: bool,
     pub(super) deepseek: bool,
+    /// Gemini's compatible API, which wants its signatures back.
+    pub(super) gemini: bool,
     /// An `OpenAI` model that reasons: `developer` role, `max_completion_tokens`, no sampling.
     pub(super) reasons: bool,
 }
@@ -27,6 +30,7 @@ impl Rules {
         Self {
             openai,
             deepseek: target.provider == "deepseek",
+            gemini: target.provider == "gemini",
             reasons: openai && !families::openai_samples(target.model),
         }
     }
@@ -191,6 +195,9 @@ fn tools(
         tools.push(match tool {
             Tool::Function { name, description, schema, strict, cache } => {
                 dropped.unless_none("cache_control", *cache);
+                if rules.deepseek && *strict == Some(true) {
+                    dropped.note("strict");
+                }
                 Json::of(&WireTool {
                     kind: Some("function".to_owned()),
                     function: Some(Function {
@@ -212,6 +219,10 @@ fn tools(
     wire.tools = Some(tools);
     wire.tool_choice = choice(&chat.tool_choice);
     if rules.deepseek {
+        if let ToolChoice::Among { required, .. } = &chat.tool_choice {
+            dropped.note("tool_choice.allowed_tools");
+            wire.tool_choice = Some(Json::of(&if *required { "required" } else { "auto" }));
+        }
         dropped.unless_none("parallel_tool_calls", chat.parallel_tools);
     } else {
         wire.parallel_tool_calls = chat.parallel_tools;

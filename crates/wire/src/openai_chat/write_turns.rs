@@ -2,7 +2,8 @@
 
 use super::NAME;
 use super::types::{
-    Audio, Called, Content, Extra, File, Google, ImageUrl, InputAudio, Message, Part, ToolCall,
+    Attachment, Audio, Called, Content, Extra, Google, ImageUrl, InputAudio, Message, Part,
+    ToolCall,
 };
 use super::write::Rules;
 use crate::chat::{Block, Chat, Media, MediaKind, Role, Seal, Source, Turn};
@@ -25,7 +26,7 @@ pub(super) fn messages(
     for turn in &chat.turns {
         match turn.role {
             Role::System => {
-                messages.push(plain(operator, turn.name.clone(), &turn.blocks, rules, dropped)?)
+                messages.push(plain(operator, turn.name.clone(), &turn.blocks, rules, dropped)?);
             }
             Role::User => user(turn, rules, &mut messages, dropped)?,
             Role::Assistant => messages.push(assistant(turn, rules, dropped)),
@@ -167,7 +168,7 @@ fn media_part(media: &Media, rules: Rules) -> Result<Json, Unsupported> {
         {
             let filename =
                 media.name.clone().or_else(|| file_id.is_none().then(|| "file".to_owned()));
-            let file = File { file_data: media.url(), file_id, filename };
+            let file = Attachment { file_data: media.url(), file_id, filename };
             Part { kind: Some("file".to_owned()), file: Some(file), ..Part::default() }
         }
         (MediaKind::Document, Source::Url(_)) => {
@@ -183,6 +184,12 @@ fn assistant(turn: &Turn, rules: Rules, dropped: &mut Dropped) -> Message {
     message.role = Some("assistant".to_owned());
     message.name.clone_from(&turn.name);
     message.reasoning = None;
+    if !rules.gemini {
+        // The state of one provider is no other's business.
+        for call in message.tool_calls.iter_mut().flatten() {
+            call.extra_content = None;
+        }
+    }
     if rules.deepseek {
         if message.tool_calls.is_some() {
             // DeepSeek refuses a call without the thoughts that led to it; where they are lost, a space will do.
@@ -222,7 +229,7 @@ pub(super) fn answer(blocks: &[Block]) -> Message {
             Block::Refusal(part) => refusal.push_str(part),
             Block::Thinking { text, .. } => thoughts.push_str(text),
             Block::ToolUse { id, name, input, seal } => {
-                calls.push(call(id, name, input, seal.as_ref()))
+                calls.push(call(id, name, input, seal.as_ref()));
             }
             Block::Native(native) if native.dialect == NAME && native.field == "tool_calls" => {
                 calls.extend(serde_json::from_str::<ToolCall>(native.raw.get()).ok());
