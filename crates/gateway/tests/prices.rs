@@ -1,7 +1,9 @@
 //! Usage objects of real answers, through the dialects' readers and the price list that is shipped, against bills that
 //! were worked out elsewhere with exact decimals.
 
-use ledger::{Bill, Catalogue, Meter, PriceFiles, ServiceTier, Usd, UsageReport, import, parse_date};
+use ledger::{
+    Bill, Catalogue, Meter, PriceFiles, ServiceTier, UsageReport, Usd, import, parse_date,
+};
 use serde_json::{Value, json};
 use testkit::recordings;
 
@@ -12,8 +14,10 @@ const PEAK_HOUR: i64 = 1;
 const OFF_PEAK_HOUR: i64 = 4;
 
 /// Bills that differ on purpose, with the reason.
-const DIFFERENT: [(&str, &str); 1] =
-    [("deepseek.responses-3d52824c4213", "a web search whose fee no price list has: refused here, left out there")];
+const DIFFERENT: [(&str, &str); 1] = [(
+    "deepseek.responses-3d52824c4213",
+    "a web search whose fee no price list has: refused here, left out there",
+)];
 
 fn catalogue() -> Catalogue {
     import(PriceFiles {
@@ -36,7 +40,9 @@ fn text<'a>(bill: &'a Value, field: &str) -> &'a str {
 fn report(bill: &Value) -> UsageReport {
     let usage = bill["usage_raw"].to_string();
     let report = match text(bill, "api") {
-        "openai.responses" | "openai.responses_compact" | "deepseek.responses" => wire::openai_responses::usage::read(&usage),
+        "openai.responses" | "openai.responses_compact" | "deepseek.responses" => {
+            wire::openai_responses::usage::read(&usage)
+        }
         "gemini.batchEmbedContents" => wire::gemini::usage::read_embeddings(&usage),
         "gemini.openai_chat" => wire::openai_chat::usage::read_gemini_compat(&usage),
         api if api.starts_with("anthropic") => wire::anthropic::usage::read(&usage),
@@ -58,7 +64,14 @@ fn report(bill: &Value) -> UsageReport {
 }
 
 fn priced(catalogue: &Catalogue, bill: &Value, hour: i64) -> Result<Bill, ledger::BillError> {
-    Bill::of(catalogue, text(bill, "provider"), text(bill, "price_model"), &report(bill), at(hour), 500)
+    Bill::of(
+        catalogue,
+        text(bill, "provider"),
+        text(bill, "price_model"),
+        &report(bill),
+        at(hour),
+        500,
+    )
 }
 
 /// Every bill of the list, to the pico-dollar.
@@ -71,12 +84,16 @@ fn check(bills: &[Value]) -> usize {
             assert!(priced(&catalogue, bill, PEAK_HOUR).is_err(), "{id}: expected to be refused");
             continue;
         }
-        let usd = |field| Usd::parse(text(bill, field)).unwrap_or_else(|error| panic!("{id}: {field}: {error}"));
+        let usd = |field| {
+            Usd::parse(text(bill, field)).unwrap_or_else(|error| panic!("{id}: {field}: {error}"))
+        };
         match priced(&catalogue, bill, PEAK_HOUR) {
             Ok(ours) => {
-                for (field, amount) in
-                    [("base_usd", ours.cost), ("commission_usd", ours.commission), ("total_usd", ours.charge)]
-                {
+                for (field, amount) in [
+                    ("base_usd", ours.cost),
+                    ("commission_usd", ours.commission),
+                    ("total_usd", ours.charge),
+                ] {
                     if amount != usd(field) {
                         wrong.push(format!("{id}: {field} is {}, we say {amount}", usd(field)));
                     }
@@ -105,7 +122,11 @@ fn every_recorded_answer_costs_what_its_bill_says() {
 /// The same on usage objects of our own, worked out by hand from the price list.
 #[test]
 fn hand_made_answers_cost_what_a_pocket_calculator_says() {
-    let bill = |provider: &str, api: &str, model: &str, usage: Value, [base, commission, total]: [&str; 3]| {
+    let bill = |provider: &str,
+                api: &str,
+                model: &str,
+                usage: Value,
+                [base, commission, total]: [&str; 3]| {
         json!({
             "id": format!("{api}/{model}"), "provider": provider, "api": api, "price_model": model,
             "service_tier": "", "usage_raw": usage, "web_search_calls": 0,
