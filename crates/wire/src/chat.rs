@@ -233,7 +233,7 @@ pub struct Seal {
 /// A field or block that only one dialect knows: written back to that dialect, reported as dropped anywhere else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Native {
-    /// The dialect that it was read from.
+    /// The dialect that it was read from; empty for a member inside a block or a tool, which is only ever reported.
     pub dialect: &'static str,
     /// Its name there; for a field within an object, both with a dot: `generationConfig.imageConfig`.
     pub field: String,

@@ -6,6 +6,8 @@ use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use crate::chat::Native;
+
 /// A JSON value kept as its own text, byte for byte: numbers of any length and the order of keys survive.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -130,6 +132,12 @@ pub(crate) fn leftovers<T: DeserializeOwned>(text: &str) -> Vec<(String, Json)> 
         .into_iter()
         .filter(|(name, value)| !known.contains(&name.as_str()) && value.get() != "null")
         .collect()
+}
+
+/// The members inside blocks or tools that `T` has no field for, to be reported by name when they are not carried.
+pub(crate) fn inside<T: DeserializeOwned>(place: &str, list: &[Json]) -> Vec<Native> {
+    let named = |(name, raw)| Native { dialect: "", field: format!("{place}.{name}"), raw };
+    list.iter().flat_map(|raw| leftovers::<T>(raw.get())).map(named).collect()
 }
 
 /// `value` as an object with `more` members behind its own.

@@ -160,14 +160,15 @@ pub(crate) fn natives(
         "compaction",
     ];
     /// These are what happens anyway.
-    fn is_default(raw: &str) -> bool {
-        matches!(raw, "1" | "false" | "[]" | "{}")
+    fn is_default(native: &chat::Native) -> bool {
+        let one = matches!(native.field.as_str(), "n" | "generationConfig.candidateCount");
+        matches!(native.raw.get(), "false" | "[]" | "{}") || (one && native.raw.get() == "1")
     }
     let mut own = Vec::new();
     for native in &chat.native {
         if native.dialect == dialect {
             own.push((native.field.clone(), native.raw.clone()));
-        } else if is_default(native.raw.get()) {
+        } else if is_default(native) {
             // Nothing is lost.
         } else if ESSENTIAL.contains(&native.field.as_str()) {
             let reason =

@@ -351,3 +351,14 @@ fn all_readers(dialect: &dyn wire::Dialect, body: &[u8], status: u16) {
         let _ = dialect.read_usage(text);
     }
 }
+
+#[test]
+fn what_stands_inside_a_block_is_reported_too() {
+    let body = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"a"},{"role":"assistant","content":[
+        {"type":"text","text":"b","citations":[{"url":"https://example.com"}]}]},{"role":"user","content":"c"}],
+        "tools":[{"name":"t","input_schema":{},"defer_loading":true}]}"#;
+    let chat = dialect("anthropic").unwrap().read_request(body.as_bytes()).unwrap();
+    let written =
+        dialect("openai_chat").unwrap().write_request(&chat, &target("openai", "gpt-4o")).unwrap();
+    assert_eq!(written.dropped, ["content.citations", "tools.defer_loading"]);
+}

@@ -26,6 +26,7 @@ pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
     let metadata = request.metadata.as_ref().map_or("{}", Json::get);
     let metadata: Metadata = json::read(metadata, "metadata")?;
     let messages = request.messages.ok_or_else(|| missing("messages", "an array of messages"))?;
+    let nested = nested(&messages, request.tools.as_deref().unwrap_or_default());
     let mut turns = Vec::new();
     for (i, raw) in messages.iter().enumerate() {
         turns.push(turn(raw, &format!("messages[{i}]"))?);
@@ -68,9 +69,38 @@ pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
         native: native
             .into_iter()
             .map(|(field, raw)| Native { dialect: NAME, field, raw })
+            .chain(nested)
             .collect(),
     })
 }
+
+/// What known blocks and tools hold beyond the canonical form: citations, loading hints.
+fn nested(messages: &[Json], tools: &[Json]) -> Vec<Native> {
+    let mut known = Vec::new();
+    for raw in messages {
+        if let Ok(Message { content: Some(TextOr::List(list)), .. }) =
+            serde_json::from_str(raw.get())
+        {
+            known.extend(list.into_iter().filter(|raw| {
+                let block = serde_json::from_str::<WireBlock>(raw.get());
+                block.is_ok_and(|block| {
+                    block.kind.is_some_and(|kind| KNOWN.contains(&kind.as_str()))
+                })
+            }));
+        }
+    }
+    let custom = |raw: &&Json| {
+        let tool = serde_json::from_str::<WireTool>(raw.get()).unwrap_or_default();
+        matches!(tool.kind.as_deref(), None | Some("custom"))
+    };
+    let custom: Vec<Json> = tools.iter().filter(custom).cloned().collect();
+    let mut nested = json::inside::<WireBlock>("content", &known);
+    nested.extend(json::inside::<WireTool>("tools", &custom));
+    nested
+}
+
+/// Blocks that have a canonical form.
+const KNOWN: [&str; 6] = ["text", "thinking", "tool_use", "tool_result", "image", "document"];
 
 fn missing(path: &str, right: &str) -> Malformed {
     Malformed::new(path, format!("missing; {right} is required"))
@@ -114,8 +144,7 @@ fn block(raw: &Json, path: &str) -> Result<Vec<Block>, Malformed> {
     }
     let kind: Kind = json::read(raw.get(), path)?;
     let kind = kind.kind.ok_or_else(|| missing(&format!("{path}.type"), "the kind of block"))?;
-    let known = ["text", "thinking", "tool_use", "tool_result", "image", "document"];
-    if !known.contains(&kind.as_str()) {
+    if !KNOWN.contains(&kind.as_str()) {
         // Blocks of server tools have shapes of their own, and new ones appear.
         return Ok(vec![Block::Native(Native { dialect: NAME, field: kind, raw: raw.clone() })]);
     }

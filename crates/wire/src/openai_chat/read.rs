@@ -23,6 +23,7 @@ pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
     let native = json::leftovers::<Request>(text)
         .into_iter()
         .map(|(field, raw)| Native { dialect: NAME, field, raw })
+        .chain(json::inside::<Message>("messages", messages))
         .collect();
     Ok(Chat {
         model,

@@ -31,7 +31,7 @@ impl Rules {
             openai,
             deepseek: target.provider == "deepseek",
             gemini: target.provider == "gemini",
-            reasons: openai && !families::openai_samples(target.model),
+            reasons: openai && (target.reasoning || !families::openai_samples(target.model)),
         }
     }
 }
