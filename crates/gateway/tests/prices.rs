@@ -1,6 +1,8 @@
 //! Usage objects of real answers, through the dialects' readers and the price list that is shipped, against bills that
 //! were worked out elsewhere with exact decimals.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test may")]
+
 use ledger::{
     Bill, Catalogue, Meter, PriceFiles, ServiceTier, UsageReport, Usd, import, parse_date,
 };
