@@ -4,7 +4,7 @@
 -- follows. The words are the ones that both know; crates/store/src/engine.rs lists the few that are spelled otherwise
 -- on one of them, and is where the reasons stand.
 --
--- Ids are UUIDv7 as text, times are microseconds since 1970, money is whole pico-dollars, JSON is text that no query
+-- Ids are UUIDv7, times are microseconds since 1970, money is whole pico-dollars, JSON is text that no query
 -- looks into.
 
 -- engine: all
@@ -17,7 +17,7 @@ CREATE TABLE tollgate.revision (
 INSERT INTO tollgate.revision (id, value) VALUES (1, 0);
 
 CREATE TABLE tollgate.users (
-    id TEXT NOT NULL PRIMARY KEY,
+    id UUID NOT NULL PRIMARY KEY,
     name TEXT NOT NULL UNIQUE CHECK (length(name) > 0),
     operator BOOLEAN NOT NULL CHECK (operator IN (TRUE, FALSE)),
     created_at BIGINT NOT NULL
@@ -25,18 +25,18 @@ CREATE TABLE tollgate.users (
 
 -- Whose money it is. A user has a personal account of the same name.
 CREATE TABLE tollgate.accounts (
-    id TEXT NOT NULL PRIMARY KEY,
+    id UUID NOT NULL PRIMARY KEY,
     name TEXT NOT NULL UNIQUE CHECK (length(name) > 0),
-    user_id TEXT NOT NULL REFERENCES tollgate.users (id),
+    user_id UUID NOT NULL REFERENCES tollgate.users (id),
     created_at BIGINT NOT NULL
 );
 CREATE INDEX accounts_by_user ON tollgate.accounts (user_id);
 
 -- The secret itself is nowhere: `hash` is its SHA-256 in hexadecimal.
 CREATE TABLE tollgate.api_keys (
-    id TEXT NOT NULL PRIMARY KEY,
-    user_id TEXT NOT NULL REFERENCES tollgate.users (id),
-    account_id TEXT NOT NULL REFERENCES tollgate.accounts (id),
+    id UUID NOT NULL PRIMARY KEY,
+    user_id UUID NOT NULL REFERENCES tollgate.users (id),
+    account_id UUID NOT NULL REFERENCES tollgate.accounts (id),
     name TEXT NOT NULL,
     hash TEXT NOT NULL UNIQUE CHECK (length(hash) = 64),
     prefix TEXT NOT NULL,
@@ -97,11 +97,11 @@ CREATE TABLE tollgate.prices (
 -- What one upstream attempt cost. `report` is the whole truth about what was used; the counters beside it are there to
 -- be summed. No foreign keys: what a provider has charged is recorded whatever else is missing.
 CREATE TABLE tollgate.receipts (
-    request_id TEXT NOT NULL,
+    request_id UUID NOT NULL,
     attempt BIGINT NOT NULL CHECK (attempt >= 0),
-    account_id TEXT NOT NULL,
-    user_id TEXT NOT NULL,
-    key_id TEXT NOT NULL,
+    account_id UUID NOT NULL,
+    user_id UUID NOT NULL,
+    key_id UUID NOT NULL,
     surface TEXT NOT NULL,
     provider TEXT NOT NULL,
     model TEXT NOT NULL,
@@ -123,13 +123,11 @@ CREATE TABLE tollgate.receipts (
     charge BIGINT NOT NULL CHECK (charge >= 0),
     started_at BIGINT NOT NULL CHECK (started_at >= 0),
     ended_at BIGINT NOT NULL CHECK (ended_at >= 0),
-    content_hash TEXT NOT NULL CHECK (length(content_hash) = 64),
+    content_hash BYTEA NOT NULL CHECK (length(content_hash) = 32),
     CHECK (charge - commission = cost),
     PRIMARY KEY (request_id, attempt)
 );
 CREATE INDEX receipts_by_user ON tollgate.receipts (user_id, started_at);
-CREATE INDEX receipts_by_account ON tollgate.receipts (account_id, started_at);
-CREATE INDEX receipts_by_key ON tollgate.receipts (key_id);
 
 -- engine: sqlite
 

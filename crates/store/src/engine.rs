@@ -23,8 +23,14 @@ const SQLITE_BEGIN: &str = "BEGIN IMMEDIATE";
 
 /// Words of the common schema text that SQLite's strict tables know by another name. `STRICT` itself makes SQLite
 /// refuse a text in a number's column, as PostgreSQL always does.
-const SQLITE_WORDS: [(&str, &str); 4] =
-    [("BIGINT", "INTEGER"), ("BOOLEAN", "INTEGER"), ("\n);", "\n) STRICT;"), (PREFIX, "")];
+const SQLITE_WORDS: [(&str, &str); 6] = [
+    ("BIGINT", "INTEGER"),
+    ("BOOLEAN", "INTEGER"),
+    (" UUID", " BLOB"),
+    (" BYTEA", " BLOB"),
+    ("\n);", "\n) STRICT;"),
+    (PREFIX, ""),
+];
 
 /// On PostgreSQL, text is ordered by bytes, as SQLite does, and not by the language of the server.
 const POSTGRES_WORDS: [(&str, &str); 1] = [(" TEXT", " TEXT COLLATE \"C\"")];
@@ -158,8 +164,8 @@ const fn has_prefix(text: &[u8], at: usize) -> bool {
     true
 }
 
-/// A statement that inserts many rows at once, in a few sizes, so that any number of rows takes a few statements
-/// whose texts never change and which stay prepared.
+/// A statement that inserts many rows at once, in a set of sizes whose texts never change and which stay prepared: a
+/// small batch is one statement, a large one a few.
 ///
 /// Its places are `?` on SQLite, which finds a numbered one by a walk over all numbers before it, and `$1`, `$2`, … on
 /// PostgreSQL, which knows no other.
@@ -191,7 +197,12 @@ impl Insert {
             sqlite: text(head.sqlite, rows, &|_| "?".to_owned()),
             postgres: text(head.postgres, rows, &|place| format!("${place}")),
         };
-        Self([64, 16, 4, 1].map(chunk).into())
+        Self([64, 48].into_iter().chain((1..=32).rev()).map(chunk).collect())
+    }
+
+    /// Whether one statement takes exactly that many rows.
+    pub(crate) fn is_single(&self, rows: usize) -> bool {
+        self.chunk(rows).is_some_and(|chunk| chunk.rows == rows)
     }
 
     /// The largest size that `rows` fill; `None` for none.
@@ -254,8 +265,8 @@ impl<DB: Database> DerefMut for Lease<DB> {
 }
 
 impl Pool {
-    /// A connection to read with. Behind a pooler it is a transaction: a statement is prepared in one step and run in
-    /// the next, and only a transaction keeps both on one server connection.
+    /// A connection to read with, or to write with by a single statement. Behind a pooler it is a transaction: a
+    /// statement is prepared in one step and run in the next, and only a transaction keeps both on one server connection.
     pub(crate) async fn acquire(&self) -> Result<Conn, StoreError> {
         Ok(match self {
             Self::Sqlite(pool) => Conn::Sqlite(Lease::Plain(pool.acquire().await?)),
@@ -419,7 +430,7 @@ mod tests {
         let sizes = |rows| insert.chunk(rows).map(|chunk| chunk.rows);
         assert_eq!(
             [0, 1, 5, 63, 64, 999].map(sizes).map(Option::unwrap_or_default),
-            [0, 1, 4, 16, 64, 64]
+            [0, 1, 5, 48, 64, 64]
         );
         let four = insert.chunk(4).unwrap();
         assert_eq!(

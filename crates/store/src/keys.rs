@@ -4,7 +4,6 @@ use ledger::Usd;
 use uuid::Uuid;
 
 use crate::engine::Sql;
-use crate::users::parse_id;
 use crate::{Store, StoreError, bump};
 
 /// A key to be made, which spends from its user's personal account.
@@ -67,10 +66,10 @@ pub struct Key {
 
 #[derive(sqlx::FromRow)]
 struct Row {
-    id: String,
-    user_id: String,
+    id: Uuid,
+    user_id: Uuid,
     user_name: String,
-    account_id: String,
+    account_id: Uuid,
     name: String,
     hash: String,
     prefix: String,
@@ -120,12 +119,11 @@ impl Store {
     /// [`StoreError::NotFound`] where there is no such user, [`StoreError::Duplicate`] where the id or the hash is
     /// taken.
     pub async fn add_key(&self, new: NewKey) -> Result<Key, StoreError> {
-        let id = new.id.to_string();
         let models = new.models.as_ref().map(serde_json::to_string).transpose();
         let models = models.map_err(|_| StoreError::OutOfRange { what: "models of a key" })?;
         let mut conn = self.begin().await?;
         let added = on!(conn, INSERT, (q, c) => {
-            let q = q.bind(&id).bind(new.name).bind(new.hash).bind(new.prefix).bind(new.last4);
+            let q = q.bind(new.id).bind(new.name).bind(new.hash).bind(new.prefix).bind(new.last4);
             let q = q.bind(new.created_at).bind(new.expires_at).bind(new.budget.map(Usd::pico));
             q.bind(models).bind(new.user).execute(c).await.map(|done| done.rows_affected())
         })
@@ -134,7 +132,7 @@ impl Store {
             return Err(StoreError::NotFound { what: "user" });
         }
         bump(&mut conn).await?;
-        let row: Row = on!(conn, BY_ID => _, (q, c) => q.bind(&id).fetch_one(c).await)?;
+        let row: Row = on!(conn, BY_ID => _, (q, c) => q.bind(new.id).fetch_one(c).await)?;
         conn.commit().await?;
         row.try_into()
     }
@@ -142,8 +140,7 @@ impl Store {
     /// The keys of a user, oldest first, revoked ones too.
     pub async fn keys_of(&self, user_id: Uuid) -> Result<Vec<Key>, StoreError> {
         let mut conn = self.read().await?;
-        let rows: Vec<Row> =
-            on!(conn, OF_USER => _, (q, c) => q.bind(user_id.to_string()).fetch_all(c).await)?;
+        let rows: Vec<Row> = on!(conn, OF_USER => _, (q, c) => q.bind(user_id).fetch_all(c).await)?;
         rows.into_iter().map(TryInto::try_into).collect()
     }
 
@@ -164,7 +161,7 @@ impl Store {
         id: Uuid,
         at: i64,
     ) -> Result<bool, StoreError> {
-        self.revoke(user, id.to_string(), at).await
+        self.revoke(user, id, at).await
     }
 
     /// Revokes the key whose secret has that hash; otherwise as [`Store::revoke_key_by_id`].
@@ -175,23 +172,23 @@ impl Store {
         at: i64,
     ) -> Result<bool, StoreError> {
         let mut conn = self.read().await?;
-        let found: Option<(String,)> =
+        let found: Option<(Uuid,)> =
             on!(conn, ID_OF_HASH => _, (q, c) => q.bind(hash).fetch_optional(c).await)?;
         drop(conn);
         let (id,) = found.ok_or(StoreError::NotFound { what: "key" })?;
         self.revoke(user, id, at).await
     }
 
-    async fn revoke(&self, user: Option<Uuid>, id: String, at: i64) -> Result<bool, StoreError> {
+    async fn revoke(&self, user: Option<Uuid>, id: Uuid, at: i64) -> Result<bool, StoreError> {
         let mut conn = self.begin().await?;
-        let owner: Option<(String,)> =
-            on!(conn, OWNER => _, (q, c) => q.bind(&id).fetch_optional(c).await)?;
+        let owner: Option<(Uuid,)> =
+            on!(conn, OWNER => _, (q, c) => q.bind(id).fetch_optional(c).await)?;
         let (owner,) = owner.ok_or(StoreError::NotFound { what: "key" })?;
-        if user.is_some_and(|user| user.to_string() != owner) {
+        if user.is_some_and(|user| user != owner) {
             return Err(StoreError::NotFound { what: "key" });
         }
         let changed = on!(conn, REVOKE, (q, c) => {
-            q.bind(at).bind(&id).execute(c).await.map(|done| done.rows_affected())
+            q.bind(at).bind(id).execute(c).await.map(|done| done.rows_affected())
         })?;
         if changed == 0 {
             return Ok(false);
@@ -204,11 +201,11 @@ impl Store {
     /// Notes when keys were last used, all in one transaction. No replica needs to hear of it, so the revision stays.
     pub async fn touch_keys(&self, used: &[(Uuid, i64)]) -> Result<(), StoreError> {
         // In the order of the ids, or two replicas may each wait for a row that the other has locked.
-        let mut used: Vec<_> = used.iter().map(|(id, at)| (id.to_string(), *at)).collect();
-        used.sort();
+        let mut used = used.to_vec();
+        used.sort_unstable();
         let mut conn = self.begin().await?;
         for (id, at) in &used {
-            on!(conn, TOUCH, (q, c) => q.bind(*at).bind(id).execute(c).await.map(drop))?;
+            on!(conn, TOUCH, (q, c) => q.bind(*at).bind(*id).execute(c).await.map(drop))?;
         }
         conn.commit().await
     }
@@ -220,10 +217,10 @@ impl TryFrom<Row> for Key {
     fn try_from(row: Row) -> Result<Self, StoreError> {
         let models = row.models.map(|models| serde_json::from_str(&models)).transpose();
         Ok(Self {
-            id: parse_id(&row.id)?,
-            user_id: parse_id(&row.user_id)?,
+            id: row.id,
+            user_id: row.user_id,
             user: row.user_name,
-            account_id: parse_id(&row.account_id)?,
+            account_id: row.account_id,
             name: row.name,
             hash: row.hash,
             prefix: row.prefix,

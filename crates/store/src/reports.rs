@@ -1,8 +1,9 @@
 //! Sums over receipts: what a user owes, what a period cost.
 
+use sqlx::{Decode, Postgres, Sqlite, Type};
 use uuid::Uuid;
 
-use crate::engine::Sql;
+use crate::engine::{Conn, Sql};
 use crate::{Store, StoreError};
 
 /// Sums over receipts, exact however large.
@@ -144,7 +145,7 @@ macro_rules! report {
 }
 
 /// The number of the day since 1970; [`date`] writes it out.
-const BY_DAY: [Sql; 2] = report!("CAST(r.started_at / 86400000000 AS TEXT)", "''", "");
+const BY_DAY: [Sql; 2] = report!("r.started_at / 86400000000", "''", "");
 const BY_MODEL: [Sql; 2] = report!("r.provider || '/' || r.model", "''", "");
 const BY_PROVIDER: [Sql; 2] = report!("r.provider", "''", "");
 const BY_KEY: [Sql; 2] = report!(
@@ -206,9 +207,10 @@ parts_row! {
     charge: charge_high, charge_low;
 }
 
+/// `Item` is text, or the id of a key or a user.
 #[derive(sqlx::FromRow)]
-struct ItemRow {
-    item: String,
+struct ItemRow<Item> {
+    item: Item,
     label: String,
     #[sqlx(flatten)]
     parts: Parts,
@@ -226,8 +228,7 @@ impl Store {
     /// What a user has used over all keys and all time.
     pub async fn usage_of_user(&self, user_id: Uuid) -> Result<Sums, StoreError> {
         let mut conn = self.read().await?;
-        let parts: Parts =
-            on!(conn, OF_USER => _, (q, c) => q.bind(user_id.to_string()).fetch_one(c).await)?;
+        let parts: Parts = on!(conn, OF_USER => _, (q, c) => q.bind(user_id).fetch_one(c).await)?;
         Ok(parts.into())
     }
 
@@ -253,16 +254,20 @@ impl Store {
             By::User => BY_USER,
         };
         let mut conn = self.read().await?;
-        let rows: Vec<ItemRow> = match user {
-            None => on!(conn, everybody => _, (q, c) => {
-                q.bind(period.from).bind(period.to).fetch_all(c).await
-            })?,
-            Some(user) => on!(conn, one => _, (q, c) => {
-                q.bind(period.from).bind(period.to).bind(user.to_string()).fetch_all(c).await
-            })?,
+        let mut rows: Vec<UsageRow> = match by {
+            By::Key | By::User => {
+                let rows = items::<Uuid>(&mut conn, everybody, one, user, period).await?;
+                rows.into_iter().map(|row| row.named(ToString::to_string)).collect()
+            }
+            By::Model | By::Provider => {
+                let rows = items::<String>(&mut conn, everybody, one, user, period).await?;
+                rows.into_iter().map(|row| row.named(String::clone)).collect()
+            }
+            By::Day => {
+                let rows = items::<i64>(&mut conn, everybody, one, user, period).await?;
+                rows.into_iter().map(|row| row.named(|day| date(*day))).collect()
+            }
         };
-        let mut rows: Vec<UsageRow> =
-            rows.into_iter().map(|row| usage_row(row, by)).collect::<Result<_, _>>()?;
         rows.sort_by(|a, b| a.item.cmp(&b.item));
         Ok(rows)
     }
@@ -275,7 +280,7 @@ impl Store {
         };
         let mut conn = self.read().await?;
         let rows: Vec<ModelRow> = on!(conn, sql => _, (q, c) => {
-            q.bind(id.to_string()).bind(period.from).bind(period.to).fetch_all(c).await
+            q.bind(id).bind(period.from).bind(period.to).fetch_all(c).await
         })?;
         let line = |ModelRow { provider, model, parts }| BillRow {
             provider,
@@ -286,16 +291,34 @@ impl Store {
     }
 }
 
-fn usage_row(ItemRow { item, label, parts }: ItemRow, by: By) -> Result<UsageRow, StoreError> {
-    let sums = parts.into();
-    Ok(match by {
-        By::Day => {
-            let day = item.parse().map_err(|_| StoreError::corrupt(format!("day {item}")))?;
-            let date = date(day);
-            UsageRow { item: date.clone(), label: date, sums }
-        }
-        By::Model | By::Provider => UsageRow { label: item.clone(), item, sums },
-        By::Key | By::User => UsageRow { item, label, sums },
+impl<Item> ItemRow<Item> {
+    /// The row under the name of its item, which is its label too where it has no other.
+    fn named(self, name: impl Fn(&Item) -> String) -> UsageRow {
+        let item = name(&self.item);
+        let label = if self.label.is_empty() { item.clone() } else { self.label };
+        UsageRow { item, label, sums: self.parts.into() }
+    }
+}
+
+/// The rows of a report: over everybody, or over one user.
+async fn items<Item>(
+    conn: &mut Conn,
+    everybody: Sql,
+    one: Sql,
+    user: Option<Uuid>,
+    period: Period,
+) -> Result<Vec<ItemRow<Item>>, StoreError>
+where
+    Item: Send + Unpin,
+    for<'r> Item: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres>,
+{
+    Ok(match user {
+        None => on!(*conn, everybody => _, (q, c) => {
+            q.bind(period.from).bind(period.to).fetch_all(c).await
+        })?,
+        Some(user) => on!(*conn, one => _, (q, c) => {
+            q.bind(period.from).bind(period.to).bind(user).fetch_all(c).await
+        })?,
     })
 }
 

@@ -4,10 +4,9 @@ use ledger::{Meter, Outcome, Receipt, UsageReport, UsageSource, Usd};
 use sha2::{Digest as _, Sha256};
 use sqlx::query::Query;
 use sqlx::{Database, Encode, Type};
+use uuid::Uuid;
 
 use crate::StoreError;
-use crate::migrate::hex;
-use crate::users::parse_id;
 
 /// The columns of a receipt, in the order in which [`Row::bind`] binds them.
 macro_rules! receipt_columns {
@@ -25,11 +24,11 @@ pub(crate) const COLUMNS: usize = 27;
 /// A receipt as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub(crate) struct Row {
-    pub(crate) request_id: String,
+    pub(crate) request_id: Uuid,
     pub(crate) attempt: i64,
-    account_id: String,
-    user_id: String,
-    key_id: String,
+    account_id: Uuid,
+    user_id: Uuid,
+    key_id: Uuid,
     surface: String,
     provider: String,
     model: String,
@@ -51,7 +50,8 @@ pub(crate) struct Row {
     charge: i64,
     pub(crate) started_at: i64,
     ended_at: i64,
-    pub(crate) content_hash: String,
+    /// SHA-256 of everything else in the row.
+    pub(crate) content_hash: Vec<u8>,
 }
 
 /// What the columns say of a report, for sums.
@@ -88,11 +88,11 @@ impl Row {
         let report = serde_json::to_string(&receipt.report)
             .map_err(|_| StoreError::OutOfRange { what: "usage report" })?;
         let mut row = Self {
-            request_id: receipt.request_id.to_string(),
+            request_id: receipt.request_id,
             attempt: receipt.attempt.into(),
-            account_id: receipt.account_id.to_string(),
-            user_id: receipt.user_id.to_string(),
-            key_id: receipt.key_id.to_string(),
+            account_id: receipt.account_id,
+            user_id: receipt.user_id,
+            key_id: receipt.key_id,
             surface: receipt.surface.clone(),
             provider: receipt.provider.clone(),
             model: receipt.model.clone(),
@@ -114,7 +114,7 @@ impl Row {
             charge: receipt.charge.pico(),
             started_at: receipt.started_at,
             ended_at: receipt.ended_at,
-            content_hash: String::new(),
+            content_hash: Vec::new(),
         };
         row.content_hash = row.hash();
         Ok(row)
@@ -122,16 +122,16 @@ impl Row {
 
     /// SHA-256 of everything else in the row. Each text is preceded by its length, so that no two rows are the same
     /// bytes.
-    fn hash(&self) -> String {
+    fn hash(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(1024);
+        for id in [self.request_id, self.account_id, self.user_id, self.key_id] {
+            bytes.extend_from_slice(id.as_bytes());
+        }
         let mut text = |text: Option<&str>| {
             let len = text.map_or(u64::MAX, |text| text.len() as u64);
             bytes.extend_from_slice(&len.to_le_bytes());
             bytes.extend_from_slice(text.unwrap_or_default().as_bytes());
         };
-        for value in [&self.request_id, &self.account_id, &self.user_id, &self.key_id] {
-            text(Some(value));
-        }
         for value in [&self.surface, &self.provider, &self.model, &self.report] {
             text(Some(value));
         }
@@ -157,7 +157,7 @@ impl Row {
         ] {
             bytes.extend_from_slice(&value.to_le_bytes());
         }
-        hex(&Sha256::digest(&bytes))
+        Sha256::digest(&bytes).to_vec()
     }
 
     /// Binds every column, in their order.
@@ -166,14 +166,16 @@ impl Row {
         query: Query<'q, DB, DB::Arguments>,
     ) -> Query<'q, DB, DB::Arguments>
     where
+        Uuid: Encode<'q, DB> + Type<DB>,
+        Vec<u8>: Encode<'q, DB> + Type<DB>,
         String: Encode<'q, DB> + Type<DB>,
         Option<String>: Encode<'q, DB> + Type<DB>,
         i64: Encode<'q, DB> + Type<DB>,
     {
         let text = |text: &String| text.clone();
-        let query = query.bind(text(&self.request_id)).bind(self.attempt);
-        let query = query.bind(text(&self.account_id)).bind(text(&self.user_id));
-        let query = query.bind(text(&self.key_id)).bind(text(&self.surface));
+        let query = query.bind(self.request_id).bind(self.attempt);
+        let query = query.bind(self.account_id).bind(self.user_id).bind(self.key_id);
+        let query = query.bind(text(&self.surface));
         let query = query.bind(text(&self.provider)).bind(text(&self.model));
         let query = query.bind(self.model_served.clone()).bind(self.upstream_id.clone());
         let query = query.bind(self.price_version).bind(self.commission_bps);
@@ -182,7 +184,7 @@ impl Row {
         let query = query.bind(text(&self.report)).bind(text(&self.usage_source));
         let query = query.bind(text(&self.outcome));
         let query = query.bind(self.cost).bind(self.commission).bind(self.charge);
-        query.bind(self.started_at).bind(self.ended_at).bind(text(&self.content_hash))
+        query.bind(self.started_at).bind(self.ended_at).bind(self.content_hash.clone())
     }
 
     /// The receipt of this row, when nothing of it has been changed since it was written.
@@ -196,11 +198,11 @@ impl Row {
         let report: UsageReport =
             serde_json::from_str(&self.report).map_err(|_| corrupt("its report"))?;
         Ok(Receipt {
-            request_id: parse_id(&self.request_id)?,
+            request_id: self.request_id,
             attempt: i16::try_from(self.attempt).map_err(|_| corrupt("its attempt"))?,
-            account_id: parse_id(&self.account_id)?,
-            user_id: parse_id(&self.user_id)?,
-            key_id: parse_id(&self.key_id)?,
+            account_id: self.account_id,
+            user_id: self.user_id,
+            key_id: self.key_id,
             price_version: self.price_version,
             commission_bps: u32::try_from(self.commission_bps)
                 .map_err(|_| corrupt("its commission_bps"))?,

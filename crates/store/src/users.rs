@@ -21,7 +21,7 @@ pub struct NewUser {
 }
 
 /// A user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct User {
     /// The user.
     pub id: Uuid,
@@ -33,15 +33,6 @@ pub struct User {
     pub operator: bool,
     /// Microseconds since 1970.
     pub created_at: i64,
-}
-
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: String,
-    account_id: String,
-    name: String,
-    operator: bool,
-    created_at: i64,
 }
 
 macro_rules! select {
@@ -68,14 +59,13 @@ impl Store {
     /// [`StoreError::Duplicate`] where a user or an account has that name.
     pub async fn add_user(&self, new: NewUser) -> Result<User, StoreError> {
         let mut conn = self.begin().await?;
-        let (id, account) = (new.id.to_string(), new.account_id.to_string());
         on!(conn, INSERT, (q, c) => {
-            let q = q.bind(&id).bind(&new.name).bind(new.operator).bind(new.created_at);
+            let q = q.bind(new.id).bind(&new.name).bind(new.operator).bind(new.created_at);
             q.execute(c).await.map(drop)
         })
         .map_err(|error| StoreError::or_duplicate(error, "user"))?;
         on!(conn, INSERT_ACCOUNT, (q, c) => {
-            let q = q.bind(&account).bind(&new.name).bind(&id).bind(new.created_at);
+            let q = q.bind(new.account_id).bind(&new.name).bind(new.id).bind(new.created_at);
             q.execute(c).await.map(drop)
         })
         .map_err(|error| StoreError::or_duplicate(error, "account"))?;
@@ -91,34 +81,14 @@ impl Store {
     /// [`StoreError::NotFound`] where there is none.
     pub async fn user(&self, name: &str) -> Result<User, StoreError> {
         let mut conn = self.read().await?;
-        let row: Option<Row> =
+        let user: Option<User> =
             on!(conn, BY_NAME => _, (q, c) => q.bind(name).fetch_optional(c).await)?;
-        row.ok_or(StoreError::NotFound { what: "user" })?.try_into()
+        user.ok_or(StoreError::NotFound { what: "user" })
     }
 
     /// All users, by name.
     pub async fn users(&self) -> Result<Vec<User>, StoreError> {
         let mut conn = self.read().await?;
-        let rows: Vec<Row> = on!(conn, ALL => _, (q, c) => q.fetch_all(c).await)?;
-        rows.into_iter().map(TryInto::try_into).collect()
+        Ok(on!(conn, ALL => _, (q, c) => q.fetch_all(c).await)?)
     }
-}
-
-impl TryFrom<Row> for User {
-    type Error = StoreError;
-
-    fn try_from(row: Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: parse_id(&row.id)?,
-            account_id: parse_id(&row.account_id)?,
-            name: row.name,
-            operator: row.operator,
-            created_at: row.created_at,
-        })
-    }
-}
-
-/// Reads an id that was written as text.
-pub(crate) fn parse_id(text: &str) -> Result<Uuid, StoreError> {
-    Uuid::parse_str(text).map_err(|_| StoreError::corrupt(format!("id {text}")))
 }

@@ -23,8 +23,8 @@ struct Job {
 /// Writes receipts in batches, in the order in which they come. Clones write through the same task, which ends when
 /// the last of them is dropped and everything is written.
 ///
-/// Nothing is delayed to make a batch larger: the task takes what is there and commits it, and meanwhile the next
-/// batch gathers.
+/// No time is spent waiting for a larger batch: the task takes what is there or about to be and commits it, and
+/// meanwhile the next batch gathers.
 #[derive(Clone, Debug)]
 pub struct ReceiptWriter {
     jobs: mpsc::Sender<Job>,
@@ -54,12 +54,28 @@ impl ReceiptWriter {
 async fn write(store: Store, mut queue: mpsc::Receiver<Job>) {
     let mut jobs = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut jobs, BATCH).await > 0 {
+        gather(&mut queue, &mut jobs).await;
         let (receipts, answers): (Vec<_>, Vec<_>) =
             jobs.drain(..).map(|job| (job.receipt, job.answer)).unzip();
         let results = write_batch(&store, &receipts).await;
         for (answer, result) in answers.into_iter().zip(results) {
             // Whoever asked may be gone; the receipt is written all the same.
             let _ = answer.send(result);
+        }
+    }
+}
+
+/// Lets the tasks that can go on at this very moment go on, and takes their receipts along.
+async fn gather(queue: &mut mpsc::Receiver<Job>, jobs: &mut Vec<Job>) {
+    loop {
+        let before = jobs.len();
+        tokio::task::yield_now().await;
+        while jobs.len() < BATCH {
+            let Ok(job) = queue.try_recv() else { break };
+            jobs.push(job);
+        }
+        if jobs.len() == before || jobs.len() == BATCH {
+            return;
         }
     }
 }
