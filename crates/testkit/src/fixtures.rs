@@ -4,6 +4,7 @@
 //! disjoint: no token is in two of them, and a counter that is not named is zero.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -53,6 +54,17 @@ pub fn fixtures() -> Vec<Fixture> {
     FILES.iter().filter_map(|file| parse(*file).ok()).collect()
 }
 
+/// The text of a hand-written stream, a file `<name>.sse` beside the others. Streams are read when
+/// they are asked for, from the sources of this crate: only tests ask.
+pub(crate) fn stream(provider: Provider, name: &str) -> Option<String> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    if !name.chars().all(plain) {
+        return None;
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(provider.as_str());
+    std::fs::read_to_string(folder.join(name).with_extension("sse")).ok()
+}
+
 type Source = (Provider, &'static str, &'static str);
 
 fn parse((provider, name, json): Source) -> serde_json::Result<Fixture> {
@@ -85,9 +97,9 @@ macro_rules! files {
 const FILES: &[Source] = files! {
     OpenAi in "openai":
         "audio" "cache" "content_filter" "error_400" "error_400_context" "error_401" "error_404"
-        "error_429" "error_429_quota" "error_500" "error_503" "parallel_tool_calls"
+        "error_429" "error_429_quota" "error_500" "error_503" "odd_names" "parallel_tool_calls"
         "priority_tier" "reasoning" "refusal" "rejected_prediction" "text" "tool_call"
-        "truncated"
+        "truncated" "worked_example"
     ;
     DeepSeek in "deepseek":
         "cache" "error_400" "error_401" "error_402" "error_404" "error_422" "error_429"

@@ -1,7 +1,6 @@
 //! The fixtures are complete, and what they say about usage adds up with their bodies.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use super::*;
 
@@ -44,8 +43,12 @@ fn every_file_is_listed_and_can_be_read() {
     for provider in Provider::ALL {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(provider.as_str());
         for entry in folder.read_dir().expect("a folder for each provider") {
-            let name = entry.expect("an entry").file_name();
-            found.insert(format!("{provider}/{}", name.to_string_lossy()));
+            let path = entry.expect("an entry").path();
+            // Streams are read by the tests of the dialects, not served.
+            if path.extension().is_some_and(|extension| extension == "json") {
+                let name = path.file_name().expect("a name").to_string_lossy();
+                found.insert(format!("{provider}/{name}"));
+            }
         }
     }
     assert_eq!(found, listed);

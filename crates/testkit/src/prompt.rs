@@ -2,10 +2,20 @@
 
 use serde_json::Value;
 
-/// The text of the last user message in any of the four formats.
+/// The text of the last user message in any of the formats.
 pub(crate) fn last_user(body: &Value) -> Option<String> {
-    let turns = body.get("messages").or_else(|| body.get("contents"))?.as_array()?;
-    let is_user = |turn: &&Value| turn.get("role").is_none_or(|role| role == "user");
+    // A lone text will do in these two.
+    let lone = ["input", "prompt"].iter().find_map(|key| body.get(*key)?.as_str());
+    if let Some(said) = lone {
+        return Some(said.to_owned());
+    }
+    let turns = ["messages", "contents", "input"].iter().find_map(|key| body.get(*key))?;
+    let turns = turns.as_array()?;
+    let is_user = |turn: &&Value| match turn.get("role") {
+        Some(role) => role == "user",
+        // A lone turn of Gemini's has no role; an item of Responses that has none is no turn.
+        None => turn.get("parts").is_some(),
+    };
     let turn = turns.iter().rev().find(is_user)?;
     let content = turn.get("content").or_else(|| turn.get("parts"))?;
     Some(text_of(content))
@@ -19,10 +29,13 @@ fn text_of(content: &Value) -> String {
     }
 }
 
-/// Fields that are part of a prompt, in all four formats.
-const PROMPT_FIELDS: [&str; 8] = [
+/// Fields that are part of a prompt, in all formats.
+const PROMPT_FIELDS: [&str; 11] = [
     "messages",
     "contents",
+    "input",
+    "prompt",
+    "instructions",
     "system",
     "systemInstruction",
     "system_instruction",
@@ -32,7 +45,7 @@ const PROMPT_FIELDS: [&str; 8] = [
 ];
 
 /// Fields whose text is not read by a model word by word.
-const NOT_TEXT: [&str; 10] = [
+const NOT_TEXT: [&str; 22] = [
     "role",
     "type",
     "id",
@@ -43,6 +56,18 @@ const NOT_TEXT: [&str; 10] = [
     "mimeType",
     "signature",
     "thoughtSignature",
+    "image_url",
+    "file_id",
+    "filename",
+    "media_type",
+    "inline_data",
+    "file_uri",
+    "mime_type",
+    "thought_signature",
+    "encrypted_content",
+    "call_id",
+    "tool_call_id",
+    "tool_use_id",
 ];
 
 /// An estimate of the prompt's tokens that depends on nothing but the request: four bytes of text
@@ -86,6 +111,12 @@ mod tests {
         assert_eq!(last_user(&openai).as_deref(), Some("two"));
         let gemini = json!({"contents": [{"parts": [{"text": "hello"}]}]});
         assert_eq!(last_user(&gemini).as_deref(), Some("hello"));
+        let responses = json!({"input": [
+            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "four"}]},
+            {"type": "function_call_output", "call_id": "c", "output": "five"},
+        ]});
+        assert_eq!(last_user(&responses).as_deref(), Some("four"));
+        assert_eq!(last_user(&json!({"input": "six"})).as_deref(), Some("six"));
         assert_eq!(last_user(&json!({"messages": "no"})), None);
     }
 

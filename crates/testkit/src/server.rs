@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,13 +23,15 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::answer::{Answer, errors};
-use crate::body::{AnswerBody, CutBody};
+use crate::answer::{Answer, Body, errors};
+use crate::body::{AnswerBody, Ending, Pieces};
+use crate::canned::CannedStream;
 use crate::fault::Fault;
-use crate::provider::{Provider, Route};
+use crate::provider::Route;
 use crate::recordings::RecordingsError;
 use crate::replay::Replay;
 use crate::responder::{Request, Responder};
+use crate::spoil::spoil;
 
 /// How many requests are remembered.
 const MEMORY: usize = 1000;
@@ -41,12 +44,12 @@ pub struct Simulator {
     replay: Replay,
     fault: Option<Fault>,
     keep_requests: bool,
-    canned: bool,
+    canned: Option<CannedStream>,
 }
 
 impl Default for Simulator {
     fn default() -> Self {
-        Self { replay: Replay::default(), fault: None, keep_requests: true, canned: false }
+        Self { replay: Replay::default(), fault: None, keep_requests: true, canned: None }
     }
 }
 
@@ -61,7 +64,7 @@ impl Simulator {
         Ok(self)
     }
 
-    /// Applies a fault to every chat request for which no other fault was asked.
+    /// Applies a fault to every request to a model for which no other fault was asked.
     #[must_use]
     pub fn fault(mut self, fault: Fault) -> Self {
         self.fault = Some(fault);
@@ -79,7 +82,14 @@ impl Simulator {
     /// still work unless a message asks for them.
     #[must_use]
     pub fn canned(mut self, canned: bool) -> Self {
-        self.canned = canned;
+        self.canned = canned.then(CannedStream::default);
+        self
+    }
+
+    /// Like [`canned`](Self::canned), and says what a request for a stream gets.
+    #[must_use]
+    pub fn canned_stream(mut self, stream: CannedStream) -> Self {
+        self.canned = Some(stream);
         self
     }
 
@@ -88,9 +98,10 @@ impl Simulator {
         let listener = TcpListener::bind(address).await?;
         let addr = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            responder: Responder::new(self.replay, self.canned),
+            responder: Responder::new(self.replay, self.canned.as_ref()),
             standing_fault: self.fault,
             next_faults: Mutex::default(),
+            next_recordings: Mutex::default(),
             seen: self.keep_requests.then(Mutex::default),
             count: AtomicU64::new(0),
             stop: CancellationToken::new(),
@@ -139,10 +150,16 @@ impl Running {
         self.shared.count.load(Ordering::Relaxed)
     }
 
-    /// Applies a fault to the next chat request that has none waiting for it. Such a fault goes
+    /// Applies a fault to the next request to a model that has none waiting for it. Such a fault goes
     /// before one that the message asks for.
     pub fn push_fault(&self, fault: Fault) {
         lock(&self.shared.next_faults).push_back(fault);
+    }
+
+    /// Answers the next request to a model that has none waiting for it with this recording,
+    /// whatever it asks and whoever asks. A fault is applied to it like to any other answer.
+    pub fn answer_next_with(&self, recording_id: &str) {
+        lock(&self.shared.next_recordings).push_back(recording_id.to_owned());
     }
 
     /// Takes no new connections, lets answers that are being sent end, and closes.
@@ -173,6 +190,7 @@ struct Shared {
     responder: Responder,
     standing_fault: Option<Fault>,
     next_faults: Mutex<VecDeque<Fault>>,
+    next_recordings: Mutex<VecDeque<String>>,
     seen: Option<Mutex<VecDeque<Seen>>>,
     count: AtomicU64,
     stop: CancellationToken,
@@ -222,13 +240,15 @@ async fn handle(
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let seed = shared.note(&parts, &body);
     let route = Route::of(&parts.method, parts.uri.path());
-    let queued = matches!(route, Route::Chat { .. }).then(|| shared.next_fault()).flatten();
-    let (mut answer, fault) = if let Some(canned) = shared.responder.canned(route) {
+    let is_call = matches!(route, Route::Call { .. });
+    let queued = is_call.then(|| shared.next_fault()).flatten();
+    let (mut answer, fault) = if let Some(canned) = shared.responder.canned(route, &body) {
         (canned, queued.or(shared.standing_fault))
+    } else if let Some(id) = is_call.then(|| shared.next_recording(&parts)).flatten() {
+        (shared.responder.recording(&id, route.shape()), queued.or(shared.standing_fault))
     } else {
         shared.respond(&parts, &body, seed, queued)
     };
-    let provider = route.provider();
     match fault {
         Some(Fault::Hang) => {
             shared.stop.cancelled().await;
@@ -240,12 +260,16 @@ async fn handle(
                 () = shared.stop.cancelled() => return Err(io::Error::other("stopped")),
             }
         }
-        Some(fault) => answer = spoil(answer, provider, fault),
+        Some(Fault::Echo(status)) => answer = errors::echo(route.shape(), status, &parts.headers),
+        Some(fault) => answer = spoil(answer, route.shape(), fault),
         None => {}
     }
-    answer.identify(provider, seed);
-    Ok(send(answer, fault == Some(Fault::Cut)))
+    answer.identify(route.provider(), seed);
+    Ok(send(answer))
 }
+
+/// The header that asks for a recording, if the client can set one.
+const RECORDING: &str = "x-simulator-recording";
 
 impl Shared {
     /// Remembers a request and gives it a number.
@@ -271,6 +295,12 @@ impl Shared {
         lock(&self.next_faults).pop_front()
     }
 
+    /// The recording that this request is to be answered with.
+    fn next_recording(&self, parts: &Parts) -> Option<String> {
+        let asked = parts.headers.get(RECORDING).and_then(|id| id.to_str().ok());
+        asked.map(str::to_owned).or_else(|| lock(&self.next_recordings).pop_front())
+    }
+
     fn respond(
         &self,
         parts: &Parts,
@@ -280,40 +310,46 @@ impl Shared {
     ) -> (Answer, Option<Fault>) {
         let request = Request::read(parts, body);
         let route = Route::of(&parts.method, parts.uri.path());
-        let standing = self.standing_fault.filter(|_| matches!(route, Route::Chat { .. }));
+        let standing = self.standing_fault.filter(|_| matches!(route, Route::Call { .. }));
         match request.fault() {
             Ok(asked) => {
                 let fault = queued.or(asked).or(standing);
                 (self.responder.answer(&request, seed), fault)
             }
-            Err(error) => (errors::error(route.provider(), 400, &error.to_string()), queued),
+            Err(error) => (errors::error(route.shape(), 400, &error.to_string()), queued),
         }
     }
 }
 
-/// Replaces or changes an answer as the fault says; the faults of time and of the connection are
-/// not applied here.
-fn spoil(answer: Answer, provider: Provider, fault: Fault) -> Answer {
-    match fault {
-        Fault::Delay(_) | Fault::Hang | Fault::Cut => answer,
-        Fault::Status(status) => errors::on_demand(provider, status),
-        Fault::RateLimited { retry_after_seconds } => {
-            errors::rate_limited(provider, retry_after_seconds)
+fn send(answer: Answer) -> Response<AnswerBody> {
+    let (status, headers, body, manner) = answer.into_parts();
+    let (pieces, length): (Arc<[Bytes]>, Option<usize>) = match body {
+        Body::Whole(bytes) => {
+            let length = manner.promised.map_or(bytes.len(), NonZeroUsize::get);
+            (Arc::new([bytes]), Some(length))
         }
-        Fault::Garbage => Answer::of(200, "{\"id\":\"garbage\",\"choices\":[{\"mess"),
-        Fault::Empty => Answer::of(200, ""),
-        Fault::NoUsage => answer.without_usage(),
-    }
-}
-
-fn send(answer: Answer, cut: bool) -> Response<AnswerBody> {
-    let (status, headers, body) = answer.into_parts();
-    let length = body.len();
-    let body = if cut { Either::Right(CutBody::new(&body)) } else { Either::Left(Full::new(body)) };
+        Body::Stream(stream) => (stream.frames.into(), None),
+        Body::Canned(canned) => (Arc::clone(&canned.pieces), None),
+    };
+    let pieces = match manner.piece {
+        Some(size) => cut(&pieces.concat().into(), size.get()),
+        None => pieces,
+    };
+    let plain = length.is_some() && manner.piece.is_none() && manner.ending == Ending::Whole;
+    let body = match pieces.first() {
+        Some(whole) if plain => Either::Left(Full::new(whole.clone())),
+        _ => Either::Right(Pieces::new(pieces, manner.gap, manner.ending)),
+    };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    // A cut body does not know its length, and its length is what makes the cut visible.
-    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    if let Some(length) = length {
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
     response
+}
+
+fn cut(bytes: &Bytes, size: usize) -> Arc<[Bytes]> {
+    let starts = (0..bytes.len()).step_by(size);
+    starts.map(|start| bytes.slice(start..bytes.len().min(start + size))).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::Answer;
@@ -41,6 +41,25 @@ pub(crate) fn bad_request(provider: Provider, param: &str, message: &str) -> Ans
         Provider::Anthropic => error(provider, 400, &format!("{param}: {message}")),
         Provider::DeepSeek | Provider::Gemini => error(provider, 400, message),
     }
+}
+
+/// A request that a model refuses for this code, as `OpenAI` tells it.
+pub(crate) fn unsupported(code: &str, param: &str, message: &str) -> Answer {
+    openai(400, "invalid_request_error", Some(code), Some(param), message)
+}
+
+/// The model that was asked for does not exist.
+pub(crate) fn no_model(provider: Provider, model: &str) -> Answer {
+    let message = match provider {
+        Provider::OpenAi => {
+            format!("The model `{model}` does not exist or you do not have access to it.")
+        }
+        Provider::DeepSeek => "Model Not Exist".to_owned(),
+        Provider::Anthropic => format!("model: {model}"),
+        Provider::Gemini => format!("models/{model} is not found for API version v1beta."),
+    };
+    // DeepSeek has nothing to be found at a path, and so nothing that is not found.
+    error(provider, if provider == Provider::DeepSeek { 400 } else { 404 }, &message)
 }
 
 pub(crate) fn not_json(provider: Provider, reason: &dyn Display) -> Answer {
@@ -160,4 +179,15 @@ pub(crate) fn on_demand(provider: Provider, status: u16) -> Answer {
     let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let message = format!("{} (simulated)", reason.unwrap_or("Overloaded"));
     error(provider, status, &message)
+}
+
+/// What a careless provider says: with the credential of the request in it.
+pub(crate) fn echo(provider: Provider, status: u16, headers: &HeaderMap) -> Answer {
+    let names = ["authorization", "x-api-key", "x-goog-api-key"];
+    let credential = names.iter().find_map(|name| headers.get(*name)?.to_str().ok());
+    let credential = credential.unwrap_or_default().trim_start_matches("Bearer ");
+    if status == 200 {
+        return Answer::json(200, &Value::from(credential));
+    }
+    error(provider, status, &format!("The key {credential} was not given what it wanted."))
 }

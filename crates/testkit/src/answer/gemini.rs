@@ -1,60 +1,100 @@
-//! Gemini generateContent. Field names are taken in both spellings, as proto3 JSON allows.
+//! Gemini generateContent, filled into a plain text answer.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::errors::{bad_request, error};
-use super::reply::Reply;
-use super::{Answer, Prompt, set};
-use crate::ids;
-use crate::provider::Provider;
+use super::reply::{self, End, Reply};
+use super::set;
+use crate::ask::Ask;
+use crate::stream::words;
+use crate::{ids, seal};
 
-const ROLES: [&str; 3] = ["user", "model", "function"];
-
-fn either<'a>(body: &'a Value, camel: &str, snake: &str) -> Option<&'a Value> {
-    body.get(camel).or_else(|| body.get(snake))
+pub(crate) fn whole(template: &Value, ask: &Ask, seed: u64) -> Value {
+    let replies: Vec<Reply> =
+        (0..ask.answers.clamp(1, 8)).map(|number| reply::to(ask, number)).collect();
+    let mut body = template.clone();
+    let model = template.pointer("/candidates/0").cloned().unwrap_or_default();
+    let candidates: Vec<Value> = replies
+        .iter()
+        .enumerate()
+        .map(|(index, reply)| candidate(&model, ask, reply, index, seed))
+        .collect();
+    let output = replies.iter().map(|reply| reply.tokens).sum::<u64>();
+    let thoughts = replies.iter().map(Reply::thought_tokens).sum::<u64>();
+    set(&mut body, "/candidates", candidates);
+    set(&mut body, "/usageMetadata/promptTokenCount", ask.input_tokens);
+    set(&mut body, "/usageMetadata/candidatesTokenCount", output);
+    let total = ask.input_tokens.saturating_add(output).saturating_add(thoughts);
+    set(&mut body, "/usageMetadata/totalTokenCount", total);
+    set(&mut body, "/usageMetadata/promptTokensDetails/0/tokenCount", ask.input_tokens);
+    if thoughts > 0 {
+        body["usageMetadata"]["thoughtsTokenCount"] = thoughts.into();
+    }
+    set(&mut body, "/modelVersion", ask.model.as_str());
+    set(&mut body, "/responseId", ids::base62(seed, 22));
+    body
 }
 
-pub(super) fn read(model: &str, body: &Value) -> Result<Prompt, Answer> {
-    let bad = |param: &str, message: &str| bad_request(Provider::Gemini, param, message);
-    if model.is_empty() {
-        return Err(error(Provider::Gemini, 404, "The path names no model."));
+fn candidate(model: &Value, ask: &Ask, reply: &Reply, index: usize, seed: u64) -> Value {
+    let mut candidate = model.clone();
+    let mut parts = Vec::new();
+    if let Some(thought) = reply.thought.as_ref().filter(|thought| thought.shown) {
+        parts.push(json!({"text": thought.text, "thought": true}));
     }
-    let contents = body.get("contents").and_then(Value::as_array).filter(|list| !list.is_empty());
-    let contents = contents
-        .ok_or_else(|| bad("contents", "GenerateContentRequest.contents must not be empty."))?;
-    for content in contents {
-        // The role of a lone turn may be left out.
-        let role = content.get("role").map_or("user", |role| role.as_str().unwrap_or_default());
-        if !ROLES.contains(&role) {
-            return Err(bad("contents", &format!("'{role}' is not a role: use user or model.")));
+    // From Gemini 3 on, calls are signed and have names of their own.
+    let modern = is_modern(&ask.model);
+    let signed = reply.thought.is_some() || modern;
+    if !reply.text.is_empty() {
+        let mut part = json!({ "text": reply.text });
+        if reply.thought.is_some() {
+            part["thoughtSignature"] = seal::seal(&reply.text).into();
         }
-        if content.get("parts").and_then(Value::as_array).is_none_or(Vec::is_empty) {
-            return Err(bad(
-                "contents",
-                "GenerateContentRequest.contents.parts must not be empty.",
-            ));
+        parts.push(part);
+    }
+    for (place, call) in (0_u64..).zip(&reply.calls) {
+        // Arguments that were cut short are no object, and so they are lost here.
+        let arguments: Value = serde_json::from_str(&call.arguments).unwrap_or(json!({}));
+        let mut function = Map::new();
+        if modern {
+            let id = ids::base62(ids::mix(seed).wrapping_add(place), 8).to_lowercase();
+            function.insert("id".to_owned(), id.into());
         }
+        let signature = seal::seal(&signed_call(&call.name, &arguments));
+        function.insert("name".to_owned(), call.name.as_str().into());
+        function.insert("args".to_owned(), arguments);
+        let mut part = json!({ "functionCall": function });
+        // Of parallel calls only the first one is signed.
+        if signed && place == 0 {
+            part["thoughtSignature"] = signature.into();
+        }
+        parts.push(part);
     }
-    let config = either(body, "generationConfig", "generation_config");
-    let ceiling = config.and_then(|config| either(config, "maxOutputTokens", "max_output_tokens"));
-    let Some(ceiling) = ceiling.filter(|value| !value.is_null()) else {
-        return Ok(Prompt::new(model, body, None));
-    };
-    match ceiling.as_u64().filter(|tokens| *tokens > 0) {
-        Some(tokens) => Ok(Prompt::new(model, body, Some(tokens))),
-        None => Err(bad("maxOutputTokens", "max_output_tokens must be positive.")),
+    let finish = if reply.end == End::Length { "MAX_TOKENS" } else { "STOP" };
+    set(&mut candidate, "/finishReason", finish);
+    set(&mut candidate, "/index", index);
+    if parts.is_empty() {
+        candidate["content"] = json!({"role": "model"});
+    } else {
+        set(&mut candidate, "/content/parts", parts);
     }
+    if ask.logprobs && reply.calls.is_empty() {
+        let chosen = words(&reply.text).into_iter();
+        let chosen: Vec<Value> = chosen
+            .map(|piece| json!({"token": piece, "tokenId": 1, "logProbability": -0.25}))
+            .collect();
+        candidate["avgLogprobs"] = json!(-0.25);
+        candidate["logprobsResult"] = json!({ "chosenCandidates": chosen });
+    }
+    candidate
 }
 
-pub(super) fn fill(body: &mut Value, prompt: &Prompt, reply: &Reply, seed: u64) {
-    let finish = if reply.truncated { "MAX_TOKENS" } else { "STOP" };
-    set(body, "/candidates/0/content/parts/0/text", reply.text.as_str());
-    set(body, "/candidates/0/finishReason", finish);
-    set(body, "/usageMetadata/promptTokenCount", prompt.input_tokens);
-    set(body, "/usageMetadata/candidatesTokenCount", reply.tokens);
-    let total = prompt.input_tokens.saturating_add(reply.tokens);
-    set(body, "/usageMetadata/totalTokenCount", total);
-    set(body, "/usageMetadata/promptTokensDetails/0/tokenCount", prompt.input_tokens);
-    set(body, "/modelVersion", prompt.model.as_str());
-    set(body, "/responseId", ids::base62(seed, 22));
+/// What the signature of a call stands for.
+pub(crate) fn signed_call(name: &str, arguments: &Value) -> String {
+    format!("{name}\n{}", crate::replay::canonical_text(arguments))
+}
+
+/// Whether a model is Gemini 3 or later.
+pub(crate) fn is_modern(model: &str) -> bool {
+    let version = model.trim_start_matches("models/").strip_prefix("gemini-");
+    let major = version.and_then(|version| version.split(['.', '-']).next()?.parse::<u32>().ok());
+    major.is_some_and(|major| major >= 3)
 }

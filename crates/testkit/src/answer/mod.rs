@@ -1,20 +1,32 @@
 //! What each provider answers: to a good request, and to a bad one.
 
-mod anthropic;
-mod deepseek;
+pub(crate) mod chat;
+pub(crate) mod completions;
+pub(crate) mod embeddings;
 pub(crate) mod errors;
-mod gemini;
-mod openai;
-mod reply;
+pub(crate) mod gemini;
+pub(crate) mod messages;
+pub(crate) mod models;
+pub(crate) mod reply;
+pub(crate) mod responses;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 
+use crate::body::Ending;
 use crate::fixtures::Fixture;
-use crate::provider::{Provider, Route};
-use crate::{ids, prompt};
+use crate::ids;
+use crate::provider::Provider;
+use crate::stream::Stream;
+
+/// When made-up answers were made, in Unix time: answers do not depend on the clock.
+pub(crate) const CREATED: u64 = 1_793_000_000;
 
 /// A whole answer, ready to be sent.
 #[derive(Clone, Debug)]
@@ -22,14 +34,41 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     /// At most one of a name. Not a `HeaderMap`, which is too large to be handed around.
     headers: Vec<(HeaderName, HeaderValue)>,
-    pub(crate) body: Bytes,
+    pub(crate) body: Body,
+    pub(crate) manner: Manner,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Body {
+    Whole(Bytes),
+    Stream(Box<Stream>),
+    /// A stream that was made once for many answers.
+    Canned(Arc<Canned>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Canned {
+    pub(crate) stream: Stream,
+    /// Its frames as they are sent.
+    pub(crate) pieces: Arc<[Bytes]>,
+}
+
+/// How the body is sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner {
+    pub(crate) gap: Duration,
+    /// Bytes of a piece, whatever the frames are.
+    pub(crate) piece: Option<NonZeroUsize>,
+    pub(crate) ending: Ending,
+    /// The length that the headers tell, if it is not that of the body.
+    pub(crate) promised: Option<NonZeroUsize>,
 }
 
 impl Answer {
     pub(crate) fn of(status: u16, json: impl Into<Bytes>) -> Self {
         let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, headers, body: json.into() }
+        Self { status, headers, body: Body::Whole(json.into()), manner: Manner::default() }
     }
 
     pub(crate) fn json(status: u16, body: &Value) -> Self {
@@ -41,12 +80,28 @@ impl Answer {
     }
 
     /// With the status and the headers of a fixture, and another body.
-    fn like(fixture: &Fixture, body: &Value) -> Self {
+    pub(crate) fn like(fixture: &Fixture, body: &Value) -> Self {
         let mut answer = Self::json(fixture.status, body);
         for (name, value) in &fixture.headers {
             answer.set_header(name, value);
         }
         answer
+    }
+
+    /// The same answer as a stream.
+    pub(crate) fn streamed(mut self, stream: Stream) -> Self {
+        self.set_header(CONTENT_TYPE.as_str(), stream.content_type());
+        self.set_header(CACHE_CONTROL.as_str(), "no-cache");
+        self.body = Body::Stream(Box::new(stream));
+        self
+    }
+
+    /// The body, unless it is a stream.
+    pub(crate) fn whole(&self) -> Option<&Bytes> {
+        match &self.body {
+            Body::Whole(bytes) => Some(bytes),
+            Body::Stream(_) | Body::Canned(_) => None,
+        }
     }
 
     /// Leaves out a header that HTTP does not allow: a recording may hold anything.
@@ -61,8 +116,8 @@ impl Answer {
         self.headers.retain(|(other, _)| other != name);
     }
 
-    pub(crate) fn into_parts(self) -> (StatusCode, HeaderMap, Bytes) {
-        (self.status, self.headers.into_iter().collect(), self.body)
+    pub(crate) fn into_parts(self) -> (StatusCode, HeaderMap, Body, Manner) {
+        (self.status, self.headers.into_iter().collect(), self.body, self.manner)
     }
 
     /// Adds the header that the provider names its requests with, unless there is one.
@@ -80,37 +135,29 @@ impl Answer {
 
     /// The same answer without its usage, whichever provider it is from.
     pub(crate) fn without_usage(mut self) -> Self {
-        if let Ok(Value::Object(mut fields)) = serde_json::from_slice(&self.body) {
-            fields.remove("usage");
-            fields.remove("usageMetadata");
-            self.body = Value::Object(fields).to_string().into();
+        match &mut self.body {
+            Body::Whole(bytes) => {
+                if let Ok(Value::Object(mut fields)) = serde_json::from_slice(bytes) {
+                    fields.remove("usage");
+                    fields.remove("usageMetadata");
+                    *bytes = Value::Object(fields).to_string().into();
+                }
+            }
+            Body::Stream(stream) => stream.without_usage(),
+            Body::Canned(canned) => {
+                let mut stream = canned.stream.clone();
+                stream.without_usage();
+                self.body = Body::Stream(Box::new(stream));
+            }
         }
         self
-    }
-}
-
-/// A request that a provider would take, as far as an answer depends on it.
-pub(crate) struct Prompt {
-    model: String,
-    said: String,
-    input_tokens: u64,
-    ceiling: Option<u64>,
-}
-
-impl Prompt {
-    fn new(model: &str, body: &Value, ceiling: Option<u64>) -> Self {
-        Self {
-            model: model.to_owned(),
-            said: prompt::last_user(body).unwrap_or_default(),
-            input_tokens: prompt::input_tokens(body),
-            ceiling,
-        }
     }
 }
 
 /// Refuses a request that has no credential in any place where the provider looks for one.
 pub(crate) fn authorise(
     provider: Provider,
+    shape: Provider,
     headers: &HeaderMap,
     query: Option<&str>,
 ) -> Result<(), Answer> {
@@ -124,58 +171,16 @@ pub(crate) fn authorise(
         let mut pairs = query?.split('&');
         pairs.any(|pair| pair.strip_prefix("key=").is_some_and(|key| !key.is_empty())).then_some(())
     };
-    let found = match provider {
-        Provider::OpenAi | Provider::DeepSeek => bearer(),
-        Provider::Anthropic => header("x-api-key").or_else(bearer),
-        Provider::Gemini => header("x-goog-api-key").or_else(in_query).or_else(bearer),
+    let found = match (provider, shape) {
+        (_, Provider::Anthropic) => header("x-api-key").or_else(bearer),
+        (Provider::Gemini, _) => header("x-goog-api-key").or_else(in_query).or_else(bearer),
+        _ => bearer(),
     };
-    found.ok_or_else(|| errors::no_credential(provider))
-}
-
-/// Checks the essentials of a request as the provider would.
-pub(crate) fn read(
-    provider: Provider,
-    headers: &HeaderMap,
-    model: Option<&str>,
-    body: &Value,
-) -> Result<Prompt, Answer> {
-    match provider {
-        Provider::OpenAi => openai::read(body),
-        Provider::DeepSeek => deepseek::read(body),
-        Provider::Anthropic => anthropic::read(headers, body),
-        Provider::Gemini => gemini::read(model.unwrap_or_default(), body),
-    }
-}
-
-/// Makes up an answer in the shape of the provider's plain text fixture.
-pub(crate) fn compose(template: &Fixture, prompt: &Prompt, seed: u64) -> Answer {
-    let reply = reply::to(prompt);
-    let mut body = template.body.clone();
-    match template.provider {
-        Provider::OpenAi => openai::fill(&mut body, prompt, &reply, seed),
-        Provider::DeepSeek => deepseek::fill(&mut body, prompt, &reply, seed),
-        Provider::Anthropic => anthropic::fill(&mut body, prompt, &reply, seed),
-        Provider::Gemini => gemini::fill(&mut body, prompt, &reply, seed),
-    }
-    Answer::like(template, &body)
-}
-
-/// The answer to a request for the list of models.
-pub(crate) fn models(provider: Provider) -> Answer {
-    match provider {
-        Provider::DeepSeek => openai::models("deepseek", &["deepseek-v4-flash", "deepseek-v4-pro"]),
-        _ => openai::models("system", &["gpt-4o", "gpt-4o-mini", "gpt-5.4", "gpt-5.6-sol"]),
-    }
-}
-
-/// Whether the request wants a stream.
-pub(crate) fn wants_stream(route: Route<'_>, body: &Value) -> bool {
-    let by_path = matches!(route, Route::Chat { stream: true, .. });
-    by_path || body.get("stream").is_some_and(|stream| *stream == true)
+    found.ok_or_else(|| errors::no_credential(shape))
 }
 
 /// Replaces a value of a template; one that the template lacks is left out.
-fn set(body: &mut Value, pointer: &str, value: impl Into<Value>) {
+pub(crate) fn set(body: &mut Value, pointer: &str, value: impl Into<Value>) {
     if let Some(place) = body.pointer_mut(pointer) {
         *place = value.into();
     }

@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use testkit::{Fault, Running, Simulator};
+use testkit::{CannedStream, Fault, Running, Simulator};
 use tokio::signal;
 use tokio::signal::unix::SignalKind;
 
@@ -27,19 +28,32 @@ struct Arguments {
     #[arg(
         long,
         value_name = "FAULT",
-        help = "Fault of every chat answer: delay:MS, cut, hang, status:CODE, 429:SECONDS, garbage, empty or no_usage"
+        help = "Fault of every answer of a model: delay:MS, cut, hang, status:CODE, 429:SECONDS, echo:CODE, garbage, empty, \
+                no_usage, slow:MS, cut:N, hang:N, error:N, garbage:N, unterminated, pieces:BYTES or keep_alive:N"
     )]
     fault: Option<Fault>,
     /// Answer every chat request with the same bytes, without reading it
     #[arg(long)]
     canned: bool,
+    /// Events with text in a canned stream
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "canned")]
+    canned_events: usize,
+    /// Milliseconds between the events of a canned stream; 0 for as fast as possible
+    #[arg(long, value_name = "MS", default_value_t = 0, requires = "canned")]
+    canned_gap: u64,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     // Nobody can ask this program what it has seen.
-    let mut simulator = Simulator::new().keep_requests(false).canned(arguments.canned);
+    let mut simulator = Simulator::new().keep_requests(false);
+    if arguments.canned {
+        simulator = simulator.canned_stream(CannedStream {
+            events: arguments.canned_events,
+            gap: Duration::from_millis(arguments.canned_gap),
+        });
+    }
     if let Some(dir) = &arguments.recordings {
         anyhow::ensure!(dir.is_dir(), "{} is not a folder", dir.display());
         simulator = simulator.recordings(dir)?;

@@ -1,9 +1,25 @@
 //! Good answers, refusals and fixtures of each provider.
 
 use serde_json::{Value, json};
+use testkit::strict::{Api, check, check_answer};
 use testkit::{Provider, fixtures};
 
+use crate::sse::{events, joined};
+use crate::talk::{APIS, Kind};
 use crate::{ask, is_error_of, path, post, result, say, start};
+
+#[tokio::test]
+async fn requests_and_answers_are_of_the_published_types() {
+    let sim = start().await;
+    for provider in Provider::ALL {
+        let api = Api::of(path(provider)).expect("a known path");
+        let request = ask(provider, "12345678");
+        assert_eq!(check(api, &request), Vec::<String>::new(), "{provider}");
+        let (status, body) = result(&sim, provider, &request).await;
+        assert_eq!(status, 200);
+        assert_eq!(check_answer(api, &body), Vec::<String>::new(), "{provider}");
+    }
+}
 
 #[tokio::test]
 async fn openai_answers_in_its_shape() {
@@ -159,14 +175,11 @@ async fn what_a_provider_would_refuse_is_refused() {
         (openai, json!({"model": "m", "messages": robot})),
         (openai, json!({"model": "m", "messages": user, "max_tokens": 0})),
         (openai, json!({"model": "m", "messages": user, "stream_options": {}})),
-        (openai, json!({"model": "m", "messages": user, "stream": true})),
         (deepseek, json!({"model": "m", "messages": [{"role": "developer", "content": ""}]})),
-        (deepseek, json!({"model": "m", "messages": user, "stream": true})),
         (anthropic, json!({"model": "m", "max_tokens": 5, "messages": []})),
         (anthropic, json!({"model": "m", "messages": user})),
         (anthropic, json!({"model": "m", "max_tokens": -1, "messages": user})),
         (anthropic, json!({"model": "m", "max_tokens": 5, "messages": robot})),
-        (anthropic, json!({"model": "m", "max_tokens": 5, "messages": user, "stream": true})),
         (gemini, json!({"contents": []})),
         (gemini, json!({"contents": [{"role": "user", "parts": []}]})),
         (gemini, json!({"contents": [{"role": "assistant", "parts": part}]})),
@@ -204,29 +217,53 @@ async fn anthropic_wants_its_version() {
 }
 
 #[tokio::test]
-async fn a_gemini_stream_and_an_unknown_path_are_refused() {
+async fn an_unknown_path_is_refused_in_the_shape_of_its_provider() {
     let sim = start().await;
-    for (verb, expected) in [("streamGenerateContent?alt=sse", 400), ("countTokens", 404)] {
-        let path = format!("/v1beta/models/gemini-2.5-flash:{verb}");
-        let request = post(&sim, Provider::Gemini, &path).json(&ask(Provider::Gemini, "Hello"));
-        let response = request.send().await.expect("sent");
-        let status = response.status().as_u16();
-        assert_eq!(status, expected, "{verb}");
+    for (provider, path) in [
+        (Provider::Gemini, "/v1beta/models/gemini-2.5-flash:sing"),
+        (Provider::OpenAi, "/v1/songs"),
+        (Provider::Anthropic, "/v1/messages/songs"),
+        (Provider::DeepSeek, "/songs"),
+    ] {
+        let response = post(&sim, provider, path).body("{}").send().await.expect("sent");
+        assert_eq!(response.status(), 404, "{path}");
         let body: Value = response.json().await.expect("JSON");
-        assert!(is_error_of(Provider::Gemini, status, &body), "{body}");
+        assert!(is_error_of(provider, 404, &body), "{body}");
     }
 }
 
 #[tokio::test]
-async fn models_are_listed() {
+async fn models_are_listed_by_each_provider_in_its_way() {
     let sim = start().await;
-    for base in [sim.openai_url(), sim.url()] {
-        let request = reqwest::Client::new().get(format!("{base}/models")).bearer_auth("k");
+    let client = reqwest::Client::new();
+    let get = async |path: &str, header: (&str, &str)| -> (u16, Value) {
+        let request = client.get(format!("{}{path}", sim.url())).header(header.0, header.1);
         let response = request.send().await.expect("sent");
-        let body: Value = response.json().await.expect("JSON");
-        assert_eq!(body["object"], "list");
-        assert_eq!(body["data"][0]["object"], "model");
+        (response.status().as_u16(), response.json().await.expect("JSON"))
+    };
+    let (bearer, google) = (("authorization", "Bearer k"), ("x-goog-api-key", "k"));
+    let anthropic = ("x-api-key", "k");
+    for path in ["/v1/models", "/models"] {
+        let (_, body) = get(path, bearer).await;
+        assert_eq!(
+            (&body["object"], &body["data"][0]["object"]),
+            (&json!("list"), &json!("model"))
+        );
     }
+    let (_, body) = get("/v1/models", anthropic).await;
+    assert_eq!((&body["has_more"], &body["data"][0]["type"]), (&json!(false), &json!("model")));
+    assert_eq!(body["first_id"], body["data"][0]["id"]);
+    let (_, body) = get("/v1beta/models", google).await;
+    assert!(body["models"][0]["supportedGenerationMethods"].is_array());
+    for (path, header, key, expected) in [
+        ("/v1/models/gpt-4o", bearer, "id", "gpt-4o"),
+        ("/v1/models/claude-sonnet-5", anthropic, "id", "claude-sonnet-5"),
+        ("/v1beta/models/gemini-2.5-flash", google, "name", "models/gemini-2.5-flash"),
+    ] {
+        assert_eq!(get(path, header).await.1[key], expected);
+    }
+    assert_eq!(get("/v1/models/nothing", bearer).await.0, 404);
+    assert_eq!(get("/v1beta/models", ("x-mark", "k")).await.0, 400, "no credential");
 }
 
 #[tokio::test]
@@ -252,11 +289,51 @@ async fn every_fixture_can_be_asked_for() {
 }
 
 #[tokio::test]
+async fn every_fixture_can_be_streamed_with_the_same_usage() {
+    let sim = start().await;
+    let good = fixtures().into_iter().filter(|fixture| fixture.status == 200);
+    for fixture in good {
+        let api = APIS
+            .into_iter()
+            .find(|api| api.provider == fixture.provider && !matches!(api.kind, Kind::Responses));
+        let api = api.expect("a chat format");
+        let at = format!("{}/{}", fixture.provider, fixture.name);
+        let request = api.ask(&format!("fixture:{}", fixture.name));
+        let response = api.send(&sim, &request, true).await;
+        let stream = events(&response.text().await.expect("text"));
+        let texts = ["/delta/text", "/choices/0/delta/content"];
+        let mut text: String = texts.iter().map(|place| joined(&stream, place)).collect();
+        let parts = stream
+            .iter()
+            .filter_map(|event| event.data.pointer("/candidates/0/content/parts")?.as_array());
+        let shown = parts.flatten().filter(|part| part["thought"] != true);
+        text.extend(shown.filter_map(|part| part["text"].as_str()));
+        assert_eq!(text, fixture.text.unwrap_or_default(), "{at}");
+        let usage = match api.kind {
+            Kind::Messages => {
+                let delta = stream.iter().find(|event| event.data["type"] == "message_delta");
+                let mut usage = stream[0].data["message"]["usage"].clone();
+                let delta = delta.expect("usage").data["usage"].clone();
+                for (key, value) in delta.as_object().expect("usage") {
+                    usage[key] = value.clone();
+                }
+                usage
+            }
+            Kind::Gemini => stream.last().expect("an end").data["usageMetadata"].clone(),
+            _ => {
+                let usage = stream.iter().rev().map(|event| &event.data["usage"]);
+                usage.into_iter().find(|usage| usage.is_object()).expect("usage").clone()
+            }
+        };
+        let key = if api.kind == Kind::Gemini { "usageMetadata" } else { "usage" };
+        assert_eq!(usage, fixture.body[key], "{at}");
+    }
+}
+
+#[tokio::test]
 async fn an_error_is_given_to_a_request_for_a_stream_too() {
     let sim = start().await;
-    for (name, expected) in [("error_429", 429), ("text", 400)] {
-        let mut request = ask(Provider::OpenAi, &format!("fixture:{name}"));
-        request["stream"] = true.into();
-        assert_eq!(result(&sim, Provider::OpenAi, &request).await.0, expected, "{name}");
-    }
+    let mut request = ask(Provider::OpenAi, "fixture:error_429");
+    request["stream"] = true.into();
+    assert_eq!(result(&sim, Provider::OpenAi, &request).await.0, 429);
 }

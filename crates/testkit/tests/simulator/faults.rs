@@ -36,6 +36,19 @@ async fn a_rate_limit_says_how_long_to_wait() {
 }
 
 #[tokio::test]
+async fn a_careless_provider_repeats_the_credential() {
+    let sim = start().await;
+    for provider in Provider::ALL {
+        for status in [200, 400, 500] {
+            let (got, body) =
+                result(&sim, provider, &ask(provider, &format!("fault:echo:{status}"))).await;
+            assert_eq!(got, status, "{provider}");
+            assert!(body.to_string().contains("sk-test"), "{provider}: {body}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_delay_is_waited_for_and_then_answered() {
     let sim = start().await;
     let start = Instant::now();

@@ -1,11 +1,20 @@
 //! The simulator as a client sees it, over HTTP.
 
-#![expect(clippy::expect_used, reason = "the helpers of tests fail as tests do")]
+#![expect(clippy::expect_used, clippy::panic, reason = "the helpers of tests fail as tests do")]
 
 mod answers;
 mod faults;
 mod replay;
+mod rules;
 mod server;
+mod shapes;
+mod sse;
+mod stream_faults;
+mod streams;
+mod structured;
+mod talk;
+mod thinking;
+mod tools;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -44,12 +53,19 @@ pub(crate) fn ask(provider: Provider, said: &str) -> Value {
 /// A request with the credential and the headers that the provider wants.
 pub(crate) fn post(sim: &Running, provider: Provider, path: &str) -> reqwest::RequestBuilder {
     let request = reqwest::Client::new().post(format!("{}{path}", sim.url()));
+    credentials(request, provider)
+}
+
+pub(crate) fn credentials(
+    request: reqwest::RequestBuilder,
+    provider: Provider,
+) -> reqwest::RequestBuilder {
     match provider {
         Provider::OpenAi | Provider::DeepSeek => request.bearer_auth("sk-test"),
         Provider::Anthropic => {
             request.header("x-api-key", "sk-test").header("anthropic-version", "2023-06-01")
         }
-        Provider::Gemini => request.header("x-goog-api-key", "test"),
+        Provider::Gemini => request.header("x-goog-api-key", "sk-test"),
     }
 }
 

@@ -1,8 +1,12 @@
 //! What the simulator remembers, and how it is run.
 
-use serde_json::Value;
-use testkit::{Provider, Simulator};
+use std::time::{Duration, Instant};
 
+use serde_json::Value;
+use testkit::{CannedStream, Fault, Provider, Simulator};
+
+use crate::sse::events;
+use crate::talk::{APIS, Kind};
 use crate::{ANYWHERE, ask, path, post, say, start};
 
 #[tokio::test]
@@ -17,6 +21,7 @@ async fn requests_are_kept_as_they_came() {
     assert_eq!(seen[0].path, path(Provider::Gemini));
     assert_eq!(seen[0].query.as_deref(), Some("alt=json"));
     assert_eq!(seen[0].headers["x-mark"], "7");
+    assert!(seen[0].headers.contains_key("x-goog-api-key"), "credentials are kept as well");
     let body: Value = serde_json::from_slice(&seen[0].body).expect("JSON");
     assert_eq!(body, ask(Provider::Gemini, "Hello"));
 }
@@ -51,6 +56,45 @@ async fn a_canned_answer_is_always_the_same() {
         assert_eq!(first, second);
         assert!(serde_json::from_str::<Value>(&first).is_ok());
     }
+}
+
+#[tokio::test]
+async fn a_canned_stream_has_as_many_events_as_it_was_told() {
+    let stream = CannedStream { events: 250, gap: Duration::ZERO };
+    let sim = Simulator::new().canned_stream(stream).start(ANYWHERE).await.expect("a free port");
+    for api in APIS {
+        let response = api.send(&sim, &api.ask("Hello"), true).await;
+        let events = events(&response.text().await.expect("text"));
+        let first =
+            events.iter().map(|event| event.data.to_string()).find(|data| data.contains("word "));
+        assert!(first.is_some(), "{api:?}");
+        let with_text = events.iter().filter(|event| {
+            // Some formats repeat the text at the end.
+            let places = ["/delta", "/delta/text", "/choices/0/delta/content"];
+            places.iter().any(|place| {
+                event.data.pointer(place).is_some_and(|piece| *piece == "word " || *piece == "word")
+            })
+        });
+        let expected = if api.kind == Kind::Gemini { 0 } else { 250 };
+        assert_eq!(with_text.count(), expected, "{api:?}");
+        let again = api.send(&sim, &api.ask("Goodbye"), true).await;
+        assert_eq!(crate::sse::events(&again.text().await.expect("text")).len(), events.len());
+    }
+}
+
+#[tokio::test]
+async fn a_canned_stream_can_be_paced_and_can_fail() {
+    let stream = CannedStream { events: 10, gap: Duration::from_millis(5) };
+    let sim = Simulator::new().canned_stream(stream).start(ANYWHERE).await.expect("a free port");
+    let api = APIS[0];
+    let begun = Instant::now();
+    api.send(&sim, &api.ask("Hello"), true).await.text().await.expect("text");
+    assert!(begun.elapsed() >= Duration::from_millis(50));
+    sim.push_fault(Fault::CutAfter(2));
+    let cut = api.send(&sim, &api.ask("Hello"), true).await;
+    assert!(cut.text().await.is_err());
+    sim.push_fault(Fault::Status(503));
+    assert_eq!(api.send(&sim, &api.ask("Hello"), true).await.status(), 503);
 }
 
 #[tokio::test]
