@@ -183,7 +183,8 @@ pub enum Fault {
 }
 
 impl Receipt {
-    /// Works the receipt out again from its counters and the price version it names.
+    /// Works the receipt out again from its counters and the price version it names. One that says it has no price is
+    /// right where it has none and nothing was charged.
     pub fn check(&self, catalogue: &Catalogue) -> Result<(), Fault> {
         let bill = Bill::of(
             catalogue,
@@ -192,7 +193,12 @@ impl Receipt {
             &self.report,
             self.started_at,
             self.commission_bps,
-        )?;
+        );
+        let bill = match bill {
+            // As it says itself; then nothing may have been charged.
+            Err(_) if self.outcome == Outcome::Unpriced => Bill::default(),
+            bill => bill?,
+        };
         for (what, stored, recomputed) in [
             ("cost", self.cost, bill.cost),
             ("commission", self.commission, bill.commission),
@@ -205,3 +211,7 @@ impl Receipt {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "receipt_tests.rs"]
+mod tests;

@@ -97,10 +97,27 @@ pub enum Block {
         /// Whether the tool failed.
         failed: bool,
     },
+    /// A source that the text block before it rests on.
+    Citation(Citation),
     /// Everything before this point is worth caching.
     CachePoint(CacheLife),
     /// A piece that only its own dialect knows.
     Native(Native),
+}
+
+/// A source on the web that a text rests on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Citation {
+    /// Where.
+    pub url: String,
+    /// Its title.
+    pub title: Option<String>,
+    /// The words taken from it.
+    pub cited_text: Option<String>,
+    /// What part of the text block it stands behind, in Unicode characters: first, and one past the last.
+    pub span: Option<(u64, u64)>,
+    /// The citation as its own dialect writes it, where it must come back as it was (Anthropic).
+    pub native: Option<Native>,
 }
 
 /// How long a cache entry is to live.
@@ -257,8 +274,41 @@ pub enum Tool {
         /// A cache marker behind it (Anthropic).
         cache: Option<CacheLife>,
     },
-    /// A tool that only its own dialect knows: web search and other tools that run at the provider.
+    /// A tool that runs at the provider, of a kind that several dialects have.
+    Hosted {
+        /// What it does.
+        kind: Hosted,
+        /// The tool as its own dialect writes it, for that dialect.
+        native: Native,
+    },
+    /// A tool that only its own dialect knows.
     Native(Native),
+}
+
+/// What a tool that runs at the provider does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hosted {
+    /// Searches the web.
+    WebSearch(WebSearch),
+    /// Reads web pages.
+    WebFetch,
+    /// Runs code.
+    CodeExecution,
+}
+
+/// Terms of a search of the web.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WebSearch {
+    /// The most searches in one answer (Anthropic).
+    pub max_uses: Option<u64>,
+    /// Only these sites.
+    pub allowed_domains: Vec<String>,
+    /// Not these sites (Anthropic).
+    pub blocked_domains: Vec<String>,
+    /// Where the user is, as the dialects write it alike: `{"type":"approximate","city":...,"country":...}`.
+    pub user_location: Option<Json>,
+    /// How much to read: `low`, `medium`, `high` (`OpenAI`).
+    pub context_size: Option<String>,
 }
 
 /// Which tools may or must be called.

@@ -1,5 +1,7 @@
 //! What families of models take and refuse, told from their ids. A newer id than any known one counts as the newest.
 
+use crate::chat::Effort;
+
 /// What a Claude model takes. <https://docs.claude.com/en/docs/about-claude/models/overview>
 #[expect(clippy::struct_excessive_bools, reason = "a row of independent capabilities")]
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -8,14 +10,24 @@ pub(crate) struct Claude {
     pub(crate) sampling: bool,
     /// `temperature` or `top_p`, not both.
     pub(crate) one_sampler: bool,
-    /// Whether thinking is asked for by a budget of tokens rather than by effort.
+    /// Whether thinking may be asked for by a budget of tokens.
     pub(crate) budget: bool,
+    /// Whether the model itself may see how much to think.
+    pub(crate) adaptive: bool,
+    /// The levels of effort that it takes, lowest first.
+    pub(crate) efforts: &'static [Effort],
+    /// Whether an effort above high is refused while thinking is off.
+    pub(crate) capped_when_off: bool,
     /// How thinking is turned off.
     pub(crate) off: Off,
     /// Whether a tool may be forced.
     pub(crate) forced_tool: bool,
     /// Whether the answer may be begun by the client.
     pub(crate) prefill: bool,
+    /// Whether it follows a schema by itself.
+    pub(crate) format: bool,
+    /// Whether the operator may speak in the middle of the conversation.
+    pub(crate) system_turns: bool,
 }
 
 /// How thinking is turned off.
@@ -42,6 +54,14 @@ impl Claude {
             sampling: version <= (4, 6),
             one_sampler: version >= (4, 5),
             budget: version <= (4, 6),
+            adaptive: version >= (4, 6),
+            efforts: match version {
+                (4, 5) if name("opus") => &[Effort::Low, Effort::Medium, Effort::High],
+                (4, 6) => &[Effort::Low, Effort::Medium, Effort::High, Effort::Max],
+                older if older <= (4, 6) => &[],
+                _ => &[Effort::Low, Effort::Medium, Effort::High, Effort::Xhigh, Effort::Max],
+            },
+            capped_when_off: version >= (5, 0),
             off: match version {
                 (5, 5) if name("haiku") => Off::Disabled,
                 (5, 5) if name("sonnet") => Off::BetweenTools,
@@ -51,6 +71,8 @@ impl Claude {
             },
             forced_tool,
             prefill: version <= (4, 5),
+            format: version >= (4, 5),
+            system_turns: version >= (4, 8),
         }
     }
 }
@@ -72,8 +94,7 @@ fn version(model: &str) -> Option<(u64, u64)> {
 pub(crate) fn openai_samples(model: &str) -> bool {
     const SAMPLING: [&str; 7] =
         ["gpt-3.5", "gpt-4", "chatgpt-4o", "gpt-5-chat", "gpt-audio", "babbage", "davinci"];
-    let model = model.rsplit('/').next().unwrap_or(model);
-    let model = model.strip_prefix("ft:").unwrap_or(model);
+    let model = bare(model);
     SAMPLING.iter().any(|family| model.starts_with(family))
 }
 
@@ -81,6 +102,70 @@ pub(crate) fn openai_samples(model: &str) -> bool {
 pub(crate) fn openai_samples_without_effort(model: &str) -> bool {
     let minor = model.strip_prefix("gpt-5.").and_then(|rest| rest.bytes().next());
     minor.is_some_and(|digit| (b'1'..=b'6').contains(&digit))
+}
+
+/// An id without its vendor and without the mark of a tuned model.
+fn bare(model: &str) -> &str {
+    let model = model.rsplit('/').next().unwrap_or(model);
+    model.strip_prefix("ft:").unwrap_or(model)
+}
+
+/// The version in a GPT id: `gpt-5.4-mini` is 5.4, `gpt-4o` is 4.0; nothing for `gpt-oss-120b` and `o3`.
+fn gpt_version(model: &str) -> Option<(u64, u64)> {
+    let digits = |text: &str| -> Option<u64> {
+        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        text.get(..end)?.parse().ok()
+    };
+    let version = bare(model).strip_prefix("gpt-")?;
+    let major = digits(version)?;
+    let minor = version.split_once('.').and_then(|(before, rest)| {
+        before.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits(rest)).flatten()
+    });
+    Some((major, minor.unwrap_or(0)))
+}
+
+/// Whether this `OpenAI` model has to be called over Responses when functions are on offer: from gpt-5.4 on Chat
+/// Completions refuses them to a model that thinks, which these do unless told otherwise. Without functions Chat
+/// Completions still takes them, but for [`responses_only`].
+pub fn needs_responses(model: &str) -> bool {
+    responses_only(model) || gpt_version(model).is_some_and(|version| version >= (5, 4))
+}
+
+/// Whether this `OpenAI` model is known to Responses only, functions or not.
+pub fn responses_only(model: &str) -> bool {
+    let model = bare(model);
+    let ours = ["gpt-", "o1", "o3", "o4", "codex", "computer-use"];
+    ours.iter().any(|family| model.starts_with(family))
+        && (model.split('-').any(|part| matches!(part, "pro" | "codex"))
+            || model.contains("deep-research")
+            || model.starts_with("computer-use"))
+}
+
+/// Whether this `OpenAI` model searches the web in Chat Completions.
+pub(crate) fn openai_searches(model: &str) -> bool {
+    bare(model).contains("-search")
+}
+
+/// Whether this `OpenAI` model takes markers of what to cache.
+pub(crate) fn openai_caches_by_marker(model: &str) -> bool {
+    gpt_version(model).is_some_and(|version| version >= (5, 6))
+}
+
+/// The levels of thinking that an `OpenAI` model knows, from the least.
+pub(crate) fn openai_efforts(model: &str) -> &'static [Effort] {
+    use Effort::{High, Low, Max, Medium, Minimal, None, Xhigh};
+    let silent = ["gpt-6-sol", "gpt-6-luna", "gpt-6.1-terra"];
+    match gpt_version(model) {
+        Some((..5, _)) => &[Low, Medium, High],
+        Some((5, 0)) => &[Minimal, Low, Medium, High],
+        Some((5, 1)) => &[None, Low, Medium, High],
+        Some((5, _)) => &[None, Low, Medium, High, Xhigh],
+        _ if silent.iter().any(|family| bare(model).starts_with(family)) => {
+            &[None, Low, Medium, High, Xhigh, Max]
+        }
+        Some(_) => &[Low, Medium, High, Xhigh, Max],
+        _ => &[Low, Medium, High],
+    }
 }
 
 /// How a Gemini model is told to think. <https://ai.google.dev/gemini-api/docs/thinking>
@@ -104,6 +189,12 @@ impl Gemini {
             _ => Self::Level,
         }
     }
+}
+
+/// The major version in a Gemini id, where it has one: `gemini-flash-latest` has none.
+pub(crate) fn gemini_version(model: &str) -> Option<u64> {
+    let after = model.split("gemini-").nth(1)?;
+    after.split(['-', '.']).next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -156,5 +247,60 @@ mod tests {
         assert_eq!(Gemini::of("gemini-2.5-flash"), Gemini::Budget);
         assert_eq!(Gemini::of("models/gemini-2.0-flash"), Gemini::Old);
         assert_eq!(Gemini::of("gemini-3-pro-preview"), Gemini::Level);
+        assert_eq!(gemini_version("models/gemini-1.5-pro"), Some(1));
+        assert_eq!(gemini_version("gemini-4-argon"), Some(4));
+        assert_eq!(gemini_version("gemini-flash-latest"), None);
+    }
+
+    #[test]
+    fn models_that_want_responses() {
+        for id in
+            ["gpt-5.4", "gpt-5.4-mini", "gpt-5.10", "gpt-6-astra", "openai/gpt-6.1-sol", "gpt-7"]
+        {
+            assert!(needs_responses(id) && !responses_only(id), "{id}");
+        }
+        for id in [
+            "o1-pro",
+            "gpt-5-pro-2025-10-06",
+            "gpt-5.4-pro",
+            "gpt-5.3-codex",
+            "codex-mini-latest",
+            "o3-deep-research",
+            "o4-mini-deep-research-2025-06-26",
+            "computer-use-preview",
+        ] {
+            assert!(needs_responses(id) && responses_only(id), "{id}");
+        }
+        for id in [
+            "gpt-4o",
+            "gpt-4.1",
+            "gpt-5",
+            "gpt-5.3-chat-latest",
+            "o3",
+            "o4-mini",
+            "gpt-oss-120b",
+            "gpt-audio",
+            "deepseek-v4-pro",
+            "gemini-2.5-pro",
+            "gpt-3.5-turbo",
+            "",
+        ] {
+            assert!(!needs_responses(id) && !responses_only(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn levels_of_thinking() {
+        let ends = |id: &str| {
+            let levels = openai_efforts(id);
+            (levels.first().copied().unwrap(), levels.last().copied().unwrap())
+        };
+        assert_eq!(ends("gpt-5-mini"), (Effort::Minimal, Effort::High));
+        assert_eq!(ends("gpt-5.1"), (Effort::None, Effort::High));
+        assert_eq!(ends("gpt-5.6-sol"), (Effort::None, Effort::Xhigh));
+        assert_eq!(ends("gpt-6-astra"), (Effort::Low, Effort::Max));
+        assert_eq!(ends("gpt-6.1-terra"), (Effort::None, Effort::Max));
+        assert_eq!(ends("gpt-9"), (Effort::Low, Effort::Max));
+        assert_eq!(ends("o3"), (Effort::Low, Effort::High));
     }
 }

@@ -97,13 +97,20 @@ pub(crate) fn utf8(body: &[u8]) -> Result<&str, Malformed> {
 
 /// Reads a wire struct. serde names no path, so on failure the fields are tried one by one to find the wrong one.
 pub(crate) fn read<T: DeserializeOwned>(text: &str, path: &str) -> Result<T, Malformed> {
-    serde_json::from_str(text).map_err(|error| blame::<T>(text, path, &error))
+    serde_json::from_str(text).map_err(|error| {
+        blame(text, path, &error, |alone| serde_json::from_str::<T>(alone).map(drop))
+    })
 }
 
-fn blame<T: DeserializeOwned>(text: &str, path: &str, error: &serde_json::Error) -> Malformed {
+/// The fault of a text that could not be read: `alone` tries an object of one of its members.
+pub(crate) fn blame(
+    text: &str,
+    path: &str,
+    error: &serde_json::Error,
+    alone: impl Fn(&str) -> Result<(), serde_json::Error>,
+) -> Malformed {
     for (name, value) in fields(text) {
-        let alone = format!("{{{}:{}}}", Json::of(&name).get(), value.get());
-        if let Err(error) = serde_json::from_str::<T>(&alone) {
+        if let Err(error) = alone(&format!("{{{}:{}}}", Json::of(&name).get(), value.get())) {
             let dot = if path.is_empty() { "" } else { "." };
             return Malformed::new(format!("{path}{dot}{name}"), reason(&error));
         }

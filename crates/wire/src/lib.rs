@@ -14,21 +14,31 @@
 
 pub mod anthropic;
 pub mod chat;
+pub mod collect;
+pub mod embed;
 mod families;
 pub mod gemini;
 mod json;
 pub mod openai_chat;
 pub mod openai_responses;
+pub mod peek;
 pub mod problem;
 pub mod reply;
 mod schema;
+mod seal;
+pub mod sse;
+pub mod stream;
+
+use std::collections::HashSet;
 
 use ledger::UsageReport;
 
 pub use crate::chat::Chat;
+pub use crate::families::{needs_responses, responses_only};
 pub use crate::json::{Json, Malformed};
 pub use crate::problem::Problem;
 pub use crate::reply::Reply;
+pub use crate::stream::{Event, Reader, Shape, Writer};
 
 /// One wire format, both ways.
 pub trait Dialect: Sync {
@@ -37,7 +47,7 @@ pub trait Dialect: Sync {
 
     /// The path of the operation below the provider's base URL. `model` is one path segment whatever it holds, or the
     /// dialect names it in the body.
-    fn request_path(&self, model: &str) -> String;
+    fn request_path(&self, model: &str, stream: bool) -> String;
 
     /// Reads a client's request. Fields that this dialect does not know are kept as [`chat::Native`].
     fn read_request(&self, body: &[u8]) -> Result<Chat, Malformed>;
@@ -48,8 +58,20 @@ pub trait Dialect: Sync {
     /// Reads a provider's whole answer, usage included.
     fn read_reply(&self, body: &[u8]) -> Result<Reply, Malformed>;
 
-    /// Writes an answer for a client.
-    fn write_reply(&self, reply: &Reply) -> Vec<u8>;
+    /// Writes an answer for a client who asked for that shape.
+    fn write_reply(&self, reply: &Reply, shape: &Shape) -> Vec<u8>;
+
+    /// What reads a provider's stream, usage included.
+    fn reader(&self) -> Box<dyn Reader>;
+
+    /// What writes a stream for a client who asked for that shape.
+    fn writer(&self, shape: Shape) -> Box<dyn Writer>;
+
+    /// Members of a client's request that its answer repeats.
+    fn echo(&self, body: &[u8]) -> Vec<(String, Json)> {
+        let _ = body;
+        Vec::new()
+    }
 
     /// Reads a provider's error, whatever came in place of one. `retry_after` is the header of that name, in seconds.
     fn read_problem(&self, status: u16, retry_after: Option<&str>, body: &[u8]) -> Problem;
@@ -66,8 +88,12 @@ pub trait Dialect: Sync {
 }
 
 /// All dialects.
-pub static DIALECTS: [&dyn Dialect; 3] =
-    [&openai_chat::OpenaiChat, &anthropic::Anthropic, &gemini::Gemini];
+pub static DIALECTS: [&dyn Dialect; 4] = [
+    &openai_chat::OpenaiChat,
+    &anthropic::Anthropic,
+    &gemini::Gemini,
+    &openai_responses::OpenaiResponses,
+];
 
 /// The dialect of that name.
 pub fn dialect(name: &str) -> Option<&'static dyn Dialect> {
@@ -94,6 +120,9 @@ pub struct Written {
     pub body: Vec<u8>,
     /// What could not be carried, by name, each once; `name: from -> to` where a value was replaced by a near one.
     pub dropped: Vec<String>,
+    /// Tool names that had to be changed for the provider: its name, then the client's. Whoever reads the answer puts the
+    /// client's names back.
+    pub renamed: Vec<(String, String)>,
 }
 
 /// A request that means something else without the field named, which the target cannot carry.
@@ -114,13 +143,18 @@ impl Unsupported {
 
 /// Names of what could not be carried, each once.
 #[derive(Default)]
-pub(crate) struct Dropped(Vec<String>);
+pub(crate) struct Dropped {
+    names: Vec<String>,
+    /// The same, to look them up: a body may hold very many fields.
+    known: HashSet<String>,
+}
 
 impl Dropped {
+    /// Notes a name; an empty one stands for what nobody misses.
     pub(crate) fn note(&mut self, name: impl Into<String>) {
         let name = name.into();
-        if !self.0.contains(&name) {
-            self.0.push(name);
+        if !name.is_empty() && self.known.insert(name.clone()) {
+            self.names.push(name);
         }
     }
 
@@ -133,7 +167,7 @@ impl Dropped {
     }
 
     pub(crate) fn written(self, body: &Json) -> Written {
-        Written { body: body.get().as_bytes().to_vec(), dropped: self.0 }
+        Written { body: body.get().as_bytes().to_vec(), dropped: self.names, renamed: Vec::new() }
     }
 }
 
@@ -145,7 +179,7 @@ pub(crate) fn natives(
     dropped: &mut Dropped,
 ) -> Result<Vec<(String, Json)>, Unsupported> {
     /// Without these the answer is not the one asked for, or stands on a state that the provider does not have.
-    const ESSENTIAL: [&str; 12] = [
+    const ESSENTIAL: [&str; 17] = [
         "n",
         "logprobs",
         "audio",
@@ -155,14 +189,23 @@ pub(crate) fn natives(
         "continuationToken",
         "generationConfig.candidateCount",
         "generationConfig.responseLogprobs",
+        "generationConfig.responseModalities",
         "web_search_options",
         "fallbacks",
         "compaction",
+        "background",
+        "previous_response_id",
+        "conversation",
+        "prompt",
     ];
     /// These are what happens anyway.
     fn is_default(native: &chat::Native) -> bool {
         let one = matches!(native.field.as_str(), "n" | "generationConfig.candidateCount");
-        matches!(native.raw.get(), "false" | "[]" | "{}") || (one && native.raw.get() == "1")
+        let reasoning =
+            native.field == "include" && native.raw.get() == "[\"reasoning.encrypted_content\"]";
+        matches!(native.raw.get(), "null" | "false" | "[]" | "{}" | "[\"TEXT\"]")
+            || (one && native.raw.get() == "1")
+            || reasoning
     }
     let mut own = Vec::new();
     for native in &chat.native {

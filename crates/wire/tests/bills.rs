@@ -192,7 +192,8 @@ fn every_whole_answer_gives_its_text_and_bill() {
                 whole(bill, &report.unwrap_or_default(), &mut failures);
             }
             for other in wire::DIALECTS {
-                let again = other.read_reply(&other.write_reply(&reply)).unwrap();
+                let again =
+                    other.read_reply(&other.write_reply(&reply, &wire::Shape::default())).unwrap();
                 let same =
                     again.text() == reply.text() && again.calls_tools() == reply.calls_tools();
                 if !same {

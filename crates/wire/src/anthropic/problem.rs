@@ -23,6 +23,26 @@ struct Details {
     error_code: Option<String>,
 }
 
+/// An error in the middle of a stream, which has no status of its own.
+pub(super) fn read_event(data: &str) -> Problem {
+    let body = serde_json::from_str::<Body>(data).ok();
+    let kind = body.and_then(|body| body.error).and_then(|error| error.kind);
+    let status = match kind.as_deref() {
+        Some("invalid_request_error") => 400,
+        Some("authentication_error") => 401,
+        Some("billing_error") => 402,
+        Some("permission_error") => 403,
+        Some("not_found_error") => 404,
+        Some("conflict_error") => 409,
+        Some("request_too_large") => 413,
+        Some("rate_limit_error") => 429,
+        Some("timeout_error") => 504,
+        Some("overloaded_error") => 529,
+        _ => 500,
+    };
+    read(status, None, data.as_bytes())
+}
+
 pub(super) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Problem {
     let error = serde_json::from_slice::<Body>(body).ok().and_then(|body| body.error);
     let retry_after = retry_after.and_then(seconds);

@@ -1,14 +1,17 @@
 //! Wire to canonical.
 
-use super::NAME;
+use std::collections::BTreeMap;
+
+use super::read_blocks::{content, life, missing};
 use super::types::{
-    Answer, Block as WireBlock, CacheControl, Content, Format as WireFormat, Message, Metadata,
-    OutputConfig, Request, Source as WireSource, Thinking, Tool as WireTool,
+    Answer, Choice, Format as WireFormat, HostedTool, Message, Metadata, OutputConfig, Request,
+    StopDetails, Thinking, Tool as WireTool,
 };
 use super::usage;
+use super::{JSON_TOOL, NAME};
 use crate::chat::{
-    Block, CacheLife, Chat, Effort, Format, Media, MediaKind, Native, Output, Reasoning, Role,
-    Sampling, Seal, Source, Tool, ToolChoice, Turn,
+    Block, Chat, Effort, Format, Hosted, Native, Output, Reasoning, Role, Sampling, Tool,
+    ToolChoice, Turn, WebSearch,
 };
 use crate::json::{self, Json, Malformed, TextOr};
 use crate::reply::{Finish, Reply};
@@ -17,38 +20,26 @@ pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
     let text = json::utf8(body)?;
     let request: Request = json::read(text, "")?;
     let mut native: Vec<(String, Json)> = json::leftovers::<Request>(text);
-    let config = request.output_config.as_ref();
-    let config_text = config.map_or("{}", Json::get);
-    let config: OutputConfig = json::read(config_text, "output_config")?;
-    for (field, raw) in json::leftovers::<OutputConfig>(config_text) {
-        native.push((format!("output_config.{field}"), raw));
-    }
-    let metadata = request.metadata.as_ref().map_or("{}", Json::get);
-    let metadata: Metadata = json::read(metadata, "metadata")?;
+    let config =
+        part::<OutputConfig>(request.output_config.as_ref(), "output_config", &mut native)?;
+    let metadata = part::<Metadata>(request.metadata.as_ref(), "metadata", &mut native)?;
+    let thinking = part::<Thinking>(request.thinking.as_ref(), "thinking", &mut native)?;
     let messages = request.messages.ok_or_else(|| missing("messages", "an array of messages"))?;
-    let nested = nested(&messages, request.tools.as_deref().unwrap_or_default());
     let mut turns = Vec::new();
     for (i, raw) in messages.iter().enumerate() {
         turns.push(turn(raw, &format!("messages[{i}]"))?);
     }
+    let list = request.tools.unwrap_or_default();
+    native.extend(extras(&list));
     let choice = request.tool_choice.unwrap_or_default();
+    let thinks = request.thinking.is_some().then_some(thinking);
     Ok(Chat {
         model: request.model.ok_or_else(|| missing("model", "the name of a model"))?,
         system: content(request.system, "system")?,
         turns,
-        tools: tools(request.tools.as_deref().unwrap_or_default())?,
-        tool_choice: match (choice.kind.as_deref(), choice.name) {
-            (None, _) => ToolChoice::Unsaid,
-            (Some("auto"), _) => ToolChoice::Auto,
-            (Some("none"), _) => ToolChoice::None,
-            (Some("any"), _) => ToolChoice::Required,
-            (Some("tool"), Some(name)) => ToolChoice::One(name),
-            (Some("tool"), None) => return Err(missing("tool_choice.name", "a tool's name")),
-            (Some(_), _) => {
-                return Err(Malformed::new("tool_choice.type", "must be auto, any, tool or none"));
-            }
-        },
+        tools: tools(&list)?,
         parallel_tools: choice.disable_parallel_tool_use.map(|off| !off),
+        tool_choice: tool_choice(choice)?,
         sampling: Sampling {
             temperature: request.temperature,
             top_p: request.top_p,
@@ -56,7 +47,7 @@ pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
             stop: request.stop_sequences.unwrap_or_default(),
             ..Sampling::default()
         },
-        reasoning: reasoning(request.thinking, config.effort)?,
+        reasoning: reasoning(thinks, config.effort, &mut native)?,
         output: Output { format: format(config.format.or(request.output_format)), verbosity: None },
         max_tokens: request.max_tokens,
         stream: request.stream.unwrap_or(false),
@@ -69,41 +60,20 @@ pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
         native: native
             .into_iter()
             .map(|(field, raw)| Native { dialect: NAME, field, raw })
-            .chain(nested)
             .collect(),
     })
 }
 
-/// What known blocks and tools hold beyond the canonical form: citations, loading hints.
-fn nested(messages: &[Json], tools: &[Json]) -> Vec<Native> {
-    let mut known = Vec::new();
-    for raw in messages {
-        if let Ok(Message { content: Some(TextOr::List(list)), .. }) =
-            serde_json::from_str(raw.get())
-        {
-            known.extend(list.into_iter().filter(|raw| {
-                let block = serde_json::from_str::<WireBlock>(raw.get());
-                block.is_ok_and(|block| {
-                    block.kind.is_some_and(|kind| KNOWN.contains(&kind.as_str()))
-                })
-            }));
-        }
-    }
-    let custom = |raw: &&Json| {
-        let tool = serde_json::from_str::<WireTool>(raw.get()).unwrap_or_default();
-        matches!(tool.kind.as_deref(), None | Some("custom"))
-    };
-    let custom: Vec<Json> = tools.iter().filter(custom).cloned().collect();
-    let mut nested = json::inside::<WireBlock>("content", &known);
-    nested.extend(json::inside::<WireTool>("tools", &custom));
-    nested
-}
-
-/// Blocks that have a canonical form.
-const KNOWN: [&str; 6] = ["text", "thinking", "tool_use", "tool_result", "image", "document"];
-
-fn missing(path: &str, right: &str) -> Malformed {
-    Malformed::new(path, format!("missing; {right} is required"))
+/// A part of a request; what it holds beyond its known members is kept under both names.
+fn part<T: serde::de::DeserializeOwned + Default>(
+    raw: Option<&Json>,
+    name: &str,
+    native: &mut Vec<(String, Json)>,
+) -> Result<T, Malformed> {
+    let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Ok(T::default()) };
+    let more = json::leftovers::<T>(raw.get());
+    native.extend(more.into_iter().map(|(field, raw)| (format!("{name}.{field}"), raw)));
+    json::read(raw.get(), name)
 }
 
 fn turn(raw: &Json, path: &str) -> Result<Turn, Malformed> {
@@ -122,82 +92,18 @@ fn turn(raw: &Json, path: &str) -> Result<Turn, Malformed> {
     Ok(Turn { role, blocks: content(message.content, path)?, name: None })
 }
 
-fn content(content: Option<Content>, path: &str) -> Result<Vec<Block>, Malformed> {
-    let list = match content {
-        None => return Ok(Vec::new()),
-        Some(TextOr::Text(text)) => return Ok(vec![Block::Text(text)]),
-        Some(TextOr::List(list)) => list,
-    };
-    let mut blocks = Vec::new();
-    for (i, raw) in list.iter().enumerate() {
-        blocks.extend(block(raw, &format!("{path}.content[{i}]"))?);
-    }
-    Ok(blocks)
-}
-
-/// A block, and the cache marker that follows it if it carries one.
-fn block(raw: &Json, path: &str) -> Result<Vec<Block>, Malformed> {
-    #[derive(serde::Deserialize)]
-    struct Kind {
-        #[serde(rename = "type")]
-        kind: Option<String>,
-    }
-    let kind: Kind = json::read(raw.get(), path)?;
-    let kind = kind.kind.ok_or_else(|| missing(&format!("{path}.type"), "the kind of block"))?;
-    if !KNOWN.contains(&kind.as_str()) {
-        // Blocks of server tools have shapes of their own, and new ones appear.
-        return Ok(vec![Block::Native(Native { dialect: NAME, field: kind, raw: raw.clone() })]);
-    }
-    let wire: WireBlock = json::read(raw.get(), path)?;
-    let lacks = |field: &str| missing(&format!("{path}.{field}"), "a value");
-    let cache = wire.cache_control.as_ref().map(|control| Block::CachePoint(life(control)));
-    let block = match kind.as_str() {
-        "text" => Block::Text(wire.text.ok_or_else(|| lacks("text"))?),
-        "thinking" => Block::Thinking {
-            text: wire.thinking.unwrap_or_default(),
-            seal: wire
-                .signature
-                .filter(|signature| !signature.is_empty())
-                .map(|value| Seal { dialect: NAME, value }),
-        },
-        "tool_use" => Block::ToolUse {
-            id: wire.id.ok_or_else(|| lacks("id"))?,
-            name: wire.name.ok_or_else(|| lacks("name"))?,
-            input: wire.input.unwrap_or_else(Json::empty_object),
-            seal: None,
-        },
-        "tool_result" => Block::ToolResult {
-            id: wire.tool_use_id.ok_or_else(|| lacks("tool_use_id"))?,
-            name: None,
-            blocks: content(wire.content, path)?,
-            failed: wire.is_error.unwrap_or(false),
-        },
-        _ => match media(&kind, wire) {
-            Some(media) => Block::Media(media),
-            None => Block::Native(Native { dialect: NAME, field: kind, raw: raw.clone() }),
-        },
-    };
-    Ok(std::iter::once(block).chain(cache).collect())
-}
-
-fn life(control: &CacheControl) -> CacheLife {
-    if control.ttl.as_deref() == Some("1h") { CacheLife::Long } else { CacheLife::Short }
-}
-
-/// Nothing for a source that has no counterpart elsewhere.
-fn media(kind: &str, wire: WireBlock) -> Option<Media> {
-    let kind = if kind == "image" { MediaKind::Image } else { MediaKind::Document };
-    let WireSource { kind: source, media_type, data, url, file_id } = wire.source?;
-    let source = match source.as_deref()? {
-        "base64" => Source::Base64(data?),
-        "text" => Source::Text(data?),
-        "url" => Source::Url(url?),
-        "file" => Source::File { dialect: NAME, id: file_id? },
-        _ => return None,
-    };
-    let mut media = Media::new(kind, source, media_type);
-    media.name = wire.title;
-    Some(media)
+fn tool_choice(choice: Choice) -> Result<ToolChoice, Malformed> {
+    Ok(match (choice.kind.as_deref(), choice.name) {
+        (None, _) => ToolChoice::Unsaid,
+        (Some("auto"), _) => ToolChoice::Auto,
+        (Some("none"), _) => ToolChoice::None,
+        (Some("any"), _) => ToolChoice::Required,
+        (Some("tool"), Some(name)) => ToolChoice::One(name),
+        (Some("tool"), None) => return Err(missing("tool_choice.name", "a tool's name")),
+        (Some(_), _) => {
+            return Err(Malformed::new("tool_choice.type", "must be auto, any, tool or none"));
+        }
+    })
 }
 
 fn tools(list: &[Json]) -> Result<Vec<Tool>, Malformed> {
@@ -205,10 +111,13 @@ fn tools(list: &[Json]) -> Result<Vec<Tool>, Malformed> {
     for (i, raw) in list.iter().enumerate() {
         let path = format!("tools[{i}]");
         let tool: WireTool = json::read(raw.get(), &path)?;
-        let custom = matches!(tool.kind.as_deref(), None | Some("custom"));
         tools.push(match tool.kind {
-            Some(kind) if !custom => {
-                Tool::Native(Native { dialect: NAME, field: kind, raw: raw.clone() })
+            Some(kind) if kind != "custom" => {
+                let native = Native { dialect: NAME, field: kind, raw: raw.clone() };
+                match hosted(&native) {
+                    Some(kind) => Tool::Hosted { kind, native },
+                    None => Tool::Native(native),
+                }
             }
             _ => Tool::Function {
                 name: tool.name.ok_or_else(|| missing(&format!("{path}.name"), "a name"))?,
@@ -222,30 +131,76 @@ fn tools(list: &[Json]) -> Result<Vec<Tool>, Malformed> {
     Ok(tools)
 }
 
+/// What other dialects have too; each kind has had several dates.
+fn hosted(native: &Native) -> Option<Hosted> {
+    let kind = native.field.as_str();
+    if kind.starts_with("web_fetch_") {
+        return Some(Hosted::WebFetch);
+    }
+    if kind.starts_with("code_execution_") {
+        return Some(Hosted::CodeExecution);
+    }
+    let tool: HostedTool = serde_json::from_str(native.raw.get()).ok()?;
+    kind.starts_with("web_search_").then(|| {
+        Hosted::WebSearch(WebSearch {
+            max_uses: tool.max_uses,
+            allowed_domains: tool.allowed_domains.unwrap_or_default(),
+            blocked_domains: tool.blocked_domains.unwrap_or_default(),
+            user_location: tool.user_location,
+            context_size: None,
+        })
+    })
+}
+
+/// What tools hold beyond the canonical form: for each member, its values by the tool's name.
+fn extras(tools: &[Json]) -> Vec<(String, Json)> {
+    let mut members: BTreeMap<String, Vec<(String, Json)>> = BTreeMap::new();
+    for raw in tools {
+        let tool: WireTool = serde_json::from_str(raw.get()).unwrap_or_default();
+        let (None | Some("custom"), Some(name)) = (tool.kind.as_deref(), tool.name) else {
+            continue;
+        };
+        for (member, value) in json::leftovers::<WireTool>(raw.get()) {
+            members.entry(member).or_default().push((name.clone(), value));
+        }
+    }
+    let whole = |(member, values): (String, Vec<(String, Json)>)| {
+        (format!("tools.{member}"), json::object_with(&Json::empty_object(), &values))
+    };
+    members.into_iter().map(whole).collect()
+}
+
 fn reasoning(
     thinking: Option<Thinking>,
     effort: Option<String>,
+    native: &mut Vec<(String, Json)>,
 ) -> Result<Option<Reasoning>, Malformed> {
-    if thinking.is_none() && effort.is_none() {
-        return Ok(None);
-    }
-    let thinking = thinking.unwrap_or_default();
-    let effort = match effort {
-        Some(word) => Some(Effort::from_name(&word).ok_or_else(|| {
+    let level = match effort.as_deref() {
+        Some(word) => Some(Effort::from_name(word).ok_or_else(|| {
             Malformed::new("output_config.effort", "must be low, medium, high, xhigh or max")
         })?),
         None => None,
     };
+    let Some(thinking) = thinking else {
+        // Effort alone does not turn thinking on here; elsewhere it has no other meaning.
+        if level.is_some() {
+            native.push((UNSAID.to_owned(), Json::empty_object()));
+        }
+        return Ok(level.map(|effort| Reasoning { effort: Some(effort), ..Reasoning::default() }));
+    };
+    let off = matches!(thinking.kind.as_deref(), Some("disabled" | "between_tools"));
+    if let (true, Some(word)) = (off, effort) {
+        native.push(("output_config.effort".to_owned(), Json::of(&word)));
+    }
     Ok(Some(Reasoning {
-        effort: if thinking.kind.as_deref() == Some("disabled") {
-            Some(Effort::None)
-        } else {
-            effort
-        },
+        effort: if off { Some(Effort::None) } else { level },
         budget: thinking.budget_tokens,
         show: thinking.display.map(|display| display != "omitted"),
     }))
 }
+
+/// The native field that says that nothing was said of thinking; empty, so that nobody else misses it.
+pub(super) const UNSAID: &str = "thinking";
 
 fn format(format: Option<WireFormat>) -> Format {
     match format.and_then(|format| format.schema) {
@@ -259,20 +214,42 @@ fn format(format: Option<WireFormat>) -> Format {
 pub(super) fn reply(body: &[u8]) -> Result<Reply, Malformed> {
     let answer: Answer = json::read(json::utf8(body)?, "")?;
     let list = answer.content.ok_or_else(|| missing("content", "an array of blocks"))?;
+    let answered = list.iter().any(|raw| raw.get().contains(JSON_TOOL));
+    let mut blocks = content(Some(TextOr::List(list)), "")?;
+    let mut finish = finish(answer.stop_reason.as_deref());
+    let calls = blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
+    if finish == Finish::ToolUse && answered && !calls {
+        // The only call was the answer itself.
+        finish = Finish::Stop;
+    }
+    let said = blocks.iter().any(|block| matches!(block, Block::Text(text) if !text.is_empty()));
+    if finish == Finish::Filter && !said {
+        blocks.extend(explanation(answer.stop_details.as_ref()).map(Block::Refusal));
+    }
     Ok(Reply {
         id: answer.id.unwrap_or_default(),
         model: answer.model.unwrap_or_default(),
         created: None,
-        blocks: content(Some(TextOr::List(list)), "")?,
-        finish: match answer.stop_reason.as_deref() {
-            Some("stop_sequence") => Finish::StopSequence,
-            Some("tool_use") => Finish::ToolUse,
-            Some("max_tokens" | "model_context_window_exceeded") => Finish::Length,
-            Some("refusal") => Finish::Filter,
-            Some("pause_turn") => Finish::Pause,
-            _ => Finish::Stop,
-        },
+        blocks,
+        finish,
         stop_sequence: answer.stop_sequence,
         usage: answer.usage.map(|usage| usage::read(usage.get())).transpose()?,
     })
+}
+
+pub(super) fn finish(stop_reason: Option<&str>) -> Finish {
+    match stop_reason {
+        Some("stop_sequence") => Finish::StopSequence,
+        Some("tool_use") => Finish::ToolUse,
+        Some("max_tokens" | "model_context_window_exceeded") => Finish::Length,
+        Some("refusal") => Finish::Filter,
+        Some("pause_turn") => Finish::Pause,
+        _ => Finish::Stop,
+    }
+}
+
+/// Why the answer was refused; shown where nothing else is.
+pub(super) fn explanation(details: Option<&Json>) -> Option<String> {
+    let details: StopDetails = serde_json::from_str(details?.get()).ok()?;
+    details.explanation.filter(|text| !text.is_empty())
 }

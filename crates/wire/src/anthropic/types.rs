@@ -12,12 +12,13 @@ wire! {
         messages: Vec<Json>,
         tools: Vec<Json>,
         tool_choice: Choice,
-        thinking: Thinking,
+        thinking: Json,
         output_config: Json,
         output_format: Format,
         stop_sequences: Vec<String>,
         temperature: f64,
         top_p: f64,
+        #[serde(serialize_with = "plainly")]
         top_k: f64,
         stream: bool,
         metadata: Json,
@@ -69,6 +70,7 @@ wire! {
         text: String,
         thinking: String,
         signature: String,
+        data: String,
         id: String,
         name: String,
         input: Json,
@@ -77,7 +79,31 @@ wire! {
         is_error: bool,
         source: Source,
         title: String,
+        citations: Json,
         cache_control: CacheControl,
+    }
+    struct Citation {
+        #[serde(rename = "type")]
+        kind: String,
+        url: String,
+        title: String,
+        cited_text: String,
+        encrypted_index: String,
+    }
+    struct HostedTool {
+        #[serde(rename = "type")]
+        kind: String,
+        name: String,
+        max_uses: u64,
+        allowed_domains: Vec<String>,
+        blocked_domains: Vec<String>,
+        user_location: Json,
+    }
+    struct StopDetails {
+        #[serde(rename = "type")]
+        kind: String,
+        category: Json,
+        explanation: String,
     }
     struct Source {
         #[serde(rename = "type")]
@@ -96,6 +122,37 @@ wire! {
         content: Vec<Json>,
         stop_reason: String,
         stop_sequence: String,
+        stop_details: Json,
         usage: Json,
     }
+    struct MessageStart { message: Answer }
+    struct BlockStart {
+        index: u64,
+        content_block: Json,
+    }
+    struct BlockDelta {
+        index: u64,
+        delta: Json,
+    }
+    struct Delta {
+        #[serde(rename = "type")]
+        kind: String,
+        text: String,
+        thinking: String,
+        signature: String,
+        partial_json: String,
+        citation: Json,
+    }
+    struct BlockStop { index: u64 }
+    struct MessageDelta {
+        delta: Answer,
+        usage: Json,
+    }
+}
+
+/// A number without a fraction where it has none: Anthropic takes whole numbers only here.
+#[expect(clippy::ref_option, reason = "serde passes fields so")]
+fn plainly<S: serde::Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    let plain = number.and_then(|number| Json::parse(&number.to_string()));
+    serde::Serialize::serialize(&plain, serializer)
 }

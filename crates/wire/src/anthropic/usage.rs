@@ -7,6 +7,7 @@ use crate::json::{self, Count, Json, Malformed, Tally, counts};
 use crate::openai_chat::usage::{cached, written};
 
 counts! {
+    #[derive(Clone)]
     struct Counts {
         input_tokens: Count,
         cache_read_input_tokens: Count,
@@ -20,6 +21,7 @@ counts! {
         inference_geo: Option<String>,
         iterations: Option<Vec<Iteration>>,
     }
+    #[derive(Clone)]
     struct Iteration {
         #[serde(rename = "type")]
         kind: Option<String>,
@@ -31,11 +33,14 @@ counts! {
         output_tokens: Count,
         output_tokens_details: Option<OutputDetails>,
     }
+    #[derive(Clone)]
     struct Creation {
         ephemeral_5m_input_tokens: Count,
         ephemeral_1h_input_tokens: Count,
     }
+    #[derive(Clone)]
     struct OutputDetails { thinking_tokens: Count }
+    #[derive(Clone)]
     struct ServerTools { web_search_requests: Count }
 }
 
@@ -49,10 +54,13 @@ struct Body {
 /// Where `iterations` names passes that the totals leave out (an advisor, a compaction), every entry is a pass of its
 /// own, with its own model where it names one (recording `anthropic.messages-11ad65b0c0b8`).
 pub fn read(usage: &str) -> Result<UsageReport, Malformed> {
-    let counts: Counts = json::read(usage, "usage")?;
+    Ok(report(&json::read(usage, "usage")?))
+}
+
+fn report(counts: &Counts) -> UsageReport {
     let mut tally = Tally::default();
     tally.inconsistent |= !counts.input_tokens.given;
-    let total = one_pass(&mut tally, &Numbers::of_totals(&counts));
+    let total = one_pass(&mut tally, &Numbers::of_totals(counts));
     let mut passes = passes(&mut tally, counts.iterations.as_deref().unwrap_or_default(), total);
     let searches =
         counts.server_tool_use.as_ref().map_or_else(Count::default, |s| s.web_search_requests);
@@ -60,7 +68,7 @@ pub fn read(usage: &str) -> Result<UsageReport, Malformed> {
     if let Some(first) = passes.first_mut() {
         first.usage.add(Meter::WebSearch, searches);
     }
-    Ok(UsageReport {
+    UsageReport {
         passes,
         service_tier: counts
             .service_tier
@@ -69,7 +77,7 @@ pub fn read(usage: &str) -> Result<UsageReport, Malformed> {
         fast: counts.speed.as_deref() == Some("fast"),
         region: region(counts.inference_geo.as_deref()),
         inconsistent: tally.inconsistent,
-    })
+    }
 }
 
 /// Reads the usage of a whole answer; none if it reports none.
@@ -197,6 +205,64 @@ fn share_thinking(entries: Vec<(bool, Pass)>, thinking: u64) -> Vec<Pass> {
     passes
 }
 
+/// The usage of a stream: its beginning tells the input side and the terms, its end the totals, which may be larger.
+#[derive(Default)]
+pub(super) struct Running {
+    /// Later words in place of earlier ones.
+    last: Counts,
+    /// The largest figures.
+    most: Counts,
+    any: bool,
+}
+
+impl Running {
+    /// Takes one more usage object. What it leaves out stays.
+    pub(super) fn add(&mut self, usage: &str) -> Result<(), Malformed> {
+        let later: Counts = json::read(usage, "usage")?;
+        self.last.merge(later.clone(), |old, new| if new.given { new } else { old });
+        self.most.merge(later, |old, new| if new.given && new.n >= old.n { new } else { old });
+        self.any = true;
+        Ok(())
+    }
+
+    /// What the provider said last.
+    pub(super) fn last(&self) -> Option<UsageReport> {
+        self.any.then(|| report(&self.last))
+    }
+
+    /// The most that it ever said, for a stream that was cut.
+    pub(super) fn most(&self) -> Option<UsageReport> {
+        self.any.then(|| report(&self.most))
+    }
+}
+
+impl Counts {
+    fn merge(&mut self, later: Self, pick: fn(Count, Count) -> Count) {
+        let set = |old: &mut Count, new: Count| *old = pick(*old, new);
+        set(&mut self.input_tokens, later.input_tokens);
+        set(&mut self.cache_read_input_tokens, later.cache_read_input_tokens);
+        set(&mut self.cache_creation_input_tokens, later.cache_creation_input_tokens);
+        set(&mut self.output_tokens, later.output_tokens);
+        if let Some(later) = later.cache_creation {
+            let split = self.cache_creation.get_or_insert_default();
+            set(&mut split.ephemeral_5m_input_tokens, later.ephemeral_5m_input_tokens);
+            set(&mut split.ephemeral_1h_input_tokens, later.ephemeral_1h_input_tokens);
+        }
+        if let Some(later) = later.output_tokens_details {
+            let details = self.output_tokens_details.get_or_insert_default();
+            set(&mut details.thinking_tokens, later.thinking_tokens);
+        }
+        if let Some(later) = later.server_tool_use {
+            let tools = self.server_tool_use.get_or_insert_default();
+            set(&mut tools.web_search_requests, later.web_search_requests);
+        }
+        self.service_tier = later.service_tier.or(self.service_tier.take());
+        self.speed = later.speed.or(self.speed.take());
+        self.inference_geo = later.inference_geo.or(self.inference_geo.take());
+        self.iterations = later.iterations.or(self.iterations.take());
+    }
+}
+
 /// The usage object of an answer to a client of this dialect.
 #[derive(Serialize)]
 pub(crate) struct Out {
@@ -209,6 +275,10 @@ pub(crate) struct Out {
     #[serde(skip_serializing_if = "Option::is_none")]
     server_tool_use: Option<OutTools>,
     service_tier: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speed: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inference_geo: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -225,9 +295,11 @@ struct OutDetails {
 #[derive(Serialize)]
 struct OutTools {
     web_search_requests: u64,
+    web_fetch_requests: u64,
 }
 
-pub(crate) fn write(usage: &Usage, tier: ServiceTier) -> Out {
+pub(crate) fn write(report: &UsageReport) -> Out {
+    let usage = &report.total();
     let (read, written) = (cached(usage), written(usage));
     let searches = usage.get(Meter::WebSearch);
     Out {
@@ -240,11 +312,18 @@ pub(crate) fn write(usage: &Usage, tier: ServiceTier) -> Out {
         },
         output_tokens: usage.output_tokens(),
         output_tokens_details: OutDetails { thinking_tokens: usage.get(Meter::Reasoning) },
-        server_tool_use: (searches > 0).then_some(OutTools { web_search_requests: searches }),
-        service_tier: match tier {
+        server_tool_use: (searches > 0)
+            .then_some(OutTools { web_search_requests: searches, web_fetch_requests: 0 }),
+        service_tier: match report.service_tier {
             ServiceTier::Priority => "priority",
             ServiceTier::Batch => "batch",
             ServiceTier::Standard | ServiceTier::Flex => "standard",
+        },
+        speed: report.fast.then_some("fast"),
+        inference_geo: match report.region {
+            Region::Us => Some("us"),
+            Region::Eu => Some("eu"),
+            Region::Global => None,
         },
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::json::Json;
+use crate::json::{Count, Json};
 use crate::problem::{Kind, Problem, excerpt, says_overflow, seconds};
 
 #[derive(Deserialize)]
@@ -12,6 +12,7 @@ struct Body {
 
 #[derive(Deserialize)]
 struct Error {
+    code: Option<Count>,
     message: Option<String>,
     status: Option<String>,
     details: Option<Vec<Detail>>,
@@ -34,9 +35,27 @@ struct Violation {
 
 /// The body, or the only element of an array of one.
 fn parse(body: &[u8]) -> Option<Error> {
-    let one = serde_json::from_slice::<Body>(body).ok();
-    let one = one.or_else(|| serde_json::from_slice::<Vec<Body>>(body).ok()?.into_iter().next());
-    one?.error
+    // A struct can be read from an array too, but not this one.
+    let one: Body = if body.trim_ascii_start().starts_with(b"[") {
+        serde_json::from_slice::<Vec<Body>>(body).ok()?.into_iter().next()?
+    } else {
+        serde_json::from_slice(body).ok()?
+    };
+    one.error
+}
+
+/// Whether a text is an error in an array of one.
+pub(super) fn is_wrapped(data: &str) -> bool {
+    data.starts_with('[') && parse(data.as_bytes()).is_some()
+}
+
+/// The error that a stream brought in place of an element. The HTTP status was 200 by then; the error has its own.
+pub(super) fn in_stream(data: &str) -> Problem {
+    const UNSAID: u16 = 500;
+    let code = parse(data.as_bytes()).and_then(|error| error.code);
+    let status = code.and_then(|code| u16::try_from(code.n).ok()).filter(|code| *code >= 400);
+    let status = status.unwrap_or(UNSAID);
+    read(status, None, data.as_bytes())
 }
 
 pub(super) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Problem {
@@ -54,13 +73,17 @@ pub(super) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Probl
     };
     let message = error.message.unwrap_or_else(|| excerpt(body));
     let details = error.details.unwrap_or_default();
-    let reason = |wanted: &str| details.iter().any(|d| d.reason.as_deref() == Some(wanted));
+    let reasons = || details.iter().filter_map(|detail| detail.reason.as_deref());
+    let reason = |wanted: &str| reasons().any(|reason| reason == wanted);
     let delay = details.iter().find_map(|d| d.retry_delay.as_deref()).and_then(seconds);
+    let quotas = || {
+        let violations = details.iter().flat_map(|detail| detail.violations.iter().flatten());
+        violations.filter_map(|violation| violation.quota_id.as_deref())
+    };
     // A quota of a day does not come back within any wait worth making.
-    let daily = details
-        .iter()
-        .flat_map(|d| d.violations.iter().flatten())
-        .any(|v| v.quota_id.as_deref().is_some_and(|id| id.contains("PerDay")));
+    let daily = quotas().find(|id| id.contains("PerDay"));
+    // The most telling word: which quota is spent, else the reason, else the status.
+    let code = daily.or_else(|| quotas().next()).or_else(|| reasons().next()).map(str::to_owned);
     let kind = match error.status.as_deref() {
         // An invalid key is a 400 (recording `gemini.generateContent-6ddf5209ee0d`).
         _ if reason("API_KEY_INVALID") || reason("API_KEY_EXPIRED") => Kind::Auth,
@@ -69,11 +92,12 @@ pub(super) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Probl
         // The precondition is the operator's: a region or billing that is not set up.
         Some("PERMISSION_DENIED" | "FAILED_PRECONDITION") => Kind::Forbidden,
         Some("NOT_FOUND") => Kind::NotFound,
-        Some("RESOURCE_EXHAUSTED") if daily => Kind::Billing,
+        Some("RESOURCE_EXHAUSTED") if daily.is_some() => Kind::Billing,
         Some("RESOURCE_EXHAUSTED") => Kind::RateLimit,
         Some("UNAVAILABLE") => Kind::Overloaded,
         Some("DEADLINE_EXCEEDED") => Kind::Timeout,
-        Some("INTERNAL" | "UNKNOWN") => Kind::Upstream,
+        // 499: the provider gave up on it; the client is still there.
+        Some("INTERNAL" | "UNKNOWN" | "CANCELLED" | "ABORTED") => Kind::Upstream,
         _ => Kind::from_status(status),
     };
     Problem {
@@ -81,7 +105,7 @@ pub(super) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Probl
         status,
         message,
         retry_after: delay.or(retry_after),
-        code: error.status,
+        code: code.or(error.status),
         upstream: true,
     }
 }

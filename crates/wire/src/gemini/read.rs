@@ -1,60 +1,64 @@
 //! Wire to canonical.
 
-use std::collections::VecDeque;
-
-use super::NAME;
+use super::read_parts::{Calls, parts};
 use super::types::{
-    Answer, Content, Declaration, FunctionCall, FunctionResponse, GenerationConfig, Part, Request,
-    ThinkingConfig, Tool as WireTool, ToolConfig,
+    Content, Declaration, GenerationConfig, Request, ThinkingConfig, Tool as WireTool, ToolConfig,
 };
-use super::usage;
+use super::{NAME, schema};
 use crate::chat::{
-    Block, Chat, Effort, Format, Media, MediaKind, Native, Output, Reasoning, Role, Sampling, Seal,
-    Source, Tool, ToolChoice, Turn,
+    Chat, Effort, Format, Hosted, Native, Output, Reasoning, Role, Sampling, Tool, ToolChoice,
+    Turn, WebSearch,
 };
 use crate::json::{self, Json, Malformed};
-use crate::reply::{Finish, Reply};
-use crate::schema;
 
 pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
     let text = json::utf8(body)?;
     let request: Request = json::read(text, "")?;
-    let mut native = json::leftovers::<Request>(text);
+    let mut native: Vec<Native> = Vec::new();
+    keep::<Request>("", text, &mut native);
     let config_text = request.generation_config.as_ref().map_or("{}", Json::get);
-    let config: GenerationConfig = json::read(config_text, "generationConfig")?;
-    for (field, raw) in json::leftovers::<GenerationConfig>(config_text) {
-        native.push((format!("generationConfig.{field}"), raw));
+    let mut config: GenerationConfig = json::read(config_text, "generationConfig")?;
+    keep::<GenerationConfig>("generationConfig.", config_text, &mut native);
+    one_of_a_list(&mut config, &mut native);
+    for field in native.iter_mut().filter(|n| n.field == "generationConfig.responseModalities") {
+        // In one spelling, because text alone is what every answer is.
+        if let Ok(words) = serde_json::from_str::<Vec<String>>(field.raw.get()) {
+            let words: Vec<_> = words.iter().map(|word| word.to_ascii_uppercase()).collect();
+            field.raw = Json::of(&words);
+        }
     }
     let tool_config_text = request.tool_config.as_ref().map_or("{}", Json::get);
     let tool_config: ToolConfig = json::read(tool_config_text, "toolConfig")?;
-    for (field, raw) in json::leftovers::<ToolConfig>(tool_config_text) {
-        native.push((format!("toolConfig.{field}"), raw));
-    }
-    let mut calls = Calls::default();
-    let system = parts(request.system_instruction, "systemInstruction", &mut calls)?;
+    keep::<ToolConfig>("toolConfig.", tool_config_text, &mut native);
+    let (mut calls, mut lost) = (Calls::default(), Vec::new());
+    let mut system = Vec::new();
+    parts(request.system_instruction, "systemInstruction", &mut calls, &mut lost, &mut system)?;
     let contents = request
         .contents
         .ok_or_else(|| Malformed::new("contents", "missing; an array of contents is required"))?;
     let mut turns = Vec::new();
     for (i, raw) in contents.iter().enumerate() {
-        turns.push(turn(raw, &format!("contents[{i}]"), &mut calls)?);
+        turn(raw, &format!("contents[{i}]"), &mut calls, &mut lost, &mut turns)?;
     }
+    let tools = tools(request.tools.as_deref().unwrap_or_default(), &mut lost)?;
+    let tool_choice = tool_choice(tool_config, &mut native);
+    native.extend(lost);
     Ok(Chat {
         model: request.model.unwrap_or_default(),
         system,
         turns,
-        tools: tools(request.tools.as_deref().unwrap_or_default())?,
-        tool_choice: tool_choice(tool_config),
+        tools,
+        tool_choice,
         parallel_tools: None,
-        reasoning: config.thinking_config.as_ref().map(reasoning).transpose()?,
+        reasoning: config.thinking_config.as_ref().and_then(reasoning).transpose()?,
         output: Output { format: format(&config), verbosity: None },
         max_tokens: config.max_output_tokens,
         stream: false,
         include_usage: true,
         user: None,
-        service_tier: request.service_tier.map(|tier| match tier.as_str() {
+        service_tier: request.service_tier.map(|tier| match tier.to_ascii_lowercase().as_str() {
             "standard" => "default".to_owned(),
-            _ => tier,
+            tier => tier.to_owned(),
         }),
         sampling: Sampling {
             temperature: config.temperature,
@@ -65,14 +69,45 @@ pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
             seed: config.seed,
             stop: config.stop_sequences.unwrap_or_default(),
         },
-        native: native
-            .into_iter()
-            .map(|(field, raw)| Native { dialect: NAME, field, raw })
-            .collect(),
+        native,
     })
 }
 
-fn turn(raw: &Json, path: &str, calls: &mut Calls) -> Result<Turn, Malformed> {
+/// Keeps the fields that the wire struct `T` does not have, under their names in camel case.
+fn keep<T: serde::de::DeserializeOwned>(prefix: &str, text: &str, native: &mut Vec<Native>) {
+    for (field, raw) in json::leftovers::<T>(text) {
+        native.push(own(&format!("{prefix}{}", camel(&field)), raw));
+    }
+}
+
+fn own(field: &str, raw: Json) -> Native {
+    Native { dialect: NAME, field: field.to_owned(), raw }
+}
+
+/// `text/x.enum` asks for one word of a list as plain text, which is no JSON and known to Google only.
+fn one_of_a_list(config: &mut GenerationConfig, native: &mut Vec<Native>) {
+    if config.response_mime_type.as_deref() != Some("text/x.enum") {
+        return;
+    }
+    let mime = config.response_mime_type.take().map(|mime| Json::of(&mime));
+    for (field, raw) in [
+        ("responseMimeType", mime),
+        ("responseSchema", config.response_schema.take()),
+        ("responseJsonSchema", config.response_json_schema.take()),
+    ] {
+        native.extend(raw.map(|raw| own(&format!("generationConfig.{field}"), raw)));
+    }
+}
+
+/// Google's libraries keep each element of a stream as a content of its own: what the model says in a row is one turn,
+/// so that thoughts and the state that came behind them are together.
+fn turn(
+    raw: &Json,
+    path: &str,
+    calls: &mut Calls,
+    lost: &mut Vec<Native>,
+    turns: &mut Vec<Turn>,
+) -> Result<(), Malformed> {
     let content: Content = json::read(raw.get(), path)?;
     let role = match content.role.as_deref() {
         Some("model") => Role::Assistant,
@@ -80,121 +115,33 @@ fn turn(raw: &Json, path: &str, calls: &mut Calls) -> Result<Turn, Malformed> {
         Some("user" | "function") | None => Role::User,
         Some(_) => return Err(Malformed::new(format!("{path}.role"), "must be user or model")),
     };
-    Ok(Turn { role, blocks: parts(Some(content), path, calls)?, name: None })
-}
-
-/// Calls without an id get one here, and results without an id the one of the first open call of their function.
-#[derive(Default)]
-struct Calls {
-    open: VecDeque<(String, String)>,
-    made: usize,
-}
-
-impl Calls {
-    fn call(&mut self, id: Option<String>, name: &str) -> String {
-        let id =
-            id.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{}_{name}", self.made));
-        self.made += 1;
-        self.open.push_back((id.clone(), name.to_owned()));
-        id
-    }
-
-    fn answer(&mut self, id: Option<String>, name: &str) -> String {
-        let found = self.open.iter().position(|(open, function)| match &id {
-            Some(id) => open == id,
-            None => function == name,
-        });
-        let open = found.and_then(|at| self.open.remove(at)).map(|(id, _)| id);
-        id.or(open).unwrap_or_else(|| format!("call_{name}"))
+    match turns.last_mut() {
+        Some(last) if last.role == role && role == Role::Assistant => {
+            parts(Some(content), path, calls, lost, &mut last.blocks)
+        }
+        _ => {
+            let mut blocks = Vec::new();
+            parts(Some(content), path, calls, lost, &mut blocks)?;
+            turns.push(Turn { role, blocks, name: None });
+            Ok(())
+        }
     }
 }
 
-fn parts(content: Option<Content>, path: &str, calls: &mut Calls) -> Result<Vec<Block>, Malformed> {
-    let mut blocks = Vec::new();
-    for (i, raw) in content.and_then(|content| content.parts).iter().flatten().enumerate() {
-        let part: Part = json::read(raw.get(), &format!("{path}.parts[{i}]"))?;
-        blocks.extend(block(part, raw, calls));
-    }
-    Ok(blocks)
-}
-
-fn block(part: Part, raw: &Json, calls: &mut Calls) -> Option<Block> {
-    let seal = part.thought_signature.map(|value| Seal { dialect: NAME, value });
-    if let Some(call) = part.function_call {
-        let FunctionCall { id, name, args } = call;
-        let name = name.unwrap_or_default();
-        let id = calls.call(id, &name);
-        return Some(Block::ToolUse {
-            id,
-            name,
-            input: args.unwrap_or_else(Json::empty_object),
-            seal,
-        });
-    }
-    if let Some(response) = part.function_response {
-        return Some(result(response, calls));
-    }
-    if let Some(blob) = part.inline_data {
-        let kind = blob.mime_type.as_deref().map_or(MediaKind::Document, MediaKind::of_mime);
-        let source = Source::Base64(blob.data.unwrap_or_default());
-        return Some(Block::Media(Media::new(kind, source, blob.mime_type)));
-    }
-    if let Some(file) = part.file_data {
-        let kind = file.mime_type.as_deref().map_or(MediaKind::Document, MediaKind::of_mime);
-        return Some(Block::Media(Media::new(
-            kind,
-            at(file.file_uri.unwrap_or_default()),
-            file.mime_type,
-        )));
-    }
-    match (part.text, part.thought, seal) {
-        (text, Some(true), seal) => Some(Block::Thinking { text: text.unwrap_or_default(), seal }),
-        // A signature on plain text is optional to return; between two Gemini ends no translation takes place at all.
-        (Some(text), _, _) => Some(Block::Text(text)),
-        (None, _, Some(seal)) => Some(Block::Thinking { text: String::new(), seal: Some(seal) }),
-        (None, _, None) => json::fields(raw.get())
-            .into_iter()
-            .next()
-            .map(|(field, _)| Block::Native(Native { dialect: NAME, field, raw: raw.clone() })),
-    }
-}
-
-/// Google's own file URIs mean nothing elsewhere; other `https` URIs do.
-fn at(uri: String) -> Source {
-    let own = uri.contains("generativelanguage.googleapis.com") || !uri.starts_with("http");
-    if own { Source::File { dialect: NAME, id: uri } } else { Source::Url(uri) }
-}
-
-fn result(response: FunctionResponse, calls: &mut Calls) -> Block {
-    let name = response.name.unwrap_or_default();
-    let id = calls.answer(response.id.filter(|id| !id.is_empty()), &name);
-    let whole = response.response.unwrap_or_else(Json::empty_object);
-    let fields = json::fields(whole.get());
-    // Google's convention: `output` or `error`, else the whole object is the output.
-    let text = |raw: &Json| raw.as_string().unwrap_or_else(|| raw.get().to_owned());
-    let (said, failed) = match fields.as_slice() {
-        [(key, raw)] if key == "output" => (text(raw), false),
-        [(key, raw)] if key == "error" => (text(raw), true),
-        _ => (whole.get().to_owned(), false),
-    };
-    let mut blocks = vec![Block::Text(said)];
-    for raw in response.parts.iter().flatten() {
-        let part = serde_json::from_str::<Part>(raw.get()).unwrap_or_default();
-        blocks.extend(block(part, raw, calls));
-    }
-    Block::ToolResult { id, name: Some(name), blocks, failed }
-}
-
-fn tools(list: &[Json]) -> Result<Vec<Tool>, Malformed> {
+fn tools(list: &[Json], lost: &mut Vec<Native>) -> Result<Vec<Tool>, Malformed> {
     let mut tools = Vec::new();
     for (i, raw) in list.iter().enumerate() {
         let path = format!("tools[{i}]");
         let tool: WireTool = json::read(raw.get(), &path)?;
-        for (j, declaration) in tool.function_declarations.into_iter().flatten().enumerate() {
+        let declarations = tool.function_declarations.unwrap_or_default();
+        lost.extend(json::inside::<Declaration>("functionDeclarations", &declarations));
+        for (j, raw) in declarations.iter().enumerate() {
+            let path = format!("{path}.functionDeclarations[{j}]");
+            let declaration: Declaration = json::read(raw.get(), &path)?;
             let Declaration { name, description, parameters, parameters_json_schema } = declaration;
-            let path = format!("{path}.functionDeclarations[{j}].name");
+            let missing = || Malformed::new(format!("{path}.name"), "missing; a name is required");
             tools.push(Tool::Function {
-                name: name.ok_or_else(|| Malformed::new(path, "missing; a name is required"))?,
+                name: name.ok_or_else(missing)?,
                 description,
                 schema: parameters_json_schema
                     .or_else(|| parameters.as_ref().map(schema::from_openapi)),
@@ -203,14 +150,41 @@ fn tools(list: &[Json]) -> Result<Vec<Tool>, Malformed> {
             });
         }
         for (field, value) in json::leftovers::<WireTool>(raw.get()) {
-            let raw = json::object_with(&serde_json::Map::new(), &[(field.clone(), value)]);
-            tools.push(Tool::Native(Native { dialect: NAME, field, raw }));
+            tools.push(hosted(&field, &value));
         }
     }
     Ok(tools)
 }
 
-fn tool_choice(config: ToolConfig) -> ToolChoice {
+/// A tool that runs at Google.
+fn hosted(field: &str, value: &Json) -> Tool {
+    let raw = json::object_with(&serde_json::Map::new(), &[(field.to_owned(), value.clone())]);
+    let field = camel(field);
+    let kind = match field.as_str() {
+        "googleSearch" | "googleSearchRetrieval" => Hosted::WebSearch(WebSearch::default()),
+        "urlContext" => Hosted::WebFetch,
+        "codeExecution" => Hosted::CodeExecution,
+        _ => return Tool::Native(Native { dialect: NAME, field, raw }),
+    };
+    Tool::Hosted { kind, native: Native { dialect: NAME, field, raw } }
+}
+
+/// Fields may be spelt in snake case; they are known by the name in camel case.
+fn camel(field: &str) -> String {
+    let mut words = field.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |mut name, word| {
+        let mut letters = word.chars();
+        name.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
+        name.push_str(letters.as_str());
+        name
+    })
+}
+
+/// Where a mode stands that says no more than [`ToolChoice::Auto`] elsewhere.
+pub(super) const VALIDATED: &str = "toolConfig.functionCallingConfig.mode";
+
+fn tool_choice(config: ToolConfig, native: &mut Vec<Native>) -> ToolChoice {
     let Some(config) = config.function_calling_config else { return ToolChoice::Unsaid };
     let mut names = config.allowed_function_names.unwrap_or_default();
     let mode = config.mode.unwrap_or_default().to_ascii_uppercase();
@@ -220,22 +194,29 @@ fn tool_choice(config: ToolConfig) -> ToolChoice {
         "ANY" if names.len() == 1 => ToolChoice::One(names.remove(0)),
         "ANY" => ToolChoice::Among { names, required: true },
         _ if !names.is_empty() => ToolChoice::Among { names, required: false },
+        "VALIDATED" => {
+            // The model decides, but a call follows its schema.
+            native.push(own(VALIDATED, Json::of(&mode)));
+            ToolChoice::Auto
+        }
         _ => ToolChoice::Auto,
     }
 }
 
-fn reasoning(config: &ThinkingConfig) -> Result<Reasoning, Malformed> {
+/// Nothing where the object says nothing.
+fn reasoning(config: &ThinkingConfig) -> Option<Result<Reasoning, Malformed>> {
     let mut reasoning = Reasoning { show: config.include_thoughts, ..Reasoning::default() };
-    if let Some(level) = &config.thinking_level {
-        let right = "must be MINIMAL, LOW, MEDIUM, HIGH or XHIGH";
-        // The unspecified value is Google's word for nothing said.
-        reasoning.effort = match Effort::from_name(level) {
-            None if level.ends_with("_UNSPECIFIED") => None,
-            None => {
-                return Err(Malformed::new("generationConfig.thinkingConfig.thinkingLevel", right));
-            }
-            effort => effort,
+    let level = config.thinking_level.as_deref().filter(|level| !level.ends_with("_UNSPECIFIED"));
+    if level.is_none() && config.thinking_budget.is_none() && reasoning.show.is_none() {
+        return None;
+    }
+    if let Some(level) = level {
+        let Some(effort) = Effort::from_name(level) else {
+            let path = "generationConfig.thinkingConfig.thinkingLevel";
+            let right = "must be MINIMAL, LOW, MEDIUM, HIGH or XHIGH";
+            return Some(Err(Malformed::new(path, right)));
         };
+        reasoning.effort = Some(effort);
     }
     match config.thinking_budget {
         Some(0) => reasoning.effort = Some(Effort::None),
@@ -243,7 +224,7 @@ fn reasoning(config: &ThinkingConfig) -> Result<Reasoning, Malformed> {
         Some(budget) => reasoning.budget = u64::try_from(budget).ok(),
         None => {}
     }
-    Ok(reasoning)
+    Some(Ok(reasoning))
 }
 
 fn format(config: &GenerationConfig) -> Format {
@@ -256,44 +237,4 @@ fn format(config: &GenerationConfig) -> Format {
         (None, Some("application/json")) => Format::JsonObject,
         (None, _) => Format::Text,
     }
-}
-
-pub(super) fn reply(body: &[u8]) -> Result<Reply, Malformed> {
-    let answer: Answer = json::read(json::utf8(body)?, "")?;
-    let blocked = answer.prompt_feedback.is_some_and(|f| f.block_reason.is_some());
-    let candidate = answer.candidates.unwrap_or_default().into_iter().next();
-    if candidate.is_none() && !blocked && answer.usage_metadata.is_none() {
-        return Err(Malformed::new(
-            "candidates",
-            "missing; an answer has candidates or promptFeedback",
-        ));
-    }
-    // The counters and the searches stand at different ends of the body.
-    let usage = usage::read_body(body)?;
-    let (content, reason) = candidate.map_or((None, None), |c| (c.content, c.finish_reason));
-    let finish = match reason.as_deref() {
-        Some("MAX_TOKENS") => Finish::Length,
-        Some(
-            "SAFETY"
-            | "RECITATION"
-            | "LANGUAGE"
-            | "BLOCKLIST"
-            | "PROHIBITED_CONTENT"
-            | "SPII"
-            | "IMAGE_SAFETY"
-            | "IMAGE_PROHIBITED_CONTENT"
-            | "IMAGE_RECITATION",
-        ) => Finish::Filter,
-        None if blocked => Finish::Filter,
-        _ => Finish::Stop,
-    };
-    Ok(Reply {
-        id: answer.response_id.unwrap_or_default(),
-        model: answer.model_version.unwrap_or_default(),
-        created: None,
-        blocks: parts(content, "candidates[0].content", &mut Calls::default())?,
-        finish,
-        stop_sequence: None,
-        usage,
-    })
 }

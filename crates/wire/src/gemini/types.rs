@@ -2,16 +2,33 @@
 //!
 //! Proto3 JSON: requests may spell a field in camel or in snake case, answers are in camel case.
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
 use crate::json::{Json, wire};
+
+/// A list, of which a single element may stand for itself: Google's own examples of contents and parts do so.
+pub(crate) fn one_or_many<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<Json>>, D::Error> {
+    let Some(raw) = Option::<Json>::deserialize(deserializer)? else { return Ok(None) };
+    match raw.get().bytes().next() {
+        Some(b'[') => serde_json::from_str(raw.get()).map(Some).map_err(D::Error::custom),
+        Some(b'{') => Ok(Some(vec![raw])),
+        _ => Err(D::Error::custom("must be an array of objects")),
+    }
+}
 
 wire! {
     #[serde(rename_all = "camelCase")]
     struct Request {
         // Not in Google's own requests (the path names it), but some gateways' clients send it.
         model: String,
+        #[serde(default, deserialize_with = "one_or_many")]
         contents: Vec<Json>,
         #[serde(alias = "system_instruction")]
         system_instruction: Content,
+        #[serde(default, deserialize_with = "one_or_many")]
         tools: Vec<Json>,
         #[serde(alias = "tool_config")]
         tool_config: Json,
@@ -22,6 +39,7 @@ wire! {
     }
     struct Content {
         role: String,
+        #[serde(default, deserialize_with = "one_or_many")]
         parts: Vec<Json>,
     }
     #[serde(rename_all = "camelCase")]
@@ -38,7 +56,10 @@ wire! {
         function_call: FunctionCall,
         #[serde(alias = "function_response")]
         function_response: FunctionResponse,
+        #[serde(alias = "media_resolution")]
+        media_resolution: Resolution,
     }
+    struct Resolution { level: String }
     #[serde(rename_all = "camelCase")]
     struct Blob {
         #[serde(alias = "mime_type")]
@@ -65,8 +86,8 @@ wire! {
     }
     #[serde(rename_all = "camelCase")]
     struct Tool {
-        #[serde(alias = "function_declarations")]
-        function_declarations: Vec<Declaration>,
+        #[serde(default, alias = "function_declarations", deserialize_with = "one_or_many")]
+        function_declarations: Vec<Json>,
     }
     #[serde(rename_all = "camelCase")]
     struct Declaration {
@@ -124,7 +145,6 @@ wire! {
     #[serde(rename_all = "camelCase")]
     struct Answer {
         candidates: Vec<Candidate>,
-        prompt_feedback: Feedback,
         usage_metadata: Json,
         model_version: String,
         response_id: String,
@@ -134,7 +154,45 @@ wire! {
         content: Content,
         finish_reason: String,
         index: u64,
+        grounding_metadata: Grounding,
     }
     #[serde(rename_all = "camelCase")]
-    struct Feedback { block_reason: String }
+    struct Grounding {
+        #[serde(alias = "grounding_chunks")]
+        grounding_chunks: Vec<Chunk>,
+        #[serde(alias = "grounding_supports")]
+        grounding_supports: Vec<Support>,
+        #[serde(alias = "web_search_queries")]
+        web_search_queries: Vec<String>,
+    }
+    #[derive(Clone)]
+    #[serde(rename_all = "camelCase")]
+    struct Chunk {
+        web: Page,
+        #[serde(alias = "retrieved_context")]
+        retrieved_context: Page,
+        maps: Page,
+    }
+    #[derive(Clone)]
+    struct Page {
+        uri: String,
+        title: String,
+        text: String,
+    }
+    #[derive(Clone)]
+    #[serde(rename_all = "camelCase")]
+    struct Support {
+        segment: Segment,
+        #[serde(alias = "grounding_chunk_indices")]
+        grounding_chunk_indices: Vec<u64>,
+    }
+    #[derive(Clone)]
+    #[serde(rename_all = "camelCase")]
+    struct Segment {
+        #[serde(alias = "start_index")]
+        start_index: u64,
+        #[serde(alias = "end_index")]
+        end_index: u64,
+        text: String,
+    }
 }

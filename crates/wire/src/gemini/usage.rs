@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use ledger::{Meter, ServiceTier, Usage, UsageReport};
+use ledger::{Meter, ServiceTier, UsageReport};
 use serde::{Deserialize, Serialize};
 
 use crate::json::{self, Count, Json, Malformed, Tally, counts};
 use crate::openai_chat::usage::cached;
 
 counts! {
+    #[derive(Clone)]
     #[serde(rename_all = "camelCase")]
     struct Counts {
         prompt_token_count: Count,
@@ -28,6 +29,7 @@ counts! {
         prompt_token_count: Count,
         prompt_token_details: Option<Vec<Modality>>,
     }
+    #[derive(Clone)]
     #[serde(rename_all = "camelCase")]
     struct Modality {
         modality: Option<String>,
@@ -59,8 +61,13 @@ struct Grounding {
 /// it (recording `gemini.generateContent-5a23752e5940`) and only say how much of it was audio.
 pub fn read(usage: &str) -> Result<UsageReport, Malformed> {
     let counts: Counts = json::read(usage, "usageMetadata")?;
+    Ok(report(&counts, true))
+}
+
+/// `exact` is whether the counts are of one moment, so that they add up to their total.
+fn report(counts: &Counts, exact: bool) -> UsageReport {
     let mut tally = Tally::default();
-    let input = read_input(&mut tally, &counts);
+    let input = read_input(&mut tally, counts);
     let mut output = tally.number(counts.candidates_token_count);
     let answered = output;
     for (meter, modality) in [(Meter::ImageOutput, "IMAGE"), (Meter::AudioOutput, "AUDIO")] {
@@ -71,15 +78,16 @@ pub fn read(usage: &str) -> Result<UsageReport, Malformed> {
     let thoughts = tally.number(counts.thoughts_token_count);
     tally.usage.add(Meter::Reasoning, thoughts);
     let total = tally.number(counts.total_token_count);
-    tally.inconsistent |= counts.total_token_count.given && total != input + answered + thoughts;
-    Ok(UsageReport {
+    let given = exact && counts.total_token_count.given;
+    tally.inconsistent |= given && total != input + answered + thoughts;
+    UsageReport {
         inconsistent: tally.inconsistent,
         service_tier: counts
             .service_tier
             .as_deref()
             .map_or(ServiceTier::Standard, ServiceTier::from_answer),
         ..UsageReport::single(tally.usage)
-    })
+    }
 }
 
 /// Fills the input counters and returns their sum.
@@ -129,45 +137,175 @@ pub fn read_body(body: &[u8]) -> Result<Option<UsageReport>, Malformed> {
     let body: Body = json::read(json::utf8(body)?, "")?;
     let Some(usage) = &body.usage_metadata else { return Ok(None) };
     let mut report = read(usage.get())?;
-    let queries: BTreeSet<&str> = body
-        .candidates
-        .iter()
-        .flatten()
-        .filter_map(|candidate| candidate.grounding_metadata.as_ref())
-        .flat_map(|grounding| grounding.web_search_queries.iter().flatten())
-        .map(String::as_str)
-        .filter(|query| !query.is_empty())
-        .collect();
-    if let Some(pass) = report.passes.first_mut() {
-        pass.usage.add(Meter::SearchQuery, queries.iter().fold(0, |n, _| n + 1));
-        pass.usage.add(Meter::GroundedPrompt, u64::from(!queries.is_empty()));
+    let mut queries = Queries::default();
+    for candidate in body.candidates.into_iter().flatten() {
+        let grounding = candidate.grounding_metadata.and_then(|found| found.web_search_queries);
+        queries.take(grounding.unwrap_or_default());
     }
+    queries.count(&mut report);
     Ok(Some(report))
 }
 
+/// The distinct searches of an answer.
+#[derive(Default)]
+pub(super) struct Queries(BTreeSet<String>);
+
+impl Queries {
+    pub(super) fn take(&mut self, queries: Vec<String>) {
+        self.0.extend(queries.into_iter().filter(|query| !query.is_empty()));
+    }
+
+    fn count(&self, report: &mut UsageReport) {
+        if let Some(pass) = report.passes.first_mut() {
+            pass.usage.add(Meter::SearchQuery, self.0.iter().fold(0, |n, _| n + 1));
+            pass.usage.add(Meter::GroundedPrompt, u64::from(!self.0.is_empty()));
+        }
+    }
+}
+
+/// The counters of a stream. Each element has those of the answer so far, but they may fall again: with tools that run
+/// at Google the prompt and the thoughts of one round take the place of those of another. The last ones are what is
+/// billed; of a stream that was cut nobody knows them, and the largest come nearest.
+#[derive(Default)]
+pub(super) struct Running {
+    last: Option<Counts>,
+    most: Counts,
+    pub(super) queries: Queries,
+}
+
+impl Running {
+    pub(super) fn take(&mut self, counts: Counts) {
+        self.most.raise(&counts);
+        self.last = Some(counts);
+    }
+
+    /// The last counters, or the largest of a stream that has not come to its end.
+    pub(super) fn report(&self, ended: bool) -> Option<UsageReport> {
+        let last = self.last.as_ref()?;
+        let mut report = if ended { report(last, true) } else { report(&self.most, false) };
+        self.queries.count(&mut report);
+        Some(report)
+    }
+}
+
+impl Counts {
+    /// Field by field, the larger of the two.
+    fn raise(&mut self, other: &Self) {
+        for (own, new) in [
+            (&mut self.prompt_token_count, other.prompt_token_count),
+            (&mut self.cached_content_token_count, other.cached_content_token_count),
+            (&mut self.candidates_token_count, other.candidates_token_count),
+            (&mut self.thoughts_token_count, other.thoughts_token_count),
+            (&mut self.tool_use_prompt_token_count, other.tool_use_prompt_token_count),
+        ] {
+            own.raise(new);
+        }
+        for (own, new) in [
+            (&mut self.prompt_tokens_details, &other.prompt_tokens_details),
+            (&mut self.cache_tokens_details, &other.cache_tokens_details),
+            (&mut self.candidates_tokens_details, &other.candidates_tokens_details),
+            (&mut self.tool_use_prompt_tokens_details, &other.tool_use_prompt_tokens_details),
+        ] {
+            raise(own, new.as_deref().unwrap_or_default());
+        }
+        if other.service_tier.is_some() {
+            self.service_tier.clone_from(&other.service_tier);
+        }
+    }
+}
+
+impl Count {
+    fn raise(&mut self, other: Self) {
+        self.n = self.n.max(other.n);
+        self.absurd |= other.absurd;
+        self.given |= other.given;
+    }
+}
+
+fn raise(own: &mut Option<Vec<Modality>>, new: &[Modality]) {
+    let own = own.get_or_insert_default();
+    for detail in new {
+        match own.iter_mut().find(|known| known.modality == detail.modality) {
+            Some(known) => known.token_count.raise(detail.token_count),
+            None => own.push(detail.clone()),
+        }
+    }
+}
+
 /// The usage object of an answer to a client of this dialect.
-#[expect(clippy::struct_field_names, reason = "the provider's names")]
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Out {
     prompt_token_count: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     cached_content_token_count: Option<u64>,
-    candidates_token_count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    candidates_token_count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thoughts_token_count: Option<u64>,
     total_token_count: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prompt_tokens_details: Vec<OutModality>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cache_tokens_details: Vec<OutModality>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    candidates_tokens_details: Vec<OutModality>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'static str>,
 }
 
-pub(crate) fn write(usage: &Usage) -> Out {
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OutModality {
+    modality: &'static str,
+    token_count: u64,
+}
+
+/// A total by modality; nothing where all of it is text.
+fn modalities(total: u64, other: &[(&'static str, u64)]) -> Vec<OutModality> {
+    let other: Vec<_> = other.iter().copied().filter(|(_, n)| *n > 0).collect();
+    if other.is_empty() {
+        return Vec::new();
+    }
+    let text = other.iter().fold(total, |rest, (_, n)| rest.saturating_sub(*n));
+    let all = std::iter::once(("TEXT", text)).filter(|(_, n)| *n > 0).chain(other);
+    all.map(|(modality, token_count)| OutModality { modality, token_count }).collect()
+}
+
+pub(crate) fn write(report: &UsageReport) -> Out {
+    let usage = report.total();
     let (input, output) = (usage.input_tokens(), usage.output_tokens());
     let thoughts = usage.get(Meter::Reasoning);
+    let answered = output.saturating_sub(thoughts);
+    let sum = |meters: &[Meter]| meters.iter().fold(0, |n: u64, m| n.saturating_add(usage.get(*m)));
+    // Proto3: nothing is written as nothing.
     let some = |n: u64| (n > 0).then_some(n);
+    let heard = usage.get(Meter::AudioCacheRead);
     Out {
         prompt_token_count: input,
-        cached_content_token_count: some(cached(usage)),
-        candidates_token_count: output.saturating_sub(thoughts),
+        cached_content_token_count: some(cached(&usage)),
+        candidates_token_count: some(answered),
         thoughts_token_count: some(thoughts),
         total_token_count: input.saturating_add(output),
+        prompt_tokens_details: modalities(
+            input,
+            &[
+                ("AUDIO", usage.get(Meter::AudioInput).saturating_add(heard)),
+                ("IMAGE", sum(&[Meter::ImageInput, Meter::ImageCacheRead])),
+                ("VIDEO", usage.get(Meter::VideoInput)),
+            ],
+        ),
+        cache_tokens_details: modalities(
+            cached(&usage),
+            &[("AUDIO", heard), ("IMAGE", usage.get(Meter::ImageCacheRead))],
+        ),
+        candidates_tokens_details: modalities(
+            answered,
+            &[("AUDIO", usage.get(Meter::AudioOutput)), ("IMAGE", usage.get(Meter::ImageOutput))],
+        ),
+        service_tier: match report.service_tier {
+            ServiceTier::Standard => None,
+            tier => Some(tier.name()),
+        },
     }
 }

@@ -1,39 +1,36 @@
-//! Canonical to wire.
+//! Canonical request to wire.
 
-use super::NAME;
-use super::types::{
-    Answer, CallingConfig, Candidate, Content, Declaration, GenerationConfig, Request,
-    ThinkingConfig, Tool as WireTool, ToolConfig,
-};
-use super::{usage, write_turns};
-use crate::chat::{Chat, Effort, Format, Reasoning, Tool, ToolChoice};
-use crate::families::Gemini;
+use super::names::Names;
+use super::read::VALIDATED;
+use super::types::{Content, GenerationConfig, Request, ThinkingConfig, ToolConfig};
+use super::write_tools::{self, Tools};
+use super::{NAME, schema, write_turns};
+use crate::chat::{Chat, Effort, Format, Reasoning};
+use crate::families::{Gemini, gemini_version};
 use crate::json::{self, Json};
-use crate::reply::{Finish, Reply};
 use crate::{Dropped, Target, Unsupported, Written};
 
 pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsupported> {
     let family = Gemini::of(target.model);
+    let names = Names::of(chat);
     let mut dropped = Dropped::default();
     let native = crate::natives(chat, NAME, &mut dropped)?;
     let mut wire = Request::default();
     if !chat.system.is_empty() {
-        wire.system_instruction = Some(Content {
-            role: None,
-            parts: Some(write_turns::system(&chat.system, &mut dropped)?),
-        });
+        let parts = write_turns::system(&chat.system, &names, &mut dropped)?;
+        let content = Content { role: None, parts: Some(parts) };
+        wire.system_instruction = Some(content);
     }
-    wire.contents = Some(write_turns::contents(chat, family, &mut dropped)?);
-    wire.tools = tools(chat, &mut dropped)?;
+    wire.contents = Some(write_turns::contents(chat, family, &names, &mut dropped)?);
+    let tools = write_tools::tools(chat, family, target, &names, &mut dropped)?;
     let (inner, outer) = split(native, "generationConfig.");
     let (tool_inner, outer) = split(outer, "toolConfig.");
-    let config = json::object_with(&config(chat, family, target, &mut dropped), &inner);
+    let config = config(chat, family, target, &mut dropped)?;
+    let config = json::object_with(&config, &inner);
     wire.generation_config = (config.get() != "{}").then_some(config);
-    let calling = ToolConfig {
-        function_calling_config: wire.tools.as_ref().and_then(|_| calling(&chat.tool_choice)),
-    };
-    let tool_config = json::object_with(&calling, &tool_inner);
+    let tool_config = tool_config(&tools, tool_inner);
     wire.tool_config = (tool_config.get() != "{}").then_some(tool_config);
+    wire.tools = tools.list;
     wire.service_tier = chat.service_tier.as_deref().and_then(|tier| match tier {
         "flex" | "priority" => Some(tier.to_owned()),
         "default" | "standard" => Some("standard".to_owned()),
@@ -48,7 +45,9 @@ pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsup
     if chat.parallel_tools == Some(false) {
         dropped.note("parallel_tool_calls");
     }
-    Ok(dropped.written(&json::object_with(&wire, &outer)))
+    let mut written = dropped.written(&json::object_with(&wire, &outer));
+    written.renamed = names.renamed();
+    Ok(written)
 }
 
 type Members = Vec<(String, Json)>;
@@ -57,8 +56,28 @@ type Members = Vec<(String, Json)>;
 fn split(members: Members, prefix: &str) -> (Members, Members) {
     let (inner, outer): (Members, Members) =
         members.into_iter().partition(|(field, _)| field.starts_with(prefix));
-    let strip = |(field, raw): (String, Json)| (field.trim_start_matches(prefix).to_owned(), raw);
+    let strip = |(field, raw): (String, Json)| {
+        (field.strip_prefix(prefix).map(str::to_owned).unwrap_or(field), raw)
+    };
     (inner.into_iter().map(strip).collect(), outer)
+}
+
+fn tool_config(tools: &Tools, mut native: Members) -> Json {
+    const SHOW: &str = "includeServerSideToolInvocations";
+    let is_mode = |field: &str| VALIDATED.strip_prefix("toolConfig.") == Some(field);
+    let mode = native.iter().position(|(field, _)| is_mode(field));
+    let mode = mode.and_then(|at| native.remove(at).1.as_string());
+    let calling = tools.calling.as_ref().map(|calling| super::types::CallingConfig {
+        mode: match (mode, calling.mode.as_deref()) {
+            (Some(mode), Some("AUTO")) => Some(mode),
+            _ => calling.mode.clone(),
+        },
+        allowed_function_names: calling.allowed_function_names.clone(),
+    });
+    if tools.show_invocations && native.iter().all(|(field, _)| field != SHOW) {
+        native.push((SHOW.to_owned(), Json::of(&true)));
+    }
+    json::object_with(&ToolConfig { function_calling_config: calling }, &native)
 }
 
 fn config(
@@ -66,7 +85,7 @@ fn config(
     family: Gemini,
     target: &Target<'_>,
     dropped: &mut Dropped,
-) -> GenerationConfig {
+) -> Result<GenerationConfig, Unsupported> {
     /// Google's limit.
     const MOST_STOPS: usize = 5;
     let asked = &chat.sampling;
@@ -89,14 +108,23 @@ fn config(
     match &chat.output.format {
         Format::Text => {}
         Format::JsonObject => config.response_mime_type = Some("application/json".to_owned()),
-        Format::JsonSchema { schema, .. } => {
+        Format::JsonSchema { schema, description, .. } => {
+            const PLACE: &str = "response_format.schema";
+            dropped.unless_none("response_format.description", description.as_ref());
             config.response_mime_type = Some("application/json".to_owned());
-            config.response_json_schema = Some(schema.clone());
+            let refuse = |unfit: super::schema_tree::Unfit| Unsupported::new(PLACE, unfit.0);
+            if write_tools::takes_json_schema(target.model) {
+                let schema = schema::to_json_schema(schema, PLACE, dropped).map_err(refuse)?;
+                config.response_json_schema = Some(schema);
+            } else {
+                let schema = schema::to_openapi(schema, PLACE, dropped).map_err(refuse)?;
+                config.response_schema = Some(schema);
+            }
         }
     }
     config.thinking_config =
         chat.reasoning.as_ref().and_then(|asked| thinking(asked, family, target.model, dropped));
-    config
+    Ok(config)
 }
 
 fn thinking(
@@ -108,104 +136,70 @@ fn thinking(
     let mut config = ThinkingConfig { include_thoughts: asked.show, ..ThinkingConfig::default() };
     match family {
         Gemini::Old => {
-            dropped.note("reasoning");
+            // To a model that does not think, not to think is nothing new.
+            if asked.effort != Some(Effort::None) {
+                dropped.note("reasoning");
+            }
             return None;
         }
-        Gemini::Budget => {
-            // 2.5 Pro cannot stop thinking; 128 is its least.
-            let least = if model.contains("pro") { 128 } else { 0 };
-            config.thinking_budget = match (asked.budget, asked.effort) {
-                (_, Some(Effort::None)) => Some(least),
-                (Some(budget), _) => i64::try_from(budget).ok(),
-                (None, Some(Effort::Minimal)) => Some(512),
-                (None, Some(Effort::Low)) => Some(1_024),
-                (None, Some(Effort::Medium)) => Some(8_192),
-                (None, Some(_)) => Some(24_576),
-                (None, None) => Some(-1),
-            };
-        }
-        Gemini::Level => {
-            let effort = asked.effort.or(asked.budget.map(Effort::from_budget));
-            let flash = model.contains("flash");
-            if let (None, Some(budget), Some(effort)) = (asked.effort, asked.budget, effort) {
-                dropped.note(format!("reasoning: {budget} tokens -> {}", effort.name()));
-            }
-            config.thinking_level = effort.map(|effort| {
-                let level = match effort {
-                    Effort::None | Effort::Minimal if flash => "minimal",
-                    Effort::None | Effort::Minimal | Effort::Low => "low",
-                    Effort::Medium => "medium",
-                    Effort::High | Effort::Xhigh | Effort::Max => "high",
-                };
-                if level != effort.name() {
-                    dropped.note(format!("reasoning: {} -> {level}", effort.name()));
-                }
-                level.to_ascii_uppercase()
-            });
-        }
+        Gemini::Budget => config.thinking_budget = Some(budget(asked, model, dropped)),
+        Gemini::Level => config.thinking_level = level(asked, model, dropped),
     }
     Some(config)
 }
 
-fn tools(chat: &Chat, dropped: &mut Dropped) -> Result<Option<Vec<Json>>, Unsupported> {
-    let (mut functions, mut tools) = (Vec::new(), Vec::new());
-    for tool in &chat.tools {
-        match tool {
-            Tool::Function { name, description, schema, strict, cache } => {
-                dropped.unless_none("cache_control", *cache);
-                if *strict == Some(true) {
-                    dropped.note("strict");
-                }
-                functions.push(Declaration {
-                    name: Some(name.clone()),
-                    description: description.clone(),
-                    parameters: None,
-                    // An empty object of parameters is refused; a function without arguments has none.
-                    parameters_json_schema: schema.clone().filter(|schema| schema.get() != "{}"),
-                });
-            }
-            Tool::Native(native) if native.dialect == NAME => tools.push(native.raw.clone()),
-            Tool::Native(native) => return Err(crate::foreign(native, "tool")),
+/// <https://ai.google.dev/gemini-api/docs/thinking#set-budget>
+fn budget(asked: &Reasoning, model: &str, dropped: &mut Dropped) -> i64 {
+    let pro = model.contains("pro");
+    let (least, most) = match (pro, model.contains("lite")) {
+        (true, _) => (128, 32_768),
+        (_, true) => (512, 24_576),
+        _ => (0, 24_576),
+    };
+    let budget = match (asked.budget, asked.effort) {
+        (_, Some(Effort::None)) if pro => {
+            // It cannot stop thinking.
+            dropped.note(format!("reasoning: none -> {least} tokens"));
+            least
         }
-    }
-    if !functions.is_empty() {
-        tools.insert(0, Json::of(&WireTool { function_declarations: Some(functions) }));
-    }
-    Ok((!tools.is_empty()).then_some(tools))
+        (_, Some(Effort::None)) => 0,
+        (Some(budget), _) => {
+            let near = budget.clamp(least, most);
+            if near != budget {
+                dropped.note(format!("reasoning: {budget} -> {near} tokens"));
+            }
+            near
+        }
+        (None, Some(Effort::Minimal)) => 512,
+        (None, Some(Effort::Low)) => 1_024,
+        (None, Some(Effort::Medium)) => 8_192,
+        (None, Some(Effort::High)) => 24_576,
+        (None, Some(effort @ (Effort::Xhigh | Effort::Max))) => {
+            dropped.note(format!("reasoning: {} -> {most} tokens", effort.name()));
+            most
+        }
+        // As much as the model sees fit.
+        (None, None) => return -1,
+    };
+    i64::try_from(budget).unwrap_or(i64::MAX)
 }
 
-fn calling(choice: &ToolChoice) -> Option<CallingConfig> {
-    let (mode, names) = match choice {
-        ToolChoice::Unsaid => return None,
-        ToolChoice::Auto => ("AUTO", None),
-        ToolChoice::None => ("NONE", None),
-        ToolChoice::Required => ("ANY", None),
-        ToolChoice::One(name) => ("ANY", Some(vec![name.clone()])),
-        ToolChoice::Among { names, required: true } => ("ANY", Some(names.clone())),
-        ToolChoice::Among { names, required: false } => ("VALIDATED", Some(names.clone())),
+/// <https://ai.google.dev/gemini-api/docs/thinking#thinking-levels>
+fn level(asked: &Reasoning, model: &str, dropped: &mut Dropped) -> Option<String> {
+    let effort = asked.effort.or(asked.budget.map(Effort::from_budget))?;
+    if let (None, Some(budget)) = (asked.effort, asked.budget) {
+        dropped.note(format!("reasoning: {budget} tokens -> {}", effort.name()));
+    }
+    let newest = gemini_version(model).is_some_and(|version| version >= 4);
+    let level = match effort {
+        Effort::None | Effort::Minimal if model.contains("flash") => "minimal",
+        Effort::None | Effort::Minimal | Effort::Low => "low",
+        Effort::Medium => "medium",
+        Effort::Xhigh | Effort::Max if newest => "xhigh",
+        Effort::High | Effort::Xhigh | Effort::Max => "high",
     };
-    Some(CallingConfig { mode: Some(mode.to_owned()), allowed_function_names: names })
-}
-
-pub(super) fn reply(reply: &Reply) -> Vec<u8> {
-    let finish = match reply.finish {
-        Finish::Length => "MAX_TOKENS",
-        Finish::Filter => "SAFETY",
-        Finish::Failed => "OTHER",
-        Finish::Stop | Finish::StopSequence | Finish::ToolUse | Finish::Pause => "STOP",
-    };
-    let content =
-        Content { role: Some("model".to_owned()), parts: Some(write_turns::answer(&reply.blocks)) };
-    let answer = Answer {
-        candidates: Some(vec![Candidate {
-            content: Some(content),
-            finish_reason: Some(finish.to_owned()),
-            index: Some(0),
-        }]),
-        prompt_feedback: None,
-        usage_metadata: reply.usage.as_ref().map(|report| Json::of(&usage::write(&report.total()))),
-        model_version: Some(reply.model.clone()),
-        response_id: Some(reply.id.clone()),
-    };
-    Json::of(&answer).get().as_bytes().to_vec()
+    if level != effort.name() {
+        dropped.note(format!("reasoning: {} -> {level}", effort.name()));
+    }
+    Some(level.to_ascii_uppercase())
 }

@@ -1,152 +1,240 @@
 //! Canonical turns to wire contents.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
-use super::NAME;
-use super::types::{Blob, Content, FileData, FunctionCall, FunctionResponse, Part};
-use crate::chat::{Block, Chat, Media, MediaKind, Role, Seal, Source};
+use super::names::{self, Names};
+use super::parts::{self, Parts};
+use super::types::{Content, FunctionResponse, Part};
+use super::{NAME, signature};
+use crate::chat::{Block, Chat, Media, Role, Source};
 use crate::families::Gemini;
 use crate::json::Json;
 use crate::{Dropped, Unsupported};
 
-/// Google's documented stand-in for the signature of a call that it did not make itself.
-/// <https://ai.google.dev/gemini-api/docs/thought-signatures>
-const FOREIGN_CALL: &str = "skip_thought_signature_validator";
-
-pub(super) fn system(blocks: &[Block], dropped: &mut Dropped) -> Result<Vec<Json>, Unsupported> {
-    let mut turn = Writer {
-        family: Gemini::Old,
-        names: BTreeMap::new(),
-        dropped,
-        parts: Vec::new(),
-        signed: true,
-    };
+pub(super) fn system(
+    blocks: &[Block],
+    names: &Names,
+    dropped: &mut Dropped,
+) -> Result<Vec<Json>, Unsupported> {
+    let mut writer = Writer { family: Gemini::Old, names, dropped, parts: Parts::default() };
     for block in blocks {
-        turn.block(block)?;
+        writer.block(block)?;
     }
-    Ok(turn.parts)
+    Ok(writer.parts.finish())
 }
 
-/// Turns of one role are merged; results are paired with calls by name.
+/// What one side says, turns of one role together.
+struct Side<'a> {
+    model: bool,
+    blocks: Vec<Said<'a>>,
+}
+
+enum Said<'a> {
+    Block(&'a Block),
+    /// The operator speaks in the middle, which Google has no role for.
+    Operator,
+}
+
+/// Turns of one role are merged. Results stand ahead of anything else, one for each call of the turn before, in the
+/// order of the calls: Google pairs them that way where there are no ids.
 pub(super) fn contents(
     chat: &Chat,
     family: Gemini,
+    names: &Names,
     dropped: &mut Dropped,
 ) -> Result<Vec<Json>, Unsupported> {
-    let names = names(chat);
-    let mut merged: Vec<(&str, Vec<Json>)> = Vec::new();
-    for turn in &chat.turns {
-        dropped.unless_none("name", turn.name.as_ref());
-        let role = if turn.role == Role::Assistant { "model" } else { "user" };
-        let mut writer =
-            Writer { family, names: names.clone(), dropped, parts: Vec::new(), signed: false };
-        if turn.role == Role::System {
-            writer.parts.push(text("[Instruction of the operator]"));
+    let sides = sides(chat, dropped);
+    // Google asks for signatures of what came after the user's last own words only.
+    let current = sides.iter().rposition(|side| !side.model && side.blocks.iter().any(is_word));
+    let mut contents = Vec::new();
+    let mut before: &[Said<'_>] = &[];
+    for (at, side) in sides.iter().enumerate() {
+        let mut writer = Writer { family, names, dropped, parts: Parts::default() };
+        if side.model {
+            let signed = current.is_some_and(|current| at < current) || family != Gemini::Level;
+            writer.model(&side.blocks, signed)?;
+        } else {
+            writer.user(&side.blocks, before)?;
         }
-        for block in &turn.blocks {
-            writer.block(block)?;
-        }
-        let parts = writer.parts;
-        match merged.last_mut() {
-            Some((last, all)) if *last == role => all.extend(parts),
-            _ => merged.push((role, parts)),
-        }
-    }
-    if merged.is_empty() {
-        merged.push(("user", vec![text("Go on.")]));
-    }
-    let content = |(role, mut parts): (&str, Vec<Json>)| {
+        let mut parts = writer.parts.finish();
         if parts.is_empty() {
-            parts.push(text(" "));
+            parts.push(Json::of(&Part { text: Some(" ".to_owned()), ..Part::default() }));
         }
-        Json::of(&Content { role: Some(role.to_owned()), parts: Some(parts) })
-    };
-    Ok(merged.into_iter().map(content).collect())
+        let role = if side.model { "model" } else { "user" };
+        contents.push(Json::of(&Content { role: Some(role.to_owned()), parts: Some(parts) }));
+        before = &side.blocks;
+    }
+    if contents.is_empty() {
+        let go_on = Json::of(&Part { text: Some("Go on.".to_owned()), ..Part::default() });
+        contents
+            .push(Json::of(&Content { role: Some("user".to_owned()), parts: Some(vec![go_on]) }));
+    }
+    Ok(contents)
 }
 
-/// Which function each call id belongs to: other dialects' results name the call only.
-fn names(chat: &Chat) -> BTreeMap<&str, &str> {
-    let blocks = chat.turns.iter().flat_map(|turn| &turn.blocks);
-    blocks
-        .filter_map(|block| match block {
-            Block::ToolUse { id, name, .. } => Some((id.as_str(), name.as_str())),
-            _ => None,
-        })
-        .collect()
+fn sides<'a>(chat: &'a Chat, dropped: &mut Dropped) -> Vec<Side<'a>> {
+    let mut sides: Vec<Side<'_>> = Vec::new();
+    for turn in &chat.turns {
+        dropped.unless_none("name", turn.name.as_ref());
+        let model = turn.role == Role::Assistant;
+        if sides.last().is_none_or(|last| last.model != model) {
+            sides.push(Side { model, blocks: Vec::new() });
+        }
+        let Some(side) = sides.last_mut() else { continue };
+        if turn.role == Role::System {
+            side.blocks.push(Said::Operator);
+        }
+        side.blocks.extend(turn.blocks.iter().map(Said::Block));
+    }
+    sides
+}
+
+/// Whether this is the user's own and not the result of a tool.
+fn is_word(said: &Said<'_>) -> bool {
+    !matches!(said, Said::Block(Block::ToolResult { .. } | Block::CachePoint(_)))
 }
 
 struct Writer<'a> {
     family: Gemini,
-    names: BTreeMap<&'a str, &'a str>,
+    names: &'a Names,
     dropped: &'a mut Dropped,
-    parts: Vec<Json>,
-    /// Whether the first call of the turn has been written: it alone must be signed.
-    signed: bool,
+    parts: Parts,
 }
 
 impl Writer<'_> {
-    fn block(&mut self, block: &Block) -> Result<(), Unsupported> {
-        match block {
-            Block::Text(part) | Block::Refusal(part) if part.is_empty() => {}
-            Block::Text(part) | Block::Refusal(part) => self.parts.push(text(part)),
-            Block::Thinking { text, seal } => match own(seal.as_ref()) {
-                Some(signature) => self.parts.push(thought(text, Some(signature))),
-                None => self.dropped.note("thinking"),
-            },
-            Block::ToolUse { id, name, input, seal } => {
-                let part = call(id, name, input, seal.as_ref(), self.family, !self.signed);
-                self.signed = true;
-                self.parts.push(part);
+    fn model(&mut self, blocks: &[Said<'_>], mut signed: bool) -> Result<(), Unsupported> {
+        for said in blocks {
+            let Said::Block(block) = said else { continue };
+            match block {
+                Block::Thinking { text, seal } => match seal.as_ref() {
+                    Some(seal) if seal.dialect == NAME => {
+                        self.parts.thought(text);
+                        self.parts.seal(seal);
+                    }
+                    _ => self.dropped.note("thinking"),
+                },
+                Block::ToolUse { id, name, input, seal } => {
+                    let own = signature::own(seal.as_ref()).map(str::to_owned);
+                    let missing = own.is_none() && !self.parts.is_waiting() && !signed;
+                    // Only the first call of a turn has one.
+                    signed = true;
+                    if missing {
+                        let note = format!("thoughtSignature: none -> {}", signature::STAND_IN);
+                        self.dropped.note(note);
+                    }
+                    let stand_in = || missing.then(|| signature::STAND_IN.to_owned());
+                    let id = self.id(id);
+                    self.parts.call(id, &self.names.get(name), input, own.or_else(stand_in));
+                }
+                block => self.block(block)?,
             }
-            Block::ToolResult { id, name, blocks, failed } => {
-                let name = name.as_deref().or_else(|| self.names.get(id.as_str()).copied());
-                let name = name.unwrap_or(id).to_owned();
+        }
+        Ok(())
+    }
+
+    fn user(&mut self, blocks: &[Said<'_>], before: &[Said<'_>]) -> Result<(), Unsupported> {
+        let mut results: Vec<(&str, &Block)> = Vec::new();
+        for said in blocks {
+            if let Said::Block(block @ Block::ToolResult { id, .. }) = said {
+                results.push((id, block));
+            }
+        }
+        for said in before {
+            let Said::Block(Block::ToolUse { id, name, .. }) = said else { continue };
+            let Some(at) = results.iter().position(|(of, _)| of == id) else {
+                return Err(unpaired(id, "the call has no result in the turn behind it"));
+            };
+            if let (_, Block::ToolResult { blocks, failed, .. }) = results.remove(at) {
                 self.result(id, name, blocks, *failed)?;
             }
+        }
+        if let Some((id, _)) = results.first() {
+            return Err(unpaired(id, "the result has no call in the turn ahead of it"));
+        }
+        for said in blocks {
+            match said {
+                Said::Block(Block::ToolResult { .. }) => {}
+                Said::Block(block) => self.block(block)?,
+                Said::Operator => self.parts.text("[Instruction of the operator]"),
+            }
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, block: &Block) -> Result<(), Unsupported> {
+        match block {
+            Block::Text(part) | Block::Refusal(part) => self.parts.text(part),
             Block::Media(media) => {
-                self.dropped.unless_none("detail", media.detail.as_ref());
-                self.parts.push(self::media(media)?);
+                let part = self.media(media)?;
+                self.parts.media(part);
             }
             Block::Native(native) if native.dialect == NAME => self.parts.push(native.raw.clone()),
             Block::Native(native) => self.dropped.note(&native.field),
+            Block::Citation(_) => self.dropped.note("citations"),
             Block::CachePoint(_) => self.dropped.note("cache_control"),
+            Block::Thinking { .. } => self.dropped.note("thinking"),
+            Block::ToolUse { id, .. } | Block::ToolResult { id, .. } => {
+                return Err(unpaired(id, "only the model calls, and only the user answers"));
+            }
         }
         Ok(())
+    }
+
+    fn media(&mut self, media: &Media) -> Result<Part, Unsupported> {
+        self.dropped.unless_none("filename", media.name.as_ref());
+        let detail = media.detail.as_deref().filter(|detail| *detail != "auto");
+        let resolution =
+            detail.filter(|_| self.family == Gemini::Level).and_then(parts::resolution);
+        if resolution.is_none() {
+            self.dropped.unless_none("detail", detail);
+        }
+        Ok(Part { media_resolution: resolution, ..parts::media(media)? })
     }
 
     fn result(
         &mut self,
         id: &str,
-        name: String,
+        name: &str,
         blocks: &[Block],
         failed: bool,
     ) -> Result<(), Unsupported> {
         let (mut said, mut shown) = (String::new(), Vec::new());
         for block in blocks {
             match block {
-                Block::Text(part) => said.push_str(part),
-                Block::Media(media) => shown.push(self::media(media)?),
+                Block::Text(part)
+                | Block::Refusal(part)
+                | Block::Media(Media { source: Source::Text(part), .. }) => said.push_str(part),
+                Block::Media(media) => shown.push(Json::of(&self.media(media)?)),
                 Block::Native(native) => self.dropped.note(&native.field),
                 Block::CachePoint(_) => self.dropped.note("cache_control"),
                 _ => {}
             }
         }
-        let levels = self.family == Gemini::Level;
+        let inside = self.family == Gemini::Level;
         let response = FunctionResponse {
-            id: levels.then(|| id.to_owned()),
-            name: Some(name),
+            id: self.id(id).map(str::to_owned),
+            name: Some(self.names.get(name)),
             response: Some(response(said, failed)),
             // Older models take pictures beside the result only.
-            parts: (levels && !shown.is_empty()).then(|| shown.clone()),
+            parts: (inside && !shown.is_empty()).then(|| shown.clone()),
         };
         self.parts.push(Json::of(&Part { function_response: Some(response), ..Part::default() }));
-        if !levels {
-            self.parts.extend(shown);
+        if !inside {
+            for part in shown {
+                self.parts.push(part);
+            }
         }
         Ok(())
     }
+
+    /// The id as Google gave it. It never saw ours, and models before 3 may refuse the field.
+    fn id<'b>(&self, id: &'b str) -> Option<&'b str> {
+        Some(id).filter(|id| self.family == Gemini::Level && !names::is_made_up(id))
+    }
+}
+
+fn unpaired(id: &str, reason: &str) -> Unsupported {
+    Unsupported::new(format!("tool call {id}"), reason)
 }
 
 /// Under one key, as text: an object with a key `$ref` would be read as a pointer to a part.
@@ -160,90 +248,4 @@ fn response(said: String, failed: bool) -> Json {
     }
     let (output, error) = if failed { (None, Some(said)) } else { (Some(said), None) };
     Json::of(&Response { output, error })
-}
-
-fn own(seal: Option<&Seal>) -> Option<&str> {
-    seal.filter(|seal| seal.dialect == NAME).map(|seal| seal.value.as_str())
-}
-
-fn text(text: &str) -> Json {
-    Json::of(&Part { text: Some(text.to_owned()), ..Part::default() })
-}
-
-fn thought(text: &str, signature: Option<&str>) -> Json {
-    Json::of(&Part {
-        text: Some(text.to_owned()),
-        thought: Some(true),
-        thought_signature: signature.map(str::to_owned),
-        ..Part::default()
-    })
-}
-
-fn call(
-    id: &str,
-    name: &str,
-    input: &Json,
-    seal: Option<&Seal>,
-    family: Gemini,
-    first: bool,
-) -> Json {
-    let levels = family == Gemini::Level;
-    let stand_in = (levels && first).then_some(FOREIGN_CALL);
-    Json::of(&Part {
-        function_call: Some(FunctionCall {
-            // Models before 3 may refuse the field.
-            id: levels.then(|| id.to_owned()),
-            name: Some(name.to_owned()),
-            args: Some(input.clone().into_object()),
-        }),
-        thought_signature: own(seal).or(stand_in).map(str::to_owned),
-        ..Part::default()
-    })
-}
-
-fn media(media: &Media) -> Result<Json, Unsupported> {
-    let mime = || match (media.mime.as_deref(), media.kind) {
-        (Some("image/jpg"), _) => "image/jpeg".to_owned(),
-        (Some(mime), _) => mime.to_owned(),
-        (None, MediaKind::Image) => "image/png".to_owned(),
-        (None, MediaKind::Audio) => "audio/wav".to_owned(),
-        (None, MediaKind::Video) => "video/mp4".to_owned(),
-        (None, MediaKind::Document) => "application/pdf".to_owned(),
-    };
-    let uri = |uri: &str| Part {
-        file_data: Some(FileData { mime_type: media.mime.clone(), file_uri: Some(uri.to_owned()) }),
-        ..Part::default()
-    };
-    Ok(Json::of(&match &media.source {
-        Source::Text(said) => return Ok(text(said)),
-        Source::Base64(data) => Part {
-            inline_data: Some(Blob { mime_type: Some(mime()), data: Some(data.clone()) }),
-            ..Part::default()
-        },
-        Source::Url(url) => uri(url),
-        Source::File { dialect, id } if *dialect == NAME => uri(id),
-        Source::File { dialect, .. } => {
-            let reason = format!("a file of {dialect} means nothing to another provider");
-            return Err(Unsupported::new(media.kind.name(), reason));
-        }
-    }))
-}
-
-/// The parts of an answer.
-pub(super) fn answer(blocks: &[Block]) -> Vec<Json> {
-    let mut parts = Vec::new();
-    for block in blocks {
-        match block {
-            Block::Text(part) | Block::Refusal(part) => parts.push(text(part)),
-            Block::Thinking { text, seal } => parts.push(thought(text, own(seal.as_ref()))),
-            Block::ToolUse { id, name, input, seal } => {
-                // To a client an id is welcome whatever the model was.
-                parts.push(call(id, name, input, seal.as_ref(), Gemini::Level, false));
-            }
-            Block::Media(found) => parts.extend(media(found).ok()),
-            Block::Native(native) if native.dialect == NAME => parts.push(native.raw.clone()),
-            _ => {}
-        }
-    }
-    parts
 }

@@ -1,19 +1,62 @@
 //! `OpenAI` Chat Completions, which `DeepSeek` and many others speak too.
 //! <https://platform.openai.com/docs/api-reference/chat>
 
+mod audio;
+mod citations;
+pub mod completions;
+mod cost;
+mod details;
+mod names;
 mod problem;
 mod read;
+mod read_reply;
+mod read_turns;
+mod skim;
+mod stream_read;
+mod stream_write;
 mod types;
 pub mod usage;
 mod write;
+mod write_media;
+mod write_reply;
+mod write_tools;
 mod write_turns;
 
 use ledger::UsageReport;
 
-use crate::{Chat, Dialect, Malformed, Problem, Reply, Target, Unsupported, Written};
+use crate::{
+    Chat, Dialect, Malformed, Problem, Reader, Reply, Shape, Target, Unsupported, Writer, Written,
+};
+
+pub use cost::{add_cost, is_usage_only};
 
 /// The name of the dialect.
 pub const NAME: &str = "openai_chat";
+
+/// Members of a request that are between the client and a gateway such as this one or `OpenRouter`. No provider sees
+/// them.
+pub const GATEWAY_FIELDS: [&str; 6] =
+    ["models", "provider", "route", "usage", "session_id", "trace"];
+
+/// Members that other servers of this dialect take and `OpenAI` refuses: a request that has one cannot go to `OpenAI` as
+/// it stands, it has to be read and written.
+pub const EXTENSION_FIELDS: [&str; 15] = [
+    "reasoning",
+    "include_reasoning",
+    "thinking",
+    "user_id",
+    "top_k",
+    "min_p",
+    "top_a",
+    "repetition_penalty",
+    "cache_control",
+    "image_config",
+    "debug",
+    "preset",
+    "stop_server_tools_when",
+    "deferred_tools",
+    "extra_body",
+];
 
 /// `OpenAI` Chat Completions.
 pub struct OpenaiChat;
@@ -22,7 +65,7 @@ impl Dialect for OpenaiChat {
     fn name(&self) -> &'static str {
         NAME
     }
-    fn request_path(&self, _: &str) -> String {
+    fn request_path(&self, _: &str, _: bool) -> String {
         "/chat/completions".to_owned()
     }
     fn read_request(&self, body: &[u8]) -> Result<Chat, Malformed> {
@@ -32,10 +75,16 @@ impl Dialect for OpenaiChat {
         write::request(chat, target)
     }
     fn read_reply(&self, body: &[u8]) -> Result<Reply, Malformed> {
-        read::reply(body)
+        read_reply::reply(body)
     }
-    fn write_reply(&self, reply: &Reply) -> Vec<u8> {
-        write::reply(reply)
+    fn write_reply(&self, reply: &Reply, shape: &Shape) -> Vec<u8> {
+        write_reply::reply(reply, shape)
+    }
+    fn reader(&self) -> Box<dyn Reader> {
+        Box::new(stream_read::StreamReader::new())
+    }
+    fn writer(&self, shape: Shape) -> Box<dyn Writer> {
+        Box::new(stream_write::StreamWriter::new(shape))
     }
     fn read_problem(&self, status: u16, retry_after: Option<&str>, body: &[u8]) -> Problem {
         problem::read(status, retry_after, body)

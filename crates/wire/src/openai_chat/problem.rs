@@ -7,7 +7,7 @@ use crate::problem::{Kind, Problem, excerpt, says_overflow, seconds};
 
 #[derive(Deserialize)]
 struct Body {
-    error: Option<Error>,
+    error: Option<Json>,
 }
 
 #[derive(Deserialize)]
@@ -18,11 +18,42 @@ struct Error {
     code: Option<Json>,
 }
 
-/// A body may also be an array of one, as Gemini's compatible API sends it.
+/// A body may also be an array of one, as Gemini's compatible API sends it, and the error may be a mere sentence.
 fn parse(body: &[u8]) -> Option<Error> {
     let one = serde_json::from_slice::<Body>(body).ok();
     let one = one.or_else(|| serde_json::from_slice::<Vec<Body>>(body).ok()?.into_iter().next());
-    one?.error
+    let error = one?.error?;
+    let sentence = || {
+        let message = Some(error.as_string()?);
+        Some(Error { message, kind: None, code: None })
+    };
+    serde_json::from_str(error.get()).ok().or_else(sentence)
+}
+
+/// Reads the error of a stream, which has no status of its own.
+pub(super) fn in_stream(data: &[u8]) -> Problem {
+    let said = parse(data).or_else(|| serde_json::from_slice::<Error>(data).ok());
+    let code = said.as_ref().and_then(|error| error.code.as_ref());
+    let status = code.and_then(|code| code.get().parse::<u16>().ok());
+    let status = status.filter(|status| (400..600).contains(status));
+    let status = status.unwrap_or_else(|| {
+        let word = code.and_then(Json::as_string);
+        let words = [word.as_deref(), said.as_ref().and_then(|error| error.kind.as_deref())];
+        let says = |known: &[&str]| words.iter().flatten().any(|word| known.contains(word));
+        if says(&["rate_limit_exceeded", "requests", "tokens", "rate_limit_error"]) {
+            429
+        } else if says(&["overloaded_error", "engine_overloaded", "overloaded"]) {
+            503
+        } else if says(&["invalid_request_error"]) {
+            400
+        } else {
+            502
+        }
+    });
+    match said {
+        Some(error) => of_error(error, status, None, data),
+        None => read(status, None, data),
+    }
 }
 
 pub(super) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Problem {
@@ -39,6 +70,10 @@ pub(super) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Probl
             upstream: true,
         };
     };
+    of_error(error, status, retry_after, body)
+}
+
+fn of_error(error: Error, status: u16, retry_after: Option<u64>, body: &[u8]) -> Problem {
     let message = error.message.unwrap_or_else(|| excerpt(body));
     let code = error.code.filter(|code| code.get() != "null");
     let code = code.map(|code| code.as_string().unwrap_or_else(|| code.get().to_owned()));

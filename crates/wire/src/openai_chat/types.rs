@@ -26,20 +26,37 @@ wire! {
         response_format: ResponseFormat,
         reasoning_effort: String,
         reasoning: Reasoning,
+        include_reasoning: bool,
         thinking: Thinking,
         verbosity: String,
         user: String,
         safety_identifier: String,
         user_id: String,
         service_tier: String,
+        web_search_options: Json,
+        // OpenRouter's wish that everything up to the last message be cached.
+        cache_control: CacheControl,
+        // OpenRouter's wish for the usage.
+        usage: UsageOptions,
     }
     struct StreamOptions { include_usage: bool }
+    struct UsageOptions { include: bool }
+    struct WebSearchOptions {
+        search_context_size: String,
+        user_location: UserLocation,
+    }
+    struct UserLocation {
+        #[serde(rename = "type")]
+        kind: String,
+        approximate: Json,
+    }
     /// OpenRouter's way to ask for thinking.
     struct Reasoning {
         effort: String,
         max_tokens: u64,
         exclude: bool,
         enabled: bool,
+        summary: String,
     }
     /// `DeepSeek`'s switch.
     struct Thinking {
@@ -74,6 +91,7 @@ wire! {
         kind: String,
         name: String,
         function: Named,
+        custom: Named,
         allowed_tools: Allowed,
     }
     struct Named { name: String }
@@ -93,6 +111,42 @@ wire! {
         function_call: Called,
         audio: Audio,
         cache_control: CacheControl,
+        reasoning_details: Vec<Json>,
+        annotations: Vec<Json>,
+        images: Vec<Json>,
+        extra_content: Extra,
+    }
+    /// One entry of OpenRouter's `reasoning_details`.
+    struct Detail {
+        #[serde(rename = "type")]
+        kind: String,
+        text: String,
+        summary: String,
+        signature: String,
+        data: String,
+        id: String,
+        format: String,
+        index: u64,
+    }
+    struct Annotation {
+        #[serde(rename = "type")]
+        kind: String,
+        url_citation: UrlCitation,
+        // Lists in a stream are put together by it.
+        index: u64,
+    }
+    struct UrlCitation {
+        url: String,
+        title: String,
+        content: String,
+        start_index: u64,
+        end_index: u64,
+    }
+    struct Picture {
+        #[serde(rename = "type")]
+        kind: String,
+        image_url: ImageUrl,
+        index: u64,
     }
     struct Part {
         #[serde(rename = "type")]
@@ -118,7 +172,12 @@ wire! {
         file_id: String,
         filename: String,
     }
-    struct CacheControl { ttl: String }
+    struct CacheControl {
+        #[serde(rename = "type")]
+        kind: String,
+        mode: String,
+        ttl: String,
+    }
     struct ToolCall {
         id: String,
         #[serde(rename = "type")]
@@ -137,6 +196,7 @@ wire! {
     struct Audio {
         id: String,
         data: String,
+        expires_at: u64,
         transcript: String,
     }
     struct Completion {
@@ -154,6 +214,47 @@ wire! {
         finish_reason: String,
         // Completions, the older API.
         text: String,
+    }
+    /// A step of a stream.
+    struct Chunk {
+        id: String,
+        model: String,
+        choices: Vec<ChunkChoice>,
+        usage: Json,
+        service_tier: String,
+        error: Json,
+    }
+    struct ChunkChoice {
+        index: u64,
+        delta: Delta,
+        // A server that was asked for a stream and sends the whole.
+        message: Delta,
+        text: String,
+        finish_reason: String,
+    }
+    struct Delta {
+        content: Content,
+        refusal: String,
+        reasoning_content: String,
+        reasoning: String,
+        reasoning_details: Vec<Json>,
+        tool_calls: Vec<CallDelta>,
+        function_call: Called,
+        audio: Audio,
+        annotations: Vec<Json>,
+        images: Vec<Json>,
+        extra_content: Extra,
+    }
+    struct CallDelta {
+        index: u64,
+        id: String,
+        function: Called,
+        custom: CustomDelta,
+        extra_content: Extra,
+    }
+    struct CustomDelta {
+        name: String,
+        input: String,
     }
 }
 

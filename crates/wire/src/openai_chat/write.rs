@@ -1,18 +1,17 @@
-//! Canonical to wire.
+//! A canonical request to the wire.
 
-use super::NAME;
+use super::names::{self, Names};
 use super::types::{
-    Allowed, Choice, Choose, Completion, Function, JsonSchema, Message, Named, Request,
-    ResponseFormat, StreamOptions, Thinking, Tool as WireTool,
+    JsonSchema, Reasoning as WireReasoning, Request, ResponseFormat, StreamOptions, Thinking,
 };
-use super::{usage, write_turns};
-use crate::chat::{Chat, Effort, Format, Reasoning, Sampling, Tool, ToolChoice};
+use super::{EXTENSION_FIELDS, NAME, write_tools, write_turns};
+use crate::chat::{Block, Chat, Effort, Format, Reasoning, Role, Sampling};
 use crate::families;
 use crate::json::{self, Json, TextOr};
-use crate::reply::{Finish, Reply};
 use crate::{Dropped, Target, Unsupported, Written};
 
-/// Rules of the provider and model within the dialect.
+/// Rules of the provider and model within the dialect. Who is none of those named may be any server of the dialect, and
+/// is given what `OpenRouter` takes.
 #[derive(Copy, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "independent rules of providers")]
 pub(super) struct Rules {
@@ -22,6 +21,8 @@ pub(super) struct Rules {
     pub(super) gemini: bool,
     /// An `OpenAI` model that reasons: `developer` role, `max_completion_tokens`, no sampling.
     pub(super) reasons: bool,
+    /// An `OpenAI` model that takes markers of what to cache.
+    pub(super) marks: bool,
 }
 
 impl Rules {
@@ -32,19 +33,30 @@ impl Rules {
             deepseek: target.provider == "deepseek",
             gemini: target.provider == "gemini",
             reasons: openai && (target.reasoning || !families::openai_samples(target.model)),
+            marks: openai && families::openai_caches_by_marker(target.model),
         }
+    }
+
+    /// Whether this may be any server of the dialect.
+    pub(super) fn any(self) -> bool {
+        !(self.openai || self.deepseek || self.gemini)
     }
 }
 
 pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsupported> {
     let rules = Rules::of(target);
     let mut dropped = Dropped::default();
+    let mut names = Names::default();
     let mut native = crate::natives(chat, NAME, &mut dropped)?;
     let mut wire = Request { model: Some(target.model.to_owned()), ..Request::default() };
     sampling(chat, target, rules, &mut wire, &mut dropped);
-    reasoning(chat.reasoning.as_ref(), rules, &mut wire, &mut dropped);
-    let instruction = format(&chat.output.format, rules, &mut wire, &mut dropped);
-    wire.messages = Some(write_turns::messages(chat, rules, instruction, &mut dropped)?);
+    reasoning(chat.reasoning.as_ref(), target, rules, &mut wire, &mut dropped);
+    let instruction = format(chat, rules, &mut wire, &mut dropped);
+    wire.messages =
+        Some(write_turns::messages(chat, rules, instruction, &mut names, &mut dropped)?);
+    if chat.turns.last().is_some_and(|turn| turn.role == Role::Assistant) {
+        dropped.note("prefill: begun answer -> earlier answer");
+    }
     if rules.openai {
         wire.max_completion_tokens = chat.max_tokens;
     } else {
@@ -55,24 +67,65 @@ pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsup
         // Without it no usage is sent, and nothing could be billed.
         wire.stream_options = Some(StreamOptions { include_usage: Some(true) });
     }
-    tools(chat, rules, &mut wire, &mut dropped)?;
+    write_tools::tools(chat, target, rules, &mut names, &mut wire, &mut dropped)?;
+    who_and_how(chat, rules, &mut wire, &mut dropped);
+    retain(&mut native, rules, &mut dropped)?;
+    let mut written = dropped.written(&json::object_with(&wire, &native));
+    written.renamed = names.into_renamed();
+    Ok(written)
+}
+
+fn who_and_how(chat: &Chat, rules: Rules, wire: &mut Request, dropped: &mut Dropped) {
+    /// The longest that the providers take.
+    const LONGEST: (usize, usize) = (128, 512);
+    let fit = |name: &str, longest: usize| name.chars().take(longest).collect::<String>();
     if rules.deepseek {
-        wire.user_id = chat.user.as_deref().map(write_turns::plain_id);
+        wire.user_id = chat.user.as_deref().map(|name| fit(&names::plain(name), LONGEST.1));
         dropped.unless_none("verbosity", chat.output.verbosity.as_ref());
         dropped.unless_none("service_tier", chat.service_tier.as_ref());
-        native.retain(|(field, _)| {
-            let known = matches!(field.as_str(), "logprobs" | "top_logprobs");
-            if !known {
-                dropped.note(field);
-            }
-            known
-        });
+        return;
+    }
+    if rules.openai {
+        // OpenAI's newer word for `user`.
+        wire.safety_identifier = chat.user.as_deref().map(|name| fit(name, LONGEST.0));
     } else {
         wire.user.clone_from(&chat.user);
-        wire.verbosity.clone_from(&chat.output.verbosity);
-        wire.service_tier.clone_from(&chat.service_tier);
     }
-    Ok(dropped.written(&json::object_with(&wire, &native)))
+    wire.verbosity.clone_from(&chat.output.verbosity);
+    wire.service_tier.clone_from(&chat.service_tier);
+}
+
+/// Takes out what the provider does not know.
+fn retain(
+    native: &mut Vec<(String, Json)>,
+    rules: Rules,
+    dropped: &mut Dropped,
+) -> Result<(), Unsupported> {
+    if rules.deepseek {
+        let needed = native.iter().find(|(field, raw)| {
+            (field == "n" && raw.get() != "1") || matches!(field.as_str(), "audio" | "modalities")
+        });
+        if let Some((field, _)) = needed {
+            return Err(Unsupported::new(field, "the provider gives one answer, of text"));
+        }
+    }
+    let kept = native.iter().any(|(field, raw)| field == "store" && raw.get() == "true");
+    native.retain(|(field, raw)| {
+        let known = if rules.deepseek {
+            matches!(field.as_str(), "logprobs" | "top_logprobs")
+        } else if rules.openai && field == "metadata" {
+            // Labels of an answer that is kept.
+            kept
+        } else {
+            !rules.openai || !EXTENSION_FIELDS.contains(&field.as_str())
+        };
+        // One answer is what comes anyway.
+        if !(known || field == "n" || raw.get() == "false") {
+            dropped.note(field);
+        }
+        known
+    });
+    Ok(())
 }
 
 fn sampling(
@@ -122,8 +175,23 @@ fn sampling(
     }
 }
 
-fn reasoning(asked: Option<&Reasoning>, rules: Rules, wire: &mut Request, dropped: &mut Dropped) {
+fn reasoning(
+    asked: Option<&Reasoning>,
+    target: &Target<'_>,
+    rules: Rules,
+    wire: &mut Request,
+    dropped: &mut Dropped,
+) {
     let Some(asked) = asked else { return };
+    if rules.any() && (asked.budget.is_some() || asked.show.is_some()) {
+        wire.reasoning = Some(WireReasoning {
+            effort: asked.effort.map(|effort| effort.name().to_owned()),
+            max_tokens: asked.budget,
+            exclude: asked.show.map(|show| !show),
+            ..WireReasoning::default()
+        });
+        return;
+    }
     let effort = asked.effort.or(asked.budget.map(Effort::from_budget));
     if let (None, Some(budget), Some(effort)) = (asked.effort, asked.budget, effort) {
         dropped.note(format!("reasoning: {budget} tokens -> {}", effort.name()));
@@ -141,25 +209,37 @@ fn reasoning(asked: Option<&Reasoning>, rules: Rules, wire: &mut Request, droppe
             level.to_owned()
         });
     } else if rules.openai && !rules.reasons {
-        dropped.note("reasoning");
+        if effort != Some(Effort::None) {
+            dropped.note("reasoning");
+        }
     } else {
-        wire.reasoning_effort = effort.map(|effort| effort.name().to_owned());
+        wire.reasoning_effort = effort.map(|effort| {
+            let near = if rules.openai { nearest(effort, target.model) } else { effort };
+            if near != effort {
+                dropped.note(format!("reasoning_effort: {} -> {}", effort.name(), near.name()));
+            }
+            near.name().to_owned()
+        });
     }
 }
 
-/// Sets the format; returns the instruction that stands in for a schema where the provider takes none.
-fn format(
-    format: &Format,
-    rules: Rules,
-    wire: &mut Request,
-    dropped: &mut Dropped,
-) -> Option<String> {
+/// The level that the model knows: the next one above, or else its highest.
+fn nearest(effort: Effort, model: &str) -> Effort {
+    let levels = families::openai_efforts(model);
+    let above = levels.iter().find(|level| **level >= effort);
+    above.or(levels.last()).copied().unwrap_or(effort)
+}
+
+/// Sets the format; returns the instruction that goes with it or stands in for it.
+fn format(chat: &Chat, rules: Rules, wire: &mut Request, dropped: &mut Dropped) -> Option<String> {
     let object = || ResponseFormat { kind: Some("json_object".to_owned()), json_schema: None };
-    match format {
+    match &chat.output.format {
         Format::Text => None,
         Format::JsonObject => {
             wire.response_format = Some(object());
-            None
+            // Both refuse to write JSON for a prompt that does not speak of it.
+            let wanting = (rules.openai || rules.deepseek) && !speaks_of_json(chat);
+            wanting.then(|| "Answer with one JSON object.".to_owned())
         }
         Format::JsonSchema { schema, .. } if rules.deepseek => {
             dropped.note("response_format: json_schema -> json_object");
@@ -170,10 +250,11 @@ fn format(
             ))
         }
         Format::JsonSchema { name, description, schema, strict } => {
+            let name = name.as_deref().filter(|name| !name.is_empty()).unwrap_or("response");
             wire.response_format = Some(ResponseFormat {
                 kind: Some("json_schema".to_owned()),
                 json_schema: Some(JsonSchema {
-                    name: Some(name.clone().unwrap_or_else(|| "response".to_owned())),
+                    name: Some(Names::default().fit(name)),
                     description: description.clone(),
                     schema: Some(schema.clone()),
                     strict: *strict,
@@ -184,115 +265,12 @@ fn format(
     }
 }
 
-fn tools(
-    chat: &Chat,
-    rules: Rules,
-    wire: &mut Request,
-    dropped: &mut Dropped,
-) -> Result<(), Unsupported> {
-    let mut tools = Vec::new();
-    for tool in &chat.tools {
-        tools.push(match tool {
-            Tool::Function { name, description, schema, strict, cache } => {
-                dropped.unless_none("cache_control", *cache);
-                if rules.deepseek && *strict == Some(true) {
-                    dropped.note("strict");
-                }
-                Json::of(&WireTool {
-                    kind: Some("function".to_owned()),
-                    function: Some(Function {
-                        name: Some(name.clone()),
-                        description: description.clone(),
-                        parameters: schema.clone(),
-                        strict: if rules.deepseek { None } else { *strict },
-                    }),
-                    cache_control: None,
-                })
-            }
-            Tool::Native(native) if native.dialect == NAME && !rules.deepseek => native.raw.clone(),
-            Tool::Native(native) => return Err(crate::foreign(native, "tool")),
-        });
-    }
-    if tools.is_empty() {
-        return Ok(());
-    }
-    wire.tools = Some(tools);
-    wire.tool_choice = choice(&chat.tool_choice);
-    if rules.deepseek {
-        if let ToolChoice::Among { required, .. } = &chat.tool_choice {
-            dropped.note("tool_choice.allowed_tools");
-            wire.tool_choice = Some(Json::of(&if *required { "required" } else { "auto" }));
+fn speaks_of_json(chat: &Chat) -> bool {
+    let turns = chat.turns.iter().flat_map(|turn| &turn.blocks);
+    chat.system.iter().chain(turns).any(|block| match block {
+        Block::Text(text) => {
+            memchr::memmem::find(text.to_ascii_lowercase().as_bytes(), b"json").is_some()
         }
-        dropped.unless_none("parallel_tool_calls", chat.parallel_tools);
-    } else {
-        wire.parallel_tool_calls = chat.parallel_tools;
-    }
-    Ok(())
-}
-
-fn choice(choice: &ToolChoice) -> Option<Json> {
-    let one = |name: &String| Choose {
-        kind: Some("function".to_owned()),
-        function: Some(Named { name: Some(name.clone()) }),
-        ..Choose::default()
-    };
-    match choice {
-        ToolChoice::Unsaid => None,
-        ToolChoice::Auto => Some(Json::of(&"auto")),
-        ToolChoice::None => Some(Json::of(&"none")),
-        ToolChoice::Required => Some(Json::of(&"required")),
-        ToolChoice::One(name) => Some(Json::of(&one(name))),
-        ToolChoice::Among { names, required } => Some(Json::of(&Choose {
-            kind: Some("allowed_tools".to_owned()),
-            allowed_tools: Some(Allowed {
-                mode: Some(if *required { "required" } else { "auto" }.to_owned()),
-                tools: Some(names.iter().map(one).collect()),
-            }),
-            ..Choose::default()
-        })),
-    }
-}
-
-pub(super) fn reply(reply: &Reply) -> Vec<u8> {
-    let finish = match reply.finish_for_client() {
-        Finish::Stop | Finish::StopSequence | Finish::Pause => "stop",
-        Finish::ToolUse => "tool_calls",
-        Finish::Length => "length",
-        Finish::Filter => "content_filter",
-        Finish::Failed => "error",
-    };
-    let report = reply.usage.as_ref();
-    let message =
-        Message { role: Some("assistant".to_owned()), ..write_turns::answer(&reply.blocks) };
-    let message = Json::of(&message);
-    let completion = Completion {
-        id: Some(reply.id.clone()),
-        object: Some("chat.completion".to_owned()),
-        created: Some(reply.created.unwrap_or(0)),
-        model: Some(reply.model.clone()),
-        usage: report.map(|report| Json::of(&usage::write(&report.total()))),
-        service_tier: report.map(|report| tier(report.service_tier).to_owned()),
-        ..Completion::default()
-    };
-    // SDKs require `content` and `refusal` to be there, if only as null.
-    let mut absent = Vec::new();
-    for field in ["content", "refusal"] {
-        if !json::fields(message.get()).iter().any(|(name, _)| name == field) {
-            absent.push((field.to_owned(), Json::of(&())));
-        }
-    }
-    let message = json::object_with(&message, &absent);
-    let choice =
-        Choice { index: Some(0), finish_reason: Some(finish.to_owned()), ..Choice::default() };
-    let choice = json::object_with(&choice, &[("message".to_owned(), message)]);
-    let body = json::object_with(&completion, &[("choices".to_owned(), Json::of(&[choice]))]);
-    body.get().as_bytes().to_vec()
-}
-
-fn tier(tier: ledger::ServiceTier) -> &'static str {
-    match tier {
-        ledger::ServiceTier::Flex => "flex",
-        ledger::ServiceTier::Priority => "priority",
-        ledger::ServiceTier::Standard | ledger::ServiceTier::Batch => "default",
-    }
+        _ => false,
+    })
 }

@@ -1,238 +1,392 @@
 //! Canonical turns to wire messages.
 
-use super::NAME;
-use super::types::{
-    Attachment, Audio, Called, Content, Extra, Google, ImageUrl, InputAudio, Message, Part,
-    ToolCall,
-};
+use super::names::{Names, fit_id};
+use super::types::{Audio, CacheControl, Called, Content, Extra, Google, Message, Part, ToolCall};
 use super::write::Rules;
-use crate::chat::{Block, Chat, Media, MediaKind, Role, Seal, Source, Turn};
+use super::write_media::{audio, media_part, picture};
+use super::{NAME, citations, details};
+use crate::chat::{Block, CacheLife, Chat, Media, MediaKind, Role, Seal, Source, Turn};
 use crate::json::{Json, TextOr};
 use crate::{Dropped, Unsupported};
+
+/// `OpenAI` writes at most so many cache entries for one request.
+const MOST_MARKS: usize = 4;
 
 pub(super) fn messages(
     chat: &Chat,
     rules: Rules,
     instruction: Option<String>,
+    names: &mut Names,
     dropped: &mut Dropped,
 ) -> Result<Vec<Json>, Unsupported> {
-    let mut messages = Vec::new();
+    let turns = chat.turns.iter().flat_map(|turn| &turn.blocks);
+    let marks = chat.system.iter().chain(turns).map(marks).sum::<usize>();
+    let surplus = if rules.marks { marks.saturating_sub(MOST_MARKS) } else { 0 };
+    let mut turns = Turns { rules, names, dropped, surplus, out: Vec::new() };
     let operator = if rules.reasons { "developer" } else { "system" };
     let mut system = chat.system.clone();
     system.extend(instruction.map(Block::Text));
     if !system.is_empty() {
-        messages.push(plain(operator, None, &system, rules, dropped)?);
+        turns.plain(operator, None, &system)?;
     }
-    for turn in &chat.turns {
-        match turn.role {
-            Role::System => {
-                messages.push(plain(operator, turn.name.clone(), &turn.blocks, rules, dropped)?);
+    for run in chat.turns.chunk_by(|a, b| a.role == Role::User && b.role == Role::User) {
+        match run {
+            [turn, ..] if turn.role == Role::User => turns.user(run)?,
+            [turn, ..] if turn.role == Role::System => {
+                turns.plain(operator, turn.name.clone(), &turn.blocks)?;
             }
-            Role::User => user(turn, rules, &mut messages, dropped)?,
-            Role::Assistant => messages.push(assistant(turn, rules, dropped)),
+            run => run.iter().for_each(|turn| turns.assistant(turn)),
         }
     }
-    Ok(messages.iter().map(Json::of).collect())
+    Ok(turns.out.iter().map(Json::of).collect())
 }
 
-/// Results first, each a message of its own: they must follow the calls directly.
-fn user(
-    turn: &Turn,
+fn marks(block: &Block) -> usize {
+    match block {
+        Block::CachePoint(_) => 1,
+        Block::ToolResult { blocks, .. } => blocks.iter().map(marks).sum(),
+        _ => 0,
+    }
+}
+
+struct Turns<'a> {
     rules: Rules,
-    out: &mut Vec<Message>,
-    dropped: &mut Dropped,
-) -> Result<(), Unsupported> {
-    let mut rest = Vec::new();
-    // Tool messages hold text only; a picture that a tool returned follows as the user's.
-    let mut shown = Vec::new();
-    for block in &turn.blocks {
-        let Block::ToolResult { id, blocks, failed, .. } = block else {
-            rest.push(block.clone());
-            continue;
-        };
-        let mut text = String::new();
-        for block in blocks {
-            match block {
-                Block::Text(part) => text.push_str(part),
-                Block::Media(media) => shown.push(Block::Media(media.clone())),
-                other => note(other, dropped),
+    names: &'a mut Names,
+    dropped: &'a mut Dropped,
+    /// Marks of the beginning that are too many.
+    surplus: usize,
+    out: Vec<Message>,
+}
+
+/// A part of a message: ours, or the client's as it stands.
+enum Piece {
+    Part(Box<Part>),
+    Raw(Json),
+}
+
+impl Piece {
+    fn json(&self) -> Json {
+        match self {
+            Self::Part(part) => Json::of(part),
+            Self::Raw(raw) => raw.clone(),
+        }
+    }
+
+    /// The text of a part that is nothing but text.
+    fn bare_text(&self) -> Option<&str> {
+        match self {
+            Self::Part(part)
+                if part.cache_control.is_none() && part.prompt_cache_breakpoint.is_none() =>
+            {
+                part.text.as_deref()
+            }
+            _ => None,
+        }
+    }
+}
+
+fn content(pieces: &[Piece]) -> Content {
+    TextOr::List(pieces.iter().map(Piece::json).collect())
+}
+
+impl Turns<'_> {
+    /// Results first, each a message of its own: they must follow the calls directly.
+    fn user(&mut self, run: &[Turn]) -> Result<(), Unsupported> {
+        // Tool messages hold text only; a picture that a tool returned follows as the user's.
+        let mut shown = Vec::new();
+        let mut rests = Vec::new();
+        for turn in run {
+            let mut rest = Vec::new();
+            let mut blocks = turn.blocks.iter().peekable();
+            while let Some(block) = blocks.next() {
+                let Block::ToolResult { id, blocks: result, failed, .. } = block else {
+                    rest.push(block.clone());
+                    continue;
+                };
+                if *failed {
+                    self.dropped.note("is_error");
+                }
+                let mark = blocks.next_if(|next| matches!(next, Block::CachePoint(_)));
+                self.result(id, result.iter().chain(mark), &mut shown);
+            }
+            rests.push((turn, rest));
+        }
+        for (turn, mut rest) in rests {
+            if !shown.is_empty() {
+                self.dropped.note("tool_result.media: result -> user message");
+                rest.splice(0..0, shown.drain(..));
+            }
+            if !rest.is_empty() || turn.blocks.is_empty() {
+                self.plain("user", turn.name.clone(), &rest)?;
             }
         }
-        if *failed {
-            dropped.note("is_error");
+        Ok(())
+    }
+
+    fn result<'b>(
+        &mut self,
+        id: &str,
+        blocks: impl Iterator<Item = &'b Block>,
+        shown: &mut Vec<Block>,
+    ) {
+        let mut pieces = Vec::new();
+        for block in blocks {
+            match block {
+                Block::Text(text) | Block::Media(Media { source: Source::Text(text), .. }) => {
+                    pieces.push(text_part(text));
+                }
+                Block::Media(media) => shown.push(Block::Media(media.clone())),
+                Block::CachePoint(life) => self.mark(&mut pieces, *life),
+                other => self.note(other),
+            }
         }
-        out.push(Message {
+        let texts: Option<Vec<&str>> = pieces.iter().map(Piece::bare_text).collect();
+        let content = texts.map_or_else(|| content(&pieces), |texts| TextOr::Text(texts.concat()));
+        self.out.push(Message {
             role: Some("tool".to_owned()),
-            tool_call_id: Some(id.clone()),
-            content: Some(TextOr::Text(text)),
+            tool_call_id: Some(self.id(id)),
+            content: Some(content),
             ..Message::default()
         });
     }
-    shown.extend(rest);
-    if !shown.is_empty() {
-        out.push(plain("user", turn.name.clone(), &shown, rules, dropped)?);
-    }
-    Ok(())
-}
 
-/// Notes a block that has no place in this dialect.
-fn note(block: &Block, dropped: &mut Dropped) {
-    match block {
-        Block::CachePoint(_) => dropped.note("cache_control"),
-        Block::Thinking { .. } => dropped.note("thinking"),
-        Block::Native(native) => dropped.note(&native.field),
-        Block::Media(media) => dropped.note(media.kind.name()),
-        Block::Text(_) | Block::Refusal(_) | Block::ToolUse { .. } | Block::ToolResult { .. } => {}
+    fn id(&self, id: &str) -> String {
+        if self.rules.openai { fit_id(id) } else { id.to_owned() }
     }
-}
 
-fn plain(
-    role: &str,
-    name: Option<String>,
-    blocks: &[Block],
-    rules: Rules,
-    dropped: &mut Dropped,
-) -> Result<Message, Unsupported> {
-    let mut parts = Vec::new();
-    for block in blocks {
+    /// Marks the end of what is to be cached, as far as the provider takes such marks.
+    fn mark(&mut self, pieces: &mut [Piece], life: CacheLife) {
+        let part = match pieces.last_mut() {
+            Some(Piece::Part(part)) if self.rules.any() || self.rules.marks => part,
+            _ => return self.dropped.note("cache_control"),
+        };
+        if self.rules.any() {
+            part.cache_control = Some(cache_control(life));
+        } else if part.image_url.is_some() {
+            self.dropped.note("cache_control");
+        } else if self.surplus > 0 {
+            self.surplus -= 1;
+            self.dropped.note(format!("cache_control: more than {MOST_MARKS} -> {MOST_MARKS}"));
+        } else {
+            if life == CacheLife::Long {
+                self.dropped.note("cache_control: long -> 30m");
+            }
+            part.prompt_cache_breakpoint =
+                Some(CacheControl { mode: Some("explicit".to_owned()), ..CacheControl::default() });
+        }
+    }
+
+    /// Notes a block that has no place in this dialect.
+    fn note(&mut self, block: &Block) {
         match block {
-            Block::Text(text) | Block::Refusal(text) => parts.push(text_part(text)),
-            Block::Media(media) => parts.push(media_part(media, rules)?),
-            Block::Native(native) if native.dialect == NAME => parts.push(native.raw.clone()),
-            other => note(other, dropped),
+            Block::Citation(_) => self.dropped.note("annotations"),
+            Block::CachePoint(_) => self.dropped.note("cache_control"),
+            Block::Thinking { .. } => self.dropped.note("thinking"),
+            Block::Native(native) => self.dropped.note(&native.field),
+            Block::Media(media) => self.dropped.note(media.kind.name()),
+            Block::Text(_)
+            | Block::Refusal(_)
+            | Block::ToolUse { .. }
+            | Block::ToolResult { .. } => {}
         }
     }
-    let content = Some(content(parts, blocks, rules));
-    Ok(Message { role: Some(role.to_owned()), name, content, ..Message::default() })
-}
 
-/// A lone text is sent as a string, which every server takes; `DeepSeek` takes several texts only as one string.
-fn content(parts: Vec<Json>, blocks: &[Block], rules: Rules) -> Content {
-    let texts: Vec<&str> = blocks
-        .iter()
-        .filter_map(|block| match block {
-            Block::Text(text) | Block::Refusal(text) => Some(text.as_str()),
-            _ => None,
-        })
-        .collect();
-    let only_text = texts.len() == parts.len();
-    if only_text && (texts.len() <= 1 || rules.deepseek) {
-        return TextOr::Text(texts.join("\n\n"));
-    }
-    TextOr::List(parts)
-}
-
-fn text_part(text: &str) -> Json {
-    Json::of(&Part {
-        kind: Some("text".to_owned()),
-        text: Some(text.to_owned()),
-        ..Part::default()
-    })
-}
-
-fn media_part(media: &Media, rules: Rules) -> Result<Json, Unsupported> {
-    let refuse = |reason: &str| Err(Unsupported::new(media.kind.name(), reason));
-    if let Source::Text(text) = &media.source {
-        return Ok(text_part(text));
-    }
-    let file_id = match &media.source {
-        Source::File { dialect, id } if *dialect == NAME => Some(id.clone()),
-        Source::File { dialect, .. } => {
-            return refuse(&format!("a file of {dialect} means nothing to another provider"));
-        }
-        _ => None,
-    };
-    let part = match (media.kind, &media.source) {
-        (MediaKind::Image, _) if file_id.is_none() => Part {
-            kind: Some("image_url".to_owned()),
-            image_url: Some(ImageUrl { url: media.url(), detail: media.detail.clone() }),
-            ..Part::default()
-        },
-        (MediaKind::Audio, Source::Base64(data)) if !rules.deepseek => {
-            let format = match media.mime.as_deref() {
-                Some("audio/wav" | "audio/x-wav" | "audio/wave") => "wav",
-                Some("audio/mp3" | "audio/mpeg") => "mp3",
-                _ => return refuse("only wav and mp3 can be sent"),
-            };
-            Part {
-                kind: Some("input_audio".to_owned()),
-                input_audio: Some(InputAudio {
-                    data: Some(data.clone()),
-                    format: Some(format.to_owned()),
-                }),
-                ..Part::default()
+    fn plain(
+        &mut self,
+        role: &str,
+        name: Option<String>,
+        blocks: &[Block],
+    ) -> Result<(), Unsupported> {
+        let mut pieces = Vec::new();
+        for block in blocks {
+            match block {
+                Block::Text(text) | Block::Refusal(text) => pieces.push(text_part(text)),
+                Block::Media(media) => {
+                    pieces.push(Piece::Part(Box::new(media_part(media, self.rules)?)));
+                }
+                Block::Native(native) if native.dialect == NAME => {
+                    pieces.push(Piece::Raw(native.raw.clone()));
+                }
+                Block::CachePoint(life) => self.mark(&mut pieces, *life),
+                other => self.note(other),
             }
         }
-        (MediaKind::Document | MediaKind::Image, Source::Base64(_) | Source::File { .. })
-            if !rules.deepseek =>
-        {
-            let filename =
-                media.name.clone().or_else(|| file_id.is_none().then(|| "file".to_owned()));
-            let file = Attachment { file_data: media.url(), file_id, filename };
-            Part { kind: Some("file".to_owned()), file: Some(file), ..Part::default() }
-        }
-        (MediaKind::Document, Source::Url(_)) => {
-            return refuse("a document can be sent inline only");
-        }
-        _ => return refuse("the provider does not take it"),
-    };
-    Ok(Json::of(&part))
-}
+        // A lone text is sent as a string, which every server takes; DeepSeek takes several only as one string.
+        let texts: Option<Vec<&str>> = pieces.iter().map(Piece::bare_text).collect();
+        let content = match texts {
+            Some(texts) if texts.len() <= 1 || self.rules.deepseek => {
+                TextOr::Text(texts.join("\n\n"))
+            }
+            _ => content(&pieces),
+        };
+        let (role, content) = (Some(role.to_owned()), Some(content));
+        self.out.push(Message { role, content, name, ..Message::default() });
+        Ok(())
+    }
 
-fn assistant(turn: &Turn, rules: Rules, dropped: &mut Dropped) -> Message {
-    let mut message = answer(&turn.blocks);
-    message.role = Some("assistant".to_owned());
-    message.name.clone_from(&turn.name);
-    message.reasoning = None;
-    if !rules.gemini {
-        // The state of one provider is no other's business.
+    fn assistant(&mut self, turn: &Turn) {
+        let mut message = said(&turn.blocks);
+        message.role = Some("assistant".to_owned());
+        message.name.clone_from(&turn.name);
+        self.in_parts(&turn.blocks, &mut message);
         for call in message.tool_calls.iter_mut().flatten() {
-            call.extra_content = None;
+            if let Some(name) = call.function.as_mut().and_then(|function| function.name.as_mut()) {
+                *name = self.names.fit(name);
+            }
+            call.id = call.id.take().map(|id| self.id(&id));
+            if !(self.rules.gemini || self.rules.any()) {
+                // The state of one provider is no other's business.
+                call.extra_content = None;
+            }
+        }
+        if self.rules.deepseek
+            && let Some(refusal) = message.refusal.take()
+        {
+            match message.content.as_mut() {
+                Some(TextOr::Text(text)) => text.push_str(&refusal),
+                _ => message.content = Some(TextOr::Text(refusal)),
+            }
+        }
+        if let Some(audio) = message.audio.take().filter(|audio| audio.id.is_some()) {
+            message.audio = Some(Audio { id: audio.id, ..Audio::default() });
+        }
+        self.thoughts(&turn.blocks, &mut message);
+        if self.rules.any() {
+            let citations = citations::write(&turn.blocks);
+            message.annotations = (!citations.is_empty()).then_some(citations);
+        } else {
+            message.images = None;
+        }
+        if message.content.is_none() && message.tool_calls.is_none() && message.refusal.is_none() {
+            message.content = Some(TextOr::Text(String::new()));
+        }
+        for block in &turn.blocks {
+            match block {
+                Block::Native(native) if native.dialect == NAME && self.keeps(&native.field) => {}
+                Block::Media(Media { source: Source::File { dialect, .. }, .. })
+                    if *dialect == NAME => {}
+                Block::Media(Media { kind: MediaKind::Image, .. }) | Block::Citation(_)
+                    if self.rules.any() => {}
+                // Told by then.
+                Block::Thinking { .. } | Block::CachePoint(_) => {}
+                other => self.note(other),
+            }
+        }
+        self.out.push(message);
+    }
+
+    fn keeps(&self, field: &str) -> bool {
+        field == "tool_calls" && !self.rules.deepseek || field == "annotations" && self.rules.any()
+    }
+
+    /// Writes the text of an answer in parts where there are several, or where one of them is marked.
+    fn in_parts(&mut self, blocks: &[Block], message: &mut Message) {
+        let mut pieces = Vec::new();
+        for block in blocks {
+            match block {
+                Block::Text(text) => pieces.push(text_part(text)),
+                Block::CachePoint(life) => self.mark(&mut pieces, *life),
+                _ => {}
+            }
+        }
+        let several = pieces.len() > 1 && !self.rules.deepseek;
+        if several || pieces.iter().any(|piece| piece.bare_text().is_none()) {
+            message.content = Some(content(&pieces));
         }
     }
-    if rules.deepseek {
-        if message.tool_calls.is_some() {
+
+    /// Gives the provider the thoughts back that it takes. Those of another provider are none of its own, and are never
+    /// told as if they were.
+    fn thoughts(&mut self, blocks: &[Block], message: &mut Message) {
+        let mut own: Option<String> = None;
+        for block in blocks {
+            let Block::Thinking { text, seal } = block else { continue };
+            let foreign = seal.as_ref().is_some_and(|seal| seal.dialect != NAME);
+            let gemini = seal.as_ref().filter(|seal| seal.dialect == crate::gemini::NAME);
+            match gemini {
+                Some(seal) if self.rules.gemini && text.is_empty() => {
+                    message.extra_content = Some(extra(seal));
+                }
+                _ if self.rules.any() || (self.rules.deepseek && !foreign) => {
+                    own.get_or_insert_default().push_str(text);
+                }
+                _ if foreign || !text.is_empty() => self.dropped.note("thinking"),
+                _ => {}
+            }
+        }
+        if self.rules.any() {
+            let theirs = |block: &&Block| !matches!(block, Block::Native(_));
+            let blocks: Vec<Block> = blocks.iter().filter(theirs).cloned().collect();
+            let details = details::write(&blocks);
+            message.reasoning_details = (!details.is_empty()).then_some(details);
+            message.reasoning.clone_from(&own);
+        }
+        message.reasoning_content = own;
+        if self.rules.deepseek && message.tool_calls.is_some() {
             // DeepSeek refuses a call without the thoughts that led to it; where they are lost, a space will do.
             message.reasoning_content.get_or_insert_with(|| " ".to_owned());
             message.content.get_or_insert_with(|| TextOr::Text(String::new()));
         }
-    } else if message.reasoning_content.take().is_some() {
-        dropped.note("thinking");
     }
-    if message.content.is_none() && message.tool_calls.is_none() && message.refusal.is_none() {
-        message.content = Some(TextOr::Text(String::new()));
+}
+
+pub(super) fn cache_control(life: CacheLife) -> CacheControl {
+    CacheControl {
+        kind: Some("ephemeral".to_owned()),
+        ttl: (life == CacheLife::Long).then(|| "1h".to_owned()),
+        mode: None,
     }
-    for block in &turn.blocks {
-        match block {
-            Block::Native(native) if native.dialect == NAME => {}
-            Block::Media(Media { source: Source::File { dialect, .. }, .. })
-                if *dialect == NAME => {}
-            Block::Thinking { .. } => {}
-            other => note(other, dropped),
-        }
-    }
+}
+
+fn text_part(text: &str) -> Piece {
+    Piece::Part(Box::new(Part {
+        kind: Some("text".to_owned()),
+        text: Some(text.to_owned()),
+        ..Part::default()
+    }))
+}
+
+/// The message of an answer to a client, thoughts under both names that clients look for and with the state of their
+/// provider.
+pub(super) fn answer(blocks: &[Block], id: &str) -> Message {
+    let mut message = said(blocks);
+    let thoughts: String = blocks
+        .iter()
+        .filter_map(|block| match block {
+            Block::Thinking { text, .. } => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    message.reasoning_content = (!thoughts.is_empty()).then_some(thoughts);
+    message.reasoning.clone_from(&message.reasoning_content);
+    let (details, citations) = (details::write(blocks), citations::write(blocks));
+    message.reasoning_details = (!details.is_empty()).then_some(details);
+    message.annotations = (!citations.is_empty()).then_some(citations);
     if let Some(audio) = message.audio.as_mut() {
-        (audio.data, audio.transcript) = (None, None);
+        // Clients want both; there is nothing to refer to, and so nothing that expires.
+        audio.id.get_or_insert_with(|| format!("audio_{id}"));
+        audio.expires_at = Some(0);
     }
-    message.audio = message.audio.filter(|audio| audio.id.is_some());
     message
 }
 
-/// The message of an answer, thoughts under both names that clients look for.
-pub(super) fn answer(blocks: &[Block]) -> Message {
+/// What of an answer has the same place in a history and in a fresh one.
+fn said(blocks: &[Block]) -> Message {
     let mut message = Message::default();
-    let (mut text, mut thoughts, mut refusal) = (String::new(), String::new(), String::new());
-    let mut calls = Vec::new();
+    let (mut text, mut refusal) = (String::new(), String::new());
+    let (mut calls, mut images) = (Vec::new(), Vec::new());
     for block in blocks {
         match block {
             Block::Text(part) => text.push_str(part),
             Block::Refusal(part) => refusal.push_str(part),
-            Block::Thinking { text, .. } => thoughts.push_str(text),
             Block::ToolUse { id, name, input, seal } => {
                 calls.push(call(id, name, input, seal.as_ref()));
             }
             Block::Native(native) if native.dialect == NAME && native.field == "tool_calls" => {
                 calls.extend(serde_json::from_str::<ToolCall>(native.raw.get()).ok());
+            }
+            Block::Media(media) if media.kind == MediaKind::Image => {
+                images.extend(picture(media, None));
             }
             Block::Media(Media { kind: MediaKind::Audio, source, transcript, .. }) => {
                 message.audio = Some(audio(source, transcript.as_ref()));
@@ -243,19 +397,9 @@ pub(super) fn answer(blocks: &[Block]) -> Message {
     let some = |text: String| (!text.is_empty()).then_some(text);
     message.content = some(text).map(TextOr::Text);
     message.refusal = some(refusal);
-    message.reasoning_content = some(thoughts);
-    message.reasoning.clone_from(&message.reasoning_content);
     message.tool_calls = (!calls.is_empty()).then_some(calls);
+    message.images = (!images.is_empty()).then_some(images);
     message
-}
-
-fn audio(source: &Source, transcript: Option<&String>) -> Audio {
-    let (id, data) = match source {
-        Source::File { dialect, id } if *dialect == NAME => (Some(id.clone()), None),
-        Source::Base64(data) => (None, Some(data.clone())),
-        _ => (None, None),
-    };
-    Audio { id, data, transcript: transcript.cloned() }
 }
 
 fn call(id: &str, name: &str, input: &Json, seal: Option<&Seal>) -> ToolCall {
@@ -268,15 +412,10 @@ fn call(id: &str, name: &str, input: &Json, seal: Option<&Seal>) -> ToolCall {
             arguments: Some(Json::of(&input.get())),
         }),
         custom: None,
-        extra_content: signature.map(|seal| Extra {
-            google: Some(Google { thought_signature: Some(seal.value.clone()) }),
-        }),
+        extra_content: signature.map(extra),
     }
 }
 
-/// An id of the characters that all providers take.
-pub(crate) fn plain_id(id: &str) -> String {
-    id.chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' })
-        .collect()
+pub(super) fn extra(signature: &Seal) -> Extra {
+    Extra { google: Some(Google { thought_signature: Some(signature.value.clone()) }) }
 }

@@ -1,11 +1,12 @@
 //! Counters of the Responses API and of its compact form.
 //! <https://platform.openai.com/docs/api-reference/responses/object>
 
-use ledger::{Meter, UsageReport};
-use serde::Deserialize;
+use ledger::{Meter, ServiceTier, UsageReport};
+use serde::{Deserialize, Serialize};
 
-use crate::json::{self, Count, Json, Malformed, Tally, counts};
+use crate::json::{self, Count, Json, Malformed, Tally, counts, wire};
 use crate::openai_chat;
+use crate::stream::Metered;
 
 counts! {
     struct Counts {
@@ -122,4 +123,95 @@ fn searches(body: &Body) -> (u64, bool) {
         item.action.as_ref().and_then(|action| action.kind.as_deref()) == Some("search")
     };
     (calls().filter(is_search).fold(0, |n, _| n + 1), false)
+}
+
+wire! {
+    /// The usage object of an answer to a client of this dialect.
+    struct Out {
+        input_tokens: u64,
+        input_tokens_details: OutInput,
+        output_tokens: u64,
+        output_tokens_details: OutOutput,
+        total_tokens: u64,
+        // OpenRouter's members.
+        cost: Json,
+        cost_details: OutCost,
+        is_byok: bool,
+    }
+    struct OutInput {
+        cached_tokens: u64,
+        cache_write_tokens: u64,
+        cache_write_tokens_details: OutWrites,
+    }
+    struct OutWrites {
+        ttl_30m_tokens: u64,
+        ttl_12h_tokens: u64,
+    }
+    struct OutOutput { reasoning_tokens: u64 }
+    struct OutCost { upstream_inference_cost: Json }
+}
+
+/// Writes the usage object, with the cost where the gateway has worked it out.
+pub(super) fn write(metered: &Metered) -> Json {
+    let usage = metered.report.total();
+    let (input, output) = (usage.input_tokens(), usage.output_tokens());
+    let written = openai_chat::usage::written(&usage);
+    let long = usage.get(Meter::CacheWrite12h);
+    // Dollars are exact decimal text, which is a JSON number too.
+    let dollars = |text: &str| Json::parse(text);
+    let cost = metered.cost.as_ref();
+    Json::of(&Out {
+        input_tokens: Some(input),
+        input_tokens_details: Some(OutInput {
+            cached_tokens: Some(openai_chat::usage::cached(&usage)),
+            cache_write_tokens: Some(written),
+            cache_write_tokens_details: (long > 0).then_some(OutWrites {
+                ttl_30m_tokens: Some(written.saturating_sub(long)),
+                ttl_12h_tokens: Some(long),
+            }),
+        }),
+        output_tokens: Some(output),
+        output_tokens_details: Some(OutOutput {
+            reasoning_tokens: Some(usage.get(Meter::Reasoning)),
+        }),
+        total_tokens: Some(input.saturating_add(output)),
+        cost: cost.and_then(|cost| dollars(&cost.charge)),
+        cost_details: cost
+            .and_then(|cost| dollars(&cost.upstream))
+            .map(|upstream| OutCost { upstream_inference_cost: Some(upstream) }),
+        is_byok: cost.map(|_| false),
+    })
+}
+
+/// What an answer says of searches that it does not list; nothing where there were none. Families of tools that were not
+/// used have zeros, which strict clients look for.
+pub(super) fn searches_used(report: &UsageReport) -> Option<Json> {
+    const NO_PICTURES: &str = r#"{"input_tokens":0,"input_tokens_details":{"image_tokens":0,"text_tokens":0},"output_tokens":0,"total_tokens":0}"#;
+    let searches = report.total().get(Meter::WebSearch);
+    (searches > 0).then(|| {
+        Json::of(&OutTools {
+            image_gen: Json::parse(NO_PICTURES),
+            web_search: OutSearches { num_requests: searches },
+        })
+    })
+}
+
+#[derive(Serialize)]
+struct OutTools {
+    image_gen: Option<Json>,
+    web_search: OutSearches,
+}
+
+#[derive(Serialize)]
+struct OutSearches {
+    num_requests: u64,
+}
+
+/// The word for the tier that served.
+pub(super) fn tier(tier: ServiceTier) -> &'static str {
+    match tier {
+        ServiceTier::Flex => "flex",
+        ServiceTier::Priority => "priority",
+        ServiceTier::Standard | ServiceTier::Batch => "default",
+    }
 }

@@ -1,0 +1,70 @@
+use super::*;
+use crate::{Catalogue, Meter, PriceFiles, Usage, import};
+
+const LIST: &str = "provider,model,input_per_mtok,output_per_mtok\nopenai,m,0.15,0.6\n";
+
+fn catalogue() -> Catalogue {
+    import(PriceFiles { models: LIST, ..PriceFiles::default() }).unwrap()
+}
+
+fn receipt(counters: &[(Meter, u64)], outcome: Outcome, amounts: [i64; 3]) -> Receipt {
+    let [cost, commission, charge] = amounts.map(Usd::from_pico);
+    Receipt {
+        request_id: Uuid::nil(),
+        attempt: 1,
+        account_id: Uuid::nil(),
+        user_id: Uuid::nil(),
+        key_id: Uuid::nil(),
+        surface: "native".to_owned(),
+        provider: "openai".to_owned(),
+        model: "m".to_owned(),
+        model_served: None,
+        upstream_id: None,
+        price_version: 1,
+        commission_bps: 500,
+        report: UsageReport::single(Usage::of(counters)),
+        usage_source: UsageSource::Provider,
+        outcome,
+        cost,
+        commission,
+        charge,
+        started_at: 0,
+        ended_at: 0,
+    }
+}
+
+/// 1 234 × 0.15 + 567 × 0.6 dollars a million, and 5 %.
+const TEXT: [(Meter, u64); 2] = [(Meter::Input, 1_234), (Meter::Output, 567)];
+const RIGHT: [i64; 3] = [525_300_000, 26_265_000, 551_565_000];
+/// The list has no price for it.
+const SEARCH: [(Meter, u64); 1] = [(Meter::WebSearch, 1)];
+
+#[test]
+fn each_amount_is_worked_out_again() {
+    let catalogue = catalogue();
+    assert_eq!(receipt(&TEXT, Outcome::Ok, RIGHT).check(&catalogue), Ok(()));
+    for (place, what) in ["cost", "commission", "charge"].into_iter().enumerate() {
+        let mut amounts = RIGHT;
+        amounts[place] += 1;
+        let fault = receipt(&TEXT, Outcome::Ok, amounts).check(&catalogue);
+        assert!(
+            matches!(fault, Err(Fault::Differs { what: found, .. }) if found == what),
+            "{fault:?}"
+        );
+    }
+}
+
+#[test]
+fn what_has_no_price_is_right_where_it_says_so_and_charges_nothing() {
+    let catalogue = catalogue();
+    assert_eq!(receipt(&SEARCH, Outcome::Unpriced, [0, 0, 0]).check(&catalogue), Ok(()));
+    let silent = receipt(&SEARCH, Outcome::Ok, [0, 0, 0]).check(&catalogue);
+    assert!(matches!(silent, Err(Fault::Unpriceable(_))), "{silent:?}");
+    let charged = receipt(&SEARCH, Outcome::Unpriced, [1, 0, 1]).check(&catalogue);
+    assert!(matches!(charged, Err(Fault::Differs { what: "cost", .. })), "{charged:?}");
+    let priced = receipt(&TEXT, Outcome::Unpriced, [0, 0, 0]).check(&catalogue);
+    assert!(
+        matches!(priced, Err(Fault::Differs { what: "cost", .. })),
+        "it has a price: {priced:?}"
+    );
+}

@@ -1,0 +1,170 @@
+//! Canonical answer to wire.
+
+use super::types::{Answer, Block as WireBlock, Citation as WireCitation, StopDetails};
+use super::write_blocks::{of_kind, thought, tool_use};
+use super::{CALL_SEAL, NAME, REDACTED, UNSIGNED, usage};
+use crate::chat::{Block, Citation, Media, Seal};
+use crate::json::{self, Json};
+use crate::reply::{Finish, Reply};
+use crate::{Shape, seal};
+
+pub(super) fn reply(reply: &Reply, shape: &Shape) -> Vec<u8> {
+    let or =
+        |own: &String, other: &String| if own.is_empty() { other.clone() } else { own.clone() };
+    let zero = ledger::UsageReport::default();
+    let answer = Answer {
+        id: Some(or(&reply.id, &shape.id)),
+        kind: Some("message".to_owned()),
+        role: Some("assistant".to_owned()),
+        model: Some(or(&reply.model, &shape.model)),
+        content: Some(content(&reply.blocks)),
+        stop_reason: Some(stop_reason(reply.finish_for_client()).to_owned()),
+        ..Answer::default()
+    };
+    let refusal: String = reply
+        .blocks
+        .iter()
+        .filter_map(|block| match block {
+            Block::Refusal(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    let usage = usage::write(reply.usage.as_ref().unwrap_or(&zero));
+    // SDKs require `stop_sequence` to be there, if only as null.
+    let more = [
+        ("stop_sequence".to_owned(), Json::of(&reply.stop_sequence)),
+        ("stop_details".to_owned(), stop_details(reply.finish, &refusal)),
+        ("usage".to_owned(), Json::of(&usage)),
+    ];
+    json::object_with(&answer, &more).get().as_bytes().to_vec()
+}
+
+pub(super) const fn stop_reason(finish: Finish) -> &'static str {
+    match finish {
+        Finish::Stop | Finish::Failed => "end_turn",
+        Finish::StopSequence => "stop_sequence",
+        Finish::ToolUse => "tool_use",
+        Finish::Length => "max_tokens",
+        Finish::Filter => "refusal",
+        Finish::Pause => "pause_turn",
+    }
+}
+
+/// Why the answer was refused, if it was.
+pub(super) fn stop_details(finish: Finish, explanation: &str) -> Json {
+    if finish != Finish::Filter {
+        return Json::of(&());
+    }
+    Json::of(&StopDetails {
+        kind: Some("refusal".to_owned()),
+        category: Some(Json::of(&())),
+        explanation: (!explanation.is_empty()).then(|| explanation.to_owned()),
+    })
+}
+
+/// What a client sees of thoughts: their text with a signature, or what was withheld, or nothing.
+pub(super) enum Thoughts {
+    Signed(String),
+    Withheld(String),
+    Nothing,
+}
+
+impl Thoughts {
+    /// Clients send thoughts back only with a signature, so there always is one.
+    pub(super) fn of(text: bool, seal: Option<&Seal>) -> Self {
+        let Some(seal) = seal else {
+            return if text { Self::Signed(UNSIGNED.to_owned()) } else { Self::Nothing };
+        };
+        let own = seal.dialect == NAME;
+        match seal.value.strip_prefix(REDACTED).filter(|_| own && !text) {
+            Some(data) => Self::Withheld(data.to_owned()),
+            None if own || text => Self::Signed(seal::wrap(seal, NAME)),
+            None => Self::Withheld(seal::wrap(seal, NAME)),
+        }
+    }
+}
+
+pub(super) fn withheld(data: &str) -> WireBlock {
+    WireBlock { data: Some(data.to_owned()), ..of_kind("redacted_thinking") }
+}
+
+/// The state of a call, which comes behind it as withheld thinking.
+pub(super) fn call_state(seal: &Seal) -> Option<WireBlock> {
+    let foreign = seal.dialect != NAME;
+    foreign.then(|| withheld(&format!("{CALL_SEAL}{}", seal::wrap(seal, NAME))))
+}
+
+/// A citation as a client sees it. Without an index of Anthropic's it is not sent on when it comes back.
+pub(super) fn citation(citation: &Citation) -> Json {
+    match citation.native.as_ref().filter(|native| native.dialect == NAME) {
+        Some(native) => native.raw.clone(),
+        None => json::object_with(
+            &WireCitation {
+                kind: Some("web_search_result_location".to_owned()),
+                url: Some(citation.url.clone()),
+                cited_text: Some(citation.cited_text.clone().unwrap_or_default()),
+                encrypted_index: Some(String::new()),
+                title: None,
+            },
+            &[("title".to_owned(), Json::of(&citation.title))],
+        ),
+    }
+}
+
+/// What stands in for a picture or sound, for which answers have no place.
+pub(super) fn in_words(media: &Media) -> String {
+    match (&media.transcript, media.url().filter(|url| !url.starts_with("data:"))) {
+        (Some(said), _) => said.clone(),
+        (None, Some(url)) => format!("[{}: {url}]", media.kind.name()),
+        (None, None) => format!("[{}, which this format cannot carry]", media.kind.name()),
+    }
+}
+
+fn content(blocks: &[Block]) -> Vec<Json> {
+    let mut content = Vec::new();
+    let text = |text: &str| WireBlock { text: Some(text.to_owned()), ..of_kind("text") };
+    let mut blocks = blocks.iter().peekable();
+    while let Some(block) = blocks.next() {
+        let (mut citations, mut more) = (Vec::new(), Vec::new());
+        while let Some(behind) = blocks.next_if(|block| belongs_behind(block)) {
+            match behind {
+                Block::Citation(source) => citations.push(citation(source)),
+                Block::Native(native) => match native.field.trim_start_matches("content.") {
+                    "citations" => citations.push(native.raw.clone()),
+                    name => more.push((name.to_owned(), native.raw.clone())),
+                },
+                _ => {}
+            }
+        }
+        let mut add = |mut wire: WireBlock| {
+            if !citations.is_empty() {
+                wire.citations = Some(Json::of(&citations));
+            }
+            content.push(json::object_with(&wire, &more));
+        };
+        match block {
+            Block::Text(part) | Block::Refusal(part) => add(text(part)),
+            Block::Thinking { text, seal } => match Thoughts::of(!text.is_empty(), seal.as_ref()) {
+                Thoughts::Signed(signature) => add(thought(text, &signature)),
+                Thoughts::Withheld(data) => add(withheld(&data)),
+                Thoughts::Nothing => {}
+            },
+            Block::ToolUse { id, name, input, seal } => {
+                add(tool_use(id, name, input));
+                content.extend(seal.as_ref().and_then(call_state).as_ref().map(Json::of));
+            }
+            Block::Media(media) => add(text(&in_words(media))),
+            Block::Native(native) if native.dialect == NAME => content.push(native.raw.clone()),
+            _ => {}
+        }
+    }
+    content
+}
+
+fn belongs_behind(block: &Block) -> bool {
+    match block {
+        Block::Citation(_) => true,
+        Block::Native(native) => native.dialect == NAME && native.field.starts_with("content."),
+        _ => false,
+    }
+}

@@ -1,0 +1,155 @@
+//! Parts in the making, of a request or of an answer.
+
+use super::types::{Blob, FileData, FunctionCall, Part, Resolution};
+use super::{NAME, read_parts, signature};
+use crate::Unsupported;
+use crate::chat::{Media, MediaKind, Seal, Source};
+use crate::json::Json;
+
+/// Parts, and the signature that waits for the one it belongs to.
+#[derive(Default)]
+pub(super) struct Parts {
+    list: Vec<Json>,
+    waiting: Option<String>,
+}
+
+impl Parts {
+    /// The parts so far, which are taken out.
+    pub(super) fn take(&mut self) -> Vec<Json> {
+        std::mem::take(&mut self.list)
+    }
+
+    /// All parts.
+    pub(super) fn finish(mut self) -> Vec<Json> {
+        self.flush();
+        self.list
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        if !text.is_empty() {
+            let part = Part { text: Some(text.to_owned()), ..Part::default() };
+            self.signed(part, None);
+        }
+    }
+
+    pub(super) fn thought(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.flush();
+            let part = Part { text: Some(text.to_owned()), thought: Some(true), ..Part::default() };
+            self.list.push(Json::of(&part));
+        }
+    }
+
+    /// The end of a thinking. Google's own signature goes to the part that comes next; what belongs to another provider
+    /// stays with its thoughts.
+    pub(super) fn seal(&mut self, seal: &Seal) {
+        self.flush();
+        let value = signature::write(seal);
+        if seal.dialect == NAME {
+            self.waiting = Some(value);
+            return;
+        }
+        let part = Part {
+            text: Some(String::new()),
+            thought: Some(true),
+            thought_signature: Some(value),
+            ..Part::default()
+        };
+        self.list.push(Json::of(&part));
+    }
+
+    pub(super) fn call(
+        &mut self,
+        id: Option<&str>,
+        name: &str,
+        input: &Json,
+        signature: Option<String>,
+    ) {
+        let call = FunctionCall {
+            id: id.map(str::to_owned),
+            name: Some(name.to_owned()),
+            args: Some(input.clone().into_object()),
+        };
+        self.signed(Part { function_call: Some(call), ..Part::default() }, signature);
+    }
+
+    pub(super) fn media(&mut self, part: Part) {
+        self.signed(part, None);
+    }
+
+    /// A part of another kind, as it is.
+    pub(super) fn push(&mut self, part: Json) {
+        self.flush();
+        self.list.push(part);
+    }
+
+    /// Whether a call would be signed by a signature that waits.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    fn signed(&mut self, part: Part, signature: Option<String>) {
+        if signature.is_some() {
+            self.flush();
+        }
+        let thought_signature = signature.or_else(|| self.waiting.take());
+        self.list.push(Json::of(&Part { thought_signature, ..part }));
+    }
+
+    /// A signature that no part came for stands alone, as Google itself sends it.
+    pub(super) fn flush(&mut self) {
+        if let Some(value) = self.waiting.take() {
+            let part = Part {
+                text: Some(String::new()),
+                thought_signature: Some(value),
+                ..Part::default()
+            };
+            self.list.push(Json::of(&part));
+        }
+    }
+}
+
+/// A text of nothing: a client expects some part in every element.
+pub(super) fn empty() -> Json {
+    Json::of(&Part { text: Some(String::new()), ..Part::default() })
+}
+
+pub(super) fn media(media: &Media) -> Result<Part, Unsupported> {
+    let mime = || match (media.mime.as_deref(), media.kind) {
+        (Some("image/jpg"), _) => "image/jpeg".to_owned(),
+        (Some(mime), _) => mime.to_owned(),
+        (None, MediaKind::Image) => "image/png".to_owned(),
+        (None, MediaKind::Audio) => "audio/wav".to_owned(),
+        (None, MediaKind::Video) => "video/mp4".to_owned(),
+        (None, MediaKind::Document) => "application/pdf".to_owned(),
+    };
+    let uri = |uri: &str| Part {
+        file_data: Some(FileData { mime_type: media.mime.clone(), file_uri: Some(uri.to_owned()) }),
+        ..Part::default()
+    };
+    Ok(match &media.source {
+        Source::Text(said) => Part { text: Some(said.clone()), ..Part::default() },
+        Source::Base64(data) => Part {
+            inline_data: Some(Blob { mime_type: Some(mime()), data: Some(data.clone()) }),
+            ..Part::default()
+        },
+        // A film is played from its page. A file must say its type, which URLs of other dialects do not.
+        Source::Url(url) if media.kind == MediaKind::Video || media.mime.is_some() => uri(url),
+        Source::Url(_) => {
+            let reason =
+                "Gemini does not fetch it from the web; send it in the request, as a data URL";
+            return Err(Unsupported::new(media.kind.name(), reason));
+        }
+        Source::File { dialect, id } if *dialect == NAME => uri(id),
+        Source::File { dialect, .. } => {
+            let reason = format!("a file of {dialect} means nothing to another provider");
+            return Err(Unsupported::new(media.kind.name(), reason));
+        }
+    })
+}
+
+/// `detail` as Gemini 3 takes it.
+pub(super) fn resolution(detail: &str) -> Option<Resolution> {
+    let known = read_parts::RESOLUTIONS.iter().find(|(_, ours)| *ours == detail);
+    known.map(|(theirs, _)| Resolution { level: Some((*theirs).to_owned()) })
+}

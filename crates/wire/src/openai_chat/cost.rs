@@ -1,0 +1,186 @@
+//! The usage frame that a client did not ask for, and what `OpenRouter` writes into a usage object: the cost.
+
+use std::ops::Range;
+
+use ledger::UsageReport;
+use memchr::memmem;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use super::usage;
+use crate::json::{self, Json};
+use crate::peek::{insert_member, splice};
+use crate::sse::Frame;
+use crate::stream::Cost;
+
+/// Whether a frame of a stream brings the usage and nothing else: the frame that a client gets only if it asked.
+pub fn is_usage_only(frame: &Frame<'_>) -> bool {
+    #[derive(Deserialize)]
+    struct Bare {
+        choices: Vec<IgnoredAny>,
+        usage: Option<IgnoredAny>,
+    }
+    let data = frame.data.as_bytes();
+    // Almost no frame passes this: most have choices, and where they have a usage it is null.
+    let promising = memmem::find_iter(data, b"\"usage\"").any(|at| {
+        let rest = data.get(at + 7..).unwrap_or_default().trim_ascii_start();
+        let value = rest.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
+        value.starts_with(b"{")
+    });
+    promising
+        && serde_json::from_str::<Bare>(&frame.data)
+            .is_ok_and(|bare| bare.choices.is_empty() && bare.usage.is_some())
+}
+
+/// A chunk or a whole body with the cost in its usage object. All other bytes stay; without a usage object, all do.
+pub fn add_cost(frame_data: &str, cost: &Cost) -> String {
+    with_cost(frame_data, cost).unwrap_or_else(|| frame_data.to_owned())
+}
+
+fn with_cost(data: &str, cost: &Cost) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Outer<'a> {
+        #[serde(borrow)]
+        usage: Option<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    struct Inner<'a> {
+        #[serde(borrow)]
+        cost: Option<&'a RawValue>,
+        #[serde(borrow)]
+        is_byok: Option<&'a RawValue>,
+        #[serde(borrow)]
+        cost_details: Option<&'a RawValue>,
+    }
+    let usage = serde_json::from_str::<Outer<'_>>(data).ok()?.usage?.get();
+    let inner: Inner<'_> = serde_json::from_str(usage).ok()?;
+    let start = offset(data, usage)?;
+    let mut edits: Vec<(Range<usize>, String)> = Vec::new();
+    let mut added = Vec::new();
+    let old = [inner.cost, inner.is_byok, inner.cost_details];
+    for ((name, value), old) in members(cost)?.into_iter().zip(old) {
+        match old {
+            // A provider that tells what it takes: the client gets what it pays.
+            Some(raw) => {
+                let at = offset(data, raw.get())?;
+                edits.push((at..at + raw.get().len(), value.get().to_owned()));
+            }
+            None => added.push(format!("\"{name}\":{}", value.get())),
+        }
+    }
+    if !added.is_empty() {
+        let (at, text) = insert_member(usage.as_bytes(), &added.join(","))?;
+        edits.push((start + at.start..start + at.end, text));
+    }
+    String::from_utf8(splice(data.as_bytes(), edits)).ok()
+}
+
+fn offset(text: &str, part: &str) -> Option<usize> {
+    (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)
+}
+
+/// The members of a usage object that tell the cost; none if an amount is no number.
+fn members(cost: &Cost) -> Option<[(&'static str, Json); 3]> {
+    let number = |text: &str| {
+        let number = serde_json::from_str::<serde_json::Number>(text).is_ok();
+        number.then(|| Json::parse(text)).flatten()
+    };
+    let mut details = vec![("upstream_inference_cost".to_owned(), number(&cost.upstream)?)];
+    if let Some((prompt, generated)) = &cost.upstream_parts {
+        details.push(("upstream_inference_prompt_cost".to_owned(), number(prompt)?));
+        details.push(("upstream_inference_completions_cost".to_owned(), number(generated)?));
+    }
+    let none = serde_json::Map::new();
+    Some([
+        ("cost", number(&cost.charge)?),
+        ("is_byok", Json::of(&false)),
+        ("cost_details", json::object_with(&none, &details)),
+    ])
+}
+
+/// The usage object of an answer, with the cost where it is known.
+pub(super) fn usage(report: &UsageReport, cost: Option<&Cost>) -> Json {
+    let usage = usage::write(&report.total());
+    let told: Vec<(String, Json)> = cost
+        .and_then(members)
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    json::object_with(&usage, &told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cost() -> Cost {
+        Cost {
+            charge: "0.00010500".to_owned(),
+            upstream: "0.0001".to_owned(),
+            upstream_parts: None,
+        }
+    }
+
+    const TOLD: &str = "\"cost\":0.00010500,\"is_byok\":false,\"cost_details\":{\"upstream_inference_cost\":0.0001}";
+
+    #[test]
+    fn only_the_usage_object_changes() {
+        for (before, after) in [
+            (
+                r#"{ "choices":[], "usage" : { "prompt_tokens":12345678901234567890123 } ,"x": 1.0 }"#,
+                format!(
+                    r#"{{ "choices":[], "usage" : {{{TOLD}, "prompt_tokens":12345678901234567890123 }} ,"x": 1.0 }}"#
+                ),
+            ),
+            (r#"{"usage":{}}"#, format!(r#"{{"usage":{{{TOLD}}}}}"#)),
+            (
+                r#"{"usage":{"cost":7,"a":1,"is_byok":true}}"#,
+                r#"{"usage":{"cost_details":{"upstream_inference_cost":0.0001},"cost":0.00010500,"a":1,"is_byok":false}}"#
+                    .to_owned(),
+            ),
+        ] {
+            let told = add_cost(before, &cost());
+            assert_eq!(told, after);
+            assert!(Json::parse(&told).is_some());
+        }
+        for untouched in [
+            r#"{"usage":null}"#,
+            "{}",
+            "[DONE]",
+            "",
+            r#"{"usage":[1]}"#,
+            r#"{"usage":{},"usage":{}}"#,
+        ] {
+            assert_eq!(add_cost(untouched, &cost()), untouched);
+        }
+        let broken = Cost { charge: "1,5".to_owned(), ..cost() };
+        assert_eq!(add_cost(r#"{"usage":{}}"#, &broken), r#"{"usage":{}}"#);
+    }
+
+    #[test]
+    fn both_parts_are_told_where_they_are_known() {
+        let parts = Some(("0.00002".to_owned(), "0.00008".to_owned()));
+        let told = add_cost(r#"{"usage":{}}"#, &Cost { upstream_parts: parts, ..cost() });
+        assert!(told.contains(
+            r#""upstream_inference_prompt_cost":0.00002,"upstream_inference_completions_cost":0.00008"#
+        ));
+    }
+
+    #[test]
+    fn the_usage_frame_is_told_from_others() {
+        for (data, only) in [
+            (r#"{"choices":[],"usage":{"prompt_tokens":1}}"#, true),
+            (r#"{"usage" : {"prompt_tokens":1}, "choices": [ ]}"#, true),
+            (r#"{"choices":[],"usage":null}"#, false),
+            (r#"{"choices":[],"prompt_filter_results":[]}"#, false),
+            (r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{}}"#, false),
+            (r#"{"choices":[{"delta":{"content":"\"choices\":[],\"usage\":{}"}}]}"#, false),
+            ("[DONE]", false),
+            ("", false),
+        ] {
+            assert_eq!(is_usage_only(&Frame::of_data(data)), only, "{data}");
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! Canonical events to a client's stream.
+
+use serde::Serialize;
+
+use super::types::{Audio, Detail, Extra};
+use super::write_media::{audio, picture};
+use super::write_reply::{finish, id, model, tier};
+use super::write_turns::extra;
+use super::{NAME, citations, cost, details, problem};
+use crate::chat::{Citation, Media, MediaKind, Native, Seal};
+use crate::json::{self, Json};
+use crate::stream::{Event, Metered, Opening, Shape, Writer};
+
+/// The members that all chunks of a stream have in common, as the beginning of an object.
+pub(super) fn head(object: &str, answer: &str, served: &str, shape: &Shape) -> String {
+    #[derive(Serialize)]
+    struct Head<'a> {
+        id: &'a str,
+        object: &'a str,
+        created: u64,
+        model: &'a str,
+    }
+    let head =
+        Head { id: id(answer, shape), object, created: shape.created, model: model(served, shape) };
+    let mut text = Json::of(&head).get().to_owned();
+    text.pop();
+    text
+}
+
+pub(super) fn send(out: &mut Vec<u8>, data: &[&str]) {
+    out.extend_from_slice(b"data: ");
+    for part in data {
+        out.extend_from_slice(part.as_bytes());
+    }
+    out.extend_from_slice(b"\n\n");
+}
+
+/// The end of a stream that went well: the usage for a client who asked for it, and the mark.
+pub(super) fn send_end(out: &mut Vec<u8>, head: &str, usage: Option<&Metered>, shape: &Shape) {
+    if let Some(Metered { report, cost }) = usage.filter(|_| shape.include_usage) {
+        let tier = Json::of(&tier(report.service_tier));
+        let usage = cost::usage(report, cost.as_ref());
+        let rest =
+            [",\"service_tier\":", tier.get(), ",\"choices\":[],\"usage\":", usage.get(), "}"];
+        send(out, &[&[head], rest.as_slice()].concat());
+    }
+    send(out, &["[DONE]"]);
+}
+
+pub(super) fn send_problem(out: &mut Vec<u8>, problem: &crate::Problem) {
+    let (_, body) = problem::write(problem);
+    send(out, &[&String::from_utf8_lossy(&body)]);
+}
+
+pub(super) const PING: &[u8] = b": keep-alive\n\n";
+
+pub(super) struct StreamWriter {
+    shape: Shape,
+    head: String,
+    blocks: Vec<Slot>,
+    /// The numbers of the lists that a client puts together from several chunks.
+    calls: u64,
+    entries: u64,
+    citations: u64,
+    pictures: u64,
+    /// Characters of text so far, which the places of citations count.
+    characters: u64,
+    usage: Option<Metered>,
+}
+
+struct Slot {
+    index: u32,
+    kind: Kind,
+}
+
+enum Kind {
+    /// The characters of text before it.
+    Text {
+        base: u64,
+    },
+    Refusal,
+    Thinking {
+        number: u64,
+        text: bool,
+    },
+    Call {
+        number: u64,
+        id: String,
+        arguments: bool,
+    },
+    Whole,
+}
+
+/// A step of a message.
+#[derive(Default, Serialize)]
+struct Delta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_details: Option<[Detail; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_calls: Option<[Json; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<[Json; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    images: Option<[Json; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audio: Option<Audio>,
+}
+
+/// A step of a call.
+#[derive(Default, Serialize)]
+struct CallDelta<'a> {
+    index: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<Called<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<Extra>,
+}
+
+#[derive(Serialize)]
+struct Called<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    arguments: &'a str,
+}
+
+impl StreamWriter {
+    pub(super) fn new(shape: Shape) -> Self {
+        Self {
+            head: head("chat.completion.chunk", "", "", &shape),
+            shape,
+            blocks: Vec::new(),
+            calls: 0,
+            entries: 0,
+            citations: 0,
+            pictures: 0,
+            characters: 0,
+            usage: None,
+        }
+    }
+
+    fn chunk(&self, delta: &Delta<'_>, finish: Option<&str>, out: &mut Vec<u8>) {
+        let (delta, finish) = (Json::of(delta), Json::of(&finish));
+        let usage = if self.shape.include_usage { ",\"usage\":null}" } else { "}" };
+        send(
+            out,
+            &[
+                &self.head,
+                ",\"choices\":[{\"index\":0,\"delta\":",
+                delta.get(),
+                ",\"logprobs\":null,\"finish_reason\":",
+                finish.get(),
+                "}]",
+                usage,
+            ],
+        );
+    }
+
+    fn call(&self, call: &CallDelta<'_>, out: &mut Vec<u8>) {
+        let tool_calls = Some([Json::of(call)]);
+        self.chunk(&Delta { tool_calls, ..Delta::default() }, None, out);
+    }
+
+    fn arguments(&self, number: u64, arguments: &str, out: &mut Vec<u8>) {
+        let function = Some(Called { name: None, arguments });
+        self.call(&CallDelta { index: number, function, ..CallDelta::default() }, out);
+    }
+
+    fn slot(&mut self, index: u32) -> Option<&mut Slot> {
+        self.blocks.iter_mut().find(|slot| slot.index == index)
+    }
+
+    fn open(&mut self, index: u32, block: Opening, out: &mut Vec<u8>) {
+        let kind = match block {
+            Opening::Text => Kind::Text { base: self.characters },
+            Opening::Refusal => Kind::Refusal,
+            Opening::Thinking => {
+                self.entries += 1;
+                Kind::Thinking { number: self.entries - 1, text: false }
+            }
+            Opening::ToolUse { id, name } => {
+                let number = self.calls;
+                self.calls += 1;
+                let call = CallDelta {
+                    index: number,
+                    id: Some(&id),
+                    kind: Some("function"),
+                    function: Some(Called { name: Some(&name), arguments: "" }),
+                    extra_content: None,
+                };
+                self.call(&call, out);
+                Kind::Call { number, id, arguments: false }
+            }
+            Opening::Media(media) => {
+                self.media(&media, out);
+                Kind::Whole
+            }
+            Opening::Native(native) => {
+                self.native(&native, out);
+                Kind::Whole
+            }
+        };
+        self.blocks.push(Slot { index, kind });
+    }
+
+    fn media(&mut self, media: &Media, out: &mut Vec<u8>) {
+        let mut delta = Delta::default();
+        match media.kind {
+            MediaKind::Image => {
+                delta.images = picture(media, Some(self.pictures)).map(|picture| [picture]);
+                self.pictures += u64::from(delta.images.is_some());
+            }
+            MediaKind::Audio => {
+                let mut sound = audio(&media.source, media.transcript.as_ref());
+                sound.id.get_or_insert_with(|| format!("audio_{}", self.shape.id));
+                sound.expires_at = Some(0);
+                delta.audio = Some(sound);
+            }
+            MediaKind::Document | MediaKind::Video => {}
+        }
+        if delta.images.is_some() || delta.audio.is_some() {
+            self.chunk(&delta, None, out);
+        }
+    }
+
+    fn native(&mut self, native: &Native, out: &mut Vec<u8>) {
+        let mut delta = Delta::default();
+        let numbered = |number: u64| {
+            let number = vec![("index".to_owned(), Json::of(&number))];
+            let own =
+                json::fields(native.raw.get()).into_iter().filter(|(name, _)| name != "index");
+            let none = serde_json::Map::new();
+            Some([json::object_with(&none, &number.into_iter().chain(own).collect::<Vec<_>>())])
+        };
+        match native.field.as_str() {
+            "tool_calls" if native.dialect == NAME => {
+                delta.tool_calls = numbered(self.calls);
+                self.calls += 1;
+            }
+            "annotations" if native.dialect == NAME => {
+                delta.annotations = numbered(self.citations);
+                self.citations += 1;
+            }
+            _ if details::carries(native) => {
+                delta.reasoning_details = Some([details::native(native, self.entries)]);
+                self.entries += 1;
+            }
+            _ => return,
+        }
+        self.chunk(&delta, None, out);
+    }
+
+    fn text(&mut self, index: u32, text: &str, out: &mut Vec<u8>) {
+        let mut delta = Delta::default();
+        let mut characters = 0;
+        match self.slot(index).map(|slot| &mut slot.kind) {
+            Some(Kind::Text { .. }) => {
+                characters = text.chars().count() as u64;
+                delta.content = Some(text);
+            }
+            Some(Kind::Refusal) => delta.refusal = Some(text),
+            Some(Kind::Thinking { number, text: told }) => {
+                *told = true;
+                delta.reasoning_content = Some(text);
+                delta.reasoning = Some(text);
+                delta.reasoning_details = Some([details::text(text, *number)]);
+            }
+            Some(Kind::Call { .. } | Kind::Whole) | None => return,
+        }
+        self.characters += characters;
+        self.chunk(&delta, None, out);
+    }
+
+    fn json(&mut self, index: u32, part: &str, out: &mut Vec<u8>) {
+        if let Some(Slot { kind: Kind::Call { number, arguments, .. }, .. }) = self.slot(index) {
+            *arguments |= !part.is_empty();
+            let number = *number;
+            self.arguments(number, part, out);
+        }
+    }
+
+    fn cite(&mut self, index: u32, citation: &Citation, out: &mut Vec<u8>) {
+        let base = match self.slot(index).map(|slot| &slot.kind) {
+            Some(Kind::Text { base }) => *base,
+            _ => self.characters,
+        };
+        let length = self.characters.saturating_sub(base);
+        let annotation = citations::annotation(citation, base, length, Some(self.citations));
+        self.citations += 1;
+        self.chunk(&Delta { annotations: Some([annotation]), ..Delta::default() }, None, out);
+    }
+
+    fn seal(&mut self, index: u32, seal: &Seal, out: &mut Vec<u8>) {
+        let entry = self.entries;
+        let mut delta = Delta::default();
+        match self.slot(index).map(|slot| &slot.kind) {
+            Some(Kind::Thinking { number, text }) => {
+                delta.reasoning_details = Some([details::state(seal, *text, None, *number)]);
+            }
+            Some(Kind::Call { number, id, .. }) => {
+                delta.reasoning_details = Some([details::state(seal, false, Some(id), entry)]);
+                if seal.dialect == crate::gemini::NAME {
+                    // Clients look into the function of every step of a call.
+                    let call = CallDelta {
+                        index: *number,
+                        function: Some(Called { name: None, arguments: "" }),
+                        extra_content: Some(extra(seal)),
+                        ..CallDelta::default()
+                    };
+                    delta.tool_calls = Some([Json::of(&call)]);
+                }
+                self.entries += 1;
+            }
+            _ => return,
+        }
+        self.chunk(&delta, None, out);
+    }
+
+    fn close(&mut self, index: u32, out: &mut Vec<u8>) {
+        let Some(at) = self.blocks.iter().position(|slot| slot.index == index) else { return };
+        // Clients read the arguments as JSON, which nothing is not.
+        if let Kind::Call { number, arguments: false, .. } = self.blocks.swap_remove(at).kind {
+            self.arguments(number, "{}", out);
+        }
+    }
+}
+
+impl Writer for StreamWriter {
+    fn event(&mut self, event: Event, out: &mut Vec<u8>) {
+        match event {
+            Event::Start { id, model } => {
+                self.head = head("chat.completion.chunk", &id, &model, &self.shape);
+                let delta =
+                    Delta { role: Some("assistant"), content: Some(""), ..Delta::default() };
+                self.chunk(&delta, None, out);
+            }
+            Event::Open { index, block } => self.open(index, block, out),
+            Event::Text { index, text } => self.text(index, &text, out),
+            Event::Json { index, part } => self.json(index, &part, out),
+            Event::Cite { index, citation } => self.cite(index, &citation, out),
+            Event::Seal { index, seal } => self.seal(index, &seal, out),
+            Event::Close { index } => self.close(index, out),
+            Event::Usage(metered) => self.usage = Some(metered),
+            Event::Finish { finish: why, .. } => {
+                self.chunk(&Delta::default(), Some(finish(why)), out);
+            }
+            Event::Problem(problem) => send_problem(out, &problem),
+            Event::End => send_end(out, &self.head, self.usage.as_ref(), &self.shape),
+        }
+    }
+
+    fn ping(&self) -> &'static [u8] {
+        PING
+    }
+}

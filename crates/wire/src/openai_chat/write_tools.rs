@@ -1,0 +1,155 @@
+//! Canonical tools to the wire.
+
+use super::NAME;
+use super::names::Names;
+use super::types::{
+    Allowed, Choose, Function, Named, Request, Tool as WireTool, UserLocation, WebSearchOptions,
+};
+use super::write::Rules;
+use super::write_turns::cache_control;
+use crate::chat::{Chat, Hosted, Native, Tool, ToolChoice, WebSearch};
+use crate::families;
+use crate::json::{self, Json};
+use crate::{Dropped, Target, Unsupported};
+
+pub(super) fn tools(
+    chat: &Chat,
+    target: &Target<'_>,
+    rules: Rules,
+    names: &mut Names,
+    wire: &mut Request,
+    dropped: &mut Dropped,
+) -> Result<(), Unsupported> {
+    let mut tools = Vec::new();
+    for tool in &chat.tools {
+        match tool {
+            Tool::Function { name, .. } if rules.deepseek && !allowed(&chat.tool_choice, name) => {
+                dropped.note("tool_choice.allowed_tools");
+            }
+            Tool::Function { name, description, schema, strict, cache } => {
+                if cache.is_some() && !rules.any() {
+                    dropped.note("cache_control");
+                }
+                if rules.deepseek && *strict == Some(true) {
+                    dropped.note("strict");
+                }
+                tools.push(Json::of(&WireTool {
+                    kind: Some("function".to_owned()),
+                    function: Some(Function {
+                        name: Some(names.fit(name)),
+                        description: description.clone(),
+                        parameters: schema.clone(),
+                        strict: if rules.deepseek { None } else { *strict },
+                    }),
+                    cache_control: cache.filter(|_| rules.any()).map(cache_control),
+                }));
+            }
+            Tool::Hosted { kind: Hosted::WebSearch(search), native } => {
+                wire.web_search_options = Some(web_search(search, native, target, rules, dropped)?);
+            }
+            Tool::Native(native) if native.dialect == NAME && !rules.deepseek => {
+                tools.push(native.raw.clone());
+            }
+            Tool::Native(native) | Tool::Hosted { native, .. } => {
+                return Err(crate::foreign(native, "tool"));
+            }
+        }
+    }
+    if tools.is_empty() {
+        return Ok(());
+    }
+    wire.tools = Some(tools);
+    wire.tool_choice = match &chat.tool_choice {
+        // The tools are those allowed by now.
+        ToolChoice::Among { required: true, .. } if rules.deepseek => Some(Json::of(&"required")),
+        ToolChoice::Among { .. } if rules.deepseek => Some(Json::of(&"auto")),
+        _ => choice(chat, names),
+    };
+    if rules.deepseek {
+        // Several calls in one answer are what it does anyway.
+        dropped.unless_none("parallel_tool_calls", chat.parallel_tools.filter(|several| !several));
+    } else {
+        wire.parallel_tool_calls = chat.parallel_tools;
+    }
+    Ok(())
+}
+
+fn allowed(choice: &ToolChoice, name: &String) -> bool {
+    !matches!(choice, ToolChoice::Among { names, .. } if !names.contains(name))
+}
+
+/// Searching is a matter of the model here, so that others cannot be asked for it.
+fn web_search(
+    search: &WebSearch,
+    native: &Native,
+    target: &Target<'_>,
+    rules: Rules,
+    dropped: &mut Dropped,
+) -> Result<Json, Unsupported> {
+    let searches = rules.any() || (rules.openai && families::openai_searches(target.model));
+    if !searches {
+        return Err(Unsupported::new(&native.field, "the model does not search the web"));
+    }
+    if native.dialect == NAME {
+        return Ok(native.raw.clone());
+    }
+    dropped.unless_none("web_search.max_uses", search.max_uses);
+    for (name, domains) in [
+        ("web_search.allowed_domains", &search.allowed_domains),
+        ("web_search.blocked_domains", &search.blocked_domains),
+    ] {
+        if !domains.is_empty() {
+            dropped.note(name);
+        }
+    }
+    let user_location = search.user_location.as_ref().map(|place| {
+        let place: Vec<(String, Json)> =
+            json::fields(place.get()).into_iter().filter(|(name, _)| name != "type").collect();
+        UserLocation {
+            kind: Some("approximate".to_owned()),
+            approximate: Some(json::object_with(&serde_json::Map::new(), &place)),
+        }
+    });
+    let search_context_size = search.context_size.clone();
+    Ok(Json::of(&WebSearchOptions { search_context_size, user_location }))
+}
+
+/// Tools of the client that take free text, which a choice names in a way of its own.
+fn custom(chat: &Chat) -> Vec<String> {
+    let name = |tool: &Tool| match tool {
+        Tool::Native(native) if native.dialect == NAME => {
+            let tool: Choose = serde_json::from_str(native.raw.get()).ok()?;
+            tool.custom?.name
+        }
+        _ => None,
+    };
+    chat.tools.iter().filter_map(name).collect()
+}
+
+fn choice(chat: &Chat, fitted: &mut Names) -> Option<Json> {
+    let custom = custom(chat);
+    let mut one = |name: &String| {
+        if custom.contains(name) {
+            let named = Some(Named { name: Some(name.clone()) });
+            let kind = Some("custom".to_owned());
+            return Choose { kind, custom: named, ..Choose::default() };
+        }
+        let named = Some(Named { name: Some(fitted.fit(name)) });
+        Choose { kind: Some("function".to_owned()), function: named, ..Choose::default() }
+    };
+    match &chat.tool_choice {
+        ToolChoice::Unsaid => None,
+        ToolChoice::Auto => Some(Json::of(&"auto")),
+        ToolChoice::None => Some(Json::of(&"none")),
+        ToolChoice::Required => Some(Json::of(&"required")),
+        ToolChoice::One(name) => Some(Json::of(&one(name))),
+        ToolChoice::Among { names, required } => Some(Json::of(&Choose {
+            kind: Some("allowed_tools".to_owned()),
+            allowed_tools: Some(Allowed {
+                mode: Some(if *required { "required" } else { "auto" }.to_owned()),
+                tools: Some(names.iter().map(one).collect()),
+            }),
+            ..Choose::default()
+        })),
+    }
+}

@@ -1,0 +1,119 @@
+//! Tools and the choice among them.
+
+use super::NAME;
+use super::read_items::missing;
+use super::types::{Choose, Tool as WireTool, WebSearch as WireSearch};
+use crate::chat::{Hosted, Native, Tool, ToolChoice, WebSearch};
+use crate::json::{self, Json, Malformed};
+
+/// What the name of a native field begins with that keeps a function as it was written.
+pub(super) const KEPT: &str = "tools.";
+
+/// The tools. A function that says more than other dialects have words for is kept whole in `native`, under the name of
+/// what it says.
+pub(super) fn tools(list: &[Json], native: &mut Vec<Native>) -> Result<Vec<Tool>, Malformed> {
+    let mut tools = Vec::new();
+    for (i, raw) in list.iter().enumerate() {
+        let path = format!("tools[{i}]");
+        let kind = json::read::<super::types::Kind>(raw.get(), &path)?.kind;
+        let kind = kind.ok_or_else(|| missing(&format!("{path}.type"), "the type of a tool"))?;
+        let own = || Native { dialect: NAME, field: kind.clone(), raw: raw.clone() };
+        let keep =
+            |what: &str| Native { dialect: NAME, field: format!("{KEPT}{what}"), raw: raw.clone() };
+        tools.push(match kind.as_str() {
+            "function" => {
+                native.extend(
+                    json::leftovers::<WireTool>(raw.get()).iter().map(|(name, _)| keep(name)),
+                );
+                function(json::read(raw.get(), &path)?, &path)?
+            }
+            "custom" => {
+                native.push(keep("custom"));
+                let schema = Json::parse(FREE_FORM);
+                match function(json::read(raw.get(), &path)?, &path)? {
+                    Tool::Function { name, description, .. } => {
+                        let strict = Some(false);
+                        Tool::Function { name, description, schema, strict, cache: None }
+                    }
+                    other => other,
+                }
+            }
+            word if is_web_search(word) => {
+                let terms = search(json::read(raw.get(), &path)?);
+                Tool::Hosted { kind: Hosted::WebSearch(terms), native: own() }
+            }
+            "code_interpreter" => Tool::Hosted { kind: Hosted::CodeExecution, native: own() },
+            _ => Tool::Native(own()),
+        });
+    }
+    Ok(tools)
+}
+
+/// The arguments of a custom tool as those of a function.
+const FREE_FORM: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}"#;
+
+/// Also under the names with a date.
+fn is_web_search(kind: &str) -> bool {
+    kind.starts_with("web_search")
+}
+
+fn function(tool: WireTool, path: &str) -> Result<Tool, Malformed> {
+    Ok(Tool::Function {
+        name: tool.name.ok_or_else(|| missing(&format!("{path}.name"), "a name"))?,
+        description: tool.description,
+        schema: tool.parameters,
+        strict: tool.strict,
+        cache: None,
+    })
+}
+
+fn search(tool: WireSearch) -> WebSearch {
+    // Members that are null say nothing, and others refuse them.
+    let location = tool.user_location.map(|raw| {
+        let said = json::fields(raw.get()).into_iter().filter(|(_, value)| value.get() != "null");
+        json::object_with(&WireSearch::default(), &said.collect::<Vec<_>>())
+    });
+    WebSearch {
+        max_uses: None,
+        allowed_domains: tool.filters.and_then(|f| f.allowed_domains).unwrap_or_default(),
+        blocked_domains: Vec::new(),
+        user_location: location,
+        context_size: tool.search_context_size,
+    }
+}
+
+/// Choices of tools that only this dialect has are kept in `native`.
+pub(super) fn choice(
+    raw: Option<&Json>,
+    native: &mut Vec<Native>,
+) -> Result<ToolChoice, Malformed> {
+    let path = "tool_choice";
+    let Some(raw) = raw else { return Ok(ToolChoice::Unsaid) };
+    if let Some(word) = raw.as_string() {
+        return match word.as_str() {
+            "auto" => Ok(ToolChoice::Auto),
+            "none" => Ok(ToolChoice::None),
+            "required" => Ok(ToolChoice::Required),
+            _ => Err(Malformed::new(path, "must be auto, none, required or an object")),
+        };
+    }
+    let choose: Choose = json::read(raw.get(), path)?;
+    let named = |choose: &Choose| match choose.kind.as_deref() {
+        Some("function" | "custom") => choose.name.clone(),
+        _ => None,
+    };
+    let said = match choose.kind.as_deref() {
+        Some("allowed_tools") => {
+            let tools = choose.tools.as_deref().unwrap_or_default();
+            let names: Option<Vec<String>> = tools.iter().map(named).collect();
+            let required = choose.mode.as_deref() == Some("required");
+            names.map(|names| ToolChoice::Among { names, required })
+        }
+        Some(_) => named(&choose).map(ToolChoice::One),
+        None => return Err(missing("tool_choice.type", "the type of a choice")),
+    };
+    Ok(said.unwrap_or_else(|| {
+        native.push(Native { dialect: NAME, field: path.to_owned(), raw: raw.clone() });
+        ToolChoice::Unsaid
+    }))
+}

@@ -1,0 +1,153 @@
+//! Tools and the choice among them, canonical to wire.
+
+use super::names::legal;
+use super::types::{Choose, Filters, Request, Tool as WireTool, WebSearch as WireSearch};
+use super::write::Rules;
+use super::{NAME, read_tools, strict};
+use crate::chat::{Chat, Hosted, Native, Tool, ToolChoice, WebSearch};
+use crate::json::Json;
+use crate::{Dropped, Unsupported, schema};
+
+/// Native fields by name.
+type Members = [(String, Json)];
+
+/// The names of the custom tools among those that were kept as they were written.
+pub(super) fn custom_names(kept: &Members) -> Vec<String> {
+    let custom = kept.iter().filter(|(what, _)| what == "custom");
+    custom.filter_map(|(_, raw)| name_of(raw)).collect()
+}
+
+fn name_of(raw: &Json) -> Option<String> {
+    serde_json::from_str::<WireTool>(raw.get()).ok()?.name
+}
+
+pub(super) fn tools(
+    chat: &Chat,
+    rules: Rules,
+    kept: &Members,
+    own: &mut Vec<(String, Json)>,
+    wire: &mut Request,
+    dropped: &mut Dropped,
+) -> Result<(), Unsupported> {
+    let mut tools = Vec::new();
+    for tool in &chat.tools {
+        match tool {
+            Tool::Function { name, cache, .. } => {
+                dropped.unless_none("cache_control", *cache);
+                let raw = kept.iter().map(|(_, raw)| raw);
+                let raw =
+                    raw.filter(|_| rules.openai).find(|raw| name_of(raw).as_ref() == Some(name));
+                tools.push(match raw {
+                    Some(raw) => raw.clone(),
+                    None => function(tool, rules, dropped),
+                });
+            }
+            Tool::Hosted { kind, native } => {
+                tools.extend(hosted(kind, native, chat, rules, dropped)?);
+            }
+            Tool::Native(native) if native.dialect == NAME && rules.openai => {
+                tools.push(native.raw.clone());
+            }
+            Tool::Native(native) => return Err(crate::foreign(native, "tool")),
+        }
+    }
+    if !rules.openai {
+        for (what, _) in kept {
+            dropped.note(format!("{}{what}", read_tools::KEPT));
+        }
+    }
+    if tools.is_empty() && !rules.continues {
+        own.retain(|(field, _)| field != "tool_choice");
+        return Ok(());
+    }
+    wire.tools = (!tools.is_empty()).then_some(tools);
+    wire.tool_choice = choice(&chat.tool_choice, &custom_names(kept), rules);
+    wire.parallel_tool_calls = chat.parallel_tools;
+    Ok(())
+}
+
+/// `strict` is always written: left out it means "if the schema allows", which no other dialect means by that.
+fn function(tool: &Tool, rules: Rules, dropped: &mut Dropped) -> Json {
+    let Tool::Function { name, description, schema, strict, .. } = tool else {
+        return Json::empty_object();
+    };
+    let parameters = schema::rooted(schema.as_ref());
+    let strict = strict.unwrap_or(false);
+    let fits = !rules.openai || strict::fits(&parameters);
+    if strict && !fits {
+        dropped.note("strict");
+    }
+    Json::of(&WireTool {
+        kind: Some("function".to_owned()),
+        name: Some(legal(name).into_owned()),
+        description: description.clone(),
+        parameters: Some(parameters),
+        strict: Some(strict && fits),
+    })
+}
+
+fn hosted(
+    kind: &Hosted,
+    native: &Native,
+    chat: &Chat,
+    rules: Rules,
+    dropped: &mut Dropped,
+) -> Result<Option<Json>, Unsupported> {
+    if native.dialect == NAME && (rules.openai || matches!(kind, Hosted::WebSearch(_))) {
+        return Ok(Some(native.raw.clone()));
+    }
+    Ok(match kind {
+        Hosted::WebSearch(terms) => Some(search(terms, dropped)),
+        // Its search opens pages too.
+        Hosted::WebFetch => {
+            dropped.note("web_fetch -> web_search");
+            let searches =
+                |tool: &Tool| matches!(tool, Tool::Hosted { kind: Hosted::WebSearch(_), .. });
+            (!chat.tools.iter().any(searches)).then(|| search(&WebSearch::default(), dropped))
+        }
+        Hosted::CodeExecution if rules.openai => {
+            Json::parse(r#"{"type":"code_interpreter","container":{"type":"auto"}}"#)
+        }
+        Hosted::CodeExecution => return Err(crate::foreign(native, "tool")),
+    })
+}
+
+fn search(terms: &WebSearch, dropped: &mut Dropped) -> Json {
+    let WebSearch { max_uses, allowed_domains, blocked_domains, user_location, context_size } =
+        terms;
+    dropped.unless_none("web_search.max_uses", *max_uses);
+    if !blocked_domains.is_empty() {
+        dropped.note("web_search.blocked_domains");
+    }
+    let allowed = (!allowed_domains.is_empty()).then(|| allowed_domains.clone());
+    Json::of(&WireSearch {
+        kind: Some("web_search".to_owned()),
+        filters: allowed.map(|allowed| Filters { allowed_domains: Some(allowed) }),
+        search_context_size: context_size.clone(),
+        user_location: user_location.clone(),
+    })
+}
+
+fn choice(choice: &ToolChoice, custom: &[String], rules: Rules) -> Option<Json> {
+    let one = |name: &String| {
+        let custom = rules.openai && custom.contains(name);
+        Choose {
+            kind: Some(if custom { "custom" } else { "function" }.to_owned()),
+            name: Some(legal(name).into_owned()),
+            ..Choose::default()
+        }
+    };
+    match choice {
+        ToolChoice::Unsaid => None,
+        ToolChoice::Auto => Some(Json::of(&"auto")),
+        ToolChoice::None => Some(Json::of(&"none")),
+        ToolChoice::Required => Some(Json::of(&"required")),
+        ToolChoice::One(name) => Some(Json::of(&one(name))),
+        ToolChoice::Among { names, required } => Some(Json::of(&Choose {
+            kind: Some("allowed_tools".to_owned()),
+            mode: Some(if *required { "required" } else { "auto" }.to_owned()),
+            tools: Some(names.iter().map(one).collect()),
+            ..Choose::default()
+        })),
+    }
+}

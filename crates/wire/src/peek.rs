@@ -1,0 +1,232 @@
+//! Same dialect on both sides: the request's bytes pass. What must be known of them is looked at, and what must be another
+//! is spliced; everything else stays as it was written, unknown fields, odd spacing and long numbers too.
+
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use crate::json::{self, Malformed};
+
+/// What has to be known of a request before it is sent on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peek {
+    /// The model's name, where the dialect has it in the body.
+    pub model: Option<String>,
+    /// Where the model's value stands in the body.
+    pub model_at: Option<Range<usize>>,
+    /// Whether a stream is asked for in the body.
+    pub stream: bool,
+    /// Whether `stream_options.include_usage` is set.
+    pub include_usage: bool,
+    /// Where the value of `stream_options` stands.
+    pub stream_options_at: Option<Range<usize>>,
+    /// The most tokens to generate, whatever the field is called.
+    pub max_tokens: Option<u64>,
+    /// Whether tools are on offer.
+    pub tools: bool,
+    /// More models to try (`OpenRouter`).
+    pub models: Vec<String>,
+    /// Which providers to use, and how (`OpenRouter`).
+    pub provider: Preferences,
+    /// Whether the body has members that only `OpenRouter` knows, so that it cannot pass as it stands.
+    pub openrouter: bool,
+}
+
+/// `provider` of `OpenRouter`'s requests. <https://openrouter.ai/docs/features/provider-routing>
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Preferences {
+    /// Providers in the order in which to try them.
+    pub order: Option<Vec<String>>,
+    /// Only these.
+    pub only: Option<Vec<String>>,
+    /// Not these.
+    pub ignore: Option<Vec<String>>,
+    /// Whether others than those of `order` may be tried.
+    pub allow_fallbacks: Option<bool>,
+    /// Whether a field that cannot be carried is an error.
+    pub require_parameters: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    stream: Option<bool>,
+    #[serde(borrow)]
+    stream_options: Option<&'a RawValue>,
+    max_tokens: Option<u64>,
+    max_completion_tokens: Option<u64>,
+    max_output_tokens: Option<u64>,
+    #[serde(borrow)]
+    tools: Option<&'a RawValue>,
+    models: Option<Vec<String>>,
+    #[serde(borrow)]
+    provider: Option<&'a RawValue>,
+    reasoning: Option<IgnoredAny>,
+    include_reasoning: Option<IgnoredAny>,
+    usage: Option<IgnoredAny>,
+    route: Option<IgnoredAny>,
+    transforms: Option<IgnoredAny>,
+    plugins: Option<IgnoredAny>,
+    session_id: Option<IgnoredAny>,
+    trace: Option<IgnoredAny>,
+}
+
+impl Fields<'_> {
+    fn openrouter(&self) -> bool {
+        self.models.is_some()
+            || self.provider.is_some()
+            || [
+                &self.reasoning,
+                &self.include_reasoning,
+                &self.usage,
+                &self.route,
+                &self.transforms,
+                &self.plugins,
+                &self.session_id,
+                &self.trace,
+            ]
+            .iter()
+            .any(|field| field.is_some())
+    }
+}
+
+#[derive(Default, Deserialize)]
+struct StreamOptions {
+    include_usage: Option<bool>,
+}
+
+impl Peek {
+    /// Looks at a body without building it: one pass, no copies but of the model's name. A field that stands there twice
+    /// is refused, because two readers may take different ones for it.
+    pub fn of(body: &[u8]) -> Result<Self, Malformed> {
+        let text = json::utf8(body)?;
+        let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| {
+            json::blame(text, "", &error, |alone| {
+                serde_json::from_str::<Fields<'_>>(alone).map(drop)
+            })
+        })?;
+        let at = |raw: &RawValue| {
+            let start = (raw.get().as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+            Some(start..start + raw.get().len())
+        };
+        let model =
+            match fields.model {
+                Some(raw) => Some(serde_json::from_str(raw.get()).map_err(|_| {
+                    Malformed::new("model", "must be a string: the name of a model")
+                })?),
+                None => None,
+            };
+        let options = fields.stream_options.map(RawValue::get).filter(|raw| *raw != "null");
+        let options: StreamOptions = match options {
+            Some(raw) => json::read(raw, "stream_options")?,
+            None => StreamOptions::default(),
+        };
+        let openrouter = fields.openrouter();
+        let provider = match fields.provider {
+            Some(raw) => json::read(raw.get(), "provider")?,
+            None => Preferences::default(),
+        };
+        Ok(Self {
+            model,
+            model_at: fields.model.and_then(at),
+            stream: fields.stream.unwrap_or(false),
+            include_usage: options.include_usage.unwrap_or(false),
+            stream_options_at: fields.stream_options.and_then(at),
+            max_tokens: fields
+                .max_completion_tokens
+                .or(fields.max_output_tokens)
+                .or(fields.max_tokens),
+            tools: fields.tools.is_some_and(|raw| !matches!(raw.get(), "null" | "[]")),
+            models: fields.models.unwrap_or_default(),
+            provider,
+            openrouter,
+        })
+    }
+}
+
+/// A body with some of its values replaced. `edits` are where and by what; they do not overlap.
+pub fn splice(body: &[u8], mut edits: Vec<(Range<usize>, String)>) -> Vec<u8> {
+    edits.sort_by_key(|(at, _)| at.start);
+    let more: usize = edits.iter().map(|(_, text)| text.len()).sum();
+    let mut spliced = Vec::with_capacity(body.len() + more);
+    let mut done = 0;
+    for (at, text) in edits {
+        spliced.extend_from_slice(body.get(done..at.start).unwrap_or_default());
+        spliced.extend_from_slice(text.as_bytes());
+        done = at.end;
+    }
+    spliced.extend_from_slice(body.get(done..).unwrap_or_default());
+    spliced
+}
+
+/// The names that a whole answer gives itself, without reading the rest of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The provider's id of the answer.
+    pub id: Option<String>,
+    /// The model that answered.
+    pub model: Option<String>,
+}
+
+impl Names {
+    /// Looks at an answer of any dialect. One that cannot be read has no names.
+    pub fn of(body: &[u8]) -> Self {
+        #[derive(Default, Deserialize)]
+        struct Found {
+            #[serde(alias = "responseId")]
+            id: Option<String>,
+            #[serde(alias = "modelVersion")]
+            model: Option<String>,
+        }
+        let found: Found = serde_json::from_slice(body).unwrap_or_default();
+        Self { id: found.id, model: found.model }
+    }
+}
+
+/// Where a new first member of the object in `body` goes, and with which text.
+pub fn insert_member(body: &[u8], member: &str) -> Option<(Range<usize>, String)> {
+    let open = body.iter().position(|byte| !byte.is_ascii_whitespace())?;
+    let rest = body.get(open..)?.strip_prefix(b"{")?;
+    let empty = rest.trim_ascii_start().starts_with(b"}");
+    let comma = if empty { "" } else { "," };
+    Some((open + 1..open + 1, format!("{member}{comma}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_but_the_model_stays() {
+        let body =
+            br#" { "x" : 12345678901234567890123, "model" :"a\"b" ,"stream":true, "new":[ 1 ] } "#;
+        let peek = Peek::of(body).unwrap();
+        assert_eq!((peek.model.as_deref(), peek.stream), (Some("a\"b"), true));
+        let edits = vec![
+            (peek.model_at.unwrap(), "\"gpt\"".to_owned()),
+            insert_member(body, "\"y\":1").unwrap(),
+        ];
+        let expected =
+            br#" {"y":1, "x" : 12345678901234567890123, "model" :"gpt" ,"stream":true, "new":[ 1 ] } "#;
+        assert_eq!(splice(body, edits), expected);
+        assert_eq!(splice(b"{ }", vec![insert_member(b"{ }", "\"y\":1").unwrap()]), b"{\"y\":1 }");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (body, path) in [
+            (r#"{"model":"a","model":"b"}"#, "model"),
+            (r#"{"model":7}"#, "model"),
+            (r#"{"stream":"yes"}"#, "stream"),
+            (r#"{"stream_options":{"include_usage":1}}"#, "stream_options.include_usage"),
+        ] {
+            let error = Peek::of(body.as_bytes()).unwrap_err();
+            assert!(error.to_string().contains(path), "{body}: {error}");
+        }
+        assert!(Peek::of(b"[]").is_err() && Peek::of(b"").is_err() && Peek::of(b"\xff").is_err());
+    }
+}

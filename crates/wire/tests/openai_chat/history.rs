@@ -1,0 +1,183 @@
+//! Histories: thoughts and calls with the state of their provider, results.
+
+use serde_json::{Value, json};
+use wire::chat::{Block, Seal};
+use wire::{Chat, Json};
+
+use super::requests::{
+    ANY, DEEPSEEK, OPENAI, assistant, call, picture, request, result, target, text, user, write,
+};
+
+#[test]
+fn deepseek_gets_the_thoughts_of_its_calls_back() {
+    let calls =
+        json!([{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]);
+    for (message, sent) in [
+        (json!({"reasoning_content": "hm"}), "hm"),
+        (json!({"reasoning_content": ""}), ""),
+        (json!({"reasoning": "hm"}), "hm"),
+        (json!({}), " "),
+        // Those of another provider are none of its own.
+        (
+            json!({"reasoning": "hm", "reasoning_details": [
+                {"type": "reasoning.text", "text": "hm", "signature": "s", "format": "anthropic-claude-v1"}]}),
+            " ",
+        ),
+    ] {
+        let mut message = message;
+        let more = json!({"role": "assistant", "content": null, "tool_calls": calls});
+        message.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let body = json!({"model": "m", "messages": [
+            {"role": "user", "content": "ahoy"}, message, {"role": "tool", "tool_call_id": "a", "content": "x"}]});
+        let (body, dropped) = write(&request(&body), &DEEPSEEK);
+        assert_eq!(body["messages"][1]["reasoning_content"], sent, "{message}");
+        assert_eq!(body["messages"][1]["content"], "");
+        let lost = message.get("reasoning_details").is_some();
+        assert_eq!(dropped, if lost { vec!["thinking"] } else { vec![] });
+    }
+    let chat = request(&json!({"model": "m", "messages": [
+        {"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "reasoning_content": "c"},
+        {"role": "user", "content": "d"}]}));
+    assert_eq!(write(&chat, &DEEPSEEK).0["messages"][1]["reasoning_content"], "c");
+    let (body, dropped) = write(&chat, &OPENAI);
+    assert_eq!(body["messages"][1], json!({"role": "assistant", "content": "b"}));
+    assert_eq!(dropped, ["thinking"]);
+}
+
+#[test]
+fn state_of_providers_travels_through_a_clients_history() {
+    let seal = |dialect, value: &str| Some(Seal { dialect, value: value.to_owned() });
+    let thoughts = |text: &str, seal| Block::Thinking { text: text.to_owned(), seal };
+    let blocks = |details: Value, more: Value| {
+        let mut message =
+            json!({"role": "assistant", "content": "x", "reasoning_details": details});
+        message.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": "a"}, message]});
+        let mut blocks = request(&body).turns.remove(1).blocks;
+        blocks.retain(|block| *block != text("x"));
+        blocks
+    };
+    // Fragments of a stream, kept as they came.
+    let fragments = json!([
+        {"type": "reasoning.text", "text": "a", "index": 0},
+        {"type": "reasoning.text", "text": "b", "index": 0},
+        {"type": "reasoning.text", "signature": "s", "format": "anthropic-claude-v1", "index": 0},
+        {"type": "reasoning.text", "text": "c", "index": 1},
+        {"type": "reasoning.text", "signature": "t", "format": "anthropic-claude-v1", "index": 1},
+    ]);
+    assert_eq!(
+        blocks(fragments, json!({})),
+        [thoughts("ab", seal("anthropic", "s")), thoughts("c", seal("anthropic", "t"))]
+    );
+    // As OpenRouter writes them.
+    let summary = json!([
+        {"type": "reasoning.summary", "summary": "a", "format": "openai-responses-v1", "index": 0},
+        {"type": "reasoning.encrypted", "data": "e", "format": "openai-responses-v1", "id": "rs_1", "index": 1},
+    ]);
+    assert_eq!(blocks(summary, json!({})), [thoughts("a", seal("openai_responses", "e"))]);
+    let redacted = json!([
+        {"type": "reasoning.text", "text": "a", "signature": "s"},
+        {"type": "reasoning.encrypted", "data": "r", "format": "anthropic-claude-v1"},
+    ]);
+    assert_eq!(
+        blocks(redacted, json!({})),
+        [thoughts("a", seal("anthropic", "s")), thoughts("", seal("anthropic", "r"))]
+    );
+    let only_state =
+        json!([{"type": "reasoning.encrypted", "data": "g", "format": "google-gemini-v1"}]);
+    assert_eq!(blocks(only_state, json!({"reasoning": "a"})), [thoughts("a", seal("gemini", "g"))]);
+    let unknown =
+        json!([{"type": "reasoning.encrypted", "data": "u", "format": "new-v9"}, {"type": 7}]);
+    assert_eq!(blocks(unknown, json!({})), [thoughts("", seal("openai_chat", "u"))]);
+    let of_call = json!([{"type": "reasoning.encrypted", "data": "g", "format": "google-gemini-v1", "id": "k"}]);
+    let calls = json!({"tool_calls": [{"id": "k", "function": {"name": "f", "arguments": "{}"}}]});
+    let input = Json::empty_object();
+    let sealed = Block::ToolUse {
+        id: "k".to_owned(),
+        name: "f".to_owned(),
+        input,
+        seal: seal("gemini", "g"),
+    };
+    assert_eq!(blocks(of_call, calls), [sealed]);
+}
+
+#[test]
+fn state_goes_back_to_whom_it_belongs() {
+    let seal = |dialect| Some(Seal { dialect, value: "s".to_owned() });
+    let thoughts = |dialect| Block::Thinking { text: "t".to_owned(), seal: seal(dialect) };
+    let chat = Chat {
+        turns: vec![
+            user(vec![text("a")]),
+            assistant(vec![
+                thoughts("anthropic"),
+                Block::ToolUse {
+                    id: "k".to_owned(),
+                    name: "f".to_owned(),
+                    input: Json::empty_object(),
+                    seal: seal("gemini"),
+                },
+            ]),
+            user(vec![result("k", vec![text("x")])]),
+        ],
+        ..Chat::default()
+    };
+    for own in [OPENAI, DEEPSEEK] {
+        let (body, dropped) = write(&chat, &own);
+        let said = body["messages"][1].to_string();
+        assert!(!said.contains("\"t\"") && !said.contains("\"s\""), "{said}");
+        assert_eq!(dropped, ["thinking"]);
+    }
+    let (body, dropped) = write(&chat, &target("gemini", "gemini-3-flash"));
+    let call = &body["messages"][1]["tool_calls"][0];
+    assert_eq!(call["extra_content"]["google"]["thought_signature"], "s");
+    assert_eq!(dropped, ["thinking"]);
+    let (body, dropped) = write(&chat, &ANY);
+    assert_eq!(request(&body).turns, chat.turns);
+    assert!(dropped.is_empty());
+}
+
+#[test]
+fn empty_ids_of_calls_are_paired_by_order() {
+    let calls = json!([{"id": "", "function": {"name": "f", "arguments": "{}"}},
+                       {"id": "", "function": {"name": "g", "arguments": "{}"}}]);
+    let chat = request(&json!({"model": "m", "messages": [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": null, "tool_calls": calls},
+        {"role": "tool", "tool_call_id": "", "content": "one"},
+        {"role": "tool", "tool_call_id": "", "content": "two"},
+        {"role": "assistant", "content": null, "function_call": {"name": "h", "arguments": "{}"}},
+        {"role": "function", "name": "h", "content": "three"}]}));
+    let (mut called, mut answered) = (Vec::new(), Vec::new());
+    for block in chat.turns.iter().flat_map(|turn| &turn.blocks) {
+        match block {
+            Block::ToolUse { id, .. } => called.push(id.as_str()),
+            Block::ToolResult { id, .. } => answered.push(id.as_str()),
+            _ => {}
+        }
+    }
+    assert_eq!(called, answered);
+    called.sort_unstable();
+    called.dedup();
+    assert_eq!(called.len(), 3);
+}
+
+#[test]
+fn results_follow_their_calls_and_pictures_follow_the_results() {
+    let chat = Chat {
+        turns: vec![
+            user(vec![text("ahoy")]),
+            assistant(vec![call("a", "f"), call("b", "f")]),
+            user(vec![result("a", vec![text("one"), picture()]), text("and")]),
+            user(vec![result("b", vec![text("two")])]),
+        ],
+        ..Chat::default()
+    };
+    let (body, dropped) = write(&chat, &OPENAI);
+    let roles: Vec<&str> =
+        body["messages"].as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["user", "assistant", "tool", "tool", "user"]);
+    assert_eq!(body["messages"][2]["content"], "one");
+    assert_eq!(body["messages"][4]["content"][0]["type"], "image_url");
+    assert_eq!(body["messages"][4]["content"][1]["text"], "and");
+    assert_eq!(dropped, ["tool_result.media: result -> user message"]);
+}
