@@ -16,14 +16,16 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// What it was found in: the same keys and prices hold for the whole request.
-    pub(crate) fn snapshot(&self) -> &Snapshot {
-        &self.snapshot
-    }
-
     /// The key it came with.
     pub(crate) fn key(&self) -> Option<&KeyEntry> {
         self.snapshot.keys.get(&self.hash)
+    }
+
+    /// Notes that its key was used.
+    pub(crate) fn touch(&self, now: i64) {
+        if let Some(entry) = self.key() {
+            entry.touch(now);
+        }
     }
 }
 
@@ -34,18 +36,17 @@ pub(crate) struct Identity {
     pub(crate) user: String,
 }
 
-/// Finds the caller of a native request: the headers `user` and `api-key`.
-pub(crate) fn native_caller(
+/// Finds the caller of a request by its key alone.
+pub(crate) fn caller(
     snapshot: &Arc<Snapshot>,
     headers: &HeaderMap,
     uri: &Uri,
     now: i64,
 ) -> Result<Caller, Problem> {
-    let user = user_header(headers)?;
     let key = presented_key(headers, uri).ok_or_else(|| {
         Problem::unauthorized(
             "missing_api_key",
-            "the header api-key is missing; it holds a key such as tg-…",
+            "no API key: send one such as tg-… in the header authorization, x-api-key, x-goog-api-key or api-key",
         )
     })?;
     let refused =
@@ -58,15 +59,35 @@ pub(crate) fn native_caller(
     if entry.expires_at.is_some_and(|at| at <= now) {
         return Err(Problem::unauthorized("api_key_expired", "this API key has expired"));
     }
-    if !snapshot.users.contains_key(user) {
-        return Err(refused());
+    Ok(Caller { snapshot: Arc::clone(snapshot), hash })
+}
+
+/// Finds the caller of a native request: the headers `user` and `api-key`.
+pub(crate) fn native_caller(
+    snapshot: &Arc<Snapshot>,
+    headers: &HeaderMap,
+    uri: &Uri,
+    now: i64,
+) -> Result<Caller, Problem> {
+    let user = user_header(headers)?;
+    if presented_key(headers, uri).is_none() {
+        return Err(Problem::unauthorized(
+            "missing_api_key",
+            "the header api-key is missing; it holds a key such as tg-…",
+        ));
     }
-    if entry.user != user {
+    let caller = caller(snapshot, headers, uri, now)?;
+    if !snapshot.users.contains_key(user) {
+        return Err(Problem::unauthorized(
+            "invalid_api_key",
+            "this user and API key are not known",
+        ));
+    }
+    if caller.key().is_none_or(|entry| entry.user != user) {
         let message = "this API key belongs to another user than the header user names";
         return Err(Problem::new(StatusCode::FORBIDDEN, "user_mismatch", message));
     }
-    entry.touch(now);
-    Ok(Caller { snapshot: Arc::clone(snapshot), hash })
+    Ok(caller)
 }
 
 /// Finds the user of a request that manages keys or reads a bill.
@@ -91,15 +112,17 @@ pub(crate) fn native_identity(
     Ok(Identity { user_id: key.user_id, user: key.user.clone() })
 }
 
+/// The header `user`. Given twice, it could be the client's own beside that of a trusted proxy, so neither counts.
 fn user_header(headers: &HeaderMap) -> Result<&str, Problem> {
-    let missing = || {
+    let mut values = headers.get_all("user").iter();
+    let (first, second) = (values.next(), values.next());
+    if second.is_some() {
+        let message = "the header user is given more than once";
+        return Err(Problem::unauthorized("ambiguous_user", message));
+    }
+    first.and_then(|value| value.to_str().ok()).filter(|user| !user.is_empty()).ok_or_else(|| {
         Problem::unauthorized("missing_user", "the header user is missing; it holds your user name")
-    };
-    headers
-        .get("user")
-        .and_then(|value| value.to_str().ok())
-        .filter(|user| !user.is_empty())
-        .ok_or_else(missing)
+    })
 }
 
 /// The key, from `api-key`, `Authorization: Bearer`, `x-api-key`, `x-goog-api-key` or `?key=`.

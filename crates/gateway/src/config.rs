@@ -99,6 +99,11 @@ pub(crate) struct Settings {
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     upstream_timeout_seconds: u32,
 
+    /// How long a stream of a provider may be silent, in seconds
+    #[arg(long, env = "TOLLGATE_STREAM_IDLE_SECONDS", default_value_t = 300, global = true,
+          value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    stream_idle_seconds: u32,
+
     /// What is logged: error, warn, info, debug, trace, or a list such as info,sqlx=warn
     #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
     pub(crate) log: String,
@@ -136,6 +141,11 @@ impl Settings {
     /// Whether the operator has set a key for any provider.
     pub(crate) fn has_provider_key(&self) -> bool {
         crate::providers::ROWS.iter().any(|row| self.provider(row.name).0.is_some())
+    }
+
+    /// How long a stream may be silent.
+    pub(crate) fn stream_idle(&self) -> Duration {
+        Duration::from_secs(u64::from(self.stream_idle_seconds))
     }
 
     /// How long a provider may take to answer.

@@ -3,22 +3,36 @@
 //! Read `pipeline.rs` first: it is the life of a request, top to bottom. `app.rs` says what the program is made of,
 //! `cli/mod.rs` which commands there are, `config.rs` which settings.
 
+mod answer;
 mod app;
 mod auth;
+mod carry;
 mod catalogue;
 mod cli;
 mod clock;
 mod config;
+mod count;
+mod embed;
+mod endpoints;
+mod face;
+mod failure;
+mod inbound;
 mod keys;
+mod models;
 mod native;
+mod outbound;
 mod pipeline;
 mod problem;
 mod providers;
+mod routing;
 mod server;
 mod settle;
 mod snapshot;
+mod stream;
 mod telemetry;
+mod unread;
 mod upstream;
+mod whole;
 
 pub use cli::run;
 pub use config::env_example;

@@ -2,148 +2,162 @@
 
 use std::sync::Arc;
 
-use ledger::{Catalogue, Outcome, Receipt};
-use tokio::sync::oneshot;
+use axum::extract::Request;
+use axum::response::Response;
 use uuid::Uuid;
-use wire::{Chat, Reply, Target};
 
+use crate::answer::{self, Answer, Head};
 use crate::app::App;
-use crate::auth::Caller;
-use crate::native::failure;
+use crate::face::{Face, Speech};
+use crate::inbound::{Inbound, Named, Operation};
+use crate::outbound::{self, Outbound};
 use crate::problem::Problem;
-use crate::settle::settle;
-use crate::{clock, native};
+use crate::providers::Provider;
+use crate::routing::{self, Plan, Target};
+use crate::upstream::Outgoing;
+use crate::{auth, clock, count, embed, failure, native, stream, whole};
 
-/// A request that may go out: who pays, for what, at which prices.
-pub(crate) struct Admitted {
-    /// The request's id, in the receipt, the log and `x-request-id`.
-    pub(crate) id: Uuid,
-    pub(crate) account_id: Uuid,
-    pub(crate) user_id: Uuid,
-    pub(crate) key_id: Uuid,
-    pub(crate) provider: &'static str,
-    pub(crate) model: String,
-    pub(crate) max_output_tokens: Option<u64>,
-    pub(crate) reasoning: bool,
-    /// The price version pinned for this request, and its prices.
-    pub(crate) price_version: i64,
-    pub(crate) catalogue: Arc<Catalogue>,
-    /// The moment whose prices apply.
-    pub(crate) at: i64,
-}
-
-/// An answer and what it cost.
-pub(crate) struct Answered {
-    pub(crate) reply: Reply,
-    pub(crate) receipt: Receipt,
-}
-
-/// Step 4: finds the provider, the model and its price, and checks that this key may use it.
-pub(crate) fn admit(
-    app: &App,
-    caller: &Caller,
-    provider: &str,
-    model: &str,
-) -> Result<Admitted, Problem> {
-    let snapshot = caller.snapshot();
-    let key = caller.key().ok_or_else(|| Problem::internal("a caller without a key"))?;
-    let provider = app.providers.get(provider).ok_or_else(|| native::unknown_provider(provider))?;
-    let name = provider.row.name;
-    let model = model.strip_prefix(name).and_then(|rest| rest.strip_prefix('/')).unwrap_or(model);
-    let known =
-        snapshot.catalogue.get(name, model).ok_or_else(|| native::unknown_model(name, model))?;
-    let at = clock::now();
-    if !known.price.prices_text(at) {
-        return Err(native::unpriced_model(name, model));
-    }
-    if !key.may_use(name, model) {
-        return Err(native::forbidden_model(name, model));
-    }
-    if provider.key.is_none() {
-        tracing::error!(
-            setting = provider.row.credential_setting,
-            "a request needs a provider without a key"
-        );
-        return Err(native::provider_not_set_up(name));
-    }
-    Ok(Admitted {
-        id: clock::new_id(),
-        account_id: key.account_id,
-        user_id: key.user_id,
-        key_id: key.id,
-        provider: name,
-        model: model.to_owned(),
-        max_output_tokens: known.info.max_output_tokens,
-        reasoning: known
-            .info
-            .attributes
-            .get("supports_reasoning")
-            .is_some_and(|word| word == "true"),
-        price_version: snapshot.price_version,
-        catalogue: Arc::clone(&snapshot.catalogue),
-        at,
-    })
-}
-
-/// Steps 6 to 9, in a task of their own: a client that hangs up stops nothing, and what the provider charges is
-/// settled. Returns when the receipt is committed.
-pub(crate) async fn answer(
+/// Answers a request in the client's own dialect, whatever becomes of it.
+pub(crate) async fn serve(
     app: Arc<App>,
-    admitted: Admitted,
-    chat: Chat,
-) -> Result<Answered, Problem> {
-    let (sender, receiver) = oneshot::channel();
-    let task = {
-        let app = Arc::clone(&app);
-        async move {
-            let answered = exchange(&app, &admitted, &chat, || sender.is_closed()).await;
-            // Nobody waits for it where the client has gone; the receipt is there all the same.
-            let _ = sender.send(answered);
+    face: Face,
+    operation: Operation,
+    named: Named,
+    request: Request,
+) -> Response {
+    let id = clock::new_id();
+    match admit(app, id, face, operation, named, request).await {
+        Ok(answer) => answer.into_response(id),
+        Err(problem) => {
+            let mut response = problem.response(face);
+            answer::name(response.headers_mut(), id);
+            response
         }
-    };
-    app.tasks.spawn(Box::pin(task));
-    receiver.await.unwrap_or_else(|_| Err(Problem::internal("a request's task ended early")))
+    }
 }
 
-async fn exchange(
+/// Steps 2 to 5: what came, from whom, whereto, at which prices. What follows belongs to a task of its own, which a
+/// client that hangs up does not end.
+async fn admit(
+    app: Arc<App>,
+    id: Uuid,
+    face: Face,
+    operation: Operation,
+    named: Named,
+    request: Request,
+) -> Result<Answer, Problem> {
+    // 3. From memory, and before the body is read: a stranger's is not worth it.
+    let (parts, body) = request.into_parts();
+    let snapshot = app.snapshots.current();
+    let now = clock::now();
+    let caller = match face.speech {
+        Speech::Native => auth::native_caller(&snapshot, &parts.headers, &parts.uri, now)?,
+        _ => auth::caller(&snapshot, &parts.headers, &parts.uri, now)?,
+    };
+
+    // 2. The body, as far as it must be known.
+    let body = native::read_body(body, app.settings.body_limit_bytes).await?;
+    let inbound = Inbound::read(id, face, operation, named, &caller, &parts, body)?;
+
+    // 4. Targets and prices, from the same snapshot as the key.
+    let key = caller.key().ok_or_else(|| Problem::internal("a caller without a key"))?;
+    let plan = routing::plan(&app, &snapshot, key, &inbound)?;
+    caller.touch(now);
+    drop((caller, snapshot));
+
+    let (mut head, answer) = Head::new();
+    let tasks = app.tasks.clone();
+    tasks.spawn(Box::pin(async move {
+        if let Err(problem) = attempts(&app, &inbound, &plan, &mut head).await {
+            head.send(Err(problem));
+        }
+    }));
+    answer.await.unwrap_or_else(|_| Err(Problem::internal("a request's task ended early")))
+}
+
+/// One try to have a request answered.
+pub(crate) struct Attempt<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) inbound: &'a Inbound,
+    pub(crate) plan: &'a Plan,
+    pub(crate) target: &'a Target,
+    pub(crate) provider: &'a Provider,
+    /// From 1.
+    pub(crate) number: i16,
+    pub(crate) outbound: Outbound,
+}
+
+/// Steps 6 to 9 for one target after the other, until one answers. Once the client has a byte there is no other.
+async fn attempts(
     app: &App,
-    admitted: &Admitted,
-    chat: &Chat,
-    client_gone: impl Fn() -> bool + Send,
-) -> Result<Answered, Problem> {
+    inbound: &Inbound,
+    plan: &Plan,
+    head: &mut Head,
+) -> Result<(), Problem> {
+    let mut last = None;
+    for (target, number) in plan.targets.iter().zip(1..) {
+        let problem = match attempt(app, inbound, plan, target, number, head).await {
+            Ok(()) => return Ok(()),
+            Err(problem) => problem,
+        };
+        if head.is_gone() {
+            return Err(problem);
+        }
+        if number < i16::try_from(plan.targets.len()).unwrap_or(i16::MAX) {
+            let (request_id, model, reason) = (inbound.id, &target.model, &problem.message);
+            tracing::warn!(%request_id, provider = target.provider, model, %reason, "the next model is tried");
+        }
+        last = Some(problem);
+    }
+    Err(last.unwrap_or_else(|| Problem::internal("a plan without a target")))
+}
+
+async fn attempt(
+    app: &App,
+    inbound: &Inbound,
+    plan: &Plan,
+    target: &Target,
+    number: i16,
+    head: &mut Head,
+) -> Result<(), Problem> {
     let provider = app
         .providers
-        .get(admitted.provider)
-        .ok_or_else(|| native::unknown_provider(admitted.provider))?;
-    let dialect = wire::dialect(provider.row.dialect)
-        .ok_or_else(|| Problem::internal("a provider without a dialect"))?;
+        .get(target.provider)
+        .ok_or_else(|| Problem::internal("a target without a provider"))?;
 
-    // 6. In the provider's own words. What it has no word for was refused or is named.
-    let target = Target {
-        provider: admitted.provider,
-        model: &admitted.model,
-        max_output_tokens: admitted.max_output_tokens,
-        reasoning: admitted.reasoning,
+    // 6. In the provider's own words. What it has no word for is refused or named.
+    let outbound = match inbound.operation {
+        Operation::Chat => outbound::prepare(inbound, target)?,
+        Operation::Embed => embed::prepare(inbound, target)?,
+        Operation::Count => {
+            let Some(outbound) = count::prepare(inbound, target)? else {
+                count::estimate(inbound, head);
+                return Ok(());
+            };
+            outbound
+        }
     };
-    let written = dialect
-        .write_request(chat, &target)
-        .map_err(|error| Problem::bad_request(error.to_string()))?;
+    outbound::check_strict(inbound, target, &outbound)?;
 
-    // 7. Send. The whole answer is read before the client sees any of it.
-    let path = dialect.request_path(&admitted.model);
-    let sent = app.upstream.post(provider, &path, written.body).await;
-    let answer = sent.map_err(|error| failure::of_transport(&error, admitted, provider))?;
-    if !answer.status.is_success() {
-        return Err(failure::of_provider(dialect, &answer, admitted, provider));
+    // 7. Send.
+    let outgoing = Outgoing {
+        speaks: target.speaks,
+        path: &outbound.path,
+        headers: &outbound.headers,
+        body: outbound.body.clone(),
+    };
+    let sent = app.upstream.send(provider, outgoing).await;
+    let attempt = Attempt { app, inbound, plan, target, provider, number, outbound };
+    let response = sent.map_err(|error| failure::of_transport(&error, &attempt))?;
+    if !response.status().is_success() {
+        return Err(failure::of_provider(&attempt, response).await);
     }
 
-    // 8. Read the answer and, in the same pass, what it used.
-    let reply =
-        dialect.read_reply(&answer.body).map_err(|error| failure::of_reply(&error, admitted))?;
-    let finished = native::chat::finished(&reply, chat);
-
-    // 9. Settle, once, before anybody has the answer.
-    let outcome = if client_gone() { Outcome::ClientGone } else { Outcome::Ok };
-    let receipt = settle(app, admitted, finished, outcome).await?;
-    Ok(Answered { reply, receipt })
+    // 8 and 9. Relay, meter, settle: nothing ends before the receipt is committed.
+    match inbound.operation {
+        Operation::Chat if inbound.stream => stream::relay(&attempt, response, head).await,
+        Operation::Chat => whole::relay(&attempt, response, head).await,
+        Operation::Embed => embed::relay(&attempt, response, head).await,
+        Operation::Count => count::relay(&attempt, response, head).await,
+    }
 }

@@ -3,11 +3,15 @@
 use std::borrow::Cow;
 
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use serde_json::json;
+use wire::Malformed;
+use wire::problem::{Kind, Problem as WireProblem};
+
+use crate::face::Face;
 
 /// An error that a client sees.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     /// A word for programs.
@@ -16,6 +20,16 @@ pub(crate) struct Problem {
     pub(crate) message: Cow<'static, str>,
     /// Seconds after which a retry makes sense.
     pub(crate) retry_after: Option<u64>,
+    /// The provider's own words, for a client of its own dialect.
+    pub(crate) verbatim: Option<Box<Verbatim>>,
+}
+
+/// A provider's error as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Verbatim {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: Option<HeaderValue>,
+    pub(crate) body: Bytes,
 }
 
 impl Problem {
@@ -24,12 +38,18 @@ impl Problem {
         code: &'static str,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code, message: message.into(), retry_after: None }
+        Self { status, code, message: message.into(), retry_after: None, verbatim: None }
     }
 
     /// 400: the request is at fault; the message names the field.
     pub(crate) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", message)
+    }
+
+    /// 400: a body that is not what its dialect asks for.
+    #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err asks for")]
+    pub(crate) fn malformed(error: Malformed) -> Self {
+        Self::bad_request(error.to_string())
     }
 
     /// The same with another code.
@@ -65,15 +85,65 @@ impl Problem {
         problem.retry_after = Some(1);
         problem
     }
+
+    /// In the form of the dialects.
+    pub(crate) fn wire(&self) -> WireProblem {
+        let kind = match self.code {
+            "context_length_exceeded" => Kind::ContextOverflow,
+            _ => Kind::from_status(self.status.as_u16()),
+        };
+        let mut problem = WireProblem::own(kind, self.message.clone());
+        problem.status = self.status.as_u16();
+        problem.retry_after = self.retry_after;
+        problem.code = dialect_code(self.code).map(str::to_owned);
+        problem
+    }
+
+    /// Whether the same request may succeed later, or at another target.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS
+    }
+
+    /// The answer to a client with that face.
+    pub(crate) fn response(self, face: Face) -> Response {
+        let passing = self.is_passing();
+        let (status, content_type, body) = if let Some(verbatim) = self.verbatim {
+            let Verbatim { status, content_type, body } = *verbatim;
+            (status, content_type, body)
+        } else {
+            let (status, body) = face.write_problem(&self.wire(), self.code);
+            let own = self.status == StatusCode::INTERNAL_SERVER_ERROR;
+            let status = StatusCode::from_u16(status).ok().filter(|_| !own);
+            (status.unwrap_or(self.status), None, Bytes::from(body))
+        };
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, content_type.unwrap_or(json));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        // The SDKs of OpenAI and Anthropic retry every 429 and 5xx unless they are told not to.
+        let retry = if passing && self.retry_after.is_some() { "true" } else { "false" };
+        headers.insert("x-should-retry", HeaderValue::from_static(retry));
+        response
+    }
+}
+
+/// The word that the dialects have for one of our codes.
+fn dialect_code(code: &'static str) -> Option<&'static str> {
+    match code {
+        "invalid_api_key" | "missing_api_key" | "api_key_revoked" | "api_key_expired" => {
+            Some("invalid_api_key")
+        }
+        "unknown_model" | "upstream_not_found" => Some("model_not_found"),
+        "invalid_request" | "internal_error" => None,
+        other => Some(other),
+    }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = json!({ "error": { "code": self.code, "message": self.message } });
-        let mut response = (self.status, axum::Json(body)).into_response();
-        if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response
+        self.response(Face::NATIVE)
     }
 }

@@ -2,6 +2,7 @@
 
 use http::Uri;
 use secrecy::SecretString;
+use wire::Dialect;
 
 use crate::config::Settings;
 
@@ -24,11 +25,33 @@ pub(crate) struct Row {
     pub(crate) credential_setting: &'static str,
     /// Its public address, without the path of the endpoint.
     pub(crate) base_url: &'static str,
-    /// The dialect of `wire` that it speaks.
-    pub(crate) dialect: &'static str,
+    /// The dialects that it speaks, the one to prefer first.
+    pub(crate) speaks: &'static [Speaks],
+    /// Whether it stops to charge for a stream whose reader hangs up.
+    pub(crate) cancels: bool,
+}
+
+/// A dialect that a provider speaks, and where.
+pub(crate) struct Speaks {
+    pub(crate) dialect: &'static dyn Dialect,
+    /// What stands between the base URL and the dialect's own path.
+    pub(crate) below: &'static str,
     pub(crate) credential: Credential,
-    /// Headers that each call carries.
+    /// Headers that each call carries unless the client's request brings its own.
     pub(crate) headers: &'static [(&'static str, &'static str)],
+}
+
+const fn bearer(dialect: &'static dyn Dialect) -> Speaks {
+    Speaks { dialect, below: "", credential: Credential::Bearer, headers: &[] }
+}
+
+const fn anthropic(below: &'static str) -> Speaks {
+    Speaks {
+        dialect: &wire::anthropic::Anthropic,
+        below,
+        credential: Credential::XApiKey,
+        headers: &[("anthropic-version", "2023-06-01")],
+    }
 }
 
 /// All providers.
@@ -37,33 +60,41 @@ pub(crate) const ROWS: [Row; 4] = [
         name: "openai",
         credential_setting: "OPENAI_API_KEY",
         base_url: "https://api.openai.com/v1",
-        dialect: "openai_chat",
-        credential: Credential::Bearer,
-        headers: &[],
+        speaks: &[
+            bearer(&wire::openai_chat::OpenaiChat),
+            bearer(&wire::openai_responses::OpenaiResponses),
+        ],
+        cancels: true,
     },
     Row {
         name: "gemini",
         credential_setting: "GEMINI_API_KEY",
         base_url: "https://generativelanguage.googleapis.com",
-        dialect: "gemini",
-        credential: Credential::XGoogApiKey,
-        headers: &[],
+        speaks: &[Speaks {
+            dialect: &wire::gemini::Gemini,
+            below: "",
+            credential: Credential::XGoogApiKey,
+            headers: &[],
+        }],
+        cancels: false,
     },
     Row {
         name: "anthropic",
         credential_setting: "ANTHROPIC_API_KEY",
         base_url: "https://api.anthropic.com",
-        dialect: "anthropic",
-        credential: Credential::XApiKey,
-        headers: &[("anthropic-version", "2023-06-01")],
+        speaks: &[anthropic("")],
+        cancels: true,
     },
     Row {
         name: "deepseek",
         credential_setting: "DEEPSEEK_API_KEY",
         base_url: "https://api.deepseek.com",
-        dialect: "openai_chat",
-        credential: Credential::Bearer,
-        headers: &[],
+        speaks: &[
+            bearer(&wire::openai_chat::OpenaiChat),
+            anthropic("/anthropic"),
+            bearer(&wire::openai_responses::OpenaiResponses),
+        ],
+        cancels: true,
     },
 ];
 
@@ -74,6 +105,13 @@ pub(crate) struct Provider {
     pub(crate) base_url: String,
     /// `None` where the operator has set none: the provider is known, but cannot be called.
     pub(crate) key: Option<SecretString>,
+}
+
+impl Provider {
+    /// Its way of speaking where there is no other choice to make.
+    pub(crate) fn first(&self) -> Option<&'static Speaks> {
+        self.row.speaks.first()
+    }
 }
 
 /// The table joined with the settings.
@@ -102,12 +140,25 @@ impl Providers {
 
     /// The provider of that name; `google` is another name of `gemini`.
     pub(crate) fn get(&self, name: &str) -> Option<&Provider> {
-        let name = if name == "google" { "gemini" } else { name };
+        let name = canonical(name);
         self.0.iter().find(|provider| provider.row.name == name)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Provider> {
         self.0.iter()
+    }
+}
+
+/// The name under which a provider is kept: `google` is another name of `gemini`.
+pub(crate) fn canonical(provider: &str) -> &str {
+    if provider == "google" { "gemini" } else { provider }
+}
+
+/// A model's own name, whether or not its provider stands in front of it.
+pub(crate) fn bare_model<'a>(provider: &str, model: &'a str) -> &'a str {
+    match model.split_once('/') {
+        Some((prefix, rest)) if canonical(prefix) == provider => rest,
+        _ => model,
     }
 }
 

@@ -17,11 +17,13 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
 use crate::app::App;
-use crate::native;
+use crate::face::Face;
+use crate::inbound::Operation;
 use crate::problem::Problem;
+use crate::{endpoints, native, unread};
 
 /// Headers have to arrive in this time, or the connection is closed.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,8 +32,8 @@ const DRAIN: Duration = Duration::from_mins(1);
 
 /// All routes.
 pub(crate) fn router(app: &Arc<App>) -> Router {
-    let mut router = Router::new()
-        .route("/api/layers/chat", post(native::chat::chat))
+    let mut router = endpoints::routes()
+        .route("/api/layers/chat", endpoints::endpoint(Face::NATIVE, Operation::Chat))
         .route("/api/keys/list", get(native::keys::list))
         .route("/api/keys/generate", post(native::keys::generate))
         .route("/api/keys/delete", delete(native::keys::delete))
@@ -41,6 +43,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(name_request))
+        .layer(middleware::from_fn(unread::throw_away))
         .layer(CatchPanicLayer::custom(panicked));
     if let Some(cors) = cors(&app.settings.cors_origins) {
         router = router.layer(cors);
@@ -90,13 +93,14 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     } else {
         AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
     };
-    let exposed =
-        ["x-request-id", "x-tollgate-cost", "retry-after"].map(http::HeaderName::from_static);
+    let exposed = ["x-request-id", "x-tollgate-cost", "x-tollgate-dropped", "retry-after"]
+        .map(http::HeaderName::from_static);
     Some(
         CorsLayer::new()
             .allow_origin(allowed)
             .allow_methods(Any)
-            .allow_headers(Any)
+            // Not a star, which does not cover `authorization`.
+            .allow_headers(AllowHeaders::mirror_request())
             .expose_headers(exposed),
     )
 }

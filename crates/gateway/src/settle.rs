@@ -1,18 +1,92 @@
-//! The end of a request: what it used becomes a receipt, once.
+//! Step 9 of a request: what it used becomes a receipt, once.
 
-use ledger::{Bill, BillError, Outcome, Receipt, UsageReport, UsageSource};
-use uuid::Uuid;
+use ledger::{Bill, BillError, Meter, Outcome, Receipt, Usage, UsageReport, UsageSource, Usd};
+use wire::chat::Block;
 
-use crate::app::App;
-use crate::pipeline::Admitted;
+use crate::inbound::{Inbound, Operation};
+use crate::pipeline::Attempt;
 use crate::problem::Problem;
 
-/// What the provider says of one finished attempt.
+/// A token is about four bytes of text: used only where a provider's answer has no counters.
+const BYTES_PER_TOKEN: usize = 4;
+/// About what a picture or a page is counted as, likewise.
+const TOKENS_PER_MEDIA: usize = 1_000;
+
+/// In characters. The names that providers give their models and answers are much shorter.
+const LONGEST_NAME: usize = 200;
+
+/// What is known of one finished attempt.
 pub(crate) struct Finished {
     pub(crate) model_served: Option<String>,
     pub(crate) upstream_id: Option<String>,
     pub(crate) report: UsageReport,
     pub(crate) usage_source: UsageSource,
+}
+
+/// What an answer used: the provider's word for it, or, where it has none, an estimate from the text on both sides.
+pub(crate) fn finished(
+    attempt: &Attempt<'_>,
+    upstream_id: Option<String>,
+    model_served: Option<String>,
+    report: Option<UsageReport>,
+    output_bytes: impl FnOnce() -> usize,
+) -> Finished {
+    let (report, usage_source) = if let Some(report) = report {
+        (report, UsageSource::Provider)
+    } else {
+        let output = tokens(output_bytes());
+        let usage = Usage::of(&[(Meter::Input, prompt(attempt.inbound)), (Meter::Output, output)]);
+        (UsageReport::single(usage), UsageSource::Estimated)
+    };
+    Finished { model_served, upstream_id, report, usage_source }
+}
+
+/// What an answer used that broke off: what the provider had said so far, and for the output at least the text that came.
+pub(crate) fn cut(
+    attempt: &Attempt<'_>,
+    upstream_id: Option<String>,
+    model_served: Option<String>,
+    report: Option<UsageReport>,
+    output_bytes: usize,
+) -> Finished {
+    let mut report = report.unwrap_or_default();
+    if report.passes.is_empty() {
+        report.passes = UsageReport::single(Usage::ZERO).passes;
+    }
+    if let Some(pass) = report.passes.first_mut() {
+        if pass.usage.input_tokens() == 0 {
+            pass.usage.add(Meter::Input, prompt(attempt.inbound));
+        }
+        let came = if output_bytes == 0 { 0 } else { tokens(output_bytes) };
+        let missing = came.saturating_sub(pass.usage.output_tokens());
+        pass.usage.add(Meter::Output, missing);
+    }
+    Finished { model_served, upstream_id, report, usage_source: UsageSource::Estimated }
+}
+
+/// The prompt's tokens, guessed from its text.
+pub(crate) fn prompt(inbound: &Inbound) -> u64 {
+    if inbound.operation == Operation::Embed {
+        return tokens(crate::embed::text_bytes(inbound));
+    }
+    let Ok(chat) = inbound.chat() else { return tokens(inbound.body.len()) };
+    let blocks = chat.system.iter().chain(chat.turns.iter().flat_map(|turn| &turn.blocks));
+    tokens(blocks.map(bytes).sum())
+}
+
+fn bytes(block: &Block) -> usize {
+    match block {
+        Block::Text(text) | Block::Refusal(text) | Block::Thinking { text, .. } => text.len(),
+        Block::Media(_) => TOKENS_PER_MEDIA * BYTES_PER_TOKEN,
+        Block::ToolUse { name, input, .. } => name.len() + input.get().len(),
+        Block::ToolResult { blocks, .. } => blocks.iter().map(bytes).sum(),
+        Block::Native(native) => native.raw.get().len(),
+        Block::Citation(_) | Block::CachePoint(_) => 0,
+    }
+}
+
+fn tokens(bytes: usize) -> u64 {
+    u64::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u64::MAX).max(1)
 }
 
 /// Prices the attempt, commits its receipt, and hands it back. Does not return before the receipt is safe.
@@ -21,13 +95,12 @@ pub(crate) struct Finished {
 /// The receipt cannot be committed, or the answer used something that has no price: then a receipt without charge
 /// keeps the counters, and the answer must not be delivered.
 pub(crate) async fn settle(
-    app: &App,
-    admitted: &Admitted,
+    attempt: &Attempt<'_>,
     finished: Finished,
     outcome: Outcome,
 ) -> Result<Receipt, Problem> {
-    let mut receipt = receipt(app, admitted, finished, outcome);
-    let unpriced = match price(admitted, &receipt) {
+    let mut receipt = receipt(attempt, finished, outcome);
+    let unpriced = match price(attempt, &receipt.report) {
         Ok(bill) => {
             (receipt.cost, receipt.commission, receipt.charge) =
                 (bill.cost, bill.commission, bill.charge);
@@ -38,7 +111,7 @@ pub(crate) async fn settle(
             Some(error)
         }
     };
-    app.receipts.commit(receipt.clone()).await.map_err(Problem::store)?;
+    attempt.app.receipts.commit(receipt.clone()).await.map_err(Problem::store)?;
     log(&receipt);
     match unpriced {
         None => Ok(receipt),
@@ -53,50 +126,53 @@ pub(crate) async fn settle(
     }
 }
 
-fn price(admitted: &Admitted, receipt: &Receipt) -> Result<Bill, BillError> {
-    Bill::of(
-        &admitted.catalogue,
-        &receipt.provider,
-        &receipt.model,
-        &receipt.report,
-        receipt.started_at,
-        receipt.commission_bps,
-    )
+/// What counters cost at the prices pinned for the request.
+pub(crate) fn price(attempt: &Attempt<'_>, report: &UsageReport) -> Result<Bill, BillError> {
+    let (plan, target) = (attempt.plan, attempt.target);
+    let bps = attempt.app.settings.commission_bps;
+    Bill::of(&plan.catalogue, target.provider, &target.model, report, plan.at, bps)
 }
 
-fn receipt(app: &App, admitted: &Admitted, finished: Finished, outcome: Outcome) -> Receipt {
+fn receipt(attempt: &Attempt<'_>, finished: Finished, outcome: Outcome) -> Receipt {
+    let inbound = attempt.inbound;
     Receipt {
-        request_id: admitted.id,
-        attempt: 1,
-        account_id: admitted.account_id,
-        user_id: admitted.user_id,
-        key_id: admitted.key_id,
-        surface: "native".to_owned(),
-        provider: admitted.provider.to_owned(),
-        model: admitted.model.clone(),
-        model_served: finished.model_served,
-        upstream_id: finished.upstream_id,
-        price_version: admitted.price_version,
-        commission_bps: app.settings.commission_bps,
+        request_id: inbound.id,
+        attempt: attempt.number,
+        account_id: inbound.account_id,
+        user_id: inbound.user_id,
+        key_id: inbound.key_id,
+        surface: inbound.face.surface.to_owned(),
+        provider: attempt.target.provider.to_owned(),
+        model: attempt.target.model.clone(),
+        model_served: finished.model_served.and_then(|name| plain(&name)),
+        upstream_id: finished.upstream_id.and_then(|name| plain(&name)),
+        price_version: attempt.plan.price_version,
+        commission_bps: attempt.app.settings.commission_bps,
         report: finished.report,
         usage_source: finished.usage_source,
         outcome,
-        cost: ledger::Usd::ZERO,
-        commission: ledger::Usd::ZERO,
-        charge: ledger::Usd::ZERO,
-        started_at: admitted.at,
+        cost: Usd::ZERO,
+        commission: Usd::ZERO,
+        charge: Usd::ZERO,
+        started_at: attempt.plan.at,
         ended_at: crate::clock::now(),
     }
+}
+
+/// A name that a provider gave, if any, as far as any database can keep it.
+fn plain(name: &str) -> Option<String> {
+    let name: String = name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
+    (!name.is_empty()).then_some(name)
 }
 
 /// The one line of a request.
 fn log(receipt: &Receipt) {
     let usage = receipt.report.total();
-    let Receipt { provider, model, request_id, outcome, charge, .. } = receipt;
-    let key_id: Uuid = receipt.key_id;
+    let Receipt { provider, model, request_id, key_id, surface, outcome, charge, .. } = receipt;
     tracing::info!(
         %request_id,
         %key_id,
+        surface,
         provider,
         model,
         input_tokens = usage.input_tokens(),
@@ -104,6 +180,6 @@ fn log(receipt: &Receipt) {
         charge_usd = %charge,
         duration_us = receipt.ended_at.saturating_sub(receipt.started_at),
         outcome = outcome.name(),
-        "chat"
+        "request"
     );
 }

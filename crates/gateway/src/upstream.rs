@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use secrecy::ExposeSecret as _;
 
-use crate::providers::{Credential, Provider};
+use crate::providers::{Credential, Provider, Speaks};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -24,10 +25,12 @@ pub(crate) struct Upstream {
     timeout: Duration,
 }
 
-/// What a provider answered, whole.
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
+/// A request to a provider.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) speaks: &'a Speaks,
+    pub(crate) path: &'a str,
+    /// Headers of the client's that mean something to the provider.
+    pub(crate) headers: &'a HeaderMap,
     pub(crate) body: Bytes,
 }
 
@@ -83,57 +86,58 @@ impl Upstream {
         Ok(Self { client, timeout })
     }
 
-    /// Sends one JSON request and waits for the whole answer.
-    pub(crate) async fn post(
+    /// Sends one JSON request and waits for the head of its answer.
+    pub(crate) async fn send(
         &self,
         provider: &Provider,
-        path: &str,
-        body: Vec<u8>,
-    ) -> Result<Answer, UpstreamError> {
+        outgoing: Outgoing<'_>,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        let Outgoing { speaks, path, headers, body } = outgoing;
         let mut request = Request::builder()
             .method(Method::POST)
-            .uri(format!("{}{path}", provider.base_url))
-            .body(Full::new(Bytes::from(body)))?;
-        set_headers(request.headers_mut(), provider)?;
-        match tokio::time::timeout(self.timeout, self.exchange(request)).await {
-            Ok(answer) => answer,
+            .uri(format!("{}{}{path}", provider.base_url, speaks.below))
+            .body(Full::new(body))?;
+        set_headers(request.headers_mut(), provider, speaks, headers)?;
+        match tokio::time::timeout(self.timeout, self.client.request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) if error.is_connect() => Err(UpstreamError::Connect(error)),
+            Ok(Err(error)) => Err(UpstreamError::Broken(error.into())),
             Err(_) => Err(UpstreamError::Timeout),
         }
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, UpstreamError> {
-        let response = self.client.request(request).await.map_err(|error| {
-            if error.is_connect() {
-                UpstreamError::Connect(error)
-            } else {
-                UpstreamError::Broken(error.into())
-            }
-        })?;
-        let (parts, body) = response.into_parts();
-        let body = Limited::new(body, ANSWER_LIMIT_BYTES).collect().await.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                UpstreamError::TooLong
-            } else {
-                UpstreamError::Broken(error)
-            }
-        })?;
-        Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
+    /// Reads the rest of an answer.
+    pub(crate) async fn read(&self, body: Incoming) -> Result<Bytes, UpstreamError> {
+        let whole = Limited::new(body, ANSWER_LIMIT_BYTES).collect();
+        match tokio::time::timeout(self.timeout, whole).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(UpstreamError::TooLong),
+            Ok(Err(error)) => Err(UpstreamError::Broken(error)),
+            Err(_) => Err(UpstreamError::Timeout),
+        }
     }
 }
 
-/// The request is built from nothing: no header of the client's goes on to a provider.
-fn set_headers(headers: &mut HeaderMap, provider: &Provider) -> Result<(), http::Error> {
+/// The request is built from nothing but what is forwarded on purpose: no other header of the client's goes on.
+fn set_headers(
+    headers: &mut HeaderMap,
+    provider: &Provider,
+    speaks: &Speaks,
+    forwarded: &HeaderMap,
+) -> Result<(), http::Error> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(
         header::USER_AGENT,
         HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))),
     );
-    for (name, value) in provider.row.headers {
+    for (name, value) in speaks.headers {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
+    for (name, value) in forwarded {
+        headers.insert(name, value.clone());
+    }
     if let Some(key) = &provider.key {
-        let (name, text) = match provider.row.credential {
+        let (name, text) = match speaks.credential {
             Credential::Bearer => {
                 (header::AUTHORIZATION, format!("Bearer {}", key.expose_secret()))
             }

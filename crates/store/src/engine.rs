@@ -9,11 +9,13 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Database, Postgres, Sqlite, Transaction, pool::PoolConnection};
+use sqlx::{
+    AssertSqlSafe, Connection as _, Database, Postgres, Sqlite, Transaction, pool::PoolConnection,
+};
 
 use crate::error::StoreError;
 
@@ -69,6 +71,9 @@ END $$";
 
 /// How long SQLite waits for a lock of another process.
 const BUSY: Duration = Duration::from_secs(10);
+
+/// How long to wait for a connection to PostgreSQL: for a server that has gone, or for one of ours that is free.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What stands before every table's name in the texts.
 const PREFIX: &str = "tollgate.";
@@ -392,18 +397,18 @@ async fn connect_postgres(url: &str, readers: u32) -> Result<(Pool, Pool), Store
         // A pooler refuses settings that it would have to carry from one connection to the next.
         options = options.statement_cache_capacity(0).extra_float_digits(None);
     }
-    let pool = PgPoolOptions::new().max_connections(readers.saturating_add(1));
-    let pool = pool.connect_with(options).await?;
-    let mut conn = Pool::Postgres(pool.clone(), named).acquire().await?;
-    if let Conn::Postgres(lease, named) = &mut conn {
-        let (found,): (String,) = sqlx::query_as("SELECT current_setting('server_version_num')")
-            .persistent(*named)
-            .fetch_one(&mut **lease)
-            .await?;
-        if found.parse::<u32>().is_ok_and(|number| number < 150_000) {
-            return Err(StoreError::PostgresTooOld { found });
-        }
+    // By itself, since a pool would try again for a while and then only say that it has waited.
+    let mut first = PgConnection::connect_with(&options).await?;
+    let (found,): (String,) = sqlx::query_as("SELECT current_setting('server_version_num')")
+        .persistent(named)
+        .fetch_one(&mut first)
+        .await?;
+    if found.parse::<u32>().is_ok_and(|number| number < 150_000) {
+        return Err(StoreError::PostgresTooOld { found });
     }
+    first.close().await?;
+    let pool = PgPoolOptions::new().max_connections(readers.saturating_add(1));
+    let pool = pool.acquire_timeout(PATIENCE).connect_lazy_with(options);
     Ok((Pool::Postgres(pool.clone(), named), Pool::Postgres(pool, named)))
 }
 

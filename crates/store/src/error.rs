@@ -73,9 +73,10 @@ pub enum StoreError {
     /// The receipt writer has stopped.
     #[error("the receipt writer has stopped")]
     Stopped,
-    /// The database says no, or nothing. Shared, because a whole batch may fail for one reason.
+    /// The database says no, or nothing. Shared, because a whole batch may fail for one reason. The cause is told here, and
+    /// is no `source`, or it would be told twice.
     #[error("database: {0}")]
-    Database(#[source] Arc<sqlx::Error>),
+    Database(Arc<sqlx::Error>),
 }
 
 impl From<sqlx::Error> for StoreError {

@@ -1,5 +1,6 @@
 //! `tollgate key create|list|revoke`
 
+use anyhow::Context as _;
 use clap::Args;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -8,7 +9,7 @@ use uuid::Uuid;
 
 use super::output::Output;
 use crate::config::Settings;
-use crate::native::keys::{create, view};
+use crate::native::keys::{allowed_models, create, view};
 use crate::{clock, keys};
 
 #[derive(Debug, clap::Subcommand)]
@@ -61,20 +62,14 @@ pub(super) async fn run(
     let store = super::open(settings).await?;
     match command {
         Command::Create(Create { user, name, expires_at, models }) => {
-            let catalogue = match store.latest_price_version().await? {
-                Some(version) if !models.is_empty() => store.catalogue(version.id).await?,
-                _ => ledger::Catalogue::default(),
+            let models = if models.is_empty() {
+                None
+            } else {
+                let version = store.latest_price_version().await?;
+                let version = version.context("there is no price version")?.id;
+                let allowed = allowed_models(&store.catalogue(version).await?, &models);
+                Some(allowed.map_err(|message| anyhow::anyhow!("--model: {message}"))?)
             };
-            for id in &models {
-                let known = id
-                    .split_once('/')
-                    .is_some_and(|(provider, model)| catalogue.get(provider, model).is_some());
-                anyhow::ensure!(
-                    known,
-                    "--model {id}: not in the price list; expected an id such as openai/gpt-4o"
-                );
-            }
-            let models = (!models.is_empty()).then_some(models);
             let (key, stored) = create(&store, &user, &name, expires_at, models).await?;
             let json = json!({ "key": key.expose_secret(), "id": stored.id });
             output.say(&json, key.expose_secret())

@@ -1,30 +1,18 @@
 //! `POST /api/layers/chat`: one message in, one answer out.
 
-use std::sync::Arc;
-
-use axum::Json;
-use axum::body::Body;
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, Uri};
-use ledger::{Meter, Usage, UsageReport, UsageSource};
+use ledger::UsageReport;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use wire::chat::{Block, Role, Turn};
 use wire::{Chat, Reply};
 
-use super::{read_body, read_json};
-use crate::app::App;
-use crate::auth::native_caller;
-use crate::clock;
-use crate::pipeline::{self, Answered};
+use super::json::read_json;
+use crate::inbound::Wanted;
 use crate::problem::Problem;
-use crate::settle::Finished;
-
-/// A token is about four bytes of text: used only where a provider's answer has no counters.
-const BYTES_PER_TOKEN: usize = 4;
+use crate::routing::quoted;
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct Request {
     #[serde(rename = "providerName")]
     provider_name: String,
@@ -38,18 +26,31 @@ struct Request {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct Message {
     role: Speaker,
     content: String,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 enum Speaker {
     System,
     User,
     Assistant,
+}
+
+impl TryFrom<String> for Speaker {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        match word.as_str() {
+            "system" => Ok(Self::System),
+            "user" => Ok(Self::User),
+            "assistant" => Ok(Self::Assistant),
+            other => Err(format!("expected system, user or assistant, not {}", quoted(other))),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -67,47 +68,41 @@ struct Tokens {
     total_tokens: u64,
 }
 
-/// The handler: authenticates before it reads, reads before it admits, and answers after the receipt is safe.
-pub(crate) async fn chat(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Body,
-) -> Result<Response, Problem> {
-    let snapshot = app.snapshots.current();
-    let caller = native_caller(&snapshot, &headers, &uri, clock::now())?;
-    let body = read_body(body, app.settings.body_limit_bytes).await?;
-    let request: Request = read_json(&body)?;
-    let admitted = pipeline::admit(&app, &caller, &request.provider_name, &request.model_name)?;
-    let chat = canonical(request, &admitted.model, admitted.max_output_tokens)?;
-    drop((caller, snapshot));
-    let Answered { reply, receipt } = pipeline::answer(app, admitted, chat).await?;
-
-    let usage = receipt.report.total();
-    let (input_tokens, output_tokens) = (usage.input_tokens(), usage.output_tokens());
-    let usage = Tokens {
-        input_tokens,
-        output_tokens,
-        total_tokens: input_tokens.saturating_add(output_tokens),
-    };
-    let mut response = Json(Answer { content: reply.text(), usage }).into_response();
-    let id = receipt.request_id.to_string();
-    for (name, value) in [("x-request-id", id), ("x-tollgate-cost", receipt.charge.to_string())] {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    Ok(response)
+/// Reads a request: the model it wants, and the chat in the canonical form. Everything that makes no sense is refused by
+/// its field.
+pub(crate) fn read(body: &[u8]) -> Result<(Wanted, Chat), Problem> {
+    let request: Request = read_json(body)?;
+    let wanted =
+        Wanted { provider: Some(request.provider_name.clone()), model: request.model_name.clone() };
+    Ok((wanted, canonical(request)?))
 }
 
-/// The request in the canonical form; everything that makes no sense is refused by its field.
-fn canonical(request: Request, model: &str, most: Option<u64>) -> Result<Chat, Problem> {
-    if request.stream == Some(true) {
-        return Err(Problem::bad_request(
-            "stream: this endpoint does not stream yet; leave it out or send false",
-        ));
+/// Writes an answer.
+pub(crate) fn write(reply: &Reply) -> Vec<u8> {
+    let answer = Answer { content: reply.text(), usage: Tokens::of(reply.usage.as_ref()) };
+    serde_json::to_vec(&answer).unwrap_or_default()
+}
+
+/// The counters of an answer.
+pub(crate) fn tokens(report: &UsageReport) -> Value {
+    serde_json::to_value(Tokens::of(Some(report))).unwrap_or_default()
+}
+
+impl Tokens {
+    fn of(report: Option<&UsageReport>) -> Self {
+        let usage = report.map(UsageReport::total).unwrap_or_default();
+        let (input_tokens, output_tokens) = (usage.input_tokens(), usage.output_tokens());
+        let total_tokens = input_tokens.saturating_add(output_tokens);
+        Self { input_tokens, output_tokens, total_tokens }
     }
-    let mut chat = Chat { model: model.to_owned(), ..Chat::default() };
+}
+
+fn canonical(request: Request) -> Result<Chat, Problem> {
+    let mut chat = Chat {
+        model: request.model_name,
+        stream: request.stream.unwrap_or(false),
+        ..Chat::default()
+    };
     chat.system.extend(request.system.filter(|text| !text.trim().is_empty()).map(Block::Text));
     for (index, message) in request.messages.unwrap_or_default().into_iter().enumerate() {
         if message.content.trim().is_empty() {
@@ -134,15 +129,7 @@ fn canonical(request: Request, model: &str, most: Option<u64>) -> Result<Chat, P
         }
         None => {}
     }
-    if let Some(tokens) = request.max_tokens {
-        let most = most.unwrap_or(u64::from(u32::MAX));
-        if !(1..=most).contains(&tokens) {
-            return Err(Problem::bad_request(format!(
-                "max_tokens: expected a whole number from 1 to {most}"
-            )));
-        }
-        chat.max_tokens = Some(tokens);
-    }
+    chat.max_tokens = request.max_tokens;
     if let Some(temperature) = request.temperature {
         if !(0.0..=2.0).contains(&temperature) {
             return Err(Problem::bad_request("temperature: expected a number from 0 to 2"));
@@ -156,32 +143,13 @@ fn turn(role: Role, block: Block) -> Turn {
     Turn { role, blocks: vec![block], name: None }
 }
 
-/// What an answer used: the provider's word for it, or, where it has none, an estimate from the text on both sides.
-pub(crate) fn finished(reply: &Reply, chat: &Chat) -> Finished {
-    let (report, usage_source) = match &reply.usage {
-        Some(report) => (report.clone(), UsageSource::Provider),
-        None => (estimate(reply, chat), UsageSource::Estimated),
-    };
-    Finished {
-        model_served: some(&reply.model),
-        upstream_id: some(&reply.id),
-        report,
-        usage_source,
+/// The refusal of a `max_tokens` that the model cannot give.
+pub(crate) fn check_max_tokens(chat: &Chat, most: Option<u64>) -> Result<(), Problem> {
+    let most = most.unwrap_or(u64::from(u32::MAX));
+    match chat.max_tokens {
+        Some(tokens) if !(1..=most).contains(&tokens) => Err(Problem::bad_request(format!(
+            "max_tokens: expected a whole number from 1 to {most}"
+        ))),
+        _ => Ok(()),
     }
-}
-
-fn some(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
-fn estimate(reply: &Reply, chat: &Chat) -> UsageReport {
-    let blocks = chat.system.iter().chain(chat.turns.iter().flat_map(|turn| &turn.blocks));
-    let asked: usize =
-        blocks.map(|block| if let Block::Text(text) = block { text.len() } else { 0 }).sum();
-    let tokens =
-        |bytes: usize| u64::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u64::MAX).max(1);
-    UsageReport::single(Usage::of(&[
-        (Meter::Input, tokens(asked)),
-        (Meter::Output, tokens(reply.text().len())),
-    ]))
 }

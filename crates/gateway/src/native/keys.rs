@@ -12,17 +12,18 @@ use serde_json::{Value, json};
 use store::{NewKey, StoreError};
 use uuid::Uuid;
 
-use super::{read_body, read_json};
+use super::json::read_json;
+use super::read_body;
 use crate::app::App;
 use crate::auth::{Identity, native_identity};
 use crate::problem::Problem;
-use crate::{clock, keys};
+use crate::{clock, keys, providers};
 
 const LONGEST_NAME: usize = 100;
 const SMALL_BODY_BYTES: u32 = 64 * 1024;
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct Generate {
     name: Option<String>,
     expires_at: Option<String>,
@@ -30,7 +31,7 @@ struct Generate {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct Delete {
     key: Option<String>,
     id: Option<String>,
@@ -93,35 +94,44 @@ pub(crate) async fn generate(
             )
         })?),
     };
-    if let Some(models) = &wanted.models {
-        check_models(&app, models)?;
-    }
-    let (key, stored) = create(&app.store, &identity.user, &name, expires_at, wanted.models)
+    let models = match wanted.models {
+        None => None,
+        Some(ids) => Some(
+            allowed_models(&app.snapshots.current().catalogue, &ids)
+                .map_err(|message| Problem::bad_request(format!("models: {message}")))?,
+        ),
+    };
+    let (key, stored) = create(&app.store, &identity.user, &name, expires_at, models)
         .await
         .map_err(Problem::store)?;
     app.snapshots.refresh().await.map_err(Problem::store)?;
     Ok(Json(json!({ "key": key.expose_secret(), "id": stored.id })))
 }
 
-fn check_models(app: &App, models: &[String]) -> Result<(), Problem> {
-    let catalogue = &app.snapshots.current().catalogue;
-    if models.is_empty() {
-        return Err(Problem::bad_request(
-            "models: expected at least one model; leave it out to allow all",
-        ));
+/// Ids of models as keys keep them, each with the name of its provider.
+///
+/// # Errors
+/// What is wrong with them.
+pub(crate) fn allowed_models(
+    catalogue: &ledger::Catalogue,
+    ids: &[String],
+) -> Result<Vec<String>, String> {
+    if ids.is_empty() {
+        return Err("expected at least one model; leave it out to allow all".to_owned());
     }
-    for id in models {
-        let known = id
-            .split_once('/')
-            .is_some_and(|(provider, model)| catalogue.get(provider, model).is_some());
-        if !known {
-            let id = super::quoted(id);
-            return Err(Problem::bad_request(format!(
-                "models: {id} is not known; expected ids such as openai/gpt-4o"
-            )));
-        }
-    }
-    Ok(())
+    let known = |id: &String| {
+        let (provider, model) = id.split_once('/')?;
+        let provider = providers::canonical(provider);
+        catalogue.get(provider, model).map(|_| format!("{provider}/{model}"))
+    };
+    ids.iter()
+        .map(|id| {
+            known(id).ok_or_else(|| {
+                let id = crate::routing::quoted(id);
+                format!("{id} is not in the price list; expected ids such as openai/gpt-4o")
+            })
+        })
+        .collect()
 }
 
 /// Makes a key for a user and stores its hash. The key itself is in the caller's hands alone.
@@ -160,21 +170,23 @@ pub(crate) async fn delete(
 ) -> Result<Json<Value>, Problem> {
     let identity = identify(&app, &headers, &uri)?;
     let wanted: Delete = read_json(&read_body(body, SMALL_BODY_BYTES).await?)?;
-    let id = match (&wanted.key, &wanted.id) {
+    let (of, now) = (Some(identity.user_id), clock::now());
+    let revoked = match (&wanted.key, &wanted.id) {
         (Some(key), None) => {
-            let snapshot = app.snapshots.current();
             let hash = keys::hash(key).ok_or_else(not_found)?;
-            snapshot.keys.get(&hash).filter(|key| key.user_id == identity.user_id).map(|key| key.id)
+            app.store.revoke_key_by_hash(of, &keys::hex(&hash), now).await
         }
-        (None, Some(id)) => id.parse::<Uuid>().ok(),
+        (None, Some(id)) => {
+            let id = id.parse::<Uuid>().map_err(|_| not_found())?;
+            app.store.revoke_key_by_id(of, id, now).await
+        }
         _ => {
             return Err(Problem::bad_request(
                 "expected one of {\"key\":\"tg-...\"} and {\"id\":\"...\"}",
             ));
         }
     };
-    let id = id.ok_or_else(not_found)?;
-    match app.store.revoke_key_by_id(Some(identity.user_id), id, clock::now()).await {
+    match revoked {
         Ok(true) => {}
         Ok(false) | Err(StoreError::NotFound { .. }) => return Err(not_found()),
         Err(error) => return Err(Problem::store(error)),

@@ -2,105 +2,27 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{Output, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use ledger::Receipt;
+use reqwest::Method;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use testkit::{Running, Simulator};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::books::Books;
+
 /// The user of most tests.
 pub(crate) const USER: &str = "ada";
 
-/// Where the books are. Goes away with the value.
-pub(crate) struct Books {
-    pub(crate) url: String,
-    pub(crate) folder: tempfile::TempDir,
-    server: Option<(String, String)>,
-}
-
-impl Books {
-    pub(crate) fn sqlite() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let url = format!("sqlite://{}", folder.path().join("tollgate.db").display());
-        Self { url, folder, server: None }
-    }
-
-    /// `None`, said by name, where no PostgreSQL is given; a CI always gives one.
-    pub(crate) async fn postgres(name: &str) -> Option<Self> {
-        let Some(admin) = std::env::var_os("TOLLGATE_TEST_POSTGRES") else {
-            assert!(
-                std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-                "TOLLGATE_TEST_POSTGRES is not set: the CI must test PostgreSQL too"
-            );
-            println!("skipped: no PostgreSQL");
-            return None;
-        };
-        let admin = admin.into_string().expect("a URL");
-        let name = format!("gateway_{name}_{}", std::process::id());
-        let mut conn = PgConnection::connect(&admin).await.expect("the test server");
-        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        sqlx::raw_sql(create).execute(&mut conn).await.expect("a new database");
-        let (server, _) = admin.rsplit_once('/').expect("a URL with a database");
-        let folder = tempfile::tempdir().expect("a folder");
-        Some(Self { url: format!("{server}/{name}"), folder, server: Some((admin, name)) })
-    }
-
-    /// Drops the database of a server; a file goes with its folder.
-    pub(crate) async fn remove(self) {
-        if let Some((admin, name)) = &self.server {
-            let mut conn = PgConnection::connect(admin).await.expect("the test server");
-            let drop = AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
-            sqlx::raw_sql(drop).execute(&mut conn).await.expect("the database goes");
-        }
-    }
-
-    /// A command of the program on these books, in an empty environment and folder.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
-        command
-            .args(arguments)
-            .env_clear()
-            .env("DATABASE_URL", &self.url)
-            .current_dir(self.folder.path())
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        command
-    }
-
-    /// Runs a command to its end, whatever it is.
-    pub(crate) async fn try_cli(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().await.expect("the program runs")
-    }
-
-    /// Runs a command that has to succeed, and returns what it printed.
-    pub(crate) async fn cli(&self, arguments: &[&str]) -> String {
-        let output = self.try_cli(arguments).await;
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "tollgate {arguments:?} ended badly: {error}");
-        String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
-    }
-
-    /// The same with `--json`.
-    pub(crate) async fn cli_json(&self, arguments: &[&str]) -> Value {
-        let text = self.cli(&[arguments, &["--json"]].concat()).await;
-        serde_json::from_str(&text).expect("one JSON value")
-    }
-}
-
 /// How a program is started.
+#[derive(Default)]
 pub(crate) struct Start {
-    pub(crate) simulator: Option<Simulator>,
+    pub(crate) simulator: Simulator,
     /// More settings, which win over those of the test.
     pub(crate) settings: Vec<(&'static str, String)>,
-}
-
-impl Default for Start {
-    fn default() -> Self {
-        Self { simulator: Some(Simulator::new()), settings: Vec::new() }
-    }
 }
 
 impl Start {
@@ -111,7 +33,7 @@ impl Start {
 
     /// With recordings, where there are any.
     pub(crate) fn with_recordings(mut self, folder: &std::path::Path) -> Self {
-        self.simulator = Some(Simulator::new().recordings(folder).expect("recordings"));
+        self.simulator = Simulator::new().recordings(folder).expect("recordings");
         self
     }
 }
@@ -122,7 +44,7 @@ pub(crate) struct App {
     pub(crate) url: String,
     pub(crate) key: String,
     pub(crate) client: reqwest::Client,
-    pub(crate) simulator: Option<Running>,
+    pub(crate) simulator: Running,
     settings: Vec<(&'static str, String)>,
     process: Child,
 }
@@ -138,31 +60,18 @@ impl App {
 
     /// Starts on these books, which get the user and a key.
     pub(crate) async fn start_on(books: Books, start: Start) -> Self {
-        books.cli(&["user", "add", USER]).await;
-        let key = books.cli(&["key", "create", "--user", USER]).await;
-        let simulator = match start.simulator {
-            None => None,
-            Some(simulator) => {
-                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-                Some(simulator.start(address).await.expect("the simulator"))
-            }
-        };
-        let mut settings = Vec::new();
-        if let Some(simulator) = &simulator {
-            settings = provider_settings(simulator);
-        }
+        let key = books.add_user(USER).await;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let simulator = start.simulator.start(address).await.expect("the simulator");
+        let mut settings = provider_settings(&simulator);
         settings.extend(start.settings);
         let (process, url) = serve(&books, &settings).await;
         let client = reqwest::Client::builder()
-            .timeout(Duration::from_secs(60))
+            .timeout(Duration::from_mins(1))
             .no_proxy()
             .build()
             .expect("a client");
         Self { books, url, key, client, simulator, settings, process }
-    }
-
-    pub(crate) fn simulator(&self) -> &Running {
-        self.simulator.as_ref().expect("a simulator")
     }
 
     /// What the program has logged so far.
@@ -170,9 +79,9 @@ impl App {
         std::fs::read_to_string(log_file(&self.books)).expect("the log")
     }
 
-    /// The process id, for signals.
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.id().expect("a running process")
+    /// Sends a signal such as `TERM`.
+    pub(crate) async fn signal(&self, name: &str) {
+        signal(&self.process, name).await;
     }
 
     /// `kill -9`.
@@ -186,23 +95,41 @@ impl App {
     }
 
     /// Waits for the program to end by itself.
-    pub(crate) async fn ended(&mut self) -> std::process::ExitStatus {
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         self.process.wait().await.expect("an end")
     }
 
+    /// Ends the program as an operator does, audits its books and returns the receipts in them.
+    pub(crate) async fn close(mut self) -> Vec<Receipt> {
+        let receipts = self.finish().await;
+        self.books.remove().await;
+        receipts
+    }
+
+    /// The same, while the rest of the test goes on.
+    pub(crate) async fn finish(&mut self) -> Vec<Receipt> {
+        self.signal("TERM").await;
+        let status = self.ended().await;
+        assert!(status.success(), "tollgate serve ended with {status}: {}", self.log());
+        let report = self.books.audit().await;
+        let receipts = self.books.receipts().await;
+        assert_eq!(report["receipts"], receipts.len());
+        receipts
+    }
+
     /// A request to the program, without credentials.
-    pub(crate) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url))
     }
 
     /// A request of the native API in the user's name.
-    pub(crate) fn native(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn native(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.request(method, path).header("user", USER).header("api-key", &self.key)
     }
 
     /// A chat of the native API.
     pub(crate) fn chat(&self, body: &Value) -> reqwest::RequestBuilder {
-        self.native(reqwest::Method::POST, "/api/layers/chat").json(body)
+        self.native(Method::POST, "/api/layers/chat").json(body)
     }
 
     /// A chat that has to succeed: its whole answer.
@@ -214,7 +141,7 @@ impl App {
 
     /// `priceToPay` of `/api/usage/check`.
     pub(crate) async fn price_to_pay(&self) -> Value {
-        let answer = Answer::of(self.native(reqwest::Method::GET, "/api/usage/check")).await;
+        let answer = Answer::of(self.native(Method::GET, "/api/usage/check")).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.body["priceToPay"].clone()
     }
@@ -251,6 +178,13 @@ impl Answer {
     pub(crate) fn message(&self) -> &str {
         self.body["error"]["message"].as_str().unwrap_or_default()
     }
+}
+
+/// Sends a signal to a program, by the shell, which is everywhere.
+pub(crate) async fn signal(process: &Child, name: &str) {
+    let kill = format!("kill -{name} {}", process.id().expect("a running process"));
+    let sent = Command::new("sh").args(["-c", &kill]).status().await.expect("a shell");
+    assert!(sent.success(), "{kill}");
 }
 
 fn provider_settings(simulator: &Running) -> Vec<(&'static str, String)> {

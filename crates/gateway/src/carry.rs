@@ -1,0 +1,219 @@
+//! What becomes of a stream's frames: they pass, or are read and written again. Metered in either case, by the same
+//! reader.
+
+use bytes::Bytes;
+use http::HeaderValue;
+use ledger::UsageReport;
+use wire::problem::{Kind, Problem as WireProblem};
+use wire::sse::Frame;
+use wire::stream::{End, Event, Metered, Opening, Seen, Stage};
+use wire::{Reader, Writer};
+
+use crate::outbound::Carry;
+use crate::pipeline::Attempt;
+use crate::whole;
+
+/// The carrier of one stream.
+pub(crate) struct Carrier<'a> {
+    attempt: &'a Attempt<'a>,
+    reader: Box<dyn Reader>,
+    way: Way,
+    /// What the client gets next.
+    out: Vec<u8>,
+    /// What it gets once the receipt is committed.
+    held: Vec<u8>,
+    /// Whether the end is in sight, so that everything is held from now on.
+    holding: bool,
+}
+
+enum Way {
+    /// Bytes pass.
+    Same { withhold_usage: bool },
+    Translated {
+        writer: Box<dyn Writer>,
+        events: Vec<Event>,
+        /// The event that ends the stream, which waits for the receipt.
+        last: Option<Event>,
+    },
+}
+
+impl<'a> Carrier<'a> {
+    pub(crate) fn new(attempt: &'a Attempt<'a>) -> Self {
+        let dialect = attempt.target.dialect();
+        let (reader, way) = match &attempt.outbound.carry {
+            Carry::Same { reader, withhold_usage } => {
+                (reader(dialect), Way::Same { withhold_usage: *withhold_usage })
+            }
+            Carry::Translated { .. } => {
+                let writer = attempt.inbound.face.writer(whole::shape(attempt));
+                (dialect.reader(), Way::Translated { writer, events: Vec::new(), last: None })
+            }
+        };
+        Self { attempt, reader, way, out: Vec::new(), held: Vec::new(), holding: false }
+    }
+
+    /// The content type of what is written here; none where the provider's own passes.
+    pub(crate) fn content_type(&self) -> Option<HeaderValue> {
+        match self.way {
+            Way::Same { .. } => None,
+            Way::Translated { .. } if self.attempt.inbound.json_array => {
+                Some(HeaderValue::from_static("application/json"))
+            }
+            Way::Translated { .. } => Some(HeaderValue::from_static("text/event-stream")),
+        }
+    }
+
+    pub(crate) fn passes(&self) -> bool {
+        matches!(self.way, Way::Same { .. })
+    }
+
+    /// Takes one frame.
+    pub(crate) fn frame(&mut self, frame: &Frame<'_>) {
+        match &mut self.way {
+            Way::Same { withhold_usage } => {
+                self.reader.skim(frame);
+                self.holding |= self.reader.stage() != Stage::Running;
+                let out = if self.holding { &mut self.held } else { &mut self.out };
+                if *withhold_usage && wire::openai_chat::is_usage_only(frame) {
+                    // Asked for by us alone.
+                } else if let Some(told) = told_of_cost(self.attempt, frame, &*self.reader) {
+                    out.extend_from_slice(&told);
+                } else {
+                    out.extend_from_slice(frame.raw);
+                }
+            }
+            Way::Translated { events, .. } => {
+                self.reader.frame(frame, events);
+                self.write();
+            }
+        }
+    }
+
+    /// Writes the events read so far.
+    fn write(&mut self) {
+        let Way::Translated { writer, events, last } = &mut self.way else { return };
+        for mut event in events.drain(..) {
+            if crate::stream::is_last(&event) {
+                *last = Some(event);
+                break;
+            }
+            self.holding |= matches!(event, Event::Finish { .. });
+            adapt(self.attempt, &mut event);
+            let out = if self.holding { &mut self.held } else { &mut self.out };
+            writer.event(event, out);
+        }
+    }
+
+    /// What the client gets of the frames taken so far.
+    pub(crate) fn take(&mut self) -> Bytes {
+        Bytes::from(std::mem::take(&mut self.out))
+    }
+
+    /// Takes the end of the provider's stream.
+    pub(crate) fn end(&mut self, how: End) {
+        match &mut self.way {
+            Way::Same { .. } => self.reader.end(how, &mut Vec::new()),
+            Way::Translated { events, .. } => {
+                self.reader.end(how, events);
+                self.write();
+            }
+        }
+    }
+
+    /// Whether the provider's answer is whole or failed, whatever still comes.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.reader.stage(), Stage::Whole | Stage::Failed)
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        self.reader.seen()
+    }
+
+    /// What went wrong with a stream that has no proper end.
+    pub(crate) fn problem(&self) -> WireProblem {
+        if let Way::Translated { last: Some(Event::Problem(problem)), .. } = &self.way {
+            return problem.clone();
+        }
+        let mut problem = WireProblem::own(Kind::Upstream, "the answer broke off");
+        problem.upstream = true;
+        problem
+    }
+
+    /// Tells a client what was settled where the provider itself has said nothing of it.
+    pub(crate) fn settled(&mut self, report: &UsageReport) {
+        let said = self.reader.seen().usage.is_some();
+        if let Way::Translated { writer, last: Some(Event::End), .. } = &mut self.way
+            && !said
+        {
+            let mut event = Event::Usage(Metered::new(report.clone()));
+            adapt(self.attempt, &mut event);
+            writer.event(event, &mut self.held);
+        }
+    }
+
+    /// Replaces the end by an error of our own.
+    pub(crate) fn fail(&mut self, problem: &WireProblem) {
+        self.held.clear();
+        match &mut self.way {
+            Way::Same { .. } => self.write_problem(problem.clone()),
+            Way::Translated { last, .. } => *last = Some(Event::Problem(problem.clone())),
+        }
+    }
+
+    fn write_problem(&mut self, problem: WireProblem) {
+        let mut writer = self.attempt.inbound.face.writer(whole::shape(self.attempt));
+        writer.event(Event::Problem(problem), &mut self.held);
+    }
+
+    /// What ends the client's answer, after the receipt.
+    pub(crate) fn last(&mut self) -> Bytes {
+        if self.passes() && !self.is_over() {
+            let problem = self.problem();
+            self.write_problem(problem);
+        }
+        if let Way::Translated { writer, last, .. } = &mut self.way
+            && let Some(event) = last.take()
+        {
+            writer.event(event, &mut self.held);
+        }
+        let mut last = std::mem::take(&mut self.out);
+        last.append(&mut self.held);
+        Bytes::from(last)
+    }
+
+    pub(crate) fn ping(&self) -> &'static [u8] {
+        match &self.way {
+            // The provider's own signs of life pass.
+            Way::Same { .. } => b"",
+            Way::Translated { writer, .. } => writer.ping(),
+        }
+    }
+}
+
+/// Puts the client's tool names back and says what it costs where the client is told.
+fn adapt(attempt: &Attempt<'_>, event: &mut Event) {
+    match event {
+        Event::Open { block: Opening::ToolUse { name, .. }, .. } => {
+            if let Carry::Translated { renamed } = &attempt.outbound.carry
+                && let Some((_, original)) = renamed.iter().find(|(changed, _)| changed == name)
+            {
+                name.clone_from(original);
+            }
+        }
+        Event::Usage(Metered { report, cost }) => *cost = whole::cost(attempt, report),
+        _ => {}
+    }
+}
+
+/// A frame of `OpenAI`'s with the usage, for a client that is told what it costs.
+fn told_of_cost(attempt: &Attempt<'_>, frame: &Frame<'_>, reader: &dyn Reader) -> Option<Vec<u8>> {
+    if !attempt.inbound.face.openrouter || !attempt.inbound.face.is(wire::openai_chat::NAME) {
+        return None;
+    }
+    if !wire::openai_chat::is_usage_only(frame) {
+        return None;
+    }
+    let cost = whole::cost(attempt, &reader.seen().usage?)?;
+    let data = wire::openai_chat::add_cost(&frame.data, &cost);
+    Some(format!("data: {data}\n\n").into_bytes())
+}

@@ -1,0 +1,111 @@
+//! What becomes of a provider's failure. The client learns what it can act on; the operator's log has the rest.
+
+use bytes::Bytes;
+use http::{Response, StatusCode, header};
+use hyper::body::Incoming;
+use secrecy::ExposeSecret;
+use wire::Malformed;
+use wire::problem::{Kind, Problem as WireProblem};
+
+use crate::outbound::Carry;
+use crate::pipeline::Attempt;
+use crate::problem::{Problem, Verbatim};
+use crate::providers::Provider;
+use crate::upstream::UpstreamError;
+
+/// No answer at all.
+pub(crate) fn of_transport(error: &UpstreamError, attempt: &Attempt<'_>) -> Problem {
+    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    let name = attempt.target.provider;
+    tracing::warn!(request_id = %attempt.inbound.id, provider = name, %error, cause, "the provider did not answer");
+    match error {
+        UpstreamError::Timeout => Problem::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "upstream_timeout",
+            format!("{name} did not answer in time"),
+        ),
+        _ => Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "upstream_unavailable",
+            format!("{name} gave no usable answer: {error}"),
+        ),
+    }
+}
+
+/// An answer that cannot be read. Its usage is not known, so that nothing can be charged for it.
+pub(crate) fn of_reply(error: &Malformed, attempt: &Attempt<'_>) -> Problem {
+    let name = attempt.target.provider;
+    let error = without_credential(&error.to_string(), attempt.provider);
+    tracing::error!(request_id = %attempt.inbound.id, provider = name, error, "the provider's answer cannot be read");
+    Problem::new(
+        StatusCode::BAD_GATEWAY,
+        "upstream_malformed",
+        format!("{name} gave an answer that cannot be read; nothing was charged"),
+    )
+}
+
+/// An answer that is an error. A client of the same dialect gets it as it came.
+pub(crate) async fn of_provider(attempt: &Attempt<'_>, response: Response<Incoming>) -> Problem {
+    let (parts, body) = response.into_parts();
+    let body = match attempt.app.upstream.read(body).await {
+        Ok(body) => body,
+        Err(error) => return of_transport(&error, attempt),
+    };
+    let retry_after = parts.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let status = parts.status;
+    let read = attempt.target.dialect().read_problem(status.as_u16(), retry_after, &body);
+    let mut problem = told(attempt, &read);
+    let same = matches!(attempt.outbound.carry, Carry::Same { .. });
+    if same && problem.code != UPSTREAM_ACCOUNT && !attempt.inbound.face.openrouter {
+        let content_type = parts.headers.get(header::CONTENT_TYPE).cloned();
+        let text = std::str::from_utf8(&body).unwrap_or_default();
+        let clean = without_credential(text, attempt.provider);
+        let body = if clean == text { body } else { Bytes::from(clean) };
+        problem.verbatim = Some(Box::new(Verbatim { status, content_type, body }));
+    }
+    problem
+}
+
+const UPSTREAM_ACCOUNT: &str = "upstream_account";
+
+/// What a client is told of a provider's error.
+///
+/// A provider's refusal of *our* credential or of *our* account is never shown as if it were the client's: that is a
+/// 502, and the log says which credential it was. Its text may quote the credential, so it is not logged.
+pub(crate) fn told(attempt: &Attempt<'_>, problem: &WireProblem) -> Problem {
+    let name = attempt.target.provider;
+    let request_id = attempt.inbound.id;
+    let upstream_status = problem.status;
+    let (status, code) = match problem.kind {
+        Kind::Auth | Kind::Billing | Kind::Forbidden => {
+            let credential = attempt.provider.row.credential_setting;
+            tracing::error!(%request_id, provider = name, credential, status = upstream_status, "the provider refuses our credential or account");
+            let message =
+                format!("{name} refuses the gateway's own account; the operator has been told");
+            return Problem::new(StatusCode::BAD_GATEWAY, UPSTREAM_ACCOUNT, message);
+        }
+        Kind::BadRequest => (StatusCode::BAD_REQUEST, "invalid_request"),
+        Kind::ContextOverflow => (StatusCode::BAD_REQUEST, "context_length_exceeded"),
+        Kind::NotFound => (StatusCode::NOT_FOUND, "upstream_not_found"),
+        Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+        Kind::RateLimit => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+        Kind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "upstream_overloaded"),
+        Kind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
+        Kind::Upstream | Kind::Malformed => (StatusCode::BAD_GATEWAY, "upstream_error"),
+    };
+    tracing::warn!(%request_id, provider = name, upstream_status, code, "the provider answered with an error");
+    let message = without_credential(&problem.message, attempt.provider);
+    let mut told = Problem::new(status, code, format!("{name}: {message}"));
+    told.retry_after = problem.retry_after;
+    told
+}
+
+/// A provider's text, in which it might repeat our credential, without it.
+fn without_credential(text: &str, provider: &Provider) -> String {
+    /// What is shorter guards nothing, and may be part of any word.
+    const SHORTEST: usize = 8;
+    match provider.key.as_ref().map(ExposeSecret::expose_secret) {
+        Some(key) if key.len() >= SHORTEST => text.replace(key, "[credential]"),
+        _ => text.to_owned(),
+    }
+}

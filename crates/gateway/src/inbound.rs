@@ -1,0 +1,192 @@
+//! Steps 1 to 3 of a request: what came, from whom.
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use uuid::Uuid;
+use wire::Chat;
+use wire::peek::{self, Peek};
+
+use crate::auth::Caller;
+use crate::count;
+use crate::face::{Face, Speech};
+use crate::native;
+use crate::problem::Problem;
+
+/// What an endpoint does.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// An answer, whole or as a stream.
+    Chat,
+    /// Vectors of texts.
+    Embed,
+    /// How many tokens a prompt has.
+    Count,
+}
+
+/// A request as it came.
+pub(crate) struct Inbound {
+    /// In the receipt, the log and `x-request-id`.
+    pub(crate) id: Uuid,
+    pub(crate) face: Face,
+    pub(crate) operation: Operation,
+    pub(crate) account_id: Uuid,
+    pub(crate) user_id: Uuid,
+    pub(crate) key_id: Uuid,
+    /// The models asked for, in the order in which they are to be tried.
+    pub(crate) wanted: Vec<Wanted>,
+    pub(crate) stream: bool,
+    /// Whether a stream is to come as one JSON array (Gemini without `alt=sse`).
+    pub(crate) json_array: bool,
+    /// Whether nothing of the request may be left out (`x-tollgate-strict`, `provider.require_parameters`).
+    pub(crate) strict: bool,
+    pub(crate) peek: Peek,
+    /// Headers and query that go on to a provider of the same dialect.
+    pub(crate) forwarded: HeaderMap,
+    pub(crate) query: Option<String>,
+    /// The verb of a Gemini path.
+    pub(crate) verb: String,
+    pub(crate) body: Bytes,
+    /// The body in the canonical form, once somebody has asked for it.
+    chat: OnceLock<Chat>,
+}
+
+/// A model as the client names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Where the client names the provider by itself.
+    pub(crate) provider: Option<String>,
+    pub(crate) model: String,
+}
+
+/// What the path says that the body does not.
+#[derive(Default)]
+pub(crate) struct Named {
+    /// Gemini's model.
+    pub(crate) model: Option<String>,
+    /// Gemini's verb.
+    pub(crate) verb: String,
+}
+
+impl Inbound {
+    /// Reads what must be known of a request before anything is done about it.
+    pub(crate) fn read(
+        id: Uuid,
+        face: Face,
+        operation: Operation,
+        named: Named,
+        caller: &Caller,
+        parts: &Parts,
+        body: Bytes,
+    ) -> Result<Self, Problem> {
+        let key = caller.key().ok_or_else(|| Problem::internal("a caller without a key"))?;
+        let mut inbound = Self {
+            id,
+            face,
+            operation,
+            account_id: key.account_id,
+            user_id: key.user_id,
+            key_id: key.id,
+            wanted: Vec::new(),
+            stream: false,
+            json_array: false,
+            strict: is_true(&parts.headers, "x-tollgate-strict")?,
+            peek: Peek::default(),
+            forwarded: forwarded(&parts.headers),
+            query: parts.uri.query().map(without_key).filter(|query| !query.is_empty()),
+            verb: named.verb,
+            body,
+            chat: OnceLock::new(),
+        };
+        if let Speech::Native = face.speech {
+            let (wanted, chat) = native::chat::read(&inbound.body)?;
+            inbound.stream = chat.stream;
+            inbound.wanted.push(wanted);
+            inbound.chat = OnceLock::from(chat);
+        } else {
+            inbound.look(named.model)?;
+        }
+        Ok(inbound)
+    }
+
+    /// Looks at a body in one of the dialects.
+    fn look(&mut self, named: Option<String>) -> Result<(), Problem> {
+        self.peek = Peek::of(&self.body).map_err(Problem::malformed)?;
+        self.strict |= self.peek.provider.require_parameters == Some(true);
+        self.stream = self.peek.stream && self.operation == Operation::Chat;
+        if self.face.is(wire::gemini::NAME) {
+            let pairs = || self.query.as_deref().unwrap_or_default().split('&');
+            self.stream = self.verb == "streamGenerateContent";
+            self.json_array = self.stream && !pairs().any(|pair| pair == "alt=sse");
+        }
+        let first = named.or_else(|| self.peek.model.clone()).filter(|model| !model.is_empty());
+        for model in first.into_iter().chain(self.peek.models.clone()) {
+            let wanted = Wanted { provider: None, model };
+            if !self.wanted.contains(&wanted) {
+                self.wanted.push(wanted);
+            }
+        }
+        if self.wanted.is_empty() {
+            return Err(Problem::bad_request(
+                "model: is missing; it holds a model such as openai/gpt-4o or gpt-4o",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The body, with the first model of the client's list where it names no other.
+    fn named(&self) -> Result<Cow<'_, [u8]>, Problem> {
+        let (Some(wanted), None, false) =
+            (self.wanted.first(), &self.peek.model, self.peek.models.is_empty())
+        else {
+            return Ok(Cow::Borrowed(&self.body));
+        };
+        let member = format!("\"model\":{}", serde_json::Value::from(wanted.model.as_str()));
+        let edit = peek::insert_member(&self.body, &member)
+            .ok_or_else(|| Problem::bad_request("the request body: expected an object"))?;
+        Ok(Cow::Owned(peek::splice(&self.body, vec![edit])))
+    }
+
+    /// The request in the canonical form.
+    pub(crate) fn chat(&self) -> Result<&Chat, Problem> {
+        if let Some(chat) = self.chat.get() {
+            return Ok(chat);
+        }
+        let mut chat = if self.operation == Operation::Count {
+            count::read_request(self)?
+        } else {
+            self.face.read_request(&self.named()?)?
+        };
+        chat.stream = self.stream;
+        Ok(self.chat.get_or_init(|| chat))
+    }
+}
+
+/// The query without the caller's key, which is ours.
+fn without_key(query: &str) -> String {
+    let pairs: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("key=")).collect();
+    pairs.join("&")
+}
+
+/// Headers that mean something to the provider. Everything else, credentials above all, stays here.
+fn forwarded(headers: &HeaderMap) -> HeaderMap {
+    const FORWARDED: [&str; 3] = ["anthropic-version", "anthropic-beta", "openai-beta"];
+    let mut forwarded = HeaderMap::new();
+    for name in FORWARDED.map(HeaderName::from_static) {
+        for value in headers.get_all(&name) {
+            forwarded.append(&name, value.clone());
+        }
+    }
+    forwarded
+}
+
+fn is_true(headers: &HeaderMap, name: &'static str) -> Result<bool, Problem> {
+    match headers.get(name).map(HeaderValue::as_bytes) {
+        None | Some(b"false" | b"0") => Ok(false),
+        Some(b"true" | b"1") => Ok(true),
+        Some(_) => Err(Problem::bad_request(format!("{name}: expected true or false"))),
+    }
+}

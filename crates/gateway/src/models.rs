@@ -1,0 +1,305 @@
+//! Which models there are, as each dialect lists them: those that are sold, served and open to the caller's key.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, Uri};
+use ledger::{Meter, Model, Status, Terms, UnitPrice};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::face::{ANTHROPIC, Face, GEMINI, OPENAI_CHAT};
+use crate::inbound::Wanted;
+use crate::problem::Problem;
+use crate::snapshot::Snapshot;
+use crate::{auth, clock, routing};
+
+const OPENAI_FACE: Face = Face::of(OPENAI_CHAT, "models");
+const ANTHROPIC_FACE: Face = Face::of(ANTHROPIC, "models");
+const GEMINI_FACE: Face = Face::of(GEMINI, "models");
+
+/// What a page may ask for, in the words of Anthropic and Gemini.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Page {
+    limit: Option<usize>,
+    after_id: Option<String>,
+    before_id: Option<String>,
+    #[serde(rename = "pageSize")]
+    page_size: Option<usize>,
+    #[serde(rename = "pageToken")]
+    page_token: Option<String>,
+}
+
+/// `GET /v1/models`, for clients of `OpenAI`, and for those of Anthropic, who send its version.
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    uri: Uri,
+    Query(page): Query<Page>,
+) -> Response {
+    let (face, view): (_, fn(&Listed) -> Value) = faced(&headers);
+    match open(&app, &headers, &uri) {
+        Err(problem) => problem.response(face),
+        Ok(listed) if face.is(wire::anthropic::NAME) => anthropic_page(&listed, &page),
+        Ok(listed) => {
+            let data: Vec<Value> = listed.iter().map(view).collect();
+            Json(json!({ "object": "list", "data": data })).into_response()
+        }
+    }
+}
+
+/// `GET /v1/models/{id}`
+pub(crate) async fn one(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    uri: Uri,
+    Path(id): Path<String>,
+) -> Response {
+    let (face, view) = faced(&headers);
+    find(&app, &headers, &uri, &id)
+        .map_or_else(|problem| problem.response(face), |listed| Json(view(&listed)).into_response())
+}
+
+fn faced(headers: &HeaderMap) -> (Face, fn(&Listed) -> Value) {
+    if headers.contains_key("anthropic-version") {
+        (ANTHROPIC_FACE, Listed::anthropic)
+    } else {
+        (OPENAI_FACE, Listed::openai)
+    }
+}
+
+/// `GET /v1beta/models`
+pub(crate) async fn list_gemini(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    uri: Uri,
+    Query(page): Query<Page>,
+) -> Response {
+    match open(&app, &headers, &uri) {
+        Err(problem) => problem.response(GEMINI_FACE),
+        Ok(listed) => {
+            let start =
+                page.page_token.as_deref().and_then(|token| token.parse().ok()).unwrap_or(0);
+            let size = page.page_size.unwrap_or(50).clamp(1, 1_000);
+            let models: Vec<Value> =
+                listed.iter().skip(start).take(size).map(Listed::gemini).collect();
+            let mut body = json!({ "models": models });
+            if start.saturating_add(size) < listed.len() {
+                body["nextPageToken"] = json!((start + size).to_string());
+            }
+            Json(body).into_response()
+        }
+    }
+}
+
+/// `GET /v1beta/models/{id}`
+pub(crate) async fn one_gemini(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    uri: Uri,
+    Path(id): Path<String>,
+) -> Response {
+    find(&app, &headers, &uri, &id).map_or_else(
+        |problem| problem.response(GEMINI_FACE),
+        |listed| Json(listed.gemini()).into_response(),
+    )
+}
+
+/// `GET /api/v1/models`, which `OpenRouter` shows to everybody.
+pub(crate) async fn list_openrouter(State(app): State<Arc<App>>) -> Json<Value> {
+    let snapshot = app.snapshots.current();
+    let bps = app.settings.commission_bps;
+    let listed = offered(&app, &snapshot, |_, _| true);
+    let data: Vec<Value> = listed.iter().map(|listed| listed.openrouter(bps)).collect();
+    Json(json!({ "data": data }))
+}
+
+fn open(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<Vec<Listed>, Problem> {
+    let snapshot = app.snapshots.current();
+    let caller = auth::caller(&snapshot, headers, uri, clock::now())?;
+    let key = caller.key().ok_or_else(|| Problem::internal("a caller without a key"))?;
+    Ok(offered(app, &snapshot, |provider, model| key.may_use(provider, model)))
+}
+
+fn find(app: &App, headers: &HeaderMap, uri: &Uri, id: &str) -> Result<Listed, Problem> {
+    let snapshot = app.snapshots.current();
+    auth::caller(&snapshot, headers, uri, clock::now())?;
+    let wanted = Wanted { provider: None, model: id.to_owned() };
+    let (_, model) = routing::find(app, &snapshot, &wanted)?;
+    Ok(Listed { id: id.strip_prefix("models/").unwrap_or(id).to_owned(), model: model.clone() })
+}
+
+/// The models that can be asked for: their provider has a credential, and nobody says that they are gone.
+fn offered(app: &App, snapshot: &Snapshot, may_use: impl Fn(&str, &str) -> bool) -> Vec<Listed> {
+    const MODES: [&str; 4] = ["chat", "responses", "completion", "embedding"];
+    let on = |name: &str| app.providers.get(name).is_some_and(|provider| provider.key.is_some());
+    let all = snapshot.catalogue.models().filter(|model| {
+        MODES.contains(&model.info.mode.as_str())
+            && model.info.status != Status::Retired
+            && on(&model.provider)
+            && may_use(&model.provider, &model.name)
+    });
+    let listed = all.map(|model| {
+        let alone = snapshot.catalogue.providers_of(&model.name).nth(1).is_none();
+        let id = if alone { model.name.clone() } else { model_id(model) };
+        Listed { id, model: model.clone() }
+    });
+    listed.collect()
+}
+
+fn model_id(model: &Model) -> String {
+    format!("{}/{}", model.provider, model.name)
+}
+
+fn anthropic_page(listed: &[Listed], page: &Page) -> Response {
+    let place = |id: &Option<String>| {
+        id.as_ref().and_then(|id| listed.iter().position(|listed| listed.id == *id))
+    };
+    let limit = page.limit.unwrap_or(20);
+    if !(1..=1_000).contains(&limit) {
+        return Problem::bad_request("limit: expected a whole number from 1 to 1000")
+            .response(ANTHROPIC_FACE);
+    }
+    let start = match (place(&page.after_id), place(&page.before_id)) {
+        (Some(after), _) => after + 1,
+        (None, Some(before)) => before.saturating_sub(limit),
+        (None, None) => 0,
+    };
+    let end = place(&page.before_id).unwrap_or(listed.len()).min(start.saturating_add(limit));
+    let shown = listed.get(start..end).unwrap_or_default();
+    let id = |listed: Option<&Listed>| listed.map(|listed| listed.id.clone());
+    let data: Vec<Value> = shown.iter().map(Listed::anthropic).collect();
+    Json(json!({
+        "data": data, "has_more": end < listed.len(),
+        "first_id": id(shown.first()), "last_id": id(shown.last()),
+    }))
+    .into_response()
+}
+
+/// A model under the name by which the client may ask for it.
+struct Listed {
+    id: String,
+    model: Model,
+}
+
+impl Listed {
+    fn attribute(&self, name: &str) -> bool {
+        self.model.info.attributes.get(name).is_some_and(|word| word == "true")
+    }
+
+    /// <https://platform.openai.com/docs/api-reference/models/object>
+    fn openai(&self) -> Value {
+        json!({ "id": self.id, "object": "model", "created": 0, "owned_by": self.model.provider })
+    }
+
+    /// <https://docs.claude.com/en/api/models>
+    fn anthropic(&self) -> Value {
+        json!({
+            "type": "model", "id": self.id, "display_name": self.model.name,
+            "created_at": "1970-01-01T00:00:00Z",
+            "max_input_tokens": self.model.info.context_window,
+            "max_tokens": self.model.info.max_output_tokens,
+        })
+    }
+
+    /// <https://ai.google.dev/api/models>
+    fn gemini(&self) -> Value {
+        let info = &self.model.info;
+        let methods: &[&str] = if info.mode == "embedding" {
+            &["embedContent", "batchEmbedContents"]
+        } else {
+            &["generateContent", "streamGenerateContent", "countTokens"]
+        };
+        json!({
+            "name": format!("models/{}", self.id), "baseModelId": self.model.name, "version": "",
+            "displayName": self.model.name,
+            "inputTokenLimit": info.context_window, "outputTokenLimit": info.max_output_tokens,
+            "supportedGenerationMethods": methods, "thinking": self.attribute("supports_reasoning"),
+        })
+    }
+
+    /// <https://openrouter.ai/docs/api-reference/list-available-models>. Prices are what a client pays, commission
+    /// included.
+    fn openrouter(&self, bps: u32) -> Value {
+        let (model, info) = (&self.model, &self.model.info);
+        let at = clock::now();
+        let rates = model.price.rates(0, &Terms { at, ..Terms::default() }).unwrap_or_default();
+        let price = |meter: Meter| rates.get(meter).map(|price| with_commission(price, bps));
+        let mut input = vec!["text"];
+        for (attribute, modality) in [
+            ("supports_vision", "image"),
+            ("supports_pdf", "file"),
+            ("supports_audio_input", "audio"),
+        ] {
+            if self.attribute(attribute) {
+                input.push(modality);
+            }
+        }
+        let output = if info.mode == "embedding" { "embeddings" } else { "text" };
+        json!({
+            "id": model_id(model), "canonical_slug": model_id(model), "name": model.name, "created": 0,
+            "context_length": info.context_window,
+            "architecture": {
+                "modality": format!("{}->{output}", input.join("+")),
+                "input_modalities": input, "output_modalities": [output], "tokenizer": "Other",
+                "instruct_type": null,
+            },
+            "pricing": {
+                "prompt": price(Meter::Input), "completion": price(Meter::Output),
+                "input_cache_read": price(Meter::CacheRead), "input_cache_write": price(Meter::CacheWrite5m),
+                "web_search": price(Meter::WebSearch), "internal_reasoning": price(Meter::Reasoning),
+            },
+            "top_provider": {
+                "context_length": info.context_window, "max_completion_tokens": info.max_output_tokens,
+                "is_moderated": false,
+            },
+            "supported_parameters": self.parameters(), "default_parameters": {}, "per_request_limits": null,
+        })
+    }
+
+    fn parameters(&self) -> Vec<&'static str> {
+        let mut parameters = vec!["max_tokens", "temperature", "top_p", "stop"];
+        for (attribute, names) in [
+            ("supports_tools", ["tools", "tool_choice"].as_slice()),
+            ("supports_structured_output", &["response_format", "structured_outputs"]),
+            ("supports_reasoning", &["reasoning", "include_reasoning"]),
+        ] {
+            if self.attribute(attribute) {
+                parameters.extend(names);
+            }
+        }
+        parameters
+    }
+}
+
+/// Dollars for one unit, exact: 16 decimals hold a pico-dollar and a basis point of it.
+fn with_commission(price: UnitPrice, bps: u32) -> String {
+    let units = i128::from(price.pico()) * (10_000 + i128::from(bps));
+    let digits = format!("{units:017}");
+    let (whole, fraction) = digits.split_at(digits.len() - 16);
+    let fraction = fraction.trim_end_matches('0');
+    if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices_per_token_are_exact() {
+        for (pico, bps, text) in [
+            (150_000, 0, "0.00000015"),
+            (150_000, 500, "0.0000001575"),
+            (1, 1, "0.0000000000010001"),
+            (0, 500, "0"),
+            (2_000_000_000_000, 500, "2.1"),
+        ] {
+            let price = UnitPrice::from_pico(pico).expect("a price");
+            assert_eq!(with_commission(price, bps), text);
+        }
+    }
+}

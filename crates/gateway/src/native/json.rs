@@ -1,0 +1,155 @@
+//! Reading a request's JSON. Whoever sent the wrong thing is told which field it is and what would be right.
+
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+
+/// The most characters of a wrong value that its error repeats.
+const LONGEST_SHOWN: usize = 60;
+
+/// Reads a JSON object.
+pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        None => {
+            return Err(Problem::bad_request("the request body is empty; expected a JSON object"));
+        }
+        // Serde would take a list for an object, by the order of its fields.
+        Some(b'[') => {
+            return Err(Problem::bad_request("the request body: expected an object, not a list"));
+        }
+        Some(_) => {}
+    }
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        Problem::bad_request(describe(&path, error.inner()))
+    })?;
+    reader.end().map_err(|error| Problem::bad_request(describe("", &error)))?;
+    Ok(value)
+}
+
+fn describe(path: &str, error: &serde_json::Error) -> String {
+    let whole = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = whole.strip_suffix(&place).unwrap_or(&whole);
+    // The two signs of serde for "here" and for "somewhere".
+    let path = if matches!(path, "." | "?") { "" } else { path };
+    let field = if path.is_empty() { "the request body" } else { path };
+    if !error.is_data() {
+        return format!("{field}: not valid JSON: {whole}");
+    }
+    let inside = |name: &str| match path {
+        "" => name.to_owned(),
+        // The path may end with the very field.
+        path if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
+        path => format!("{path}.{name}"),
+    };
+    if let Some((name, _)) = named(text, "missing field `") {
+        return format!("{}: is missing", inside(name));
+    }
+    if let Some((name, _)) = named(text, "duplicate field `") {
+        return format!("{}: is given twice", inside(name));
+    }
+    if let Some((name, rest)) = named(text, "unknown field `") {
+        return format!("{}: there is no such field{rest}", shortened(&inside(name)));
+    }
+    match text.rsplit_once(", expected ") {
+        Some((found, wanted)) => {
+            let found = found.strip_prefix("invalid type: ").unwrap_or(found);
+            let found = found.strip_prefix("invalid value: ").unwrap_or(found);
+            format!("{field}: expected {}, not {}", in_words(wanted), shortened(found))
+        }
+        None => format!("{field}: {}", shortened(text)),
+    }
+}
+
+/// The name that `text` begins with after `words`, and what follows.
+fn named<'a>(text: &'a str, words: &str) -> Option<(&'a str, &'a str)> {
+    text.strip_prefix(words)?.split_once('`')
+}
+
+/// Rust's words for what was expected, in everybody's.
+fn in_words(wanted: &str) -> &str {
+    match wanted {
+        "u64" => "a whole number",
+        "f64" => "a number",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        wanted => wanted,
+    }
+}
+
+fn shortened(text: &str) -> String {
+    let mut short: String = text.chars().take(LONGEST_SHOWN).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields, expecting = "an object")]
+    struct Outer {
+        #[expect(dead_code, reason = "read by serde only")]
+        list: Vec<Inner>,
+        #[expect(dead_code, reason = "read by serde only")]
+        number: Option<f64>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields, expecting = "an object")]
+    struct Inner {
+        #[expect(dead_code, reason = "read by serde only")]
+        count: u64,
+    }
+
+    #[test]
+    fn an_error_names_the_field_and_what_would_be_right() {
+        for (body, message) in [
+            ("", "the request body is empty; expected a JSON object"),
+            (" \n", "the request body is empty; expected a JSON object"),
+            ("5", "the request body: expected an object, not integer `5`"),
+            (" [[], 1.0]", "the request body: expected an object, not a list"),
+            ("{}", "list: is missing"),
+            (r#"{"list":5}"#, "list: expected a list, not integer `5`"),
+            (r#"{"list":[{}]}"#, "list[0].count: is missing"),
+            (
+                r#"{"list":[{"count":-1}]}"#,
+                "list[0].count: expected a whole number, not integer `-1`",
+            ),
+            (r#"{"list":[],"list":[]}"#, "list: is given twice"),
+            (
+                r#"{"list":[{"count":1},{"a":1}]}"#,
+                "list[1].a: there is no such field, expected `count`",
+            ),
+            (r#"{"list":[],"number":"2"}"#, r#"number: expected a number, not string "2""#),
+            (
+                r#"{"list":[],"number":NaN}"#,
+                "number: not valid JSON: expected value at line 1 column 21",
+            ),
+            (
+                r#"{"list":[]} x"#,
+                "the request body: not valid JSON: trailing characters at line 1 column 13",
+            ),
+        ] {
+            let problem = read_json::<Outer>(body.as_bytes()).expect_err(body);
+            assert_eq!(problem.message, message, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_long_value_is_not_repeated_whole() {
+        let body = format!(r#"{{"list":"{}"}}"#, "é".repeat(1_000));
+        let problem = read_json::<Outer>(body.as_bytes()).expect_err("a text for a list");
+        assert!(problem.message.chars().count() < 100, "{}", problem.message);
+        let body = format!(r#"{{"{}":1}}"#, "x".repeat(1_000));
+        let problem = read_json::<Outer>(body.as_bytes()).expect_err("an unknown field");
+        assert!(problem.message.len() < 150, "{}", problem.message);
+    }
+}

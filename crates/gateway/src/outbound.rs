@@ -1,0 +1,212 @@
+//! Step 6 of a request: what goes to one target. Bytes pass where both sides speak one dialect; elsewhere the request is
+//! read into the canonical form and written again.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use memchr::memmem;
+use wire::peek;
+use wire::{Chat, Dialect, Reader};
+
+use crate::face::Speech;
+use crate::inbound::Inbound;
+use crate::problem::Problem;
+use crate::routing::Target;
+
+/// A request for one target, and how its answer goes back.
+pub(crate) struct Outbound {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) carry: Carry,
+    /// What could not be carried.
+    pub(crate) dropped: Vec<String>,
+}
+
+/// How an answer goes back to the client.
+pub(crate) enum Carry {
+    /// As it comes.
+    Same {
+        /// What meters a stream.
+        reader: fn(&'static dyn Dialect) -> Box<dyn Reader>,
+        /// Whether the frame with the usage was asked for by us alone, and stays here.
+        withhold_usage: bool,
+    },
+    /// Through the canonical form.
+    Translated {
+        /// Tool names of the provider's, and the client's in their place.
+        renamed: Vec<(String, String)>,
+    },
+}
+
+/// Writes the request for `target`.
+pub(crate) fn prepare(inbound: &Inbound, target: &Target) -> Result<Outbound, Problem> {
+    if is_legacy(inbound, target) {
+        let path = wire::openai_chat::completions::PATH.to_owned();
+        return Ok(pass(inbound, target, path, |_| wire::openai_chat::completions::reader()));
+    }
+    if !same_dialect(inbound, target) {
+        return translate(target, path(inbound, target, false), inbound.chat()?);
+    }
+    let path = path(inbound, target, true);
+    if passes(inbound, target) {
+        Ok(pass(inbound, target, path, |dialect| dialect.reader()))
+    } else {
+        rewrite(inbound, target, path, inbound.chat()?)
+    }
+}
+
+/// In strict mode nothing may be left out.
+pub(crate) fn check_strict(
+    inbound: &Inbound,
+    target: &Target,
+    outbound: &Outbound,
+) -> Result<(), Problem> {
+    if !inbound.strict || outbound.dropped.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "{} cannot carry: {}; leave it out, or do without strict mode",
+        target.provider,
+        outbound.dropped.join(", ")
+    );
+    Err(Problem::bad_request(message).with_code("unsupported_parameter"))
+}
+
+pub(crate) fn same_dialect(inbound: &Inbound, target: &Target) -> bool {
+    inbound.face.is(target.dialect().name())
+}
+
+/// The older API goes to the older models as it is.
+fn is_legacy(inbound: &Inbound, target: &Target) -> bool {
+    matches!(inbound.face.speech, Speech::Completions) && target.completes
+}
+
+/// Whether the target takes the body as it stands.
+fn passes(inbound: &Inbound, target: &Target) -> bool {
+    /// What `DeepSeek` refuses or reads otherwise in the dialects that it borrows.
+    const FOREIGN: [&[u8]; 9] = [
+        b"\"developer\"",
+        b"\"json_schema\"",
+        b"\"max_completion_tokens\"",
+        b"\"allowed_tools\"",
+        b"\"custom\"",
+        b"\"document\"",
+        b"\"redacted_thinking\"",
+        b"\"minimal\"",
+        b"\"image_url\"",
+    ];
+    /// What the state of a provider looks like on its way through a client of another dialect.
+    const SEALS: [&[u8]; 4] = [b"\"tg1.", b"\"call.tg1.", b"dGcxL", b"\"reasoning_details\""];
+    let foreign = target.provider == "deepseek"
+        && (says_no_effort(&inbound.body)
+            || FOREIGN.iter().any(|word| memmem::find(&inbound.body, word).is_some()));
+    let peek = &inbound.peek;
+    let openrouter = if inbound.face.is(wire::openai_chat::NAME) {
+        peek.openrouter
+    } else {
+        !peek.models.is_empty() || peek.provider != peek::Preferences::default()
+    };
+    // State of another provider, which only the canonical form takes out of its envelope.
+    let sealed = SEALS.iter().any(|mark| memmem::find(&inbound.body, mark).is_some());
+    !openrouter && !foreign && !sealed
+}
+
+/// `"reasoning_effort":"none"`, which `DeepSeek` says in another way.
+fn says_no_effort(body: &[u8]) -> bool {
+    const FIELD: &[u8] = b"\"reasoning_effort\"";
+    let value = memmem::find(body, FIELD).and_then(|at| body.get(at + FIELD.len()..));
+    let value = value.and_then(|rest| rest.trim_ascii_start().strip_prefix(b":"));
+    value.is_some_and(|value| value.trim_ascii_start().starts_with(b"\"none\""))
+}
+
+fn path(inbound: &Inbound, target: &Target, same: bool) -> String {
+    let own = target.dialect().request_path(&target.model, inbound.stream);
+    match (&inbound.query, same) {
+        (Some(query), true) => {
+            let base = own.split_once('?').map_or(own.as_str(), |(base, _)| base);
+            format!("{base}?{query}")
+        }
+        (None, true) if inbound.json_array => {
+            own.split_once('?').map_or(own.as_str(), |(base, _)| base).to_owned()
+        }
+        _ => own,
+    }
+}
+
+/// The body as it came, but for the model's name and what makes a stream report its usage.
+pub(crate) fn pass(
+    inbound: &Inbound,
+    target: &Target,
+    path: String,
+    reader: fn(&'static dyn Dialect) -> Box<dyn Reader>,
+) -> Outbound {
+    let mut edits = Vec::new();
+    let named = inbound.peek.model.as_ref().filter(|name| **name != target.model);
+    if let (Some(at), Some(_)) = (&inbound.peek.model_at, named) {
+        edits.push((at.clone(), serde_json::Value::from(target.model.as_str()).to_string()));
+    }
+    let reports_on_request = target.dialect().name() == wire::openai_chat::NAME;
+    let withhold_usage = inbound.stream && reports_on_request && !inbound.peek.include_usage;
+    if withhold_usage {
+        edits.extend(ask_for_usage(inbound));
+    }
+    let body = if edits.is_empty() {
+        inbound.body.clone()
+    } else {
+        Bytes::from(peek::splice(&inbound.body, edits))
+    };
+    Outbound {
+        path,
+        headers: inbound.forwarded.clone(),
+        body,
+        carry: Carry::Same { reader, withhold_usage },
+        dropped: Vec::new(),
+    }
+}
+
+/// `stream_options.include_usage`, without which a stream of this dialect tells nothing of its costs.
+fn ask_for_usage(inbound: &Inbound) -> Option<(std::ops::Range<usize>, String)> {
+    let Some(at) = inbound.peek.stream_options_at.clone() else {
+        return peek::insert_member(&inbound.body, r#""stream_options":{"include_usage":true}"#);
+    };
+    let options = inbound.body.get(at.clone()).unwrap_or_default();
+    let mut options: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(options).unwrap_or_default();
+    options.insert("include_usage".to_owned(), true.into());
+    Some((at, serde_json::Value::Object(options).to_string()))
+}
+
+/// One dialect on both sides, but not word for word: the request is written again, the answer passes.
+fn rewrite(
+    inbound: &Inbound,
+    target: &Target,
+    path: String,
+    chat: &Chat,
+) -> Result<Outbound, Problem> {
+    let mut outbound = translate(target, path, chat)?;
+    outbound.headers = inbound.forwarded.clone();
+    if matches!(&outbound.carry, Carry::Translated { renamed } if renamed.is_empty()) {
+        let reports_on_request = target.dialect().name() == wire::openai_chat::NAME;
+        outbound.carry = Carry::Same {
+            reader: |dialect| dialect.reader(),
+            withhold_usage: inbound.stream
+                && reports_on_request
+                && !inbound.peek.include_usage
+                && !inbound.face.openrouter,
+        };
+    }
+    Ok(outbound)
+}
+
+fn translate(target: &Target, path: String, chat: &Chat) -> Result<Outbound, Problem> {
+    let written = target.dialect().write_request(chat, &target.wire()).map_err(|error| {
+        Problem::bad_request(error.to_string()).with_code("unsupported_parameter")
+    })?;
+    Ok(Outbound {
+        path,
+        headers: HeaderMap::new(),
+        body: Bytes::from(written.body),
+        carry: Carry::Translated { renamed: written.renamed },
+        dropped: written.dropped,
+    })
+}

@@ -1,0 +1,290 @@
+//! Step 4 of a request: which provider and model, in which dialect, at which prices. From an immutable snapshot.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use ledger::{Catalogue, Meter, Model, Terms};
+use wire::Dialect;
+
+use crate::app::App;
+use crate::clock;
+use crate::face::Speech;
+use crate::inbound::{Inbound, Operation, Wanted};
+use crate::native;
+use crate::problem::Problem;
+use crate::providers::{self, Provider, Speaks};
+use crate::snapshot::{KeyEntry, Snapshot};
+
+/// Where a request may go, in the order in which it is tried; never empty.
+pub(crate) struct Plan {
+    pub(crate) targets: Vec<Target>,
+    /// The price version pinned for this request, and its prices.
+    pub(crate) price_version: i64,
+    pub(crate) catalogue: Arc<Catalogue>,
+    /// The moment whose prices apply.
+    pub(crate) at: i64,
+}
+
+/// One model of one provider, and how it is spoken to.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) provider: &'static str,
+    pub(crate) model: String,
+    pub(crate) speaks: &'static Speaks,
+    pub(crate) max_output_tokens: Option<u64>,
+    pub(crate) reasoning: bool,
+    /// Whether it is of the older kind that takes a prompt in place of messages.
+    pub(crate) completes: bool,
+}
+
+impl Target {
+    pub(crate) fn dialect(&self) -> &'static dyn Dialect {
+        self.speaks.dialect
+    }
+
+    /// As the dialects want to know it.
+    pub(crate) fn wire(&self) -> wire::Target<'_> {
+        wire::Target {
+            provider: self.provider,
+            model: &self.model,
+            max_output_tokens: self.max_output_tokens,
+            reasoning: self.reasoning,
+        }
+    }
+}
+
+/// Finds the models asked for. One that cannot be had is passed over where there is another; the first one's fault is
+/// what the client is told.
+pub(crate) fn plan(
+    app: &App,
+    snapshot: &Snapshot,
+    key: &KeyEntry,
+    inbound: &Inbound,
+) -> Result<Plan, Problem> {
+    let at = clock::now();
+    let mut targets = Vec::new();
+    let mut fault = None;
+    for wanted in &inbound.wanted {
+        match target(app, snapshot, key, inbound, wanted, at) {
+            Ok(target) => targets.push(target),
+            Err(problem) => fault = fault.or(Some(problem)),
+        }
+    }
+    match (targets.is_empty(), fault) {
+        (true, Some(problem)) => Err(problem),
+        (true, None) => Err(Problem::internal("a request without a model")),
+        (false, _) => Ok(Plan {
+            targets,
+            price_version: snapshot.price_version,
+            catalogue: Arc::clone(&snapshot.catalogue),
+            at,
+        }),
+    }
+}
+
+fn target(
+    app: &App,
+    snapshot: &Snapshot,
+    key: &KeyEntry,
+    inbound: &Inbound,
+    wanted: &Wanted,
+    at: i64,
+) -> Result<Target, Problem> {
+    let (provider, known) = find(app, snapshot, wanted)?;
+    let (name, model) = (provider.row.name, known.name.as_str());
+    if !is_priced(known, inbound.operation, at) {
+        return Err(unpriced(wanted, name, model));
+    }
+    if !key.may_use(name, model) {
+        return Err(forbidden(name, model));
+    }
+    if let Speech::Native = inbound.face.speech {
+        native::chat::check_max_tokens(inbound.chat()?, known.info.max_output_tokens)?;
+    }
+    if let Some(problem) = unwanted(inbound, name) {
+        return Err(problem);
+    }
+    if provider.key.is_none() {
+        let setting = provider.row.credential_setting;
+        tracing::error!(setting, "a request needs a provider without a key");
+        return Err(not_set_up(wanted, name));
+    }
+    let attribute = |name: &str| known.info.attributes.get(name).is_some_and(|word| word == "true");
+    Ok(Target {
+        provider: name,
+        model: known.name.clone(),
+        speaks: speaks(provider, known, inbound)
+            .ok_or_else(|| Problem::internal("a provider without a dialect"))?,
+        max_output_tokens: known.info.max_output_tokens,
+        reasoning: attribute("supports_reasoning"),
+        completes: known.info.mode == "completion",
+    })
+}
+
+/// The provider and the model that a client names: `provider/model`, or a bare name that one provider alone has.
+pub(crate) fn find<'a>(
+    app: &'a App,
+    snapshot: &'a Snapshot,
+    wanted: &Wanted,
+) -> Result<(&'a Provider, &'a Model), Problem> {
+    let name = wanted.model.strip_prefix("models/").unwrap_or(&wanted.model);
+    if let Some(provider) = &wanted.provider {
+        let known = app.providers.get(provider).ok_or_else(|| unknown_provider(provider))?;
+        let prefix = known.row.name;
+        let model = providers::bare_model(prefix, name);
+        let found = snapshot.catalogue.get(prefix, model);
+        return Ok((known, found.ok_or_else(|| unknown_model(wanted, prefix, model))?));
+    }
+    let named = name.split_once('/');
+    if let Some((prefix, model)) = named
+        && let Some(provider) = app.providers.get(prefix)
+    {
+        let found = in_catalogue(snapshot, provider.row.name, model)?;
+        return Ok((
+            provider,
+            found.ok_or_else(|| unknown_model(wanted, provider.row.name, model))?,
+        ));
+    }
+    let mut found = None;
+    for provider in app.providers.iter() {
+        if let Some(model) = in_catalogue(snapshot, provider.row.name, name)? {
+            if found.is_some() {
+                let message = format!(
+                    "model: several providers have {name}; write provider/model",
+                    name = quoted(name)
+                );
+                return Err(Problem::bad_request(message).with_code("ambiguous_model"));
+            }
+            found = Some((provider, model));
+        }
+    }
+    found.ok_or_else(|| {
+        let message = format!(
+            "model: {} is in no provider's price list; GET /v1/models names what is",
+            quoted(name)
+        );
+        Problem::new(StatusCode::NOT_FOUND, "unknown_model", message)
+    })
+}
+
+/// `OpenRouter` writes Anthropic's versions with a dot, and may put a variant behind a colon.
+fn in_catalogue<'a>(
+    snapshot: &'a Snapshot,
+    provider: &str,
+    model: &str,
+) -> Result<Option<&'a Model>, Problem> {
+    /// Variants that ask for a choice among providers, of which there is one.
+    const CHOICES: [&str; 2] = ["nitro", "floor"];
+    const KNOWN: [&str; 6] = ["free", "online", "thinking", "extended", "exacto", "beta"];
+    let get = |model: &str| {
+        let dashed = || (provider == "anthropic").then(|| model.replace('.', "-"));
+        let exact = snapshot.catalogue.get(provider, model);
+        exact.or_else(|| snapshot.catalogue.get(provider, &dashed()?))
+    };
+    if let Some(found) = get(model) {
+        return Ok(Some(found));
+    }
+    match model.rsplit_once(':') {
+        Some((base, variant)) if CHOICES.contains(&variant) => Ok(get(base)),
+        Some((base, variant)) if KNOWN.contains(&variant) && get(base).is_some() => {
+            Err(Problem::bad_request(format!(
+                "model: the variant `:{variant}` is not offered here; leave it out"
+            )))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn is_priced(model: &Model, operation: Operation, at: i64) -> bool {
+    match operation {
+        Operation::Chat => model.price.prices_text(at),
+        Operation::Embed => {
+            let rates = model.price.rates(0, &Terms { at, ..Terms::default() });
+            rates.is_ok_and(|rates| rates.get(Meter::Input).is_some())
+        }
+        // Counting costs nothing.
+        Operation::Count => true,
+    }
+}
+
+/// What the client's own preferences say against a provider.
+fn unwanted(inbound: &Inbound, provider: &str) -> Option<Problem> {
+    let preferences = &inbound.peek.provider;
+    let names = |list: &Option<Vec<String>>| {
+        list.as_ref().map(|list| {
+            list.iter().any(|name| {
+                let name = name.to_ascii_lowercase();
+                name == provider || (provider == "gemini" && name.starts_with("google"))
+            })
+        })
+    };
+    let excluded = names(&preferences.only) == Some(false)
+        || names(&preferences.ignore) == Some(true)
+        || (preferences.allow_fallbacks == Some(false) && names(&preferences.order) == Some(false));
+    excluded.then(|| {
+        let message =
+            format!("provider: your preferences leave out {provider}, which alone has this model");
+        Problem::new(StatusCode::NOT_FOUND, "no_provider", message)
+    })
+}
+
+/// The dialect for this request: the client's own where the provider speaks it, so that bytes pass.
+fn speaks(provider: &Provider, model: &Model, inbound: &Inbound) -> Option<&'static Speaks> {
+    let of = |name: &str| provider.row.speaks.iter().find(|speaks| speaks.dialect.name() == name);
+    if provider.row.name == "openai" && needs_responses(model, inbound) {
+        return of(wire::openai_responses::NAME);
+    }
+    let own = inbound.face.dialect().and_then(|dialect| of(dialect.name()));
+    own.or_else(|| provider.first())
+}
+
+/// Some models of `OpenAI` are behind the newer API alone; others take tools there alone.
+fn needs_responses(model: &Model, inbound: &Inbound) -> bool {
+    model.info.mode == "responses" || (inbound.peek.tools && wire::needs_responses(&model.name))
+}
+
+/// The field in which the client named the model.
+fn field(wanted: &Wanted) -> &'static str {
+    if wanted.provider.is_some() { "model_name" } else { "model" }
+}
+
+fn unknown_provider(name: &str) -> Problem {
+    let known = providers::names();
+    let message = format!("providerName: {} is not known; expected one of {known}", quoted(name));
+    Problem::new(StatusCode::BAD_REQUEST, "unknown_provider", message)
+}
+
+fn unknown_model(wanted: &Wanted, provider: &str, model: &str) -> Problem {
+    let field = field(wanted);
+    let message = format!("{field}: {provider} has no model {} in the price list", quoted(model));
+    Problem::new(StatusCode::NOT_FOUND, "unknown_model", message)
+}
+
+fn unpriced(wanted: &Wanted, provider: &str, model: &str) -> Problem {
+    let field = field(wanted);
+    let message = format!(
+        "{field}: {provider}/{model} has no price for text tokens, so it cannot be used here"
+    );
+    Problem::bad_request(message).with_code("unpriced_model")
+}
+
+fn forbidden(provider: &str, model: &str) -> Problem {
+    let message = format!("this API key may not use {provider}/{model}");
+    Problem::new(StatusCode::FORBIDDEN, "model_not_allowed", message)
+}
+
+fn not_set_up(wanted: &Wanted, provider: &str) -> Problem {
+    let field = if wanted.provider.is_some() { "providerName" } else { "model" };
+    let message =
+        format!("{field}: {provider} has no credential here; the operator has to set one");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "provider_not_configured", message)
+}
+
+/// A client's word, short enough for a message.
+pub(crate) fn quoted(word: &str) -> String {
+    let mut short: String = word.chars().take(80).collect();
+    if short.len() < word.len() {
+        short.push('…');
+    }
+    format!("{short:?}")
+}

@@ -1,0 +1,92 @@
+//! The rest of a body that nobody wants.
+//!
+//! A request may be refused before its body has come, or in the middle of it. Were the connection closed at once, the
+//! client would meet a broken connection while it sends, and never read why. So the rest is read and thrown away first,
+//! within bounds.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use tokio::sync::oneshot;
+
+const LONGEST: Duration = Duration::from_secs(10);
+const MOST_BYTES: usize = 128 * 1024 * 1024;
+
+/// Holds the answer back until the body has been read, by the handler or here.
+pub(crate) async fn throw_away(request: Request, next: Next) -> Response {
+    if request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    // Who waits for a "100 Continue" sends nothing that would have to be read.
+    let waits = request.headers().contains_key(header::EXPECT);
+    let (back, mut rest) = oneshot::channel();
+    let request = request
+        .map(|body| Body::new(Watched { body: Some(body), started: !waits, back: Some(back) }));
+    let response = next.run(request).await;
+    if let Ok(body) = rest.try_recv() {
+        let _ = tokio::time::timeout(LONGEST, read(body)).await;
+    }
+    response
+}
+
+async fn read(mut body: Body) {
+    let mut bytes = 0_usize;
+    while let Some(Ok(frame)) = body.frame().await {
+        bytes = bytes.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+        if bytes > MOST_BYTES {
+            return;
+        }
+    }
+}
+
+/// A body that gives itself back when it is dropped before its end.
+struct Watched {
+    body: Option<Body>,
+    started: bool,
+    back: Option<oneshot::Sender<Body>>,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.started = true;
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(context),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(SizeHint::default, HttpBody::size_hint)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if self.started
+            && let Some(body) = self.body.take().filter(|body| !body.is_end_stream())
+            && let Some(back) = self.back.take()
+        {
+            // Nobody waits where the handler itself was dropped: the client has gone.
+            let _ = back.send(body);
+        }
+    }
+}

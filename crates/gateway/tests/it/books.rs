@@ -1,0 +1,132 @@
+//! The books of a test: a database of its own, and the command line on it.
+
+use std::process::{Output, Stdio};
+
+use ledger::Receipt;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
+use store::Store;
+use tokio::process::Command;
+
+/// Where the books are. Goes away with the value.
+pub(crate) struct Books {
+    pub(crate) url: String,
+    pub(crate) folder: tempfile::TempDir,
+    server: Option<(String, String)>,
+}
+
+impl Books {
+    pub(crate) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite://{}", folder.path().join("tollgate.db").display());
+        Self { url, folder, server: None }
+    }
+
+    /// `None`, said by name, where no PostgreSQL is given; a CI always gives one.
+    pub(crate) async fn postgres(name: &str) -> Option<Self> {
+        let Some(admin) = std::env::var_os("TOLLGATE_TEST_POSTGRES") else {
+            not_in_ci("TOLLGATE_TEST_POSTGRES is not set: the CI must test PostgreSQL too");
+            println!("skipped: no PostgreSQL");
+            return None;
+        };
+        let admin = admin.into_string().expect("a URL");
+        let name = format!("gateway_{name}_{}", std::process::id());
+        let mut conn = PgConnection::connect(&admin).await.expect("the test server");
+        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        sqlx::raw_sql(create).execute(&mut conn).await.expect("a new database");
+        let (server, _) = admin.rsplit_once('/').expect("a URL with a database");
+        let folder = tempfile::tempdir().expect("a folder");
+        Some(Self { url: format!("{server}/{name}"), folder, server: Some((admin, name)) })
+    }
+
+    /// Drops the database of a server; a file goes with its folder.
+    pub(crate) async fn remove(self) {
+        if let Some((admin, name)) = &self.server {
+            let mut conn = PgConnection::connect(admin).await.expect("the test server");
+            let drop = AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
+            sqlx::raw_sql(drop).execute(&mut conn).await.expect("the database goes");
+        }
+    }
+
+    /// A command of the program on these books, in an empty environment and folder.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("DATABASE_URL", &self.url)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs a command to its end, whatever it is.
+    pub(crate) async fn try_cli(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().await.expect("the program runs")
+    }
+
+    /// Runs a command that has to succeed, and returns what it printed.
+    pub(crate) async fn cli(&self, arguments: &[&str]) -> String {
+        let output = self.try_cli(arguments).await;
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        let (printed, error) = (text(output.stdout), text(output.stderr));
+        assert!(output.status.success(), "tollgate {arguments:?} ended badly: {error}{printed}");
+        printed.trim_end().to_owned()
+    }
+
+    /// The same with `--json`.
+    pub(crate) async fn cli_json(&self, arguments: &[&str]) -> Value {
+        let text = self.cli(&[arguments, &["--json"]].concat()).await;
+        serde_json::from_str(&text).expect("one JSON value")
+    }
+
+    /// Runs a command that has to fail, and returns its complaint.
+    pub(crate) async fn refused(&self, arguments: &[&str]) -> String {
+        let output = self.try_cli(arguments).await;
+        assert!(!output.status.success(), "tollgate {arguments:?} succeeded");
+        assert!(output.status.code().is_some(), "tollgate {arguments:?} was killed");
+        String::from_utf8(output.stderr).expect("text")
+    }
+
+    /// Adds a user with a key, and returns the key.
+    pub(crate) async fn add_user(&self, name: &str) -> String {
+        self.cli(&["user", "add", name]).await;
+        self.cli(&["key", "create", "--user", name]).await
+    }
+
+    /// Every receipt, in the order of the requests.
+    pub(crate) async fn receipts(&self) -> Vec<Receipt> {
+        let store = Store::open(&self.url, 1).await.expect("the books");
+        let mut receipts = Vec::new();
+        let seen = store.for_each_receipt(|receipt| receipts.push(receipt.expect("a receipt")));
+        seen.await.expect("the receipts");
+        store.close().await;
+        receipts
+    }
+
+    /// Works everything out again, which has to come out clean, and returns the program's report.
+    pub(crate) async fn audit(&self) -> Value {
+        let report = self.cli_json(&["verify"]).await;
+        assert_eq!((&report["clean"], &report["faults"]), (&true.into(), &0.into()), "{report}");
+        report
+    }
+
+    /// Runs a statement past the program, as somebody with a database shell would.
+    pub(crate) async fn shell(&self, statement: &str) {
+        if self.server.is_some() {
+            let statement = AssertSqlSafe(statement.to_owned());
+            let mut conn = PgConnection::connect(&self.url).await.expect("the books");
+            sqlx::raw_sql(statement).execute(&mut conn).await.expect("done");
+        } else {
+            let statement = AssertSqlSafe(statement.replace("tollgate.", ""));
+            let mut conn = SqliteConnection::connect(&self.url).await.expect("the books");
+            sqlx::raw_sql(statement).execute(&mut conn).await.expect("done");
+        }
+    }
+}
+
+/// What may be missing on somebody's machine may not be in the CI.
+pub(crate) fn not_in_ci(message: &str) {
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{message}");
+}

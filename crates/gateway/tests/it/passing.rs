@@ -1,0 +1,252 @@
+//! One dialect on both sides: real exchanges pass through the whole program byte for byte, whole and as streams, and are
+//! billed as they were worked out elsewhere.
+
+use std::collections::BTreeMap;
+
+use ledger::{Receipt, UsageSource};
+use serde_json::Value;
+use testkit::{Recording, recordings};
+
+use crate::app::{App, Start};
+use crate::books::Books;
+use crate::prices::{self, pico_dollars};
+
+/// Exchanges that do not pass on purpose, with the reason.
+const REFUSED: [(&str, &str); 1] = [(
+    "anthropic.messages-6691242f38d5",
+    "claude-2.1 is in no price list any more, and what has no price is not sent",
+)];
+
+/// Answers that are withheld, with the reason.
+const UNPRICED: [(&str, &str); 1] = [(
+    "deepseek.responses-3d52824c4213",
+    "it searched the web, which DeepSeek charges for and the price list has no price of; the expected bill leaves it out",
+)];
+
+/// Calls that cost nothing and leave no receipt.
+const FREE: [&str; 3] =
+    ["anthropic.count_tokens", "gemini.countTokens", "openai.responses_input_tokens"];
+
+#[tokio::test]
+async fn chat_completions() {
+    replay(&[("openai.chat", 300), ("openai.completions", 20), ("deepseek.chat", 25)]).await;
+}
+
+#[tokio::test]
+async fn responses() {
+    replay(&[("openai.responses", 300), ("deepseek.responses", 8)]).await;
+}
+
+#[tokio::test]
+async fn messages() {
+    replay(&[("anthropic.messages", 300)]).await;
+}
+
+#[tokio::test]
+async fn generate_content() {
+    replay(&[("gemini.generateContent", 200), ("gemini.streamGenerateContent", 50)]).await;
+}
+
+#[tokio::test]
+async fn embeddings_and_token_counts() {
+    replay(&[
+        ("openai.embeddings", 20),
+        ("gemini.batchEmbedContents", 10),
+        ("anthropic.count_tokens", 5),
+        ("gemini.countTokens", 3),
+        ("openai.responses_input_tokens", 2),
+    ])
+    .await;
+}
+
+/// What came back for one recording.
+struct Exchange {
+    recording: Recording,
+    bill: Option<Value>,
+    status: u16,
+    body: Vec<u8>,
+    id: String,
+    /// What the provider was asked.
+    asked: Value,
+}
+
+async fn replay(apis: &[(&str, usize)]) {
+    let Some(folder) = recordings::require() else { return };
+    let bills = recordings::load_bills(&folder).expect("the bills").into_iter();
+    let mut bills: BTreeMap<String, Value> =
+        bills.map(|bill| (text(&bill, "id").to_owned(), bill)).collect();
+    let books = Books::sqlite();
+    prices::at_any_time(&books).await;
+    let app = App::start_on(books, Start::default().with_recordings(&folder)).await;
+    let mut exchanges = Vec::new();
+    for (api, at_least) in apis {
+        let before = exchanges.len();
+        for recording in recordings::load(&folder, api).expect("the recordings") {
+            let bill = bills.remove(&recording.id);
+            exchanges.extend(exchange(&app, recording, bill).await);
+        }
+        let (all, billed) =
+            (exchanges.get(before..).expect("more"), |e: &&Exchange| e.bill.is_some());
+        assert!(all.len() >= *at_least, "only {} exchanges of {api}", all.len());
+        assert!(FREE.contains(api) || all.iter().any(|e| billed(&e)), "no bills of {api}");
+    }
+    let receipts = app.close().await.into_iter();
+    let receipts: BTreeMap<String, Receipt> =
+        receipts.map(|receipt| (receipt.request_id.to_string(), receipt)).collect();
+    let wrong: Vec<String> =
+        exchanges.iter().flat_map(|exchange| faults(exchange, &receipts)).collect();
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Sends the recorded request with a model that has a price; nothing where no model is known.
+async fn exchange(app: &App, recording: Recording, bill: Option<Value>) -> Option<Exchange> {
+    let request = &recording.request;
+    let asked = recording.model.clone()?;
+    if REFUSED.iter().any(|(known, _)| *known == recording.id) {
+        return None;
+    }
+    let model = match &bill {
+        Some(bill) => text(bill, "price_model"),
+        // A model that does not exist, which would not be asked for at all.
+        None if recording.response.status >= 400 => some_model(&recording),
+        None => asked.as_str(),
+    }
+    .to_owned();
+    let mut body = request.body.clone()?;
+    if body.get("model").is_some() {
+        body["model"] = Value::from(format!("{}/{model}", recording.provider));
+    }
+    let path = path(&request.path, &recording.provider, &asked, &model);
+    app.simulator.answer_next_with(&recording.id);
+    let mut call = app.request(reqwest::Method::POST, &path).bearer_auth(&app.key).json(&body);
+    for (name, value) in &request.headers {
+        if name.starts_with("anthropic") {
+            call = call.header(name, value);
+        }
+    }
+    let before = app.simulator.count();
+    let response = call.send().await.expect("an answer");
+    let status = response.status().as_u16();
+    let id = response.headers()["x-request-id"].to_str().expect("ASCII").to_owned();
+    let body = response.bytes().await.expect("a whole answer").to_vec();
+    if app.simulator.count() == before {
+        let said = String::from_utf8_lossy(&body).into_owned();
+        // Nothing was sent, so that the recording would answer the next one.
+        panic!("{} was not sent: {status} {said}", recording.id);
+    }
+    let seen = app.simulator.seen();
+    let asked = serde_json::from_slice(&seen.last().expect("a request").body).expect("JSON");
+    Some(Exchange { recording, bill, status, body, id, asked })
+}
+
+/// A model of the provider's that exists.
+fn some_model(recording: &Recording) -> &'static str {
+    match (recording.provider.as_str(), recording.api.as_str()) {
+        ("openai", "openai.embeddings") => "text-embedding-3-small",
+        ("openai", "openai.completions") => "gpt-3.5-turbo-instruct",
+        ("openai", _) => "gpt-4o",
+        ("anthropic", _) => "claude-sonnet-4-5",
+        ("gemini", "gemini.batchEmbedContents") => "gemini-embedding-001",
+        ("gemini", _) => "gemini-2.5-flash",
+        _ => "deepseek-v4-flash",
+    }
+}
+
+/// The path at the gateway: our own prefix, and the model's name where it has one.
+fn path(recorded: &str, provider: &str, asked: &str, model: &str) -> String {
+    let (path, query) = recorded.split_once('?').map_or((recorded, None), |(p, q)| (p, Some(q)));
+    let own = match provider {
+        "gemini" => path.replacen(asked, &format!("gemini/{model}"), 1),
+        "deepseek" => format!(
+            "/v1/{}",
+            path.trim_start_matches("/v1").trim_start_matches("/beta").trim_start_matches('/')
+        ),
+        _ => path.to_owned(),
+    };
+    match query {
+        Some(query) => format!("{own}?{query}"),
+        None => own,
+    }
+}
+
+fn faults(exchange: &Exchange, receipts: &BTreeMap<String, Receipt>) -> Vec<String> {
+    let Exchange { recording, bill, status, body, .. } = exchange;
+    let id = &recording.id;
+    let mut wrong = Vec::new();
+    let mut differ = |what: &str, ours: &str, theirs: &str| {
+        if ours != theirs {
+            let start = ours.bytes().zip(theirs.bytes()).take_while(|(a, b)| a == b).count();
+            let from = |text: &str| {
+                text.chars().skip(start.saturating_sub(40)).take(160).collect::<String>()
+            };
+            wrong.push(format!("{id}: {what} is {:?}, we say {:?}", from(theirs), from(ours)));
+        }
+    };
+    let response = &recording.response;
+    // What concerns the operator's credential never looks like the client's own fault.
+    let key = recording
+        .response
+        .body_text
+        .as_deref()
+        .is_some_and(|body| body.contains("API_KEY_INVALID"));
+    if matches!(response.status, 401..=403) || key {
+        differ("the status", &status.to_string(), "502");
+        return wrong;
+    }
+    if UNPRICED.iter().any(|(known, _)| known == id) {
+        differ("the status", &status.to_string(), "502");
+        let charge = receipts.get(&exchange.id).map(|receipt| receipt.charge.pico());
+        differ("the charge", &format!("{charge:?}"), "Some(0)");
+        return wrong;
+    }
+    differ("the status", &status.to_string(), &response.status.to_string());
+    let sent = response.sse.as_deref().or(response.body_text.as_deref()).unwrap_or_default();
+    differ("the body", &String::from_utf8_lossy(body), sent);
+    differ(
+        "the request",
+        &same(&exchange.asked),
+        &same(&recording.request.body.clone().unwrap_or_default()),
+    );
+    match (bill, receipts.get(&exchange.id)) {
+        (Some(bill), Some(receipt)) => {
+            differ("the source", &format!("{:?}", receipt.usage_source), "Provider");
+            for (what, ours, field) in [
+                ("base", receipt.cost, "base_usd"),
+                ("commission", receipt.commission, "commission_usd"),
+                ("total", receipt.charge, "total_usd"),
+            ] {
+                differ(
+                    what,
+                    &ours.pico().to_string(),
+                    &pico_dollars(text(bill, field)).to_string(),
+                );
+            }
+        }
+        (Some(_), None) => differ("the receipt", "missing", "there"),
+        (None, Some(receipt)) => {
+            // No counters in the answer: estimated, not free.
+            let nothing = receipt.report.total() == ledger::Usage::ZERO;
+            let estimated = receipt.usage_source == UsageSource::Estimated || nothing;
+            differ("the source", if estimated { "estimated" } else { "provider" }, "estimated");
+        }
+        (None, None) => {
+            let free = FREE.contains(&recording.api.as_str()) || response.status != 200;
+            differ("the receipt", if free { "" } else { "missing" }, "");
+        }
+    }
+    wrong
+}
+
+/// A request without what is ours to change: the model's name and the wish for a stream's usage.
+fn same(body: &Value) -> String {
+    let mut body = body.clone();
+    if let Some(body) = body.as_object_mut() {
+        body.remove("model");
+        body.remove("stream_options");
+    }
+    body.to_string()
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_default()
+}

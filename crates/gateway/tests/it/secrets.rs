@@ -1,0 +1,184 @@
+//! No secret is where it does not belong: not in the database, not in the log however much is logged, not in an error.
+
+use std::path::Path;
+
+use reqwest::Method;
+use serde_json::json;
+use sqlx::{Connection as _, PgConnection, Row as _};
+
+use crate::app::{Answer, App, Start, USER};
+use crate::books::Books;
+use crate::chat::{MODELS, say};
+
+/// What nobody but its owner may ever read, and the prompts, which are nobody's business.
+struct Canaries(Vec<String>);
+
+impl Canaries {
+    fn assert_none_in(&self, place: &str, text: &[u8]) {
+        for canary in &self.0 {
+            let found = text.windows(canary.len()).any(|window| window == canary.as_bytes());
+            assert!(!found, "{canary} is in {place}");
+        }
+    }
+}
+
+const WORDS: &str = "canary-of-what-was-said";
+const PASSWORD: &str = "canary-database-password";
+
+#[tokio::test]
+async fn secrets_stay_secret() {
+    let app = App::start_on(Books::sqlite(), tracing("text")).await;
+    let mut canaries = use_everything(&app).await;
+    canaries.0.push("canary-".to_owned());
+    let log = app.log();
+    assert!(log.contains("TRACE"), "everything is logged");
+    canaries.assert_none_in("the log", log.as_bytes());
+    // While it runs, so that the write-ahead log is there.
+    let mut files = 0;
+    for entry in app.books.folder.path().read_dir().expect("the folder") {
+        let path = entry.expect("an entry").path();
+        canaries
+            .assert_none_in(&path.display().to_string(), &std::fs::read(&path).expect("a file"));
+        files += usize::from(is_database(&path));
+    }
+    assert!(files >= 2, "only {files} files of the database");
+    app.close().await;
+}
+
+fn is_database(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.contains(".db"))
+}
+
+#[tokio::test]
+async fn secrets_stay_secret_on_postgres() {
+    let Some(mut books) = Books::postgres("secrets").await else { return };
+    // The test server asks for no password, and takes any.
+    let (scheme, rest) = books.url.split_once("://").expect("a URL");
+    let (user, place) = rest.split_once('@').expect("a user");
+    let user = user.split_once(':').map_or(user, |(user, _)| user);
+    books.url = format!("{scheme}://{user}:{PASSWORD}@{place}");
+    let app = App::start_on(books, tracing("json")).await;
+    let mut canaries = use_everything(&app).await;
+    canaries.0.push("canary-".to_owned());
+    let log = app.log();
+    assert!(log.contains("TRACE"), "everything is logged");
+    canaries.assert_none_in("the log", log.as_bytes());
+    let mut conn = PgConnection::connect(&app.books.url).await.expect("the books");
+    let tables =
+        "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'tollgate'";
+    let tables = sqlx::query(tables).fetch_all(&mut conn).await.expect("the tables");
+    assert!(tables.len() > 5);
+    for table in tables {
+        let table: String = table.get(0);
+        let rows = format!("SELECT t::text FROM tollgate.{table} t");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(rows)).fetch_all(&mut conn).await.expect("rows");
+        for row in rows {
+            canaries.assert_none_in(&table, row.get::<String, _>(0).as_bytes());
+        }
+    }
+    drop(conn);
+    app.close().await;
+}
+
+fn tracing(format: &str) -> Start {
+    Start::default().set("RUST_LOG", "trace").set("TOLLGATE_LOG_FORMAT", format)
+}
+
+/// Does everything that has to do with a secret, and returns the secrets. No answer but the one that makes a key may
+/// hold one.
+async fn use_everything(app: &App) -> Canaries {
+    let made = Answer::of(app.native(Method::POST, "/api/keys/generate")).await;
+    let second = made.body["key"].as_str().expect("a key").to_owned();
+    let mut canaries = Canaries(vec![app.key.clone(), second.clone()]);
+    let h2 =
+        reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().expect("a client");
+    let mut requests = Vec::new();
+    for (provider, model) in MODELS {
+        for message in [
+            WORDS,
+            "fault:echo:400",
+            "fault:echo:401",
+            "fault:echo:500",
+            "fault:echo:200",
+            "fault:cut",
+        ] {
+            requests.push(app.chat(&say(provider, model, message)));
+        }
+        let over_h2 = h2.post(format!("{}/api/layers/chat", app.url)).header("user", USER);
+        requests.push(over_h2.header("api-key", &app.key).json(&say(provider, model, WORDS)));
+    }
+    let ask = |path: &str| app.request(Method::GET, path).header("user", USER);
+    requests.extend([
+        ask("/api/keys/list").header("authorization", format!("Bearer {second}")),
+        ask("/api/keys/list").header("x-api-key", &second),
+        ask("/api/keys/list").header("x-goog-api-key", &second),
+        ask(&format!("/api/keys/list?key={second}")),
+        ask(&format!("/api/nothing?key={second}")),
+        h2.get(format!("{}/api/keys/list?key={second}", app.url)).header("user", USER),
+        app.native(Method::DELETE, "/api/keys/delete").json(&json!({ "key": second, "id": "x" })),
+        app.native(Method::DELETE, "/api/keys/delete").json(&json!({ "key": second })),
+        app.native(Method::DELETE, "/api/keys/delete").json(&json!({ "key": second })),
+        // A key where it does not belong.
+        app.request(Method::GET, "/api/keys/list")
+            .header("user", &second)
+            .header("api-key", &app.key),
+        app.chat(&say("openai", &second, "Hello")),
+        ask("/api/keys/list").header("api-key", &second),
+    ]);
+    for request in requests {
+        let answer = Answer::of(request).await;
+        // A client that says its own key in place of a model may read it again; nobody else can.
+        if answer.code() != "unknown_model" {
+            canaries.assert_none_in("an answer", without_words(&answer).as_bytes());
+        }
+    }
+    for arguments in [
+        vec!["key", "list"],
+        vec!["key", "revoke", &second],
+        vec!["doctor"],
+        vec!["verify"],
+        vec!["--help"],
+    ] {
+        let mut command = app.books.command(&arguments);
+        command.env("RUST_LOG", "trace").env("OPENAI_API_KEY", "canary-openai_api_key");
+        let output = command.output().await.expect("the program runs");
+        assert!(output.status.success());
+        canaries.assert_none_in(arguments[0], &output.stdout);
+        canaries.assert_none_in(arguments[0], &output.stderr);
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("canary-"), "{arguments:?}");
+    }
+    let mut create = app.books.command(&["key", "create", "--user", USER]);
+    let create = create.env("RUST_LOG", "trace").output().await.expect("the program runs");
+    let third = String::from_utf8(create.stdout).expect("text").trim().to_owned();
+    assert!(third.len() == 39 && !String::from_utf8_lossy(&create.stderr).contains(&third));
+    canaries.0.push(third);
+    canaries
+}
+
+/// An answer to a chat repeats what was said, and may.
+fn without_words(answer: &Answer) -> String {
+    format!("{:?} {}", answer.headers, answer.body).replace(WORDS, "")
+}
+
+/// A database that cannot be reached is complained about without its password.
+#[tokio::test]
+async fn the_password_of_the_database_is_in_no_complaint() {
+    let books = Books::sqlite();
+    for url in [
+        format!("postgres://ada:{PASSWORD}@127.0.0.1:1/books"),
+        format!("postgres://ada:{PASSWORD}@127.0.0.1:port/books"),
+        format!("postgres://ada:{PASSWORD}@[::1/books"),
+        format!("postgresql://ada:{PASSWORD}@host.invalid/books?sslmode=nonsense"),
+        format!("mysql://ada:{PASSWORD}@127.0.0.1/books"),
+        PASSWORD.to_owned(),
+        format!("sqlite:///nowhere/{PASSWORD}/books.db?mode=nonsense"),
+    ] {
+        let mut doctor = books.command(&["doctor", "--json"]);
+        let output = doctor.env("DATABASE_URL", &url).env("RUST_LOG", "trace").output();
+        let output = output.await.expect("the program runs");
+        assert!(!output.status.success(), "{url}");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(said.contains("\"result\": \"fail\""), "{url}: {said}");
+        assert!(url.starts_with("sqlite") || !said.contains(PASSWORD), "{url}: {said}");
+    }
+}
