@@ -9,9 +9,10 @@ mod load;
 mod options;
 mod process;
 mod report;
+mod scenario;
 mod servers;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::janitor::TempDir;
 use crate::{Result, packages, sh, ui};
@@ -19,6 +20,7 @@ use figures::{Comparison, Pair};
 use load::Target;
 use options::Options;
 use report::Machine;
+use scenario::Scenario;
 use servers::{Gateway, Nginx, Simulator};
 
 /// Where the proxy under test runs, and where everything else does.
@@ -33,11 +35,11 @@ pub(crate) fn run(args: &[String]) -> Result {
     let bins = binaries(&options)?;
     let machine = Machine::look(&tools);
 
-    let comparison = measure(&options, &tools, &bins)?;
-    ui::print(&report::text(&comparison, &options, &machine, options.json))?;
+    let comparisons = measure(&options, &tools, &bins)?;
+    ui::print(&report::text(&comparisons, &options, &machine))?;
     if let Some(name) = &options.record {
         let path = sh::root().join("docs").join("benchmarks").join(format!("{name}.md"));
-        let page = report::page(name, &comparison, &options, &machine);
+        let page = report::page(name, &comparisons, &options, &machine);
         std::fs::write(&path, page)
             .map_err(|why| format!("cannot write {}: {why}", path.display()))?;
         ui::note(&format!("recorded in docs/benchmarks/{name}.md"));
@@ -79,7 +81,7 @@ fn binaries(options: &Options) -> Result<PathBuf> {
     Ok(sh::target_dir()?.join("release"))
 }
 
-fn measure(options: &Options, tools: &Tools, bins: &std::path::Path) -> Result<Comparison> {
+fn measure(options: &Options, tools: &Tools, bins: &Path) -> Result<Vec<Comparison>> {
     ui::heading("servers");
     // In the target folder, so that the gateway writes to a disk and not to a file system in memory.
     let dir = TempDir::new(&sh::target_dir()?, "bench")?;
@@ -87,19 +89,30 @@ fn measure(options: &Options, tools: &Tools, bins: &std::path::Path) -> Result<C
     let nginx = Nginx::start(&tools.nginx, dir.path(), &simulator)?;
     let gateway = Gateway::start(bins, dir.path(), &simulator)?;
     let idle_kib = gateway.server.resident_kib()?;
+    let mut comparisons = Vec::new();
+    for scenario in &options.scenarios {
+        let pairs = pairs(*scenario, options, tools, dir.path(), &gateway, &nginx)?;
+        let loaded_kib = gateway.server.resident_kib()?;
+        comparisons.push(Comparison { scenario: *scenario, pairs, idle_kib, loaded_kib });
+    }
+    Ok(comparisons)
+}
 
-    let a = Target::gateway(&gateway, dir.path())?;
-    let b = Target::nginx(&nginx, dir.path())?;
+fn pairs(
+    scenario: Scenario,
+    options: &Options,
+    tools: &Tools,
+    dir: &Path,
+    gateway: &Gateway,
+    nginx: &Nginx,
+) -> Result<Vec<Pair>> {
+    ui::heading(scenario.title());
+    let a = Target::gateway(gateway, scenario, dir)?;
+    let b = Target::nginx(nginx, scenario, dir)?;
     for target in [&a, &b] {
         target.check()?;
-        ui::note(&format!("{} answers on port {}", target.name, target.server.port));
-    }
-
-    ui::heading("warm-up");
-    for target in [&a, &b] {
         load::run(target, &tools.wrk, options.connections, WARM_UP_SECONDS)?;
     }
-    ui::heading(&format!("{} pairs of runs of {} s", options.runs, options.seconds));
     let mut pairs = Vec::new();
     for number in 1..=options.runs {
         let gateway = load::run(&a, &tools.wrk, options.connections, options.seconds)?;
@@ -107,5 +120,5 @@ fn measure(options: &Options, tools: &Tools, bins: &std::path::Path) -> Result<C
         ui::note(&format!("{number}: gateway {}; nginx {}", gateway.short(), nginx.short()));
         pairs.push(Pair { gateway, nginx });
     }
-    Ok(Comparison { pairs, idle_kib, loaded_kib: gateway.server.resident_kib()? })
+    Ok(pairs)
 }

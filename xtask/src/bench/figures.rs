@@ -2,12 +2,13 @@
 
 use std::process::Command;
 
+use super::scenario::Scenario;
 use crate::{Result, sh};
 
 /// What one run showed of one proxy.
 #[derive(Clone, Copy)]
 pub(crate) struct Run {
-    /// CPU time of the proxy for one request, in microseconds.
+    /// CPU time of the proxy for one request, or for one event of a stream, in microseconds.
     pub(crate) cpu_micros: f64,
     pub(crate) per_second: f64,
     /// 99 of 100 requests took no longer, in milliseconds.
@@ -17,14 +18,20 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn new(requests: u64, micros: u64, ticks: u64, p99_micros: u64) -> Result<Self> {
+    pub(crate) fn new(
+        requests: u64,
+        units: u32,
+        micros: u64,
+        ticks: u64,
+        p99_micros: u64,
+    ) -> Result<Self> {
         let per_second = sh::output(Command::new("getconf").arg("CLK_TCK"))?;
         let ticks_per_second: f64 =
             per_second.parse().map_err(|_| format!("CLK_TCK is `{per_second}`"))?;
         let (requests, seconds) = (float(requests)?, float(micros)? / 1e6);
         let cpu_seconds = float(ticks)? / ticks_per_second;
         Ok(Self {
-            cpu_micros: cpu_seconds * 1e6 / requests,
+            cpu_micros: cpu_seconds * 1e6 / requests / f64::from(units),
             per_second: requests / seconds,
             p99_millis: float(p99_micros)? / 1e3,
             busy_percent: 100.0 * cpu_seconds / seconds,
@@ -43,6 +50,7 @@ pub(crate) struct Pair {
 }
 
 pub(crate) struct Comparison {
+    pub(crate) scenario: Scenario,
     pub(crate) pairs: Vec<Pair>,
     pub(crate) idle_kib: u64,
     pub(crate) loaded_kib: u64,
@@ -111,7 +119,8 @@ mod tests {
             |cpu_micros| Run { cpu_micros, per_second: 1.0, p99_millis: 1.0, busy_percent: 1.0 };
         let pair = |a, b| Pair { gateway: run(a), nginx: run(b) };
         let pairs = vec![pair(10.0, 1.0), pair(20.0, 10.0), pair(30.0, 10.0)];
-        let comparison = Comparison { pairs, idle_kib: 0, loaded_kib: 0 };
+        let comparison =
+            Comparison { scenario: Scenario::Small, pairs, idle_kib: 0, loaded_kib: 0 };
         assert_eq!(comparison.ratio(|run| run.cpu_micros).text(1), "3.0 (2.0–10.0)");
     }
 }

@@ -6,13 +6,9 @@ use std::process::Command;
 use super::LOAD_CORE;
 use super::figures::Run;
 use super::process::{Server, on_core};
+use super::scenario::Scenario;
 use super::servers::{self, Gateway, Nginx, USER};
 use crate::{Result, sh};
-
-const GATEWAY_BODY: &str =
-    r#"{"providerName":"openai","model_name":"gpt-4o-mini","message":"Hello, how are you today?"}"#;
-const NGINX_BODY: &str =
-    r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello, how are you today?"}]}"#;
 
 /// What starts the line that our script prints for us.
 const MARK: &str = "tollgate-bench";
@@ -21,32 +17,37 @@ const MARK: &str = "tollgate-bench";
 pub(crate) struct Target<'a> {
     pub(crate) name: &'static str,
     pub(crate) server: &'a Server,
+    scenario: Scenario,
     path: &'static str,
     headers: Vec<(&'static str, String)>,
-    body: &'static str,
+    body: String,
     script: PathBuf,
 }
 
 impl<'a> Target<'a> {
-    pub(crate) fn gateway(gateway: &'a Gateway, dir: &Path) -> Result<Self> {
+    pub(crate) fn gateway(gateway: &'a Gateway, scenario: Scenario, dir: &Path) -> Result<Self> {
+        let (path, body) = scenario.of_gateway();
         let target = Self {
             name: "gateway",
             server: &gateway.server,
-            path: "/api/layers/chat",
+            scenario,
+            path,
             headers: vec![("user", USER.to_owned()), ("api-key", gateway.key.clone())],
-            body: GATEWAY_BODY,
+            body,
             script: dir.join("gateway.lua"),
         };
         target.with_script()
     }
 
-    pub(crate) fn nginx(nginx: &'a Nginx, dir: &Path) -> Result<Self> {
+    pub(crate) fn nginx(nginx: &'a Nginx, scenario: Scenario, dir: &Path) -> Result<Self> {
+        let (path, body) = scenario.of_nginx();
         let target = Self {
             name: "nginx",
             server: &nginx.server,
-            path: "/v1/chat/completions",
+            scenario,
+            path,
             headers: vec![("authorization", "Bearer bench".to_owned())],
-            body: NGINX_BODY,
+            body,
             script: dir.join("nginx.lua"),
         };
         target.with_script()
@@ -129,5 +130,5 @@ pub(crate) fn run(target: &Target, wrk: &Path, connections: u32, seconds: u32) -
             target.server.said()
         ));
     }
-    Run::new(requests, micros, ticks, p99_micros)
+    Run::new(requests, target.scenario.units(), micros, ticks, p99_micros)
 }

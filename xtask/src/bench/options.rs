@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::scenario::Scenario;
 use crate::Result;
 
 pub(crate) struct Options {
@@ -11,12 +12,20 @@ pub(crate) struct Options {
     pub(crate) json: bool,
     pub(crate) record: Option<String>,
     pub(crate) bins: Option<PathBuf>,
+    pub(crate) scenarios: Vec<Scenario>,
 }
 
 impl Options {
     pub(crate) fn parse(args: &[String]) -> Result<Self> {
-        let mut options =
-            Self { seconds: 5, connections: 32, runs: 5, json: false, record: None, bins: None };
+        let mut options = Self {
+            seconds: 5,
+            connections: 32,
+            runs: 5,
+            json: false,
+            record: None,
+            bins: None,
+            scenarios: Scenario::ALL.to_vec(),
+        };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let mut value =
@@ -27,6 +36,7 @@ impl Options {
                 "--runs" => options.runs = positive(arg, value()?)?,
                 "--json" => options.json = true,
                 "--record" => options.record = Some(page_name(value()?)?),
+                "--only" => options.scenarios = vec![scenario(value()?)?],
                 "--bins" => options.bins = Some(PathBuf::from(value()?)),
                 unknown => {
                     return Err(format!(
@@ -42,6 +52,11 @@ impl Options {
 fn positive(option: &str, value: &str) -> Result<u32> {
     let number = value.parse().ok().filter(|number| *number > 0);
     number.ok_or_else(|| format!("{option} needs a whole number above zero, not `{value}`"))
+}
+
+fn scenario(name: &str) -> Result<Scenario> {
+    let names = Scenario::ALL.map(Scenario::name).join(", ");
+    Scenario::from_name(name).ok_or_else(|| format!("--only needs one of {names}, not `{name}`"))
 }
 
 /// A name that is a file name and nothing else.

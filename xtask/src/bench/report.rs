@@ -62,12 +62,7 @@ struct Figure {
 }
 
 const FIGURES: [Figure; 4] = [
-    Figure {
-        title: "CPU µs per request",
-        key: "cpu_us_per_request",
-        decimals: 1,
-        of: |run| run.cpu_micros,
-    },
+    Figure { title: "CPU µs per", key: "cpu_us", decimals: 1, of: |run| run.cpu_micros },
     Figure {
         title: "requests per second",
         key: "requests_per_second",
@@ -83,23 +78,22 @@ const FIGURES: [Figure; 4] = [
     },
 ];
 
-/// What is printed: a table, or one JSON object.
-pub(crate) fn text(
-    comparison: &Comparison,
-    options: &Options,
-    machine: &Machine,
-    json: bool,
-) -> String {
-    if json {
-        return as_json(comparison, options, machine);
+/// What is printed: tables, or one JSON object.
+pub(crate) fn text(comparisons: &[Comparison], options: &Options, machine: &Machine) -> String {
+    if options.json {
+        return as_json(comparisons, options, machine);
     }
-    let mut text = format!("\n{}\n", ui::table(&rows(comparison), Align::Right));
+    let mut text = String::new();
+    for comparison in comparisons {
+        let _ = writeln!(text, "\n{}\n", comparison.scenario.title());
+        let _ = writeln!(text, "{}", ui::table(&rows(comparison), Align::Right));
+        let _ = writeln!(text, "  Memory of the gateway: {}.", memory(comparison));
+    }
     let _ = writeln!(
         text,
-        "  Median (lowest–highest) of {} pairs of runs; ratios taken pair by pair.",
+        "\n  Median (lowest–highest) of {} pairs of runs; ratios taken pair by pair.\n",
         options.runs
     );
-    let _ = writeln!(text, "  Memory of the gateway: {}.\n", memory(comparison));
     let about: Vec<Vec<String>> =
         machine.rows.iter().map(|(name, value)| vec![(*name).to_owned(), value.clone()]).collect();
     text.push_str(&ui::table(&about, Align::Left));
@@ -109,7 +103,7 @@ pub(crate) fn text(
 /// The page that `--record` writes.
 pub(crate) fn page(
     name: &str,
-    comparison: &Comparison,
+    comparisons: &[Comparison],
     options: &Options,
     machine: &Machine,
 ) -> String {
@@ -120,20 +114,20 @@ pub(crate) fn page(
     );
     let _ = writeln!(
         page,
-        "{} pairs of runs of {} s over {} connections. Median (lowest–highest); ratios taken pair by pair.\n",
+        "{} pairs of runs of {} s over {} connections. Median (lowest–highest); ratios taken pair by pair.",
         options.runs, options.seconds, options.connections
     );
-    for (number, row) in rows(comparison).iter().enumerate() {
-        let _ = writeln!(page, "| {} |", row.join(" | "));
-        if number == 0 {
-            page.push_str("|---|---:|---:|---:|\n");
+    for comparison in comparisons {
+        let _ = writeln!(page, "\n## {}\n", comparison.scenario.title());
+        for (number, row) in rows(comparison).iter().enumerate() {
+            let _ = writeln!(page, "| {} |", row.join(" | "));
+            if number == 0 {
+                page.push_str("|---|---:|---:|---:|\n");
+            }
         }
+        let _ = writeln!(page, "\nMemory of the gateway: {}.", memory(comparison));
     }
-    let _ = writeln!(
-        page,
-        "\nMemory of the gateway: {}.\n\n## The machine\n\n| | |\n|---|---|",
-        memory(comparison)
-    );
+    page.push_str("\n## The machine\n\n| | |\n|---|---|\n");
     for (name, value) in &machine.rows {
         let _ = writeln!(page, "| {name} | {value} |");
     }
@@ -144,7 +138,11 @@ fn rows(comparison: &Comparison) -> Vec<Vec<String>> {
     let mut rows = vec![["", "gateway", "nginx", "gateway / nginx"].map(str::to_owned).to_vec()];
     for Figure { title, decimals, of, .. } in FIGURES {
         rows.push(vec![
-            title.to_owned(),
+            if title.ends_with("per") {
+                format!("{title} {}", comparison.scenario.unit())
+            } else {
+                title.to_owned()
+            },
             comparison.gateway(of).text(decimals),
             comparison.nginx(of).text(decimals),
             comparison.ratio(of).text(2),
@@ -161,21 +159,13 @@ fn memory(comparison: &Comparison) -> String {
     )
 }
 
-fn as_json(comparison: &Comparison, options: &Options, machine: &Machine) -> String {
+fn as_json(comparisons: &[Comparison], options: &Options, machine: &Machine) -> String {
     let mut json = format!(
-        "{{\"runs\":{},\"seconds\":{},\"connections\":{},\"idle_kib\":{},\"loaded_kib\":{},\"figures\":{{",
-        options.runs,
-        options.seconds,
-        options.connections,
-        comparison.idle_kib,
-        comparison.loaded_kib
+        "{{\"runs\":{},\"seconds\":{},\"connections\":{},\"scenarios\":{{",
+        options.runs, options.seconds, options.connections
     );
-    let figures = FIGURES.map(|Figure { key, of, .. }| {
-        let [gateway, nginx, ratio] =
-            [comparison.gateway(of), comparison.nginx(of), comparison.ratio(of)].map(spread);
-        format!("{}:{{\"gateway\":{gateway},\"nginx\":{nginx},\"ratio\":{ratio}}}", quoted(key))
-    });
-    json.push_str(&figures.join(","));
+    let scenarios: Vec<String> = comparisons.iter().map(scenario_json).collect();
+    json.push_str(&scenarios.join(","));
     json.push_str("},\"machine\":{");
     let rows: Vec<String> = machine
         .rows
@@ -185,6 +175,22 @@ fn as_json(comparison: &Comparison, options: &Options, machine: &Machine) -> Str
     json.push_str(&rows.join(","));
     json.push_str("}}\n");
     json
+}
+
+fn scenario_json(comparison: &Comparison) -> String {
+    let figures = FIGURES.map(|Figure { key, of, .. }| {
+        let [gateway, nginx, ratio] =
+            [comparison.gateway(of), comparison.nginx(of), comparison.ratio(of)].map(spread);
+        format!("{}:{{\"gateway\":{gateway},\"nginx\":{nginx},\"ratio\":{ratio}}}", quoted(key))
+    });
+    format!(
+        "{}:{{\"unit\":{},\"idle_kib\":{},\"loaded_kib\":{},\"figures\":{{{}}}}}",
+        quoted(comparison.scenario.name()),
+        quoted(comparison.scenario.unit()),
+        comparison.idle_kib,
+        comparison.loaded_kib,
+        figures.join(",")
+    )
 }
 
 fn spread(spread: Spread) -> String {

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::process::{Server, accepts};
+use super::scenario::{EVENTS, GAP_MILLIS};
 use super::{LOAD_CORE, PROXY_CORE};
 use crate::postgres::free_port;
 use crate::{Result, sh};
@@ -25,6 +26,8 @@ impl Simulator {
         let port = free_port()?;
         let mut command = Command::new(bins.join("simulator"));
         command.args(["--port", &port.to_string(), "--canned"]).current_dir(dir);
+        command.args(["--canned-events", &EVENTS.to_string()]);
+        command.args(["--canned-gap", &GAP_MILLIS.to_string()]);
         let mut server = Server::start("simulator", port, LOAD_CORE, &command, dir)?;
         server.wait(accepts)?;
         Ok(Self { server })
@@ -82,6 +85,8 @@ http {{
         location / {{
             proxy_pass http://simulator;
             proxy_http_version 1.1;
+            proxy_buffering off;
+            client_body_buffer_size 64k;
             proxy_set_header Connection \"\";
         }}
     }}
