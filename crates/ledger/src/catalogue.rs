@@ -84,34 +84,35 @@ pub struct Model {
 /// An immutable set of models and prices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalogue {
-    models: BTreeMap<(String, String), Model>,
+    /// By provider, then by name.
+    models: BTreeMap<String, BTreeMap<String, Model>>,
 }
 
 impl Catalogue {
     /// This catalogue with the models of `other` in place of its own of the same name.
     #[must_use]
     pub fn overlaid(&self, other: &Self) -> Self {
-        self.models.values().chain(other.models.values()).cloned().collect()
+        self.models().chain(other.models()).cloned().collect()
     }
 
     /// The model of that exact name.
     pub fn get(&self, provider: &str, model: &str) -> Option<&Model> {
-        self.models.get(&(provider.to_owned(), model.to_owned()))
+        self.models.get(provider)?.get(model)
     }
 
     /// All models, by provider and name.
     pub fn models(&self) -> impl Iterator<Item = &Model> {
-        self.models.values()
+        self.models.values().flat_map(BTreeMap::values)
     }
 
     /// The providers that serve a model of that name.
     pub fn providers_of<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a Model> {
-        self.models.values().filter(move |known| known.name == model)
+        self.models.values().filter_map(move |models| models.get(model))
     }
 
     /// How many models there are.
     pub fn len(&self) -> usize {
-        self.models.len()
+        self.models.values().map(BTreeMap::len).sum()
     }
 
     /// Whether there is none.
@@ -123,10 +124,10 @@ impl Catalogue {
 impl FromIterator<Model> for Catalogue {
     /// A catalogue of the models given; of two with the same name the later counts.
     fn from_iter<I: IntoIterator<Item = Model>>(models: I) -> Self {
-        let models = models
-            .into_iter()
-            .map(|model| ((model.provider.clone(), model.name.clone()), model))
-            .collect();
-        Self { models }
+        let mut all: BTreeMap<String, BTreeMap<String, Model>> = BTreeMap::new();
+        for model in models {
+            all.entry(model.provider.clone()).or_default().insert(model.name.clone(), model);
+        }
+        Self { models: all }
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -36,11 +37,18 @@ pub(crate) struct Pieces {
     ending: Ending,
     pause: Option<Pin<Box<Sleep>>>,
     flushed: bool,
+    /// Counts the bodies whose reader did not want all of it.
+    aborted: Arc<AtomicU64>,
 }
 
 impl Pieces {
-    pub(crate) fn new(pieces: Arc<[Bytes]>, gap: Duration, ending: Ending) -> Self {
-        Self { pieces, next: 0, gap, ending, pause: None, flushed: false }
+    pub(crate) fn new(
+        pieces: Arc<[Bytes]>,
+        gap: Duration,
+        ending: Ending,
+        aborted: Arc<AtomicU64>,
+    ) -> Self {
+        Self { pieces, next: 0, gap, ending, pause: None, flushed: false, aborted }
     }
 
     fn wait(&mut self, time: Duration) {
@@ -48,6 +56,14 @@ impl Pieces {
         match &mut self.pause {
             Some(pause) => pause.as_mut().reset(until),
             None => self.pause = Some(Box::pin(tokio::time::sleep_until(until))),
+        }
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        if self.next < self.pieces.len() {
+            self.aborted.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

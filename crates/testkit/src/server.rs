@@ -104,6 +104,7 @@ impl Simulator {
             next_recordings: Mutex::default(),
             seen: self.keep_requests.then(Mutex::default),
             count: AtomicU64::new(0),
+            aborted: Arc::default(),
             stop: CancellationToken::new(),
         });
         let tasks = TaskTracker::new();
@@ -150,6 +151,11 @@ impl Running {
         self.shared.count.load(Ordering::Relaxed)
     }
 
+    /// How many streams were given up by their reader before all of them was sent.
+    pub fn aborted(&self) -> u64 {
+        self.shared.aborted.load(Ordering::Relaxed)
+    }
+
     /// Applies a fault to the next request to a model that has none waiting for it. Such a fault goes
     /// before one that the message asks for.
     pub fn push_fault(&self, fault: Fault) {
@@ -193,6 +199,7 @@ struct Shared {
     next_recordings: Mutex<VecDeque<String>>,
     seen: Option<Mutex<VecDeque<Seen>>>,
     count: AtomicU64,
+    aborted: Arc<AtomicU64>,
     stop: CancellationToken,
 }
 
@@ -265,7 +272,7 @@ async fn handle(
         None => {}
     }
     answer.identify(route.provider(), seed);
-    Ok(send(answer))
+    Ok(send(answer, Arc::clone(&shared.aborted)))
 }
 
 /// The header that asks for a recording, if the client can set one.
@@ -321,7 +328,7 @@ impl Shared {
     }
 }
 
-fn send(answer: Answer) -> Response<AnswerBody> {
+fn send(answer: Answer, aborted: Arc<AtomicU64>) -> Response<AnswerBody> {
     let (status, headers, body, manner) = answer.into_parts();
     let (pieces, length): (Arc<[Bytes]>, Option<usize>) = match body {
         Body::Whole(bytes) => {
@@ -338,7 +345,7 @@ fn send(answer: Answer) -> Response<AnswerBody> {
     let plain = length.is_some() && manner.piece.is_none() && manner.ending == Ending::Whole;
     let body = match pieces.first() {
         Some(whole) if plain => Either::Left(Full::new(whole.clone())),
-        _ => Either::Right(Pieces::new(pieces, manner.gap, manner.ending)),
+        _ => Either::Right(Pieces::new(pieces, manner.gap, manner.ending, aborted)),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;

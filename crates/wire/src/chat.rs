@@ -37,6 +37,14 @@ pub struct Chat {
     pub native: Vec<Native>,
 }
 
+/// Whether a text among these speaks of JSON: `OpenAI` and `DeepSeek` refuse to write it for a prompt that does not.
+pub(crate) fn speaks_of_json<'a>(mut blocks: impl Iterator<Item = &'a Block>) -> bool {
+    blocks.any(|block| match block {
+        Block::Text(text) => text.to_ascii_lowercase().contains("json"),
+        _ => false,
+    })
+}
+
 /// One side's contribution.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Turn {

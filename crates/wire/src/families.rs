@@ -10,6 +10,8 @@ pub(crate) struct Claude {
     pub(crate) sampling: bool,
     /// `temperature` or `top_p`, not both.
     pub(crate) one_sampler: bool,
+    /// Whether it can think at all.
+    pub(crate) thinks: bool,
     /// Whether thinking may be asked for by a budget of tokens.
     pub(crate) budget: bool,
     /// Whether the model itself may see how much to think.
@@ -53,6 +55,7 @@ impl Claude {
         Self {
             sampling: version <= (4, 6),
             one_sampler: version >= (4, 5),
+            thinks: version >= (3, 7),
             budget: version <= (4, 6),
             adaptive: version >= (4, 6),
             efforts: match version {

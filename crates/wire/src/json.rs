@@ -221,6 +221,25 @@ impl<'de> Deserializer<'de> for Names<'_> {
     }
 }
 
+/// Writes a number that may come as `40.0` as the whole number that it is, where it is one.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "only whole numbers that an i64 holds are cast"
+)]
+#[expect(clippy::ref_option, reason = "serde hands over the field as it is")]
+pub(crate) fn whole<S: serde::Serializer>(
+    number: &Option<f64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    const LARGEST: f64 = 1e15;
+    match number {
+        Some(number) if number.fract() == 0.0 && number.abs() < LARGEST => {
+            serializer.serialize_i64(*number as i64)
+        }
+        number => number.serialize(serializer),
+    }
+}
+
 /// Text, or a list: several fields take either (`stop`, `content`, `system`).
 pub(crate) enum TextOr<T> {
     Text(String),

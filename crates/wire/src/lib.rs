@@ -24,6 +24,7 @@ pub mod openai_responses;
 pub mod peek;
 pub mod problem;
 pub mod reply;
+mod rounds;
 mod schema;
 mod seal;
 pub mod sse;
@@ -158,6 +159,13 @@ impl Dropped {
         }
     }
 
+    /// Notes the state of a call that cannot go back with it.
+    pub(crate) fn unless_kept(&mut self, seal: Option<&chat::Seal>) {
+        if seal.is_some_and(|seal| seal.dialect == gemini::NAME) {
+            self.note("thoughtSignature");
+        }
+    }
+
     /// Notes `name` if there is a value to lose.
     #[expect(clippy::needless_pass_by_value, reason = "callers pass an option as it stands")]
     pub(crate) fn unless_none<T>(&mut self, name: &str, value: Option<T>) {
@@ -223,6 +231,11 @@ pub(crate) fn natives(
     }
     Ok(own)
 }
+
+/// An operator's word in the middle, where there is no role for it.
+pub(crate) const SYSTEM_AS_NOTE: &str = "system: turn -> note in a user turn";
+/// The model's refusal, where text alone can say it.
+pub(crate) const REFUSAL_AS_TEXT: &str = "refusal: refusal -> text";
 
 /// The refusal of a block or tool that cannot be carried.
 pub(crate) fn foreign(native: &chat::Native, what: &str) -> Unsupported {

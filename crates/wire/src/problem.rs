@@ -65,6 +65,12 @@ impl Problem {
         matches!(self.kind, Kind::RateLimit | Kind::Overloaded | Kind::Timeout | Kind::Upstream)
     }
 
+    /// The HTTP status that a client gets where its dialect has no other: that of the kind, or a closer one of our own.
+    pub(crate) fn client_status(&self, kind: Kind) -> u16 {
+        let closer = !self.upstream && kind == Kind::BadRequest;
+        if closer && (400..500).contains(&self.status) { self.status } else { kind.status() }
+    }
+
     /// What the client may see: kind and message, without what concerns the operator's credential only.
     pub(crate) fn shown(&self) -> (Kind, &str) {
         match self.kind {

@@ -91,7 +91,13 @@ impl Splitter {
             start += frame.len();
             self.scan = Scan::default();
         }
-        self.pending = buffer.get(start..).unwrap_or_default().to_vec();
+        // What waits for its end stays where it is: it may be long, and come in many small pieces.
+        if pending.is_empty() {
+            pending.extend_from_slice(bytes.get(start..).unwrap_or_default());
+        } else {
+            pending.drain(..start);
+        }
+        self.pending = pending;
         if self.pending.len() > self.limit { Err(TooLong { limit: self.limit }) } else { Ok(()) }
     }
 
@@ -197,10 +203,14 @@ fn event<'a>(text: &'a [u8], raw: &'a [u8]) -> Frame<'a> {
         match field {
             Some(b"data") => {
                 let value = String::from_utf8_lossy(value);
-                data = Some(match data {
-                    None => value,
-                    Some(before) => Cow::Owned(format!("{before}\n{value}")),
-                });
+                match &mut data {
+                    None => data = Some(value),
+                    Some(before) => {
+                        let before = before.to_mut();
+                        before.push('\n');
+                        before.push_str(&value);
+                    }
+                }
             }
             Some(b"event") => name = std::str::from_utf8(value).unwrap_or_default(),
             _ => {}

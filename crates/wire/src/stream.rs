@@ -16,8 +16,8 @@ use crate::sse::Frame;
 ///
 /// What a [`Reader`] promises: `Start` comes first and once, unless a `Problem` comes in its place; blocks are numbered
 /// from 0 in the order in which they open; what belongs to a block stands between its `Open` and its `Close`, and every
-/// block that opens closes; `Finish` comes at most once; `End` comes last, and only after an end that the protocol calls
-/// one. Nothing follows `End` or `Problem`.
+/// block that opens closes, unless a `Problem` cuts it off; `Finish` comes at most once; `End` comes last, and only after
+/// an end that the protocol calls one. Nothing follows `End` or `Problem`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The answer begins.
@@ -199,8 +199,9 @@ pub trait Reader: Send {
     /// Takes the end. A stream that the protocol does not call ended gives a [`Event::Problem`], never a finish.
     fn end(&mut self, how: End, out: &mut Vec<Event>);
 
-    /// Takes one frame for its counters only. May skip frames that cannot hold any, as long as [`Reader::seen`] stays
-    /// the same as after [`Reader::frame`].
+    /// Takes one frame for its counters only. May skip what cannot hold any, as long as [`Reader::seen`] stays the same as
+    /// after [`Reader::frame`]. So it finds no fault with what it skips, and of a text that only repetitions brought it
+    /// does not know the length.
     fn skim(&mut self, frame: &Frame<'_>) {
         self.frame(frame, &mut Vec::new());
     }
@@ -233,6 +234,8 @@ pub struct Shape {
     pub created: u64,
     /// Whether a client of Chat Completions asked for the usage of a stream.
     pub include_usage: bool,
+    /// Whether the chunks before it have no usage in place of one that is null, which `OpenRouter`'s SDK does not take.
+    pub no_null_usage: bool,
     /// Whether a stream comes as one JSON array in place of server-sent events (Gemini without `alt=sse`).
     pub json_array: bool,
     /// What a client of `OpenRouter` is told that a whole answer costs; in a stream [`Event::Usage`] has it.

@@ -311,7 +311,7 @@ fn thoughts(blocks: &[Block]) -> Vec<Block> {
 fn written(recording: &Recording, body: &Value) -> Result<(Value, Vec<String>), String> {
     let chat = responses().read_request(body.to_string().as_bytes()).map_err(|e| e.to_string())?;
     let target = Target {
-        provider: "openai",
+        provider: &recording.provider,
         model: body["model"].as_str().unwrap_or_default(),
         max_output_tokens: None,
         reasoning: false,

@@ -147,8 +147,15 @@ fn text(ask: &Ask) -> String {
     match &ask.format {
         Format::Schema(schema) => return sample(schema).to_string(),
         Format::Object => {
-            let answer = sentence(ask.said.trim());
-            return serde_json::json!({ "answer": answer }).to_string();
+            let described = described(&ask.system).map(|schema| sample(&schema));
+            let answer = || serde_json::json!({ "answer": sentence(ask.said.trim()) });
+            return described.unwrap_or_else(answer).to_string();
+        }
+        // Instructions are followed, also where nothing enforces them.
+        Format::Text if ask.system.contains("JSON Schema") => {
+            if let Some(schema) = described(&ask.system) {
+                return sample(&schema).to_string();
+            }
         }
         Format::Text => {}
     }
@@ -170,6 +177,17 @@ fn text(ask: &Ask) -> String {
     }
     words.push(sentence(ask.said.trim()).to_owned());
     words.join(" ")
+}
+
+/// The schema that instructions describe in words: JSON that stands by itself and has properties.
+fn described(system: &str) -> Option<Value> {
+    let starts = system.match_indices('{').map(|(at, _)| at);
+    let mut found = starts.filter_map(|at| {
+        let mut values = serde_json::Deserializer::from_str(system.get(at..)?).into_iter();
+        let value: Value = values.next()?.ok()?;
+        value.get("properties").is_some_and(Value::is_object).then_some(value)
+    });
+    found.next()
 }
 
 fn echo(said: &str) -> &str {
@@ -248,6 +266,20 @@ mod tests {
         assert_eq!(first.end, End::Stop);
         assert_eq!(first.tokens, tokens(first.text.len()));
         assert!(SENTENCES.contains(&reply("", None).text.as_str()));
+    }
+
+    #[test]
+    fn a_schema_in_words_is_followed() {
+        let told = |system: &str| {
+            let ask = Ask { system: system.to_owned(), format: Format::Object, ..Ask::default() };
+            serde_json::from_str::<Value>(&to(&ask, 0).text).expect("JSON")
+        };
+        let schema = r#"Use {braces}. Follow: {"properties":{"n":{"type":"integer"}},"required":["n"]} Thanks."#;
+        assert_eq!(told(schema), serde_json::json!({"n": 7}));
+        assert!(told("Answer with JSON.").get("answer").is_some());
+        let system = format!("This is the JSON Schema. {schema}");
+        let ask = Ask { system, ..Ask::default() };
+        assert_eq!(to(&ask, 0).text, r#"{"n":7}"#);
     }
 
     #[test]

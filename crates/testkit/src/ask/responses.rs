@@ -13,6 +13,14 @@ pub(crate) fn read(provider: Provider, body: &Value) -> Result<Ask, Answer> {
     let model = model.ok_or_else(|| bad("model", "The parameter 'model' is required."))?;
     let input = field(body, "input").ok_or_else(|| bad("input", "'input' is required."))?;
     let items = input.as_array().map_or(&[][..], Vec::as_slice);
+    let roles = ["user", "assistant", "system", "developer"];
+    for (index, item) in items.iter().enumerate() {
+        if let Some(role) = string(item, "role").filter(|role| !roles.contains(role)) {
+            let param = format!("input[{index}].role");
+            let known = roles.join(", ");
+            return Err(bad(&param, &format!("'{role}' is not one of the roles {known}.")));
+        }
+    }
     let mut ask = Ask::new(model, body);
     if let Some(value) = field(body, "max_output_tokens") {
         let tokens = value.as_u64().filter(|tokens| *tokens > 0);

@@ -111,7 +111,7 @@ pub(super) fn write(problem: &Problem) -> (u16, Vec<u8>) {
     };
     let status = match kind {
         Kind::Overloaded => 529,
-        kind => kind.status(),
+        kind => problem.client_status(kind),
     };
     let body = OutBody { kind: "error", error: OutError { kind: class, message } };
     (status, Json::of(&body).get().as_bytes().to_vec())

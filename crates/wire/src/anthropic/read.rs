@@ -112,6 +112,9 @@ fn tools(list: &[Json]) -> Result<Vec<Tool>, Malformed> {
         let path = format!("tools[{i}]");
         let tool: WireTool = json::read(raw.get(), &path)?;
         tools.push(match tool.kind {
+            Some(kind) if kind.is_empty() => {
+                return Err(missing(&format!("{path}.type"), "the kind of tool"));
+            }
             Some(kind) if kind != "custom" => {
                 let native = Native { dialect: NAME, field: kind, raw: raw.clone() };
                 match hosted(&native) {
@@ -192,15 +195,22 @@ fn reasoning(
     if let (true, Some(word)) = (off, effort) {
         native.push(("output_config.effort".to_owned(), Json::of(&word)));
     }
+    let shown = thinking.display.is_none() && thinking.kind.as_deref() == Some("enabled");
+    if shown {
+        native.push((SHOWN_UNSAID.to_owned(), Json::empty_object()));
+    }
     Ok(Some(Reasoning {
         effort: if off { Some(Effort::None) } else { level },
         budget: thinking.budget_tokens,
-        show: thinking.display.map(|display| display != "omitted"),
+        show: thinking.display.map(|display| display != "omitted").or(shown.then_some(true)),
     }))
 }
 
 /// The native field that says that nothing was said of thinking; empty, so that nobody else misses it.
 pub(super) const UNSAID: &str = "thinking";
+
+/// Likewise, that nothing was said of showing thoughts, which are shown where thinking is enabled the older way.
+pub(super) const SHOWN_UNSAID: &str = "thinking.display";
 
 fn format(format: Option<WireFormat>) -> Format {
     match format.and_then(|format| format.schema) {

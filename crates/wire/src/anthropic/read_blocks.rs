@@ -69,7 +69,8 @@ pub(super) fn is_known(kind: &str) -> bool {
 /// A block, then what it holds beyond the canonical form, then its cache marker.
 fn block(raw: &Json, path: &str) -> Result<Vec<Block>, Malformed> {
     let kind: Kind = json::read(raw.get(), path)?;
-    let kind = kind.kind.ok_or_else(|| missing(&format!("{path}.type"), "the kind of block"))?;
+    let kind = kind.kind.filter(|kind| !kind.is_empty());
+    let kind = kind.ok_or_else(|| missing(&format!("{path}.type"), "the kind of block"))?;
     let native = || Block::Native(Native { dialect: NAME, field: kind.clone(), raw: raw.clone() });
     if !is_known(&kind) {
         // Blocks of server tools have shapes of their own, and new ones appear.

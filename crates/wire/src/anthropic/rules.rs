@@ -25,6 +25,7 @@ impl Rules {
         let claude = Claude {
             sampling: true,
             one_sampler: false,
+            thinks: true,
             budget: false,
             adaptive: false,
             efforts: &[Effort::Low, Effort::High, Effort::Max],

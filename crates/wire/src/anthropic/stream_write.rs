@@ -16,7 +16,7 @@ use crate::chat::{Native, Seal};
 use crate::json::{self, Json};
 use crate::problem::Kind;
 use crate::reply::Finish;
-use crate::stream::{Event, Opening, Shape, Writer};
+use crate::stream::{Cost, Event, Opening, Shape, Writer};
 
 /// Writes the blocks of an answer one after the other, which is how this dialect has them: what comes of a block while
 /// another one is open waits.
@@ -32,6 +32,7 @@ pub(super) struct StreamWriter {
     /// Blocks that opened meanwhile, each with its events.
     waiting: VecDeque<(u32, Vec<Event>)>,
     usage: UsageReport,
+    cost: Option<Cost>,
     finish: Option<(Finish, Option<String>)>,
     refusal: String,
 }
@@ -116,7 +117,7 @@ struct MessageDelta {
     #[serde(rename = "type")]
     kind: &'static str,
     delta: Stop,
-    usage: usage::Out,
+    usage: Json,
 }
 
 #[derive(Serialize)]
@@ -159,7 +160,7 @@ impl Writer for StreamWriter {
         }
         match event {
             Event::Start { id, model } => self.start(&id, &model, out),
-            Event::Usage(metered) => self.usage = metered.report,
+            Event::Usage(metered) => (self.usage, self.cost) = (metered.report, metered.cost),
             Event::Finish { finish, stop_sequence } => self.finish = Some((finish, stop_sequence)),
             Event::Problem(problem) => self.fail(&problem, out),
             Event::End => self.end(out),
@@ -191,6 +192,7 @@ impl StreamWriter {
             held: None,
             waiting: VecDeque::new(),
             usage: UsageReport::default(),
+            cost: None,
             finish: None,
             refusal: String::new(),
         }
@@ -424,7 +426,11 @@ impl StreamWriter {
         emit(
             out,
             DELTA,
-            &MessageDelta { kind: DELTA, delta: stop, usage: usage::write(&self.usage) },
+            &MessageDelta {
+                kind: DELTA,
+                delta: stop,
+                usage: usage::with_cost(&self.usage, self.cost.as_ref()),
+            },
         );
         emit(out, STOP, &MessageStop { kind: STOP });
     }

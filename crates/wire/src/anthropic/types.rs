@@ -18,7 +18,7 @@ wire! {
         stop_sequences: Vec<String>,
         temperature: f64,
         top_p: f64,
-        #[serde(serialize_with = "plainly")]
+        #[serde(serialize_with = "crate::json::whole")]
         top_k: f64,
         stream: bool,
         metadata: Json,
@@ -148,11 +148,4 @@ wire! {
         delta: Answer,
         usage: Json,
     }
-}
-
-/// A number without a fraction where it has none: Anthropic takes whole numbers only here.
-#[expect(clippy::ref_option, reason = "serde passes fields so")]
-fn plainly<S: serde::Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
-    let plain = number.and_then(|number| Json::parse(&number.to_string()));
-    serde::Serialize::serialize(&plain, serializer)
 }

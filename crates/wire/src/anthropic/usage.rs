@@ -4,7 +4,9 @@ use ledger::{Meter, Pass, Region, ServiceTier, Usage, UsageReport};
 use serde::{Deserialize, Serialize};
 
 use crate::json::{self, Count, Json, Malformed, Tally, counts};
+use crate::openai_chat;
 use crate::openai_chat::usage::{cached, written};
+use crate::stream::Cost;
 
 counts! {
     #[derive(Clone)]
@@ -296,6 +298,11 @@ struct OutDetails {
 struct OutTools {
     web_search_requests: u64,
     web_fetch_requests: u64,
+}
+
+/// The usage object with the cost, where the client is told.
+pub(crate) fn with_cost(report: &UsageReport, cost: Option<&Cost>) -> Json {
+    json::object_with(&write(report), &openai_chat::cost_members(cost))
 }
 
 pub(crate) fn write(report: &UsageReport) -> Out {

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use super::cache::Markers;
-use super::read::UNSAID;
+use super::read::{SHOWN_UNSAID, UNSAID};
 use super::rules::Rules;
 use super::types::{Choice, Format as WireFormat, Metadata, OutputConfig, Request, Thinking};
 use super::write_blocks::{Blocks, Place};
 use super::write_tools::{Context, Names};
 use super::{JSON_TOOL, NAME, strict, write_tools, write_turns};
-use crate::chat::{Block, Chat, Effort, Format, Reasoning, Role, ToolChoice};
+use crate::chat::{Block, Chat, Effort, Format, Reasoning, Role, ToolChoice, Turn};
 use crate::families::Off;
 use crate::json::{self, Json, TextOr};
 use crate::{Dropped, Target, Unsupported, Written};
@@ -82,6 +82,9 @@ impl Draft {
         };
         draft.limit(chat, target);
         draft.think(chat, own.unsaid);
+        if let Some(thinking) = draft.thinking.as_mut().filter(|_| own.shown_unsaid) {
+            thinking.display = None;
+        }
         draft.sampling(chat);
         draft.format(chat);
         draft.terms(chat, &own.metadata);
@@ -114,12 +117,23 @@ impl Draft {
     fn think(&mut self, chat: &Chat, unsaid: bool) {
         let Some(asked) = &chat.reasoning else { return };
         let effort = asked.effort.or(asked.budget.map(Effort::from_budget));
+        if !self.rules.claude.thinks {
+            // Not to think is what such a model does.
+            if effort != Some(Effort::None) {
+                self.dropped.note("reasoning");
+            }
+            return;
+        }
         if effort == Some(Effort::None) {
             self.think_least();
         } else if let (true, Some(effort)) = (unsaid, effort) {
             self.effort(effort);
         } else if self.rules.deepseek {
             self.thinking = Some(mode("enabled"));
+            if asked.show == Some(false) {
+                self.dropped.note("reasoning.exclude");
+            }
+            self.note_budget(asked, effort);
             if let Some(effort) = effort {
                 self.effort(effort);
             }
@@ -128,13 +142,18 @@ impl Draft {
         {
             self.think_within(chat, asked, effort);
         } else {
-            if let (None, Some(budget), Some(effort)) = (asked.effort, asked.budget, effort) {
-                self.dropped.note(format!("reasoning: {budget} tokens -> {}", effort.name()));
-            }
+            self.note_budget(asked, effort);
             self.thinking = Some(Thinking { display: display(asked), ..mode("adaptive") });
             if let Some(effort) = effort {
                 self.effort(effort);
             }
+        }
+    }
+
+    /// A budget becomes a level.
+    fn note_budget(&mut self, asked: &Reasoning, effort: Option<Effort>) {
+        if let (None, Some(budget), Some(effort)) = (asked.effort, asked.budget, effort) {
+            self.dropped.note(format!("reasoning: {budget} tokens -> {}", effort.name()));
         }
     }
 
@@ -152,8 +171,7 @@ impl Draft {
 
     fn effort(&mut self, asked: Effort) {
         let Some(effort) = self.rules.effort(asked) else { return };
-        // `minimal` is no word of Anthropic's and means the lowest.
-        if effort != asked && asked != Effort::Minimal {
+        if effort != asked {
             self.dropped.note(format!("reasoning: {} -> {}", asked.name(), effort.name()));
         }
         self.config.effort = Some(effort.name().to_owned());
@@ -176,9 +194,15 @@ impl Draft {
         if asked.budget.is_some() && budget != wanted {
             self.dropped.note(format!("reasoning: {wanted} -> {budget} tokens"));
         }
+        if let (Some(effort), None) = (asked.effort, asked.budget)
+            && Effort::from_budget(budget) != effort
+        {
+            self.dropped.note(format!("reasoning: {} -> {budget} tokens", effort.name()));
+        }
         self.thinking = Some(Thinking {
             budget_tokens: Some(budget),
-            display: display(asked),
+            // Shown is what happens anyway here.
+            display: display(asked).filter(|word| word == "omitted"),
             ..mode("enabled")
         });
         if let (Some(effort), Some(_)) = (asked.effort, asked.budget) {
@@ -220,7 +244,7 @@ impl Draft {
         if self.rules.deepseek {
             self.dropped.unless_none("top_k", asked.top_k);
         } else {
-            self.wire.top_k = asked.top_k;
+            self.wire.top_k = asked.top_k.map(f64::round);
         }
     }
 
@@ -356,23 +380,27 @@ fn display(asked: &Reasoning) -> Option<String> {
 
 /// Whether the last answer calls tools without thoughts of Anthropic's before, which it refuses to think on from.
 fn calls_without_thoughts(chat: &Chat) -> bool {
-    let last = chat.turns.iter().rev().find(|turn| turn.role == Role::Assistant);
-    let results = chat.turns.last().is_some_and(|turn| {
-        turn.blocks.iter().any(|block| matches!(block, Block::ToolResult { .. }))
-    });
-    let Some(last) = last.filter(|_| results) else { return false };
+    let mut sides =
+        chat.turns.chunk_by(|a, b| (a.role == Role::Assistant) == (b.role == Role::Assistant));
+    let blocks = |side: Option<&[Turn]>| -> Vec<Block> {
+        side.unwrap_or_default().iter().flat_map(|turn| turn.blocks.clone()).collect()
+    };
+    let (after, last) = (blocks(sides.next_back()), blocks(sides.next_back()));
     let own = |block: &Block| match block {
         Block::Thinking { seal: Some(seal), .. } => seal.dialect == NAME,
         _ => false,
     };
-    last.blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }))
-        && !last.blocks.iter().any(own)
+    after.iter().any(|block| matches!(block, Block::ToolResult { .. }))
+        && last.iter().any(|block| matches!(block, Block::ToolUse { .. }))
+        && !last.iter().any(own)
 }
 
 /// Fields of this dialect that the canonical form has no place for.
 struct Own {
     /// Whether nothing was said of thinking.
     unsaid: bool,
+    /// Whether nothing was said of showing thoughts.
+    shown_unsaid: bool,
     config: Vec<(String, Json)>,
     thinking: Vec<(String, Json)>,
     metadata: Vec<(String, Json)>,
@@ -384,6 +412,7 @@ impl Own {
     fn of(fields: Vec<(String, Json)>) -> Self {
         let mut own = Self {
             unsaid: false,
+            shown_unsaid: false,
             config: Vec::new(),
             thinking: Vec::new(),
             metadata: Vec::new(),
@@ -393,6 +422,7 @@ impl Own {
         for (field, raw) in fields {
             match field.split_once('.') {
                 None if field == UNSAID => own.unsaid = true,
+                _ if field == SHOWN_UNSAID => own.shown_unsaid = true,
                 Some(("output_config", name)) => own.config.push((name.to_owned(), raw)),
                 Some(("thinking", name)) => own.thinking.push((name.to_owned(), raw)),
                 Some(("tools", name)) => {

@@ -7,7 +7,7 @@ use super::write_tools::{Names, plain_id};
 use super::{NAME, REDACTED};
 use crate::chat::{Block, CacheLife, Media, MediaKind, Native, Seal, Source};
 use crate::json::{self, Json, TextOr};
-use crate::{Dropped, Unsupported};
+use crate::{Dropped, REFUSAL_AS_TEXT, Unsupported};
 
 /// Where a block is to stand.
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -115,9 +115,14 @@ impl Blocks<'_> {
     /// Nothing for what this dialect refuses: empty text, thoughts that are not its own.
     fn block(&mut self, block: &Block, place: Place) -> Result<Option<WireBlock>, Unsupported> {
         Ok(match block {
-            Block::Text(text) | Block::Refusal(text) => said(text),
+            Block::Text(text) => said(text),
+            Block::Refusal(text) => {
+                self.dropped.note(REFUSAL_AS_TEXT);
+                said(text)
+            }
             Block::Thinking { text, seal } => self.thinking(text, seal.as_ref()),
-            Block::ToolUse { id, name, input, .. } => {
+            Block::ToolUse { id, name, input, seal } => {
+                self.dropped.unless_kept(seal.as_ref());
                 Some(tool_use(id, &self.names.of(name), input))
             }
             Block::ToolResult { id, blocks, failed, .. } => Some(WireBlock {
@@ -174,12 +179,18 @@ impl Blocks<'_> {
         let of = |kind: &str| WireSource { kind: Some(kind.to_owned()), ..WireSource::default() };
         let source = match &media.source {
             Source::Url(url) => WireSource { url: Some(url.clone()), ..of("url") },
-            Source::Base64(data) => inline(media, data),
+            Source::Base64(data) => match inline(media, data) {
+                Some(source) => source,
+                None => return refuse("only PDF and plain text are taken as documents".to_owned()),
+            },
             Source::Text(data) => WireSource {
                 media_type: Some("text/plain".to_owned()),
                 data: Some(data.clone()),
                 ..of("text")
             },
+            Source::File { .. } if self.rules.deepseek => {
+                return refuse("the provider keeps no files".to_owned());
+            }
             Source::File { dialect, id } if *dialect == NAME => {
                 WireSource { file_id: Some(id.clone()), ..of("file") }
             }
@@ -192,19 +203,21 @@ impl Blocks<'_> {
     }
 }
 
-/// Inline content. A text file is taken as text only.
-fn inline(media: &Media, data: &str) -> WireSource {
+/// Inline content. A text file is taken as text only, and of the others PDF alone.
+fn inline(media: &Media, data: &str) -> Option<WireSource> {
     use base64::Engine as _;
     let of = |kind: &str| WireSource { kind: Some(kind.to_owned()), ..WireSource::default() };
     let mime = mime(media);
-    if media.kind == MediaKind::Document && mime.starts_with("text/") {
-        let bytes = base64::engine::general_purpose::STANDARD.decode(data).ok();
-        if let Some(text) = bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
-            let media_type = Some("text/plain".to_owned());
-            return WireSource { media_type, data: Some(text), ..of("text") };
-        }
+    if media.kind == MediaKind::Document && mime != "application/pdf" {
+        let is_text = mime.starts_with("text/")
+            || matches!(mime.as_str(), "application/json" | "application/xml");
+        let bytes =
+            base64::engine::general_purpose::STANDARD.decode(data).ok().filter(|_| is_text)?;
+        let text = String::from_utf8(bytes).ok()?;
+        let media_type = Some("text/plain".to_owned());
+        return Some(WireSource { media_type, data: Some(text), ..of("text") });
     }
-    WireSource { media_type: Some(mime), data: Some(data.to_owned()), ..of("base64") }
+    Some(WireSource { media_type: Some(mime), data: Some(data.to_owned()), ..of("base64") })
 }
 
 fn mime(media: &Media) -> String {

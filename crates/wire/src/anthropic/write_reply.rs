@@ -29,12 +29,12 @@ pub(super) fn reply(reply: &Reply, shape: &Shape) -> Vec<u8> {
             _ => None,
         })
         .collect();
-    let usage = usage::write(reply.usage.as_ref().unwrap_or(&zero));
+    let usage = usage::with_cost(reply.usage.as_ref().unwrap_or(&zero), shape.cost.as_ref());
     // SDKs require `stop_sequence` to be there, if only as null.
     let more = [
         ("stop_sequence".to_owned(), Json::of(&reply.stop_sequence)),
         ("stop_details".to_owned(), stop_details(reply.finish, &refusal)),
-        ("usage".to_owned(), Json::of(&usage)),
+        ("usage".to_owned(), usage),
     ];
     json::object_with(&answer, &more).get().as_bytes().to_vec()
 }

@@ -1,24 +1,23 @@
 //! Canonical turns to wire messages.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
 
 use super::NAME;
 use super::types::Message;
 use super::write_blocks::{Blocks, Place, said};
-use crate::Unsupported;
-use crate::chat::{Block, Chat, Role};
+use crate::chat::{Block, Chat, Role, Turn};
 use crate::json::{Json, TextOr};
+use crate::{SYSTEM_AS_NOTE, Unsupported, rounds};
 
 type Merged = Vec<(Role, Vec<Block>)>;
 
 /// Turns of one role are merged, the conversation begins with the user, and every call is followed by its result.
 pub(super) fn messages(chat: &Chat, with: &mut Blocks<'_>) -> Result<Vec<Json>, Unsupported> {
-    let mut turns: Merged = Vec::new();
     for turn in &chat.turns {
         with.dropped.unless_none("name", turn.name.as_ref());
-        add(&mut turns, turn.role, turn.blocks.clone());
     }
-    let mut turns = operator(answered(turns)?, with);
+    let turns = rounds::answered(chat.turns.clone(), |_, _| true)?;
+    let mut turns = operator(turns, with);
     if turns.first().is_none_or(|(role, _)| *role != Role::User) {
         turns.insert(0, (Role::User, vec![Block::Text("Go on.".to_owned())]));
     }
@@ -47,104 +46,18 @@ fn add(turns: &mut Merged, role: Role, blocks: Vec<Block>) {
     }
 }
 
-/// A result with what belongs to it, the turn that it stood in, and its place among all results.
-struct Answer {
-    turn: usize,
-    order: usize,
-    blocks: Vec<Block>,
-}
-
-/// Results by the id of their call, each in the order in which they stood.
-type Answers = HashMap<String, VecDeque<Answer>>;
-
-/// Results first in the turn behind their calls, in the order of the calls, wherever the client put them.
-fn answered(turns: Merged) -> Result<Merged, Unsupported> {
-    let (rest, mut answers) = taken(turns);
-    let last = rest.len().saturating_sub(1);
-    let mut done: Merged = Vec::new();
-    for (turn, (role, blocks)) in rest.into_iter().enumerate() {
-        let calls: Vec<String> = blocks.iter().filter_map(call).map(str::to_owned).collect();
-        if !blocks.is_empty() {
-            add(&mut done, role, blocks);
-        }
-        let mut results = Vec::new();
-        for id in calls {
-            let answer =
-                answers.get_mut(&id).and_then(|of| of.pop_front_if(|answer| answer.turn > turn));
-            match answer {
-                Some(answer) => results.extend(answer.blocks),
-                None if turn == last => {}
-                None => {
-                    let reason = format!("the call {id} has no result");
-                    return Err(Unsupported::new("messages", reason));
-                }
-            }
-        }
-        if !results.is_empty() {
-            add(&mut done, Role::User, results);
-        }
-    }
-    let left = answers.iter().filter_map(|(id, of)| Some((of.front()?.order, id)));
-    match left.min() {
-        Some((_, id)) => {
-            Err(Unsupported::new("messages", format!("the result {id} has no call before it")))
-        }
-        None => Ok(done),
-    }
-}
-
-/// The turns without their results, and the results.
-fn taken(turns: Merged) -> (Merged, Answers) {
-    let (mut rest, mut answers, mut order) = (Merged::new(), Answers::new(), 0);
-    for (turn, (role, blocks)) in turns.into_iter().enumerate() {
-        let mut kept = Vec::new();
-        let mut blocks = blocks.into_iter().peekable();
-        while let Some(block) = blocks.next() {
-            let Block::ToolResult { id, .. } = &block else {
-                kept.push(block);
-                continue;
-            };
-            let id = id.clone();
-            let mut whole = vec![block];
-            // A cache marker or a member belongs to the block before it and moves with it.
-            while let Some(behind) = blocks.next_if(is_behind) {
-                whole.push(behind);
-            }
-            answers.entry(id).or_default().push_back(Answer { turn, order, blocks: whole });
-            order += 1;
-        }
-        rest.push((role, kept));
-    }
-    (rest, answers)
-}
-
-fn call(block: &Block) -> Option<&str> {
-    match block {
-        Block::ToolUse { id, .. } => Some(id),
-        _ => None,
-    }
-}
-
-fn is_behind(block: &Block) -> bool {
-    match block {
-        Block::CachePoint(_) => true,
-        Block::Native(native) => native.dialect == NAME && native.field.starts_with("content."),
-        _ => false,
-    }
-}
-
 /// An operator's word in the middle stays where it is: moving it ahead would change what the cache holds. Behind a turn of
 /// the user some models take it as such; elsewhere it becomes a note in the user's turn.
-fn operator(turns: Merged, with: &mut Blocks<'_>) -> Merged {
+fn operator(turns: Vec<Turn>, with: &mut Blocks<'_>) -> Merged {
     let mut placed: Merged = Vec::new();
     let mut turns = turns.into_iter().peekable();
-    while let Some((role, blocks)) = turns.next() {
+    while let Some(Turn { role, blocks, .. }) = turns.next() {
         if role != Role::System {
             add(&mut placed, role, blocks);
             continue;
         }
         let behind_user = placed.last().is_some_and(|(role, _)| *role == Role::User);
-        let before_answer = turns.peek().is_none_or(|(role, _)| *role == Role::Assistant);
+        let before_answer = turns.peek().is_none_or(|turn| turn.role == Role::Assistant);
         if with.rules.claude.system_turns && behind_user && before_answer {
             placed.push((Role::System, blocks));
         } else {
@@ -156,6 +69,7 @@ fn operator(turns: Merged, with: &mut Blocks<'_>) -> Merged {
 
 fn noted(blocks: Vec<Block>, with: &mut Blocks<'_>) -> Vec<Block> {
     let mut notes = Vec::new();
+    with.dropped.note(SYSTEM_AS_NOTE);
     for block in blocks {
         match block {
             Block::Text(text) => {

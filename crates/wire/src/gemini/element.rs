@@ -133,9 +133,11 @@ impl Watch {
             Ok(element) => element,
             // The last frame of a stream that broke off.
             Err(error) if error.is_eof() => {
+                self.seen.failed = true;
                 return Err(Problem::own(Kind::Upstream, "the stream was cut inside an element"));
             }
             Err(_) => {
+                self.seen.failed = true;
                 let message = "an element of the stream is not an answer";
                 return Err(Problem::own(Kind::Malformed, message));
             }

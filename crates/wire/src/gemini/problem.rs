@@ -148,7 +148,7 @@ pub(super) fn write(problem: &Problem) -> (u16, Vec<u8>) {
         kind: "type.googleapis.com/google.rpc.RetryInfo",
         retry_delay: format!("{wait}s"),
     });
-    let code = kind.status();
+    let code = problem.client_status(kind);
     let error = OutError { code, message, status, details: details.into_iter().collect() };
     (code, Json::of(&OutBody { error }).get().as_bytes().to_vec())
 }

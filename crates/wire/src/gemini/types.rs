@@ -113,7 +113,7 @@ wire! {
         temperature: f64,
         #[serde(alias = "top_p")]
         top_p: f64,
-        #[serde(alias = "top_k")]
+        #[serde(alias = "top_k", serialize_with = "crate::json::whole")]
         top_k: f64,
         #[serde(alias = "max_output_tokens")]
         max_output_tokens: u64,

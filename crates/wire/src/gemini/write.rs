@@ -18,8 +18,10 @@ pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsup
     let mut wire = Request::default();
     if !chat.system.is_empty() {
         let parts = write_turns::system(&chat.system, &names, &mut dropped)?;
+        // Nothing but blanks is nothing.
         let content = Content { role: None, parts: Some(parts) };
-        wire.system_instruction = Some(content);
+        wire.system_instruction =
+            Some(content).filter(|content| content.parts.iter().any(|parts| !parts.is_empty()));
     }
     wire.contents = Some(write_turns::contents(chat, family, &names, &mut dropped)?);
     let tools = write_tools::tools(chat, family, target, &names, &mut dropped)?;
@@ -97,7 +99,7 @@ fn config(
         presence_penalty: asked.presence_penalty,
         frequency_penalty: asked.frequency_penalty,
         // Google's seed has 32 bits.
-        seed: asked.seed.map(|seed| seed & i64::from(i32::MAX)),
+        seed: asked.seed.map(|seed| short_seed(seed, dropped)),
         ..GenerationConfig::default()
     };
     if asked.stop.len() > MOST_STOPS {
@@ -127,6 +129,15 @@ fn config(
     Ok(config)
 }
 
+/// The seed in 31 bits.
+fn short_seed(seed: i64, dropped: &mut Dropped) -> i64 {
+    let short = seed & i64::from(i32::MAX);
+    if short != seed {
+        dropped.note(format!("seed: {seed} -> {short}"));
+    }
+    short
+}
+
 fn thinking(
     asked: &Reasoning,
     family: Gemini,
@@ -145,7 +156,10 @@ fn thinking(
         Gemini::Budget => config.thinking_budget = Some(budget(asked, model, dropped)),
         Gemini::Level => config.thinking_level = level(asked, model, dropped),
     }
-    Some(config)
+    let ThinkingConfig { include_thoughts, thinking_budget, thinking_level } = &config;
+    // An empty one says nothing.
+    let says = include_thoughts.is_some() || thinking_budget.is_some() || thinking_level.is_some();
+    says.then_some(config)
 }
 
 /// <https://ai.google.dev/gemini-api/docs/thinking#set-budget>
@@ -170,7 +184,10 @@ fn budget(asked: &Reasoning, model: &str, dropped: &mut Dropped) -> i64 {
             }
             near
         }
-        (None, Some(Effort::Minimal)) => 512,
+        (None, Some(Effort::Minimal)) => {
+            dropped.note("reasoning: minimal -> 512 tokens");
+            512
+        }
         (None, Some(Effort::Low)) => 1_024,
         (None, Some(Effort::Medium)) => 8_192,
         (None, Some(Effort::High)) => 24_576,

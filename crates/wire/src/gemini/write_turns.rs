@@ -6,10 +6,10 @@ use super::names::{self, Names};
 use super::parts::{self, Parts};
 use super::types::{Content, FunctionResponse, Part};
 use super::{NAME, signature};
-use crate::chat::{Block, Chat, Media, Role, Source};
+use crate::chat::{Block, Chat, Media, Role, Source, Turn};
 use crate::families::Gemini;
 use crate::json::Json;
-use crate::{Dropped, Unsupported};
+use crate::{Dropped, REFUSAL_AS_TEXT, SYSTEM_AS_NOTE, Unsupported, rounds};
 
 pub(super) fn system(
     blocks: &[Block],
@@ -43,7 +43,8 @@ pub(super) fn contents(
     names: &Names,
     dropped: &mut Dropped,
 ) -> Result<Vec<Json>, Unsupported> {
-    let sides = sides(chat, dropped);
+    let turns = rounds::answered(chat.turns.clone(), |_, turn| turn.role == Role::Assistant)?;
+    let sides = sides(&turns, dropped);
     // Google asks for signatures of what came after the user's last own words only.
     let current = sides.iter().rposition(|side| !side.model && side.blocks.iter().any(is_word));
     let mut contents = Vec::new();
@@ -72,9 +73,9 @@ pub(super) fn contents(
     Ok(contents)
 }
 
-fn sides<'a>(chat: &'a Chat, dropped: &mut Dropped) -> Vec<Side<'a>> {
+fn sides<'a>(turns: &'a [Turn], dropped: &mut Dropped) -> Vec<Side<'a>> {
     let mut sides: Vec<Side<'_>> = Vec::new();
-    for turn in &chat.turns {
+    for turn in turns {
         dropped.unless_none("name", turn.name.as_ref());
         let model = turn.role == Role::Assistant;
         if sides.last().is_none_or(|last| last.model != model) {
@@ -82,6 +83,7 @@ fn sides<'a>(chat: &'a Chat, dropped: &mut Dropped) -> Vec<Side<'a>> {
         }
         let Some(side) = sides.last_mut() else { continue };
         if turn.role == Role::System {
+            dropped.note(SYSTEM_AS_NOTE);
             side.blocks.push(Said::Operator);
         }
         side.blocks.extend(turn.blocks.iter().map(Said::Block));
@@ -94,6 +96,11 @@ fn is_word(said: &Said<'_>) -> bool {
     !matches!(said, Said::Block(Block::ToolResult { .. } | Block::CachePoint(_)))
 }
 
+fn is_sealed_call(said: &Said<'_>) -> bool {
+    let Said::Block(Block::ToolUse { seal, .. }) = said else { return false };
+    signature::own(seal.as_ref()).is_some()
+}
+
 struct Writer<'a> {
     family: Gemini,
     names: &'a Names,
@@ -103,9 +110,16 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn model(&mut self, blocks: &[Said<'_>], mut signed: bool) -> Result<(), Unsupported> {
-        for said in blocks {
+        let mut rest = blocks.iter().peekable();
+        while let Some(said) = rest.next() {
             let Said::Block(block) = said else { continue };
             match block {
+                // Google seals the call and not the thoughts ahead of it.
+                Block::Thinking { text, seal: None }
+                    if rest.peek().is_some_and(|next| is_sealed_call(next)) =>
+                {
+                    self.parts.thought(text);
+                }
                 Block::Thinking { text, seal } => match seal.as_ref() {
                     Some(seal) if seal.dialect == NAME => {
                         self.parts.thought(text);
@@ -163,7 +177,11 @@ impl Writer<'_> {
 
     fn block(&mut self, block: &Block) -> Result<(), Unsupported> {
         match block {
-            Block::Text(part) | Block::Refusal(part) => self.parts.text(part),
+            Block::Text(part) => self.parts.text(part),
+            Block::Refusal(part) => {
+                self.dropped.note(REFUSAL_AS_TEXT);
+                self.parts.text(part);
+            }
             Block::Media(media) => {
                 let part = self.media(media)?;
                 self.parts.media(part);
@@ -219,7 +237,8 @@ impl Writer<'_> {
             parts: (inside && !shown.is_empty()).then(|| shown.clone()),
         };
         self.parts.push(Json::of(&Part { function_response: Some(response), ..Part::default() }));
-        if !inside {
+        if !inside && !shown.is_empty() {
+            self.dropped.note("tool_result.media: result -> beside it");
             for part in shown {
                 self.parts.push(part);
             }

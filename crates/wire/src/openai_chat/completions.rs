@@ -161,7 +161,8 @@ struct CompletionWriter {
 impl CompletionWriter {
     fn chunk(&self, text: &str, finish: Option<&str>, out: &mut Vec<u8>) {
         let (text, finish) = (Json::of(&text), Json::of(&finish));
-        let usage = if self.shape.include_usage { ",\"usage\":null}" } else { "}" };
+        let with_null = self.shape.include_usage && !self.shape.no_null_usage;
+        let usage = if with_null { ",\"usage\":null}" } else { "}" };
         send(
             out,
             &[

@@ -21,16 +21,24 @@ pub fn is_usage_only(frame: &Frame<'_>) -> bool {
         choices: Vec<IgnoredAny>,
         usage: Option<IgnoredAny>,
     }
-    let data = frame.data.as_bytes();
     // Almost no frame passes this: most have choices, and where they have a usage it is null.
-    let promising = memmem::find_iter(data, b"\"usage\"").any(|at| {
-        let rest = data.get(at + 7..).unwrap_or_default().trim_ascii_start();
-        let value = rest.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
-        value.starts_with(b"{")
-    });
-    promising
+    may_tell_usage(&frame.data)
         && serde_json::from_str::<Bare>(&frame.data)
             .is_ok_and(|bare| bare.choices.is_empty() && bare.usage.is_some())
+}
+
+/// A chunk without its usage where that is null, which `OpenRouter`'s SDK does not take; all other bytes stay.
+pub fn without_null_usage(data: &str) -> Option<String> {
+    let (start, end) = data.match_indices("\"usage\"").find_map(|(at, name)| {
+        let rest = data.get(at + name.len()..)?;
+        let value = rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix("null")?;
+        Some((at, data.len() - value.len()))
+    })?;
+    let (before, after) = (data.get(..start)?.trim_end(), data.get(end..)?.trim_start());
+    Some(match before.strip_suffix(',') {
+        Some(before) => format!("{}{after}", before.trim_end()),
+        None => format!("{before}{}", after.strip_prefix(',').unwrap_or(after)),
+    })
 }
 
 /// A chunk or a whole body with the cost in its usage object. All other bytes stay; without a usage object, all do.
@@ -38,9 +46,28 @@ pub fn add_cost(frame_data: &str, cost: &Cost) -> String {
     with_cost(frame_data, cost).unwrap_or_else(|| frame_data.to_owned())
 }
 
+/// Whether there may be a usage object in a frame or body of any dialect of `OpenAI`'s or Anthropic's.
+pub fn may_tell_usage(data: &str) -> bool {
+    let data = data.as_bytes();
+    // Where there is none yet it is null.
+    memmem::find_iter(data, b"\"usage\"").any(|at| {
+        let rest = data.get(at + 7..).unwrap_or_default().trim_ascii_start();
+        let value = rest.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
+        value.starts_with(b"{")
+    })
+}
+
 fn with_cost(data: &str, cost: &Cost) -> Option<String> {
     #[derive(Deserialize)]
     struct Outer<'a> {
+        #[serde(borrow)]
+        usage: Option<&'a RawValue>,
+        /// Where an event of Responses has it.
+        #[serde(borrow)]
+        response: Option<Nested<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct Nested<'a> {
         #[serde(borrow)]
         usage: Option<&'a RawValue>,
     }
@@ -53,7 +80,8 @@ fn with_cost(data: &str, cost: &Cost) -> Option<String> {
         #[serde(borrow)]
         cost_details: Option<&'a RawValue>,
     }
-    let usage = serde_json::from_str::<Outer<'_>>(data).ok()?.usage?.get();
+    let outer: Outer<'_> = serde_json::from_str(data).ok()?;
+    let usage = outer.usage.or(outer.response.and_then(|response| response.usage))?.get();
     let inner: Inner<'_> = serde_json::from_str(usage).ok()?;
     let start = offset(data, usage)?;
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
@@ -99,16 +127,15 @@ fn members(cost: &Cost) -> Option<[(&'static str, Json); 3]> {
     ])
 }
 
+/// The members that tell the cost; none where it is not known.
+pub(crate) fn cost_members(cost: Option<&Cost>) -> Vec<(String, Json)> {
+    let told = cost.and_then(members).into_iter().flatten();
+    told.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
 /// The usage object of an answer, with the cost where it is known.
 pub(super) fn usage(report: &UsageReport, cost: Option<&Cost>) -> Json {
-    let usage = usage::write(&report.total());
-    let told: Vec<(String, Json)> = cost
-        .and_then(members)
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-    json::object_with(&usage, &told)
+    json::object_with(&usage::write(&report.total()), &cost_members(cost))
 }
 
 #[cfg(test)]
@@ -126,6 +153,26 @@ mod tests {
     const TOLD: &str = "\"cost\":0.00010500,\"is_byok\":false,\"cost_details\":{\"upstream_inference_cost\":0.0001}";
 
     #[test]
+    fn a_usage_that_is_null_goes() {
+        for (before, after) in [
+            (r#"{"id":"a","usage":null}"#, r#"{"id":"a"}"#),
+            (r#"{"id":"a" , "usage" : null, "b":1}"#, r#"{"id":"a", "b":1}"#),
+            (r#"{"usage":null,"b":1}"#, r#"{"b":1}"#),
+            (r#"{"usage":null}"#, "{}"),
+        ] {
+            assert_eq!(without_null_usage(before).as_deref(), Some(after));
+        }
+        for kept in [
+            r#"{"usage":{"a":null}}"#,
+            r#"{"text":"\"usage\":null"}"#,
+            r#"{"usage":nul"#,
+            r#"{"usage"}"#,
+        ] {
+            assert_eq!(without_null_usage(kept), None, "{kept}");
+        }
+    }
+
+    #[test]
     fn only_the_usage_object_changes() {
         for (before, after) in [
             (
@@ -135,6 +182,10 @@ mod tests {
                 ),
             ),
             (r#"{"usage":{}}"#, format!(r#"{{"usage":{{{TOLD}}}}}"#)),
+            (
+                r#"{"response":{"id":"r","usage":{}}}"#,
+                format!(r#"{{"response":{{"id":"r","usage":{{{TOLD}}}}}}}"#),
+            ),
             (
                 r#"{"usage":{"cost":7,"a":1,"is_byok":true}}"#,
                 r#"{"usage":{"cost_details":{"upstream_inference_cost":0.0001},"cost":0.00010500,"a":1,"is_byok":false}}"#

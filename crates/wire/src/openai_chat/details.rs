@@ -6,7 +6,7 @@
 use super::NAME;
 use super::types::Detail;
 use crate::chat::{Block, Native, Seal};
-use crate::json::Json;
+use crate::json::{self, Json};
 use crate::seal;
 
 /// Whose state an entry holds.
@@ -139,7 +139,7 @@ pub(super) fn pieces(details: &[Json]) -> impl Iterator<Item = Piece> {
         let value = entry.signature.or(entry.data).filter(|value| !value.is_empty());
         let field = entry.id.as_deref().and_then(|id| id.strip_prefix(NATIVE));
         let native = field.and_then(|field| {
-            let raw = Json::parse(value.as_deref()?)?;
+            let raw = Json::parse(value.as_deref()?).filter(|raw| is_named(field, raw))?;
             Some(Native { dialect, field: field.to_owned(), raw })
         });
         let seal = match native {
@@ -157,6 +157,16 @@ pub(super) fn pieces(details: &[Json]) -> impl Iterator<Item = Piece> {
             encrypted: !signed,
         })
     })
+}
+
+/// Whether this is what its name says: clients may send anything back.
+fn is_named(field: &str, raw: &Json) -> bool {
+    let is_type = |name: &str, value: &Json| {
+        name == "type" && value.as_string().is_some_and(|kind| kind == field)
+    };
+    let member = field.starts_with("content.") && raw.is_object();
+    member
+        || json::fields(raw.get()).iter().any(|(name, value)| name == field || is_type(name, value))
 }
 
 /// A block of thoughts in the making.

@@ -28,7 +28,8 @@ use crate::{
     Chat, Dialect, Malformed, Problem, Reader, Reply, Shape, Target, Unsupported, Writer, Written,
 };
 
-pub use cost::{add_cost, is_usage_only};
+pub(crate) use cost::cost_members;
+pub use cost::{add_cost, is_usage_only, may_tell_usage, without_null_usage};
 
 /// The name of the dialect.
 pub const NAME: &str = "openai_chat";

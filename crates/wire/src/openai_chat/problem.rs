@@ -127,8 +127,9 @@ pub(super) fn write(problem: &Problem) -> (u16, Vec<u8>) {
     let status = match kind {
         // OpenAI says 429 to spent credit, and its clients look for that.
         Kind::Billing => 429,
-        kind => kind.status(),
+        kind => problem.client_status(kind),
     };
-    let error = OutError { message, kind: class, param: None, code };
+    let own = problem.code.as_deref().filter(|_| !problem.upstream);
+    let error = OutError { message, kind: class, param: None, code: own.or(code) };
     (status, Json::of(&OutBody { error }).get().as_bytes().to_vec())
 }

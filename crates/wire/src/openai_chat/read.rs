@@ -82,6 +82,7 @@ fn tools(request: &Request) -> Result<Vec<Tool>, Malformed> {
             (Some("function") | None, None) => {
                 return Err(missing(&format!("{path}.function"), "a function"));
             }
+            (Some(""), _) => return Err(missing(&format!("{path}.type"), "the type of a tool")),
             (Some(kind), _) => {
                 Tool::Native(Native { dialect: NAME, field: kind.to_owned(), raw: raw.clone() })
             }

@@ -271,10 +271,10 @@ fn block(part: Part, raw: &Json, path: &str) -> Result<Block, Malformed> {
             media.name = file.filename;
             Block::Media(media)
         }
+        Some("") | None => return Err(lacks("type")),
         Some(kind) => {
             Block::Native(Native { dialect: NAME, field: kind.to_owned(), raw: raw.clone() })
         }
-        None => return Err(lacks("type")),
     })
 }
 

@@ -154,7 +154,8 @@ impl StreamWriter {
 
     fn chunk(&self, delta: &Delta<'_>, finish: Option<&str>, out: &mut Vec<u8>) {
         let (delta, finish) = (Json::of(delta), Json::of(&finish));
-        let usage = if self.shape.include_usage { ",\"usage\":null}" } else { "}" };
+        let with_null = self.shape.include_usage && !self.shape.no_null_usage;
+        let usage = if with_null { ",\"usage\":null}" } else { "}" };
         send(
             out,
             &[

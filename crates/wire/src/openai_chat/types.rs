@@ -11,6 +11,7 @@ wire! {
         temperature: f64,
         top_p: f64,
         // OpenRouter's and others' addition.
+        #[serde(serialize_with = "crate::json::whole")]
         top_k: f64,
         presence_penalty: f64,
         frequency_penalty: f64,

@@ -5,7 +5,7 @@ use super::types::{
     JsonSchema, Reasoning as WireReasoning, Request, ResponseFormat, StreamOptions, Thinking,
 };
 use super::{EXTENSION_FIELDS, NAME, write_tools, write_turns};
-use crate::chat::{Block, Chat, Effort, Format, Reasoning, Role, Sampling};
+use crate::chat::{self, Chat, Effort, Format, Reasoning, Role, Sampling};
 use crate::families;
 use crate::json::{self, Json, TextOr};
 use crate::{Dropped, Target, Unsupported, Written};
@@ -81,6 +81,7 @@ fn who_and_how(chat: &Chat, rules: Rules, wire: &mut Request, dropped: &mut Drop
     let fit = |name: &str, longest: usize| name.chars().take(longest).collect::<String>();
     if rules.deepseek {
         wire.user_id = chat.user.as_deref().map(|name| fit(&names::plain(name), LONGEST.1));
+        note_user(chat, wire.user_id.as_ref(), dropped);
         dropped.unless_none("verbosity", chat.output.verbosity.as_ref());
         dropped.unless_none("service_tier", chat.service_tier.as_ref());
         return;
@@ -88,11 +89,18 @@ fn who_and_how(chat: &Chat, rules: Rules, wire: &mut Request, dropped: &mut Drop
     if rules.openai {
         // OpenAI's newer word for `user`.
         wire.safety_identifier = chat.user.as_deref().map(|name| fit(name, LONGEST.0));
+        note_user(chat, wire.safety_identifier.as_ref(), dropped);
     } else {
         wire.user.clone_from(&chat.user);
     }
     wire.verbosity.clone_from(&chat.output.verbosity);
     wire.service_tier.clone_from(&chat.service_tier);
+}
+
+fn note_user(chat: &Chat, given: Option<&String>, dropped: &mut Dropped) {
+    if chat.user.as_ref() != given {
+        dropped.note("user: name -> plain name");
+    }
 }
 
 /// Takes out what the provider does not know.
@@ -183,6 +191,7 @@ fn reasoning(
     dropped: &mut Dropped,
 ) {
     let Some(asked) = asked else { return };
+    shown(asked, rules, dropped);
     if rules.any() && (asked.budget.is_some() || asked.show.is_some()) {
         wire.reasoning = Some(WireReasoning {
             effort: asked.effort.map(|effort| effort.name().to_owned()),
@@ -199,15 +208,9 @@ fn reasoning(
     if rules.deepseek {
         let kind = if effort == Some(Effort::None) { "disabled" } else { "enabled" };
         wire.thinking = Some(Thinking { kind: Some(kind.to_owned()) });
-        // DeepSeek has three levels; it counts medium as high and xhigh as max itself.
-        wire.reasoning_effort = effort.filter(|e| *e != Effort::None).map(|effort| {
-            let level = match effort {
-                Effort::None | Effort::Minimal | Effort::Low => "low",
-                Effort::Medium | Effort::High => "high",
-                Effort::Xhigh | Effort::Max => "max",
-            };
-            level.to_owned()
-        });
+        // It takes the words of all, and makes three levels of them itself.
+        wire.reasoning_effort =
+            effort.filter(|e| *e != Effort::None).map(|effort| effort.name().to_owned());
     } else if rules.openai && !rules.reasons {
         if effort != Some(Effort::None) {
             dropped.note("reasoning");
@@ -220,6 +223,16 @@ fn reasoning(
             }
             near.name().to_owned()
         });
+    }
+}
+
+/// Whether thoughts are shown is the provider's habit: `OpenAI` never does here, `DeepSeek` always.
+fn shown(asked: &Reasoning, rules: Rules, dropped: &mut Dropped) {
+    if rules.openai && rules.reasons && asked.show == Some(true) {
+        dropped.note("reasoning.summary");
+    }
+    if rules.deepseek && asked.show == Some(false) {
+        dropped.note("reasoning.exclude");
     }
 }
 
@@ -237,8 +250,10 @@ fn format(chat: &Chat, rules: Rules, wire: &mut Request, dropped: &mut Dropped) 
         Format::Text => None,
         Format::JsonObject => {
             wire.response_format = Some(object());
+            let turns = chat.turns.iter().flat_map(|turn| &turn.blocks);
             // Both refuse to write JSON for a prompt that does not speak of it.
-            let wanting = (rules.openai || rules.deepseek) && !speaks_of_json(chat);
+            let wanting = (rules.openai || rules.deepseek)
+                && !chat::speaks_of_json(chat.system.iter().chain(turns));
             wanting.then(|| "Answer with one JSON object.".to_owned())
         }
         Format::JsonSchema { schema, .. } if rules.deepseek => {
@@ -263,14 +278,4 @@ fn format(chat: &Chat, rules: Rules, wire: &mut Request, dropped: &mut Dropped) 
             None
         }
     }
-}
-
-fn speaks_of_json(chat: &Chat) -> bool {
-    let turns = chat.turns.iter().flat_map(|turn| &turn.blocks);
-    chat.system.iter().chain(turns).any(|block| match block {
-        Block::Text(text) => {
-            memchr::memmem::find(text.to_ascii_lowercase().as_bytes(), b"json").is_some()
-        }
-        _ => false,
-    })
 }

@@ -7,7 +7,7 @@ use super::write_media::{audio, media_part, picture};
 use super::{NAME, citations, details};
 use crate::chat::{Block, CacheLife, Chat, Media, MediaKind, Role, Seal, Source, Turn};
 use crate::json::{Json, TextOr};
-use crate::{Dropped, Unsupported};
+use crate::{Dropped, REFUSAL_AS_TEXT, Unsupported, rounds};
 
 /// `OpenAI` writes at most so many cache entries for one request.
 const MOST_MARKS: usize = 4;
@@ -19,8 +19,8 @@ pub(super) fn messages(
     names: &mut Names,
     dropped: &mut Dropped,
 ) -> Result<Vec<Json>, Unsupported> {
-    let turns = chat.turns.iter().flat_map(|turn| &turn.blocks);
-    let marks = chat.system.iter().chain(turns).map(marks).sum::<usize>();
+    let blocks = chat.turns.iter().flat_map(|turn| &turn.blocks);
+    let marks = chat.system.iter().chain(blocks).map(marks).sum::<usize>();
     let surplus = if rules.marks { marks.saturating_sub(MOST_MARKS) } else { 0 };
     let mut turns = Turns { rules, names, dropped, surplus, out: Vec::new() };
     let operator = if rules.reasons { "developer" } else { "system" };
@@ -29,7 +29,8 @@ pub(super) fn messages(
     if !system.is_empty() {
         turns.plain(operator, None, &system)?;
     }
-    for run in chat.turns.chunk_by(|a, b| a.role == Role::User && b.role == Role::User) {
+    let said = rounds::answered(chat.turns.clone(), goes_on)?;
+    for run in said.chunk_by(|a, b| a.role == Role::User && b.role == Role::User) {
         match run {
             [turn, ..] if turn.role == Role::User => turns.user(run)?,
             [turn, ..] if turn.role == Role::System => {
@@ -39,6 +40,12 @@ pub(super) fn messages(
         }
     }
     Ok(turns.out.iter().map(Json::of).collect())
+}
+
+/// Calls in several turns of the assistant are one round, with their results behind all of them.
+fn goes_on(before: &Turn, turn: &Turn) -> bool {
+    let calls = before.blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
+    turn.role == Role::Assistant && calls
 }
 
 fn marks(block: &Block) -> usize {
@@ -111,7 +118,12 @@ impl Turns<'_> {
             }
             rests.push((turn, rest));
         }
-        for (turn, mut rest) in rests {
+        let last = rests.len().saturating_sub(1);
+        for (at, (turn, mut rest)) in rests.into_iter().enumerate() {
+            // What was shown goes with the user's next words.
+            if at < last && rest.is_empty() && !turn.blocks.is_empty() {
+                continue;
+            }
             if !shown.is_empty() {
                 self.dropped.note("tool_result.media: result -> user message");
                 rest.splice(0..0, shown.drain(..));
@@ -236,12 +248,15 @@ impl Turns<'_> {
             call.id = call.id.take().map(|id| self.id(&id));
             if !(self.rules.gemini || self.rules.any()) {
                 // The state of one provider is no other's business.
-                call.extra_content = None;
+                if call.extra_content.take().is_some() {
+                    self.dropped.note("thoughtSignature");
+                }
             }
         }
         if self.rules.deepseek
             && let Some(refusal) = message.refusal.take()
         {
+            self.dropped.note(REFUSAL_AS_TEXT);
             match message.content.as_mut() {
                 Some(TextOr::Text(text)) => text.push_str(&refusal),
                 _ => message.content = Some(TextOr::Text(refusal)),
@@ -366,6 +381,7 @@ pub(super) fn answer(blocks: &[Block], id: &str) -> Message {
         // Clients want both; there is nothing to refer to, and so nothing that expires.
         audio.id.get_or_insert_with(|| format!("audio_{id}"));
         audio.expires_at = Some(0);
+        audio.transcript.get_or_insert_default();
     }
     message
 }

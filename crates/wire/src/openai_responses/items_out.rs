@@ -316,7 +316,7 @@ impl Item {
                     frame("response.reasoning_summary_part.done", id, part),
                 ]
             }
-            Body::Call { arguments, name, custom: false, .. } => {
+            Body::Call { arguments, custom: false, .. } => {
                 let mut frames = Vec::new();
                 if arguments.is_empty() {
                     // A call without arguments has the empty object, for clients that add up the deltas too.
@@ -324,7 +324,7 @@ impl Item {
                     let members = vec![("delta", Json::of(arguments))];
                     frames.push(frame("response.function_call_arguments.delta", id, members));
                 }
-                let members = vec![("name", Json::of(name)), ("arguments", Json::of(arguments))];
+                let members = vec![("arguments", Json::of(arguments))];
                 frames.push(frame("response.function_call_arguments.done", id, members));
                 frames
             }

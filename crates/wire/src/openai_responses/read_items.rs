@@ -166,15 +166,10 @@ pub(super) fn item(raw: &Json, path: &str, remembered: bool) -> Result<Item, Mal
     })
 }
 
-/// Outputs and approvals come from the client, calls and the rest from the model.
+/// Outputs and approvals come from the client; calls, references to what was answered and the rest from the model.
 fn whose(kind: &str) -> Role {
-    const CLIENT: [&str; 5] = [
-        "mcp_approval_response",
-        "additional_tools",
-        "configuration_update",
-        "compaction_trigger",
-        "item_reference",
-    ];
+    const CLIENT: [&str; 4] =
+        ["mcp_approval_response", "additional_tools", "configuration_update", "compaction_trigger"];
     if kind.ends_with("_output") || CLIENT.contains(&kind) { Role::User } else { Role::Assistant }
 }
 

@@ -16,6 +16,7 @@ pub(super) fn tools(list: &[Json], native: &mut Vec<Native>) -> Result<Vec<Tool>
     for (i, raw) in list.iter().enumerate() {
         let path = format!("tools[{i}]");
         let kind = json::read::<super::types::Kind>(raw.get(), &path)?.kind;
+        let kind = kind.filter(|kind| !kind.is_empty());
         let kind = kind.ok_or_else(|| missing(&format!("{path}.type"), "the type of a tool"))?;
         let own = || Native { dialect: NAME, field: kind.clone(), raw: raw.clone() };
         let keep =

@@ -219,11 +219,6 @@ impl Item {
         }
     }
 
-    /// There is no more to this item than what was made of it.
-    pub(super) fn settle(&mut self) {
-        self.over = true;
-    }
-
     /// The answer is over; what is open closes.
     pub(super) fn close(&mut self, out: &mut Vec<Event>) {
         if std::mem::replace(&mut self.over, true) {

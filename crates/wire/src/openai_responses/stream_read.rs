@@ -240,7 +240,8 @@ impl StreamReader {
         let blocks = &mut self.blocks;
         let item = self.items.entry(at).or_insert_with(|| Item::added(raw, blocks, out));
         let Some((call, seal)) = carried else { return item.done(raw, blocks, out) };
-        item.settle();
+        // There is no more to this item, unless it was said to be another one before.
+        item.close(out);
         let block = self.items.values().find_map(|item| item.block_of_call(&call));
         out.extend(block.map(|index| Event::Seal { index, seal }));
     }

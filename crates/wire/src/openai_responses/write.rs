@@ -15,6 +15,8 @@ use crate::{Dropped, Target, Unsupported, Written};
 #[derive(Copy, Clone)]
 pub(super) struct Rules {
     pub(super) openai: bool,
+    /// The model takes no pictures.
+    pub(super) blind: bool,
     /// A model of `OpenAI` that reasons: no sampling.
     pub(super) reasons: bool,
     pub(super) breakpoints: bool,
@@ -58,7 +60,7 @@ pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsup
     });
     wire.stream = chat.stream.then_some(true);
     wire.service_tier.clone_from(&chat.service_tier);
-    user(chat, rules, &own, &mut wire);
+    user(chat, rules, &own, &mut wire, &mut dropped);
     let body = json::object_with(&wire, &own);
     Ok(Written { renamed: names.into_renamed(), ..dropped.written(&body) })
 }
@@ -122,6 +124,7 @@ fn rules(target: &Target<'_>, own: &Members, remembered: bool) -> Rules {
     let reasons = openai && (target.reasoning || !families::openai_samples(target.model));
     Rules {
         openai,
+        blind: target.provider == "deepseek" && !target.model.contains("vision"),
         reasons,
         breakpoints: openai && effort::takes_breakpoints(target.model),
         continues: own.iter().any(|(field, _)| STATEFUL.contains(&field.as_str())),
@@ -182,7 +185,7 @@ fn reasoning(
         }
         if rules.openai && !rules.reasons {
             // Not to think is what such a model does.
-            if effort.is_some_and(|effort| effort != Effort::None) || asked.show == Some(true) {
+            if effort != Some(Effort::None) {
                 dropped.note("reasoning");
             }
             return None;
@@ -231,8 +234,11 @@ fn text(output: &Output, rules: Rules, native: &Members, dropped: &mut Dropped) 
 }
 
 /// The end user. `OpenAI` has a new field for it, which others do not know yet.
-fn user(chat: &Chat, rules: Rules, own: &Members, wire: &mut Request) {
+fn user(chat: &Chat, rules: Rules, own: &Members, wire: &mut Request, dropped: &mut Dropped) {
     let user = chat.user.as_deref().map(|user| names::short_id(user).into_owned());
+    if user != chat.user {
+        dropped.note("user: name -> plain name");
+    }
     let said = |field: &str| own.iter().any(|(name, _)| name == field);
     if rules.openai && !said("safety_identifier") {
         wire.safety_identifier = user;

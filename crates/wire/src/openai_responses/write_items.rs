@@ -7,9 +7,9 @@ use super::state::{self, CallState};
 use super::types::{Breakpoint, Call, Message, Output, Part};
 use super::write::Rules;
 use super::{NAME, write_parts};
-use crate::chat::{Block, CacheLife, Chat, Native, Role, Turn};
+use crate::chat::{self, Block, CacheLife, Chat, Format, Native, Role, Turn};
 use crate::json::{self, Json, TextOr};
-use crate::{Dropped, Unsupported};
+use crate::{Dropped, Unsupported, rounds};
 
 /// What a conversation is in this dialect.
 pub(super) struct Input {
@@ -48,16 +48,23 @@ pub(super) fn input(
         dropped,
     };
     let mut instructions = None;
-    match plain_text(&chat.system, rules) {
+    // JSON is refused to an input that does not speak of it; `instructions` do not count.
+    let said = chat.turns.iter().flat_map(|turn| &turn.blocks);
+    let unsaid = chat.output.format == Format::JsonObject && !chat::speaks_of_json(said);
+    let mut system = chat.system.clone();
+    if unsaid && !chat::speaks_of_json(system.iter()) {
+        system.push(Block::Text("Answer with one JSON object.".to_owned()));
+    }
+    match plain_text(&system, rules).filter(|_| !unsaid) {
         // An input must have an item.
         Some(text) if !chat.turns.is_empty() || rules.continues => {
-            writer.note_points(&chat.system);
+            writer.note_points(&system);
             instructions = (!text.is_empty()).then_some(text);
         }
-        _ if chat.system.is_empty() => {}
-        _ => writer.message(writer.operator(), &chat.system)?,
+        _ if system.is_empty() => {}
+        _ => writer.message(writer.operator(), &system)?,
     }
-    for turn in &chat.turns {
+    for turn in rounds::distinct(&chat.turns).iter() {
         writer.turn(turn)?;
     }
     Ok(Input { instructions, list: writer.list })
@@ -245,6 +252,7 @@ impl Writer<'_> {
                 }
                 Block::ToolUse { id, name, input, seal } => {
                     message.flush(&mut self.list);
+                    self.dropped.unless_kept(seal.as_ref());
                     let call = self.call(id, name, input, seal.as_ref());
                     self.list.push(call);
                 }
@@ -288,7 +296,9 @@ impl Writer<'_> {
             let id = id.unwrap_or_else(|| format!("rs_{}", self.list.len()));
             return (!text.is_empty()).then(|| state::open_item(&id, text));
         }
-        let state = own?;
+        // An id of another server of the dialect means nothing here.
+        let ours = |state: &state::State| state.id.as_ref().is_none_or(|id| id.starts_with("rs"));
+        let state = own.filter(ours)?;
         let known = state.encrypted_content.is_some() || !self.rules.stateless;
         // What the server remembers must not come to it twice.
         let again = self.rules.continues && state.id.is_some();
@@ -329,12 +339,30 @@ fn is_reasoning(item: &Json) -> bool {
     item.get().starts_with("{\"type\":\"reasoning\"")
 }
 
-/// A lone text is sent as a string, which every server takes.
+/// Takes the ids out of the thoughts at the end of the list: the API looks thoughts with an id up, and then refuses a
+/// message without one behind them.
+fn forget_ids(list: &mut [Json]) {
+    for item in list.iter_mut().rev().take_while(|item| is_reasoning(item)) {
+        let mut members = json::fields(item.get());
+        members.retain(|(name, _)| name != "id");
+        *item = json::object_with(&serde_json::Map::new(), &members);
+    }
+}
+
+/// A lone text is sent as a string, which every server takes, unless it is marked.
 fn content(parts: Vec<Json>, blocks: &[Block]) -> TextOr<Json> {
-    match blocks {
-        [Block::Text(text)] => TextOr::Text(text.clone()),
+    let mut said = blocks.iter().filter(|block| !matches!(block, Block::CachePoint(_)));
+    match (said.next(), said.next(), parts.first()) {
+        (Some(Block::Text(text)), None, Some(part)) if !is_marked(part) => {
+            TextOr::Text(text.clone())
+        }
         _ => TextOr::List(parts),
     }
+}
+
+fn is_marked(part: &Json) -> bool {
+    serde_json::from_str::<Part>(part.get())
+        .is_ok_and(|part| part.prompt_cache_breakpoint.is_some())
 }
 
 /// A message of the assistant's in the making.
@@ -385,6 +413,9 @@ impl Answer {
             Ok(part) => Json::of(&part),
             Err(raw) => raw,
         };
+        if head.id.is_none() {
+            forget_ids(list);
+        }
         // A message that the server knows by its id is one of its own, which have a status.
         let status = head.id.is_some().then(|| "completed".to_owned());
         list.push(Json::of(&Message {

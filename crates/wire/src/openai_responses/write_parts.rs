@@ -31,6 +31,7 @@ pub(super) fn media(media: &Media, rules: Rules) -> Result<Part, Unsupported> {
         _ => None,
     };
     match media.kind {
+        MediaKind::Image if rules.blind => refuse("the model takes no pictures"),
         MediaKind::Image => Ok(Part {
             image_url: media.url().map(|url| Json::of(&url)),
             file_id,

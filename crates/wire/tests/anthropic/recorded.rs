@@ -184,6 +184,10 @@ fn known_differences(was: &mut Value, is: &mut Value) {
                 }
             }
         }
+        // Enabled the older way, thoughts are shown without saying so.
+        if body["thinking"]["type"] == "enabled" && body["thinking"]["display"] == "summarized" {
+            body["thinking"].as_object_mut().unwrap().remove("display");
+        }
         for name in ["stream", "temperature"] {
             let value = &body[name];
             if *value == false || value.as_f64() == Some(1.0) {

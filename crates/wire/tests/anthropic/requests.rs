@@ -168,21 +168,20 @@ fn thinking_is_asked_for_as_the_model_takes_it() {
     let adaptive = json!({"type": "adaptive"});
     let none = Vec::<String>::new;
     assert_eq!(of(NEWEST, Some(Effort::Xhigh), None), (adaptive.clone(), json!("xhigh"), none()));
-    assert_eq!(of(NEWEST, Some(Effort::Minimal), None), (adaptive.clone(), json!("low"), none()));
+    let note = vec!["reasoning: minimal -> low".to_owned()];
+    assert_eq!(of(NEWEST, Some(Effort::Minimal), None), (adaptive.clone(), json!("low"), note));
     let note = vec!["reasoning: 5000 tokens -> medium".to_owned()];
     assert_eq!(of(NEWEST, None, Some(5_000)), (adaptive.clone(), json!("medium"), note));
     let note = vec!["reasoning: xhigh -> high".to_owned()];
     assert_eq!(of("claude-opus-4-6", Some(Effort::Xhigh), None), (adaptive, json!("high"), note));
     let budget = |tokens: u64| json!({"type": "enabled", "budget_tokens": tokens});
     assert_eq!(of("claude-opus-4-6", None, Some(5_000)), (budget(5_000), Value::Null, none()));
-    for (effort, tokens) in [
-        (Effort::Low, 2_048),
-        (Effort::Medium, 8_192),
-        (Effort::High, 16_384),
-        (Effort::Max, 32_000),
-    ] {
+    for (effort, tokens) in [(Effort::Low, 2_048), (Effort::Medium, 8_192), (Effort::High, 16_384)]
+    {
         assert_eq!(of(OLD, Some(effort), None), (budget(tokens), Value::Null, none()));
     }
+    let note = vec!["reasoning: max -> 32000 tokens".to_owned()];
+    assert_eq!(of(OLD, Some(Effort::Max), None), (budget(32_000), Value::Null, note));
     // Turned off as far as can be.
     let off = |model: &str| of(model, Some(Effort::None), None);
     let disabled = json!({"type": "disabled"});

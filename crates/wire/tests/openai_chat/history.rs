@@ -125,7 +125,7 @@ fn state_goes_back_to_whom_it_belongs() {
         let (body, dropped) = write(&chat, &own);
         let said = body["messages"][1].to_string();
         assert!(!said.contains("\"t\"") && !said.contains("\"s\""), "{said}");
-        assert_eq!(dropped, ["thinking"]);
+        assert_eq!(dropped, ["thoughtSignature", "thinking"]);
     }
     let (body, dropped) = write(&chat, &target("gemini", "gemini-3-flash"));
     let call = &body["messages"][1]["tool_calls"][0];

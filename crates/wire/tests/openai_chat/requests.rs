@@ -163,9 +163,9 @@ fn levels_of_thinking_that_a_model_does_not_know() {
         ("openai", "gpt-6-astra", "none", "low"),
         ("openai", "gpt-6-sol", "none", "none"),
         ("openai", "o3", "xhigh", "high"),
-        ("deepseek", "deepseek-v4-pro", "medium", "high"),
-        ("deepseek", "deepseek-v4-pro", "xhigh", "max"),
-        ("deepseek", "deepseek-v4-pro", "minimal", "low"),
+        ("deepseek", "deepseek-v4-pro", "medium", "medium"),
+        ("deepseek", "deepseek-v4-pro", "xhigh", "xhigh"),
+        ("deepseek", "deepseek-v4-pro", "minimal", "minimal"),
         ("elsewhere", "m", "max", "max"),
     ] {
         let chat = request(&with(&json!({"reasoning_effort": asked})));
@@ -220,7 +220,7 @@ fn deepseek_takes_functions_and_strings() {
     assert_eq!(body["messages"][0]["content"], "a\n\nb");
     assert_eq!(body["tools"], json!([{"type": "function", "function": {"name": "g"}}]));
     assert_eq!((&body["tool_choice"], &body["user_id"]), (&json!("required"), &json!("a_b_c")));
-    assert_eq!(dropped, ["tool_choice.allowed_tools"]);
+    assert_eq!(dropped, ["tool_choice.allowed_tools", "user: name -> plain name"]);
     let custom = request(&with(&json!({"tools": [{"type": "custom", "custom": {"name": "c"}}]})));
     assert_eq!(try_write(&custom, &DEEPSEEK).unwrap_err().field, "custom");
 }
