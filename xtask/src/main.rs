@@ -7,10 +7,12 @@ mod bench;
 mod ci;
 mod dev;
 mod fmt;
+mod fuzz;
 mod janitor;
 mod lint;
 mod packages;
 mod postgres;
+mod sdks;
 mod sh;
 mod steps;
 mod test;
@@ -26,7 +28,8 @@ The project's own commands.
 
   cargo xtask test [ARGS]    every test, on a throw-away PostgreSQL; installs what is missing from Debian as root.
                              ARGS go to the test runner, and then only its tests are run, not the doc tests.
-                             TOLLGATE_TEST_POSTGRES=postgres://... uses that server instead of starting one
+                             TOLLGATE_TEST_POSTGRES=postgres://... uses that server instead of starting one,
+                             TOLLGATE_TEST_SDKS=DIR the SDKs in that folder instead of installing them
   cargo xtask fmt            format the sources
   cargo xtask lint [--advisories]
                              format check, clippy, documentation, dependencies. --advisories also looks for known
@@ -38,6 +41,9 @@ The project's own commands.
                              the gateway beside nginx as a plain proxy, one core each.
                              --bins measures the programs in DIR instead of building them,
                              --json prints figures for machines, --record writes docs/benchmarks/NAME.md
+  cargo xtask fuzz [TARGET...] [--inputs N] [--seed S] [--again FILE]
+                             1,000,000 random inputs for each of sse, openai_chat, openai_responses, anthropic and gemini.
+                             An input that fails is kept in target/fuzz; --again tries it once more
 ";
 
 fn main() -> ExitCode {
@@ -65,6 +71,7 @@ fn dispatch(args: &[String]) -> Result {
         "ci" => ci::run(rest),
         "dev" => dev::run(rest),
         "bench" => bench::run(rest),
+        "fuzz" => fuzz::run(rest),
         "help" | "--help" | "-h" => ui::print(HELP),
         unknown => Err(format!("there is no command `{unknown}`; `cargo xtask help` lists them")),
     }

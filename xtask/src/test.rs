@@ -2,10 +2,13 @@
 
 use crate::postgres::Cluster;
 use crate::steps::Steps;
-use crate::{Result, sh, ui};
+use crate::{Result, sdks, sh, ui};
 
 /// Names the database server that the tests may fill with databases of their own.
 const POSTGRES: &str = "TOLLGATE_TEST_POSTGRES";
+
+/// Names the folder with the SDKs that are tried on the program.
+const SDKS: &str = "TOLLGATE_TEST_SDKS";
 
 pub(crate) fn run(args: &[String]) -> Result {
     let mut steps = Steps::new();
@@ -22,25 +25,35 @@ fn test(steps: &mut Steps, args: &[String]) -> Result {
         let cluster = steps.run("PostgreSQL", |_| Cluster::start())?;
         (cluster.url.clone(), Some(cluster))
     };
+    let sdks = if let Some(folder) = sh::env(SDKS) {
+        ui::note(&format!("SDKs: those that {SDKS} names"));
+        folder
+    } else {
+        steps.run("SDKs", |_| sdks::ensure())?.display().to_string()
+    };
+    let given = [(POSTGRES, url.as_str()), (SDKS, sdks.as_str())];
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    steps.run("tests", |note| tests(&args, &url, note))?;
+    steps.run("tests", |note| tests(&args, given, note))?;
     if args.is_empty() {
-        steps.run("doc tests", |note| doc_tests(&url, note))?;
+        steps.run("doc tests", |note| doc_tests(given, note))?;
     }
     Ok(())
 }
 
-fn tests(args: &[&str], url: &str, note: &mut String) -> Result {
+/// Variables that tell the tests what there is for them.
+type Given<'a> = [(&'a str, &'a str); 2];
+
+fn tests(args: &[&str], given: Given<'_>, note: &mut String) -> Result {
     let nextest = sh::output(&mut sh::cargo(&["nextest", "--version"])).is_ok();
     if !nextest {
         let mut command = sh::cargo(&["test", "--workspace", "--all-targets", "--no-fail-fast"]);
-        return counted(command.args(args).env(POSTGRES, url), note);
+        return counted(command.args(args).envs(given), note);
     }
     let mut command = sh::cargo(&["nextest", "run", "--workspace"]);
     if sh::in_ci() {
         command.args(["--profile", "ci"]);
     }
-    sh::run_watched(command.args(args).env(POSTGRES, url), &mut |line| {
+    sh::run_watched(command.args(args).envs(given), &mut |line| {
         // `     Summary [   1.234s] 12 tests run: 12 passed, 0 skipped`
         if let Some(summary) = line.trim_start().strip_prefix("Summary [") {
             summary.split_once(']').map_or("", |(_, rest)| rest).trim().clone_into(note);
@@ -48,8 +61,8 @@ fn tests(args: &[&str], url: &str, note: &mut String) -> Result {
     })
 }
 
-fn doc_tests(url: &str, note: &mut String) -> Result {
-    counted(sh::cargo(&["test", "--doc", "--workspace", "--no-fail-fast"]).env(POSTGRES, url), note)
+fn doc_tests(given: Given<'_>, note: &mut String) -> Result {
+    counted(sh::cargo(&["test", "--doc", "--workspace", "--no-fail-fast"]).envs(given), note)
 }
 
 /// Runs cargo's own test runner and adds up its summaries, of which there is one for each program.

@@ -1,14 +1,19 @@
 //! What goes back to the client: a head, and a body that is whole or comes bit by bit.
+//!
+//! The work on a request runs where its client is served: nothing is handed from task to task while the client stays. When
+//! it hangs up, what is left of the work goes on in a task of its own.
 
+use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Frame;
-use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::problem::Problem;
@@ -16,10 +21,6 @@ use crate::problem::Problem;
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const COST: HeaderName = HeaderName::from_static("x-tollgate-cost");
 pub(crate) const DROPPED: HeaderName = HeaderName::from_static("x-tollgate-dropped");
-
-/// How many pieces of a stream wait for a slow client; then the provider has to wait too. A piece is what one read of
-/// the provider's connection brought.
-const WAITING: usize = 2;
 
 /// An answer on its way.
 pub(crate) struct Answer {
@@ -30,7 +31,8 @@ pub(crate) struct Answer {
 
 pub(crate) enum AnswerBody {
     Whole(Bytes),
-    Stream(mpsc::Receiver<Piece>),
+    /// It comes by the [`Pieces`] that belong to the head.
+    Stream,
 }
 
 /// A piece of a stream.
@@ -42,7 +44,7 @@ pub(crate) enum Piece {
 
 impl Answer {
     pub(crate) fn new(body: AnswerBody, content_type: HeaderValue) -> Self {
-        let mut headers = HeaderMap::new();
+        let mut headers = HeaderMap::with_capacity(8);
         headers.insert(header::CONTENT_TYPE, content_type);
         Self { status: StatusCode::OK, headers, body }
     }
@@ -59,18 +61,6 @@ impl Answer {
         }
         self
     }
-
-    pub(crate) fn into_response(self, id: Uuid) -> Response {
-        let body = match self.body {
-            AnswerBody::Whole(bytes) => Body::from(bytes),
-            AnswerBody::Stream(pieces) => Body::new(Stream { pieces, ended: false }),
-        };
-        let mut response = Response::new(body);
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
-        name(response.headers_mut(), id);
-        response
-    }
 }
 
 /// Gives an answer the name of its request, as the SDKs of `OpenAI` and Anthropic look for it.
@@ -81,10 +71,154 @@ pub(crate) fn name(headers: &mut HeaderMap, id: Uuid) {
     }
 }
 
-/// The client's side of a stream. When the task that fills it dies, the connection breaks: a client never takes an
-/// answer for whole that is not.
+/// What the work on a request and its client have in common. Both are driven by the client's task, one after the other,
+/// so that neither has to wake the other.
+#[derive(Default)]
+struct Shared {
+    head: Option<Result<Answer, Problem>>,
+    piece: Option<Piece>,
+    gone: bool,
+}
+
+type Link = Arc<Mutex<Shared>>;
+
+fn lock(link: &Link) -> MutexGuard<'_, Shared> {
+    link.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The way of the work to a client that waits for the head of its answer.
+pub(crate) struct Head {
+    link: Link,
+    sent: bool,
+}
+
+impl Head {
+    /// Whether the client waits no more.
+    pub(crate) fn is_gone(&self) -> bool {
+        lock(&self.link).gone
+    }
+
+    /// Ends when the client hangs up before it has a head; never after that.
+    pub(crate) async fn gone(&mut self) {
+        std::future::poll_fn(|_| {
+            if !self.sent && lock(&self.link).gone { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    pub(crate) fn is_sent(&self) -> bool {
+        self.sent
+    }
+
+    pub(crate) fn send(&mut self, result: Result<Answer, Problem>) {
+        if !std::mem::replace(&mut self.sent, true) {
+            lock(&self.link).head = Some(result);
+        }
+    }
+
+    /// The way for the pieces of a stream.
+    pub(crate) fn pieces(&self) -> Pieces {
+        Pieces(Arc::clone(&self.link))
+    }
+}
+
+/// The way of the work to a client that reads a stream: one piece waits at a time.
+pub(crate) struct Pieces(Link);
+
+impl Pieces {
+    /// Gives the client its next piece once it has taken the one before, unless it has gone.
+    pub(crate) async fn send(&self, piece: Piece) {
+        let mut piece = Some(piece);
+        std::future::poll_fn(|_| {
+            let mut shared = lock(&self.0);
+            if shared.gone {
+                return Poll::Ready(());
+            }
+            if shared.piece.is_some() {
+                // Whoever takes it drives us, too.
+                return Poll::Pending;
+            }
+            shared.piece = piece.take();
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Ends when the client hangs up.
+    pub(crate) async fn closed(&self) {
+        std::future::poll_fn(|_| if lock(&self.0).gone { Poll::Ready(()) } else { Poll::Pending })
+            .await;
+    }
+}
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The work on a request, driven by its client, and by a task of its own from when the client hangs up.
+struct Driven {
+    work: Option<Work>,
+    link: Link,
+    tasks: TaskTracker,
+}
+
+impl Driven {
+    /// Goes on with the work, as far as it goes now.
+    fn drive(&mut self, context: &mut Context<'_>) {
+        if let Some(work) = &mut self.work
+            && work.as_mut().poll(context).is_ready()
+        {
+            self.work = None;
+        }
+    }
+}
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            lock(&self.link).gone = true;
+            self.tasks.spawn(work);
+        }
+    }
+}
+
+/// Runs the work that `start` begins until the client can be answered. What is left of it then is done while the client
+/// reads its stream, or without the client.
+pub(crate) async fn respond<W>(
+    tasks: &TaskTracker,
+    id: Uuid,
+    start: impl FnOnce(Head) -> W,
+) -> Result<Response, Problem>
+where
+    W: Future<Output = ()> + Send + 'static,
+{
+    let link = Link::default();
+    let work: Work = Box::pin(start(Head { link: Arc::clone(&link), sent: false }));
+    let mut driven = Driven { work: Some(work), link, tasks: tasks.clone() };
+    let head = std::future::poll_fn(|context| {
+        driven.drive(context);
+        match lock(&driven.link).head.take() {
+            Some(head) => Poll::Ready(head),
+            None if driven.work.is_none() => {
+                Poll::Ready(Err(Problem::internal("a request ended without an answer")))
+            }
+            None => Poll::Pending,
+        }
+    });
+    let Answer { status, headers, body } = head.await?;
+    let body = match body {
+        AnswerBody::Whole(bytes) => Body::from(bytes),
+        AnswerBody::Stream => Body::new(Stream { driven, ended: false }),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    name(response.headers_mut(), id);
+    Ok(response)
+}
+
+/// The client's side of a stream. When the work ends without an end of the stream, the connection breaks: a client never
+/// takes an answer for whole that is not.
 struct Stream {
-    pieces: mpsc::Receiver<Piece>,
+    driven: Driven,
     ended: bool,
 }
 
@@ -103,60 +237,29 @@ impl http_body::Body for Stream {
         if self.ended {
             return Poll::Ready(None);
         }
-        Poll::Ready(match ready!(self.pieces.poll_recv(context)) {
-            Some(Piece::Data(bytes)) => Some(Ok(Frame::data(bytes))),
+        let waiting = lock(&self.driven.link).piece.take();
+        let piece = waiting.or_else(|| {
+            self.driven.drive(context);
+            lock(&self.driven.link).piece.take()
+        });
+        match piece {
+            Some(Piece::Data(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
             Some(Piece::End(cost)) => {
                 self.ended = true;
                 let value = cost.and_then(|cost| HeaderValue::try_from(cost).ok());
-                value.map(|value| Ok(Frame::trailers(HeaderMap::from_iter([(COST, value)]))))
+                Poll::Ready(
+                    value.map(|value| Ok(Frame::trailers(HeaderMap::from_iter([(COST, value)])))),
+                )
             }
-            None => {
+            None if self.driven.work.is_none() => {
                 self.ended = true;
-                Some(Err(BrokeOff))
+                Poll::Ready(Some(Err(BrokeOff)))
             }
-        })
+            None => Poll::Pending,
+        }
     }
 
     fn is_end_stream(&self) -> bool {
         self.ended
     }
-}
-
-/// The way to a client that waits for the head of its answer.
-pub(crate) struct Head(Option<oneshot::Sender<Result<Answer, Problem>>>);
-
-impl Head {
-    pub(crate) fn new() -> (Self, oneshot::Receiver<Result<Answer, Problem>>) {
-        let (sender, receiver) = oneshot::channel();
-        (Self(Some(sender)), receiver)
-    }
-
-    /// Whether the client waits no more.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.0.as_ref().is_some_and(oneshot::Sender::is_closed)
-    }
-
-    /// Ends when the client hangs up before it has a head; never after that.
-    pub(crate) async fn gone(&mut self) {
-        match &mut self.0 {
-            Some(sender) => sender.closed().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    pub(crate) fn is_sent(&self) -> bool {
-        self.0.is_none()
-    }
-
-    pub(crate) fn send(&mut self, result: Result<Answer, Problem>) {
-        if let Some(sender) = self.0.take() {
-            // Nobody waits for it where the client has gone; the receipt is there all the same.
-            let _ = sender.send(result);
-        }
-    }
-}
-
-/// A channel for the pieces of a stream.
-pub(crate) fn pieces() -> (mpsc::Sender<Piece>, mpsc::Receiver<Piece>) {
-    mpsc::channel(WAITING)
 }

@@ -9,6 +9,7 @@ use wire::sse::Frame;
 use wire::stream::{End, Event, Metered, Opening, Seen, Stage};
 use wire::{Reader, Writer};
 
+use crate::hops::Hops;
 use crate::outbound::Carry;
 use crate::pipeline::Attempt;
 use crate::whole;
@@ -24,6 +25,9 @@ pub(crate) struct Carrier<'a> {
     held: Vec<u8>,
     /// Whether the end is in sight, so that everything is held from now on.
     holding: bool,
+    /// What went wrong with a stream that passes.
+    problem: Option<WireProblem>,
+    hops: Hops,
 }
 
 enum Way {
@@ -49,7 +53,16 @@ impl<'a> Carrier<'a> {
                 (dialect.reader(), Way::Translated { writer, events: Vec::new(), last: None })
             }
         };
-        Self { attempt, reader, way, out: Vec::new(), held: Vec::new(), holding: false }
+        Self {
+            attempt,
+            reader,
+            way,
+            out: Vec::new(),
+            held: Vec::new(),
+            holding: false,
+            problem: None,
+            hops: Hops::default(),
+        }
     }
 
     /// The content type of what is written here; none where the provider's own passes.
@@ -70,13 +83,21 @@ impl<'a> Carrier<'a> {
     /// Takes one frame.
     pub(crate) fn frame(&mut self, frame: &Frame<'_>) {
         match &mut self.way {
+            // What stands behind an error would look like an end.
+            Way::Same { .. } if self.reader.stage() == Stage::Failed => {}
             Way::Same { withhold_usage } => {
                 self.reader.skim(frame);
                 self.holding |= self.reader.stage() != Stage::Running;
+                if self.reader.stage() == Stage::Failed && self.problem.is_none() {
+                    // A reader that has seen nothing else takes the frame for what it is.
+                    let mut events = Vec::new();
+                    self.attempt.target.dialect().reader().frame(frame, &mut events);
+                    self.problem = events.into_iter().find_map(problem_of);
+                }
                 let out = if self.holding { &mut self.held } else { &mut self.out };
                 if *withhold_usage && wire::openai_chat::is_usage_only(frame) {
                     // Asked for by us alone.
-                } else if let Some(told) = told_of_cost(self.attempt, frame, &*self.reader) {
+                } else if let Some(told) = for_openrouter(self.attempt, frame, &*self.reader) {
                     out.extend_from_slice(&told);
                 } else {
                     out.extend_from_slice(frame.raw);
@@ -84,6 +105,7 @@ impl<'a> Carrier<'a> {
             }
             Way::Translated { events, .. } => {
                 self.reader.frame(frame, events);
+                self.hops.map(events);
                 self.write();
             }
         }
@@ -109,24 +131,52 @@ impl<'a> Carrier<'a> {
         Bytes::from(std::mem::take(&mut self.out))
     }
 
-    /// Takes the end of the provider's stream.
-    pub(crate) fn end(&mut self, how: End) {
+    /// Takes the end of the provider's stream. Returns a token where the answer goes on with another request; the next
+    /// frames are of its answer.
+    pub(crate) fn end(&mut self, how: End, client_stays: bool) -> Option<String> {
         match &mut self.way {
-            Way::Same { .. } => self.reader.end(how, &mut Vec::new()),
+            Way::Same { .. } => {
+                let mut events = Vec::new();
+                self.reader.end(how, &mut events);
+                self.problem = self.problem.take().or(events.into_iter().find_map(problem_of));
+                None
+            }
             Way::Translated { events, .. } => {
                 self.reader.end(how, events);
+                let seen = self.reader.seen();
+                let token = self.hops.next(&seen).filter(|_| client_stays);
+                let is_cut_short = seen.whole && seen.finish.is_none() && token.is_none();
+                if is_cut_short {
+                    Hops::give_up(events);
+                }
+                self.hops.map(events);
+                if token.is_some() {
+                    self.hops.go_on(events, seen);
+                    self.reader = self.attempt.target.dialect().reader();
+                }
                 self.write();
+                token
             }
+        }
+    }
+
+    /// The rest of the answer cannot be had.
+    pub(crate) fn broke_off(&mut self, problem: WireProblem) {
+        if let Way::Translated { events, .. } = &mut self.way {
+            events.push(Event::Problem(problem));
+            self.hops.map(events);
+            self.write();
         }
     }
 
     /// Whether the provider's answer is whole or failed, whatever still comes.
     pub(crate) fn is_over(&self) -> bool {
-        matches!(self.reader.stage(), Stage::Whole | Stage::Failed)
+        let failed = matches!(self.way, Way::Translated { last: Some(Event::Problem(_)), .. });
+        failed || matches!(self.reader.stage(), Stage::Whole | Stage::Failed)
     }
 
     pub(crate) fn seen(&self) -> Seen {
-        self.reader.seen()
+        self.hops.with(self.reader.seen())
     }
 
     /// What went wrong with a stream that has no proper end.
@@ -134,14 +184,16 @@ impl<'a> Carrier<'a> {
         if let Way::Translated { last: Some(Event::Problem(problem)), .. } = &self.way {
             return problem.clone();
         }
-        let mut problem = WireProblem::own(Kind::Upstream, "the answer broke off");
-        problem.upstream = true;
-        problem
+        self.problem.clone().unwrap_or_else(|| {
+            let mut problem = WireProblem::own(Kind::Upstream, "the answer broke off");
+            problem.upstream = true;
+            problem
+        })
     }
 
     /// Tells a client what was settled where the provider itself has said nothing of it.
     pub(crate) fn settled(&mut self, report: &UsageReport) {
-        let said = self.reader.seen().usage.is_some();
+        let said = self.seen().usage.is_some();
         if let Way::Translated { writer, last: Some(Event::End), .. } = &mut self.way
             && !said
         {
@@ -190,6 +242,10 @@ impl<'a> Carrier<'a> {
     }
 }
 
+fn problem_of(event: Event) -> Option<WireProblem> {
+    if let Event::Problem(problem) = event { Some(problem) } else { None }
+}
+
 /// Puts the client's tool names back and says what it costs where the client is told.
 fn adapt(attempt: &Attempt<'_>, event: &mut Event) {
     match event {
@@ -205,15 +261,27 @@ fn adapt(attempt: &Attempt<'_>, event: &mut Event) {
     }
 }
 
-/// A frame of `OpenAI`'s with the usage, for a client that is told what it costs.
-fn told_of_cost(attempt: &Attempt<'_>, frame: &Frame<'_>, reader: &dyn Reader) -> Option<Vec<u8>> {
-    if !attempt.inbound.face.openrouter || !attempt.inbound.face.is(wire::openai_chat::NAME) {
+/// A frame that passes as a client of `OpenRouter` takes it: the usage with what it costs, and none that is null.
+fn for_openrouter(
+    attempt: &Attempt<'_>,
+    frame: &Frame<'_>,
+    reader: &dyn Reader,
+) -> Option<Vec<u8>> {
+    if !attempt.inbound.face.openrouter {
         return None;
     }
-    if !wire::openai_chat::is_usage_only(frame) {
+    let data = if wire::openai_chat::may_tell_usage(&frame.data) {
+        let cost = whole::cost(attempt, &reader.seen().usage?)?;
+        wire::openai_chat::add_cost(&frame.data, &cost)
+    } else if attempt.inbound.face.is(wire::openai_chat::NAME) {
+        wire::openai_chat::without_null_usage(&frame.data)?
+    } else {
+        return None;
+    };
+    if data == frame.data {
         return None;
     }
-    let cost = whole::cost(attempt, &reader.seen().usage?)?;
-    let data = wire::openai_chat::add_cost(&frame.data, &cost);
-    Some(format!("data: {data}\n\n").into_bytes())
+    let name = frame.event;
+    let named = if name.is_empty() { String::new() } else { format!("event: {name}\n") };
+    Some(format!("{named}data: {}\n\n", data.replace('\n', "\ndata: ")).into_bytes())
 }

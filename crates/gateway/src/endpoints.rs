@@ -6,12 +6,13 @@ use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::{get, post};
+use http::{HeaderMap, Method};
 
 use crate::app::App;
 use crate::face::{ANTHROPIC, Face, GEMINI, OPENAI_CHAT, OPENAI_RESPONSES, Speech};
 use crate::inbound::{Named, Operation};
 use crate::problem::Problem;
-use crate::{models, pipeline};
+use crate::{answer, clock, models, pipeline, unread};
 
 const CHAT: Face = Face::of(OPENAI_CHAT, "openai_chat");
 const RESPONSES: Face = Face::of(OPENAI_RESPONSES, "openai_responses");
@@ -22,53 +23,81 @@ const COMPLETIONS: Face =
 
 type Routes = Router<Arc<App>>;
 
-/// All endpoints of inference. A key is taken wherever one of the SDKs puts it, on any of them.
-pub(crate) fn routes() -> Routes {
-    openai().merge(anthropic()).merge(gemini()).merge(openrouter())
+/// The endpoints that call a model, whose path says everything but which. A key is taken wherever one of the SDKs puts it,
+/// on any of them.
+const ENDPOINTS: [(&str, Face, Operation); 14] = [
+    ("/api/layers/chat", Face::NATIVE, Operation::Chat),
+    ("/v1/chat/completions", CHAT, Operation::Chat),
+    ("/v1/messages", MESSAGES, Operation::Chat),
+    ("/v1/responses", RESPONSES, Operation::Chat),
+    ("/v1/responses/input_tokens", RESPONSES, Operation::Count),
+    ("/v1/completions", COMPLETIONS, Operation::Chat),
+    ("/v1/embeddings", CHAT, Operation::Embed),
+    ("/v1/messages/count_tokens", MESSAGES, Operation::Count),
+    ("/api/v1/chat/completions", CHAT.for_openrouter(OPENROUTER), Operation::Chat),
+    ("/api/v1/responses", RESPONSES.for_openrouter(OPENROUTER), Operation::Chat),
+    ("/api/v1/messages", MESSAGES.for_openrouter(OPENROUTER), Operation::Chat),
+    ("/api/v1/messages/count_tokens", MESSAGES.for_openrouter(OPENROUTER), Operation::Count),
+    ("/api/v1/completions", COMPLETIONS.for_openrouter(OPENROUTER), Operation::Chat),
+    ("/api/v1/embeddings", CHAT.for_openrouter(OPENROUTER), Operation::Embed),
+];
+
+const OPENROUTER: &str = "openrouter";
+
+/// The endpoint of a call, looked up without the router, whose layers it does not need.
+pub(crate) fn direct(method: &Method, path: &str) -> Option<(Face, Operation)> {
+    if method != Method::POST {
+        return None;
+    }
+    let found = ENDPOINTS.iter().find(|(known, ..)| *known == path);
+    found.map(|(_, face, operation)| (*face, *operation))
 }
 
-fn openai() -> Routes {
+/// All endpoints that call a model.
+pub(crate) fn inference() -> Routes {
+    let gemini = Router::new()
+        .route("/v1beta/models/{*id}", post(generate))
+        .route("/v1/models/{*id}", post(generate));
+    ENDPOINTS.iter().fold(gemini, |routes, (path, face, operation)| {
+        routes.route(path, endpoint(*face, *operation))
+    })
+}
+
+/// Which models there are.
+pub(crate) fn models() -> Routes {
     Router::new()
-        .route("/v1/chat/completions", endpoint(CHAT, Operation::Chat))
-        .route("/v1/responses", endpoint(RESPONSES, Operation::Chat))
-        .route("/v1/responses/input_tokens", endpoint(RESPONSES, Operation::Count))
-        .route("/v1/completions", endpoint(COMPLETIONS, Operation::Chat))
-        .route("/v1/embeddings", endpoint(CHAT, Operation::Embed))
         .route("/v1/models", get(models::list))
-        .route("/v1/models/{*id}", get(models::one).post(generate))
-}
-
-fn anthropic() -> Routes {
-    Router::new()
-        .route("/v1/messages", endpoint(MESSAGES, Operation::Chat))
-        .route("/v1/messages/count_tokens", endpoint(MESSAGES, Operation::Count))
-}
-
-fn gemini() -> Routes {
-    Router::new()
+        .route("/v1/models/{*id}", get(models::one))
         .route("/v1beta/models", get(models::list_gemini))
-        .route("/v1beta/models/{*id}", get(models::one_gemini).post(generate))
-}
-
-fn openrouter() -> Routes {
-    let chat = CHAT.for_openrouter("openrouter");
-    Router::new()
-        .route("/api/v1/chat/completions", endpoint(chat, Operation::Chat))
-        .route(
-            "/api/v1/responses",
-            endpoint(RESPONSES.for_openrouter("openrouter"), Operation::Chat),
-        )
-        .route("/api/v1/messages", endpoint(MESSAGES.for_openrouter("openrouter"), Operation::Chat))
-        .route(
-            "/api/v1/completions",
-            endpoint(COMPLETIONS.for_openrouter("openrouter"), Operation::Chat),
-        )
-        .route("/api/v1/embeddings", endpoint(chat, Operation::Embed))
+        .route("/v1beta/models/{*id}", get(models::one_gemini))
         .route("/api/v1/models", get(models::list_openrouter))
 }
 
+/// How a client is spoken to that has found no endpoint: by the base of its path, and where two dialects share one by
+/// its headers.
+pub(crate) fn face(path: &str, headers: &HeaderMap) -> Face {
+    let below = |base: &str| {
+        let rest = path.strip_prefix(base)?;
+        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    };
+    let is_anthropic = |rest: &str| {
+        rest.starts_with("/messages") || headers.contains_key(models::ANTHROPIC_VERSION)
+    };
+    if let Some(rest) = below("/api/v1") {
+        let face = if is_anthropic(rest) { MESSAGES } else { CHAT };
+        return face.for_openrouter(OPENROUTER);
+    }
+    match below("/v1") {
+        Some(rest) if is_anthropic(rest) => MESSAGES,
+        Some(rest) if rest.starts_with("/models/") && rest.contains(':') => GENERATE,
+        Some(_) => CHAT,
+        None if below("/v1beta").is_some() => GENERATE,
+        None => Face::NATIVE,
+    }
+}
+
 /// An endpoint whose path says everything but the model.
-pub(crate) fn endpoint(face: Face, operation: Operation) -> axum::routing::MethodRouter<Arc<App>> {
+fn endpoint(face: Face, operation: Operation) -> axum::routing::MethodRouter<Arc<App>> {
     post(move |State(app): State<Arc<App>>, request: Request| {
         pipeline::serve(app, face, operation, Named::default(), request)
     })
@@ -90,8 +119,12 @@ async fn generate(
                 "the path ends with {verb:?}; expected :generateContent, :streamGenerateContent, :countTokens, \
                  :embedContent or :batchEmbedContents"
             );
-            return Problem::new(http::StatusCode::NOT_FOUND, "not_found", message)
-                .response(GENERATE);
+            let (parts, body) = request.into_parts();
+            unread::refused(&parts.headers, body).await;
+            let problem = Problem::new(http::StatusCode::NOT_FOUND, "not_found", message);
+            let mut response = problem.response(GENERATE);
+            answer::name(response.headers_mut(), clock::new_id());
+            return response;
         }
     };
     let named = Named { model: Some(model.to_owned()), verb: verb.to_owned() };

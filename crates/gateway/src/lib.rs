@@ -6,6 +6,7 @@
 mod answer;
 mod app;
 mod auth;
+mod body;
 mod carry;
 mod catalogue;
 mod cli;
@@ -16,6 +17,7 @@ mod embed;
 mod endpoints;
 mod face;
 mod failure;
+mod hops;
 mod inbound;
 mod keys;
 mod models;

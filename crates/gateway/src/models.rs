@@ -21,7 +21,7 @@ const OPENAI_FACE: Face = Face::of(OPENAI_CHAT, "models");
 const ANTHROPIC_FACE: Face = Face::of(ANTHROPIC, "models");
 const GEMINI_FACE: Face = Face::of(GEMINI, "models");
 
-/// What a page may ask for, in the words of Anthropic and Gemini.
+/// What a page may ask for, in the words of Anthropic, of Gemini and of `OpenRouter`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Page {
@@ -32,15 +32,19 @@ pub(crate) struct Page {
     page_size: Option<usize>,
     #[serde(rename = "pageToken")]
     page_token: Option<String>,
+    offset: Option<usize>,
 }
 
-/// `GET /v1/models`, for clients of `OpenAI`, and for those of Anthropic, who send its version.
+/// `GET /v1/models`, for clients of `OpenAI`, for those of Anthropic, who send its version, and for those of Gemini.
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     uri: Uri,
     Query(page): Query<Page>,
 ) -> Response {
+    if is_gemini(&headers, &uri) {
+        return list_gemini(State(app), headers, uri, Query(page)).await;
+    }
     let (face, view): (_, fn(&Listed) -> Value) = faced(&headers);
     match open(&app, &headers, &uri) {
         Err(problem) => problem.response(face),
@@ -59,13 +63,26 @@ pub(crate) async fn one(
     uri: Uri,
     Path(id): Path<String>,
 ) -> Response {
+    if is_gemini(&headers, &uri) {
+        return one_gemini(State(app), headers, uri, Path(id)).await;
+    }
     let (face, view) = faced(&headers);
     find(&app, &headers, &uri, &id)
         .map_or_else(|problem| problem.response(face), |listed| Json(view(&listed)).into_response())
 }
 
+/// Whether the caller is one of Gemini's, whose SDKs have a version `v1` too.
+fn is_gemini(headers: &HeaderMap, uri: &Uri) -> bool {
+    let in_query =
+        || uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("key=")));
+    headers.contains_key("x-goog-api-key") || in_query()
+}
+
+/// What Anthropic's clients send with every request.
+pub(crate) const ANTHROPIC_VERSION: &str = "anthropic-version";
+
 fn faced(headers: &HeaderMap) -> (Face, fn(&Listed) -> Value) {
-    if headers.contains_key("anthropic-version") {
+    if headers.contains_key(ANTHROPIC_VERSION) {
         (ANTHROPIC_FACE, Listed::anthropic)
     } else {
         (OPENAI_FACE, Listed::openai)
@@ -110,12 +127,18 @@ pub(crate) async fn one_gemini(
 }
 
 /// `GET /api/v1/models`, which `OpenRouter` shows to everybody.
-pub(crate) async fn list_openrouter(State(app): State<Arc<App>>) -> Json<Value> {
+pub(crate) async fn list_openrouter(
+    State(app): State<Arc<App>>,
+    Query(page): Query<Page>,
+) -> Json<Value> {
     let snapshot = app.snapshots.current();
     let bps = app.settings.commission_bps;
     let listed = offered(&app, &snapshot, |_, _| true);
-    let data: Vec<Value> = listed.iter().map(|listed| listed.openrouter(bps)).collect();
-    Json(json!({ "data": data }))
+    let sold: Vec<Value> = listed.iter().filter_map(|listed| listed.openrouter(bps)).collect();
+    let count = sold.len();
+    let shown = sold.into_iter().skip(page.offset.unwrap_or(0));
+    let data: Vec<Value> = shown.take(page.limit.unwrap_or(usize::MAX)).collect();
+    Json(json!({ "data": data, "links": { "next": null }, "total_count": count }))
 }
 
 fn open(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<Vec<Listed>, Problem> {
@@ -224,11 +247,8 @@ impl Listed {
 
     /// <https://openrouter.ai/docs/api-reference/list-available-models>. Prices are what a client pays, commission
     /// included.
-    fn openrouter(&self, bps: u32) -> Value {
+    fn openrouter(&self, bps: u32) -> Option<Value> {
         let (model, info) = (&self.model, &self.model.info);
-        let at = clock::now();
-        let rates = model.price.rates(0, &Terms { at, ..Terms::default() }).unwrap_or_default();
-        let price = |meter: Meter| rates.get(meter).map(|price| with_commission(price, bps));
         let mut input = vec!["text"];
         for (attribute, modality) in [
             ("supports_vision", "image"),
@@ -240,7 +260,7 @@ impl Listed {
             }
         }
         let output = if info.mode == "embedding" { "embeddings" } else { "text" };
-        json!({
+        Some(json!({
             "id": model_id(model), "canonical_slug": model_id(model), "name": model.name, "created": 0,
             "context_length": info.context_window,
             "architecture": {
@@ -248,17 +268,40 @@ impl Listed {
                 "input_modalities": input, "output_modalities": [output], "tokenizer": "Other",
                 "instruct_type": null,
             },
-            "pricing": {
-                "prompt": price(Meter::Input), "completion": price(Meter::Output),
-                "input_cache_read": price(Meter::CacheRead), "input_cache_write": price(Meter::CacheWrite5m),
-                "web_search": price(Meter::WebSearch), "internal_reasoning": price(Meter::Reasoning),
-            },
+            "pricing": self.pricing(bps)?,
             "top_provider": {
                 "context_length": info.context_window, "max_completion_tokens": info.max_output_tokens,
                 "is_moderated": false,
             },
             "supported_parameters": self.parameters(), "default_parameters": {}, "per_request_limits": null,
-        })
+            "supported_voices": null,
+            "links": { "details": format!("/api/v1/models/{}/endpoints", model_id(model)) },
+        }))
+    }
+
+    /// What has no price is left out, as null is not taken for one; what cannot be sold is not listed.
+    fn pricing(&self, bps: u32) -> Option<Value> {
+        let terms = Terms { at: clock::now(), ..Terms::default() };
+        let rates = self.model.price.rates(0, &terms).ok()?;
+        let mut pricing = serde_json::Map::new();
+        for (name, meter) in [
+            ("prompt", Meter::Input),
+            ("completion", Meter::Output),
+            ("input_cache_read", Meter::CacheRead),
+            ("input_cache_write", Meter::CacheWrite5m),
+            ("web_search", Meter::WebSearch),
+            ("internal_reasoning", Meter::Reasoning),
+        ] {
+            if let Some(price) = rates.get(meter) {
+                pricing.insert(name.to_owned(), with_commission(price, bps).into());
+            }
+        }
+        if self.model.info.mode == "embedding" {
+            // There is nothing that could be charged.
+            pricing.entry("completion").or_insert_with(|| "0".into());
+        }
+        let sold = pricing.contains_key("prompt") && pricing.contains_key("completion");
+        sold.then_some(pricing.into())
     }
 
     fn parameters(&self) -> Vec<&'static str> {

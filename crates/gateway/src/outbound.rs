@@ -44,7 +44,7 @@ pub(crate) fn prepare(inbound: &Inbound, target: &Target) -> Result<Outbound, Pr
         let path = wire::openai_chat::completions::PATH.to_owned();
         return Ok(pass(inbound, target, path, |_| wire::openai_chat::completions::reader()));
     }
-    if !same_dialect(inbound, target) {
+    if !same_dialect(inbound, target) || thinks_in_other_words(inbound, target) {
         return translate(target, path(inbound, target, false), inbound.chat()?);
     }
     let path = path(inbound, target, true);
@@ -76,6 +76,13 @@ pub(crate) fn same_dialect(inbound: &Inbound, target: &Target) -> bool {
     inbound.face.is(target.dialect().name())
 }
 
+/// `DeepSeek` has a field of its own for thoughts, where `OpenRouter`'s clients look for others.
+fn thinks_in_other_words(inbound: &Inbound, target: &Target) -> bool {
+    inbound.face.openrouter
+        && inbound.face.is(wire::openai_chat::NAME)
+        && target.provider == "deepseek"
+}
+
 /// The older API goes to the older models as it is.
 fn is_legacy(inbound: &Inbound, target: &Target) -> bool {
     matches!(inbound.face.speech, Speech::Completions) && target.completes
@@ -84,7 +91,7 @@ fn is_legacy(inbound: &Inbound, target: &Target) -> bool {
 /// Whether the target takes the body as it stands.
 fn passes(inbound: &Inbound, target: &Target) -> bool {
     /// What `DeepSeek` refuses or reads otherwise in the dialects that it borrows.
-    const FOREIGN: [&[u8]; 9] = [
+    const FOREIGN: [&[u8]; 10] = [
         b"\"developer\"",
         b"\"json_schema\"",
         b"\"max_completion_tokens\"",
@@ -93,12 +100,14 @@ fn passes(inbound: &Inbound, target: &Target) -> bool {
         b"\"document\"",
         b"\"redacted_thinking\"",
         b"\"minimal\"",
+        b"\"image\"",
         b"\"image_url\"",
     ];
     /// What the state of a provider looks like on its way through a client of another dialect.
     const SEALS: [&[u8]; 4] = [b"\"tg1.", b"\"call.tg1.", b"dGcxL", b"\"reasoning_details\""];
     let foreign = target.provider == "deepseek"
         && (says_no_effort(&inbound.body)
+            || (target.reasoning && lacks_thoughts(&inbound.body))
             || FOREIGN.iter().any(|word| memmem::find(&inbound.body, word).is_some()));
     let peek = &inbound.peek;
     let openrouter = if inbound.face.is(wire::openai_chat::NAME) {
@@ -117,6 +126,12 @@ fn says_no_effort(body: &[u8]) -> bool {
     let value = memmem::find(body, FIELD).and_then(|at| body.get(at + FIELD.len()..));
     let value = value.and_then(|rest| rest.trim_ascii_start().strip_prefix(b":"));
     value.is_some_and(|value| value.trim_ascii_start().starts_with(b"\"none\""))
+}
+
+/// Calls in a history without the thoughts that led to them: most clients leave them out, and `DeepSeek` wants them.
+fn lacks_thoughts(body: &[u8]) -> bool {
+    let count = |word: &[u8]| memmem::find_iter(body, word).count();
+    count(b"\"tool_calls\"") > count(b"\"reasoning_content\"")
 }
 
 fn path(inbound: &Inbound, target: &Target, same: bool) -> String {
@@ -146,10 +161,12 @@ pub(crate) fn pass(
         edits.push((at.clone(), serde_json::Value::from(target.model.as_str()).to_string()));
     }
     let reports_on_request = target.dialect().name() == wire::openai_chat::NAME;
-    let withhold_usage = inbound.stream && reports_on_request && !inbound.peek.include_usage;
-    if withhold_usage {
+    let unasked = inbound.stream && reports_on_request && !inbound.peek.include_usage;
+    if unasked {
         edits.extend(ask_for_usage(inbound));
     }
+    // OpenRouter's clients get it always.
+    let withhold_usage = unasked && !inbound.face.openrouter;
     let body = if edits.is_empty() {
         inbound.body.clone()
     } else {

@@ -6,7 +6,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use uuid::Uuid;
 
-use crate::answer::{self, Answer, Head};
+use crate::answer::{self, Head};
 use crate::app::App;
 use crate::face::{Face, Speech};
 use crate::inbound::{Inbound, Named, Operation};
@@ -15,7 +15,7 @@ use crate::problem::Problem;
 use crate::providers::Provider;
 use crate::routing::{self, Plan, Target};
 use crate::upstream::Outgoing;
-use crate::{auth, clock, count, embed, failure, native, stream, whole};
+use crate::{auth, body, clock, count, embed, failure, stream, unread, whole};
 
 /// Answers a request in the client's own dialect, whatever becomes of it.
 pub(crate) async fn serve(
@@ -27,7 +27,7 @@ pub(crate) async fn serve(
 ) -> Response {
     let id = clock::new_id();
     match admit(app, id, face, operation, named, request).await {
-        Ok(answer) => answer.into_response(id),
+        Ok(response) => response,
         Err(problem) => {
             let mut response = problem.response(face);
             answer::name(response.headers_mut(), id);
@@ -36,8 +36,7 @@ pub(crate) async fn serve(
     }
 }
 
-/// Steps 2 to 5: what came, from whom, whereto, at which prices. What follows belongs to a task of its own, which a
-/// client that hangs up does not end.
+/// Steps 2 to 5: what came, from whom, whereto, at which prices. What follows goes on when the client hangs up.
 async fn admit(
     app: Arc<App>,
     id: Uuid,
@@ -45,18 +44,25 @@ async fn admit(
     operation: Operation,
     named: Named,
     request: Request,
-) -> Result<Answer, Problem> {
+) -> Result<Response, Problem> {
     // 3. From memory, and before the body is read: a stranger's is not worth it.
     let (parts, body) = request.into_parts();
     let snapshot = app.snapshots.current();
     let now = clock::now();
     let caller = match face.speech {
-        Speech::Native => auth::native_caller(&snapshot, &parts.headers, &parts.uri, now)?,
-        _ => auth::caller(&snapshot, &parts.headers, &parts.uri, now)?,
+        Speech::Native => auth::native_caller(&snapshot, &parts.headers, &parts.uri, now),
+        _ => auth::caller(&snapshot, &parts.headers, &parts.uri, now),
+    };
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(problem) => {
+            unread::refused(&parts.headers, body).await;
+            return Err(problem);
+        }
     };
 
     // 2. The body, as far as it must be known.
-    let body = native::read_body(body, app.settings.body_limit_bytes).await?;
+    let body = body::read(&parts.headers, body, app.settings.body_limit_bytes).await?;
     let inbound = Inbound::read(id, face, operation, named, &caller, &parts, body)?;
 
     // 4. Targets and prices, from the same snapshot as the key.
@@ -65,14 +71,13 @@ async fn admit(
     caller.touch(now);
     drop((caller, snapshot));
 
-    let (mut head, answer) = Head::new();
     let tasks = app.tasks.clone();
-    tasks.spawn(Box::pin(async move {
+    let work = |mut head: Head| async move {
         if let Err(problem) = attempts(&app, &inbound, &plan, &mut head).await {
             head.send(Err(problem));
         }
-    }));
-    answer.await.unwrap_or_else(|_| Err(Problem::internal("a request's task ended early")))
+    };
+    answer::respond(&tasks, id, work).await
 }
 
 /// One try to have a request answered.

@@ -1,6 +1,7 @@
 //! Who serves models: rows of a table. A provider that speaks a known dialect is a row more.
 
 use http::Uri;
+use http::uri::{Authority, Scheme};
 use secrecy::SecretString;
 use wire::Dialect;
 
@@ -105,6 +106,10 @@ pub(crate) struct Provider {
     pub(crate) base_url: String,
     /// `None` where the operator has set none: the provider is known, but cannot be called.
     pub(crate) key: Option<SecretString>,
+    /// The base URL once more, in the parts that a request is made of.
+    pub(crate) scheme: Scheme,
+    pub(crate) authority: Authority,
+    pub(crate) base_path: String,
 }
 
 impl Provider {
@@ -132,8 +137,14 @@ impl Providers {
             let web = matches!(uri.scheme_str(), Some("http" | "https"))
                 && uri.host().is_some()
                 && uri.query().is_none();
-            anyhow::ensure!(web, "{setting}: expected a URL such as {}", row.base_url);
-            providers.push(Provider { row, base_url, key: key.cloned() });
+            let (Some(scheme), Some(authority), true) =
+                (uri.scheme().cloned(), uri.authority().cloned(), web)
+            else {
+                anyhow::bail!("{setting}: expected a URL such as {}", row.base_url);
+            };
+            let base_path = uri.path().trim_end_matches('/').to_owned();
+            let key = key.cloned();
+            providers.push(Provider { row, base_url, key, scheme, authority, base_path });
         }
         Ok(Self(providers))
     }

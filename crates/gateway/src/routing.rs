@@ -42,6 +42,10 @@ impl Target {
         self.speaks.dialect
     }
 
+    fn is(&self, other: &Self) -> bool {
+        self.provider == other.provider && self.model == other.model
+    }
+
     /// As the dialects want to know it.
     pub(crate) fn wire(&self) -> wire::Target<'_> {
         wire::Target {
@@ -62,10 +66,12 @@ pub(crate) fn plan(
     inbound: &Inbound,
 ) -> Result<Plan, Problem> {
     let at = clock::now();
-    let mut targets = Vec::new();
+    let mut targets: Vec<Target> = Vec::new();
     let mut fault = None;
     for wanted in &inbound.wanted {
         match target(app, snapshot, key, inbound, wanted, at) {
+            // Under two names it is still one.
+            Ok(target) if targets.iter().any(|known| known.is(&target)) => {}
             Ok(target) => targets.push(target),
             Err(problem) => fault = fault.or(Some(problem)),
         }
@@ -109,14 +115,13 @@ fn target(
         tracing::error!(setting, "a request needs a provider without a key");
         return Err(not_set_up(wanted, name));
     }
-    let attribute = |name: &str| known.info.attributes.get(name).is_some_and(|word| word == "true");
     Ok(Target {
         provider: name,
         model: known.name.clone(),
         speaks: speaks(provider, known, inbound)
             .ok_or_else(|| Problem::internal("a provider without a dialect"))?,
         max_output_tokens: known.info.max_output_tokens,
-        reasoning: attribute("supports_reasoning"),
+        reasoning: reasons(known),
         completes: known.info.mode == "completion",
     })
 }
@@ -238,9 +243,17 @@ fn speaks(provider: &Provider, model: &Model, inbound: &Inbound) -> Option<&'sta
     own.or_else(|| provider.first())
 }
 
-/// Some models of `OpenAI` are behind the newer API alone; others take tools there alone.
+/// Some models of `OpenAI` are behind the newer API alone; others take tools there alone; and there alone those that
+/// reason show their thoughts, to clients whose dialect has a place for them.
 fn needs_responses(model: &Model, inbound: &Inbound) -> bool {
-    model.info.mode == "responses" || (inbound.peek.tools && wire::needs_responses(&model.name))
+    let foreign = inbound.face.dialect().is_some_and(|own| own.name() != wire::openai_chat::NAME);
+    model.info.mode == "responses"
+        || (inbound.peek.tools && wire::needs_responses(&model.name))
+        || ((foreign || inbound.peek.openrouter) && reasons(model))
+}
+
+fn reasons(model: &Model) -> bool {
+    model.info.attributes.get("supports_reasoning").is_some_and(|word| word == "true")
 }
 
 /// The field in which the client named the model.

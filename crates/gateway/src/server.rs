@@ -1,29 +1,36 @@
 //! The way in: routes, the listener, and a clean end.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
 use crate::app::App;
-use crate::face::Face;
-use crate::inbound::Operation;
+use crate::inbound::Named;
 use crate::problem::Problem;
-use crate::{endpoints, native, unread};
+use crate::{answer, clock, endpoints, native, pipeline, unread};
 
 /// Headers have to arrive in this time, or the connection is closed.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,8 +39,7 @@ const DRAIN: Duration = Duration::from_mins(1);
 
 /// All routes.
 pub(crate) fn router(app: &Arc<App>) -> Router {
-    let mut router = endpoints::routes()
-        .route("/api/layers/chat", endpoints::endpoint(Face::NATIVE, Operation::Chat))
+    let mut router = endpoints::models()
         .route("/api/keys/list", get(native::keys::list))
         .route("/api/keys/generate", post(native::keys::generate))
         .route("/api/keys/delete", delete(native::keys::delete))
@@ -44,7 +50,10 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(name_request))
         .layer(middleware::from_fn(unread::throw_away))
-        .layer(CatchPanicLayer::custom(panicked));
+        .layer(CatchPanicLayer::custom(panicked))
+        // These see to all of that themselves.
+        .merge(endpoints::inference())
+        .method_not_allowed_fallback(wrong_method);
     if let Some(cors) = cors(&app.settings.cors_origins) {
         router = router.layer(cors);
     }
@@ -56,16 +65,24 @@ async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
     Ok("ready\n")
 }
 
-async fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
+async fn not_found(request: Request) -> Response {
+    let message = "there is nothing at this path";
+    no_endpoint(request, Problem::new(StatusCode::NOT_FOUND, "not_found", message)).await
 }
 
-async fn wrong_method() -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        "this path does not take this method",
-    )
+async fn wrong_method(request: Request) -> Response {
+    let message = "this path does not take this method";
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    no_endpoint(request, Problem::new(status, "method_not_allowed", message)).await
+}
+
+/// In the dialect of whoever asks at such a path.
+async fn no_endpoint(request: Request, problem: Problem) -> Response {
+    let (parts, body) = request.into_parts();
+    unread::refused(&parts.headers, body).await;
+    let mut response = problem.response(endpoints::face(parts.uri.path(), &parts.headers));
+    answer::name(response.headers_mut(), clock::new_id());
+    response
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
@@ -75,10 +92,8 @@ fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
 /// Gives an id to every answer that has none of a receipt.
 async fn name_request(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    if !response.headers().contains_key("x-request-id")
-        && let Ok(id) = HeaderValue::try_from(crate::clock::new_id().to_string())
-    {
-        response.headers_mut().insert("x-request-id", id);
+    if !response.headers().contains_key(answer::REQUEST_ID) {
+        answer::name(response.headers_mut(), clock::new_id());
     }
     response
 }
@@ -117,12 +132,26 @@ pub(crate) async fn listen(app: &App) -> anyhow::Result<(TcpListener, SocketAddr
 
 /// Serves HTTP/1.1 and HTTP/2 until `stop`, then lets answers under way finish.
 pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Output = ()>) {
-    let service = TowerToHyperService::new(router(&app));
+    // Pages that may call from elsewhere need the router's layers.
+    let direct = app.settings.cors_origins.iter().all(|origin| origin.trim().is_empty());
+    let router = TowerToHyperService::new(router(&app));
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let found = endpoints::direct(request.method(), request.uri().path());
+        match found.filter(|_| direct) {
+            Some((face, operation)) => {
+                let (app, request) = (Arc::clone(&app), request.map(Body::new));
+                let answer = pipeline::serve(app, face, operation, Named::default(), request);
+                Served::Direct(Box::pin(answer))
+            }
+            None => Served::Routed(Box::pin(router.call(request))),
+        }
+    });
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     server.http2().timer(TokioTimer::new()).max_concurrent_streams(1_000);
     let connections = GracefulShutdown::new();
-    let tasks = tokio_util::task::TaskTracker::new();
+    let tasks = TaskTracker::new();
+    let late = CancellationToken::new();
     tokio::pin!(stop);
     loop {
         let stream = tokio::select! {
@@ -139,15 +168,40 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Futur
         let connection =
             server.serve_connection(TokioIo::new(stream), service.clone()).into_owned();
         let watched = connections.watch(connection);
+        let late = late.clone();
         tasks.spawn(async move {
-            if let Err(error) = watched.await {
-                tracing::debug!(%error, "a connection ended early");
+            tokio::select! {
+                ended = watched => if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended early");
+                },
+                () = late.cancelled() => {}
             }
         });
     }
     drop(listener);
     if tokio::time::timeout(DRAIN, connections.shutdown()).await.is_err() {
         tracing::warn!("some clients did not take their answer in time");
+    }
+    // Work on a request whose connection is dropped goes on in a task of its own, and is settled there.
+    late.cancel();
+    tasks.close();
+    tasks.wait().await;
+}
+
+/// An answer on its way, from the endpoint itself or by the router.
+enum Served {
+    Direct(Pin<Box<dyn Future<Output = Response> + Send>>),
+    Routed(Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>),
+}
+
+impl Future for Served {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Direct(answer) => answer.as_mut().poll(context).map(Ok),
+            Self::Routed(answer) => answer.as_mut().poll(context),
+        }
     }
 }
 

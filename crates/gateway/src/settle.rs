@@ -53,12 +53,14 @@ pub(crate) fn cut(
     if report.passes.is_empty() {
         report.passes = UsageReport::single(Usage::ZERO).passes;
     }
-    if let Some(pass) = report.passes.first_mut() {
+    let said = report.total().output_tokens();
+    // What it is about is the model asked for, and of that the last run.
+    if let Some(pass) = report.passes.iter_mut().rev().find(|pass| pass.model.is_none()) {
         if pass.usage.input_tokens() == 0 {
             pass.usage.add(Meter::Input, prompt(attempt.inbound));
         }
         let came = if output_bytes == 0 { 0 } else { tokens(output_bytes) };
-        let missing = came.saturating_sub(pass.usage.output_tokens());
+        let missing = came.saturating_sub(said);
         pass.usage.add(Meter::Output, missing);
     }
     Finished { model_served, upstream_id, report, usage_source: UsageSource::Estimated }

@@ -3,6 +3,7 @@
 //! The client's bytes go first, and nothing of the provider's is read ahead of a slow client. What ends the answer waits
 //! until the receipt is committed, so that no client has a whole answer without one.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,17 +11,17 @@ use http::{HeaderValue, Response, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use ledger::Outcome;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use wire::sse::{Framing, Splitter};
 use wire::stream::{End, Event};
 
-use crate::answer::{Answer, AnswerBody, Head, Piece, pieces};
+use crate::answer::{Answer, AnswerBody, Head, Piece, Pieces};
 use crate::carry::Carrier;
 use crate::failure;
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
 use crate::settle;
+use crate::upstream::Outgoing;
 
 /// Longer than any frame of a provider, pictures included.
 const FRAME_LIMIT_BYTES: usize = 64 * 1024 * 1024;
@@ -39,6 +40,7 @@ enum Step {
     Gone,
     /// The client has waited long enough for a sign of life.
     Waiting,
+    Nothing,
 }
 
 /// A stream on its way from a provider to a client.
@@ -46,14 +48,13 @@ struct Relay<'a, 'b> {
     attempt: &'a Attempt<'a>,
     head: &'b mut Head,
     content_type: HeaderValue,
-    client: mpsc::Sender<Piece>,
-    /// Until the head is sent.
-    pieces: Option<mpsc::Receiver<Piece>>,
+    client: Pieces,
     gone: bool,
     carrier: Carrier<'a>,
     splitter: Splitter,
     heard: Instant,
     told: Instant,
+    timer: Pin<Box<Sleep>>,
 }
 
 /// Relays the answer to its end and settles it. An error means that the client has not got a byte.
@@ -63,54 +64,79 @@ pub(crate) async fn relay(
     head: &mut Head,
 ) -> Result<(), Problem> {
     let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
-    let json =
-        content_type.as_ref().is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-    let framing = if json { Framing::JsonArray } else { Framing::Sse };
     let carrier = Carrier::new(attempt);
     let own = carrier.content_type();
-    let (client, pieces) = pieces();
-    let now = Instant::now();
+    let (client, now) = (head.pieces(), Instant::now());
     let relay = Relay {
         attempt,
         head,
         content_type: own.or(content_type).unwrap_or(HeaderValue::from_static("text/event-stream")),
         client,
-        pieces: Some(pieces),
         gone: false,
         carrier,
-        splitter: Splitter::new(framing, FRAME_LIMIT_BYTES),
+        splitter: splitter(&response),
         heard: now,
         told: now,
+        timer: Box::pin(sleep_until(now + HEAD_AFTER)),
     };
     relay.run(response.into_body()).await
 }
 
 impl Relay<'_, '_> {
     async fn run(mut self, mut body: Incoming) -> Result<(), Problem> {
-        let end = loop {
-            match self.step(&mut body).await {
+        loop {
+            let end = self.read(&mut body).await;
+            if !self.gone {
+                let carrier = &mut self.carrier;
+                self.splitter.end(|frame| carrier.frame(&frame));
+            }
+            let Some(token) = self.carrier.end(end, !self.gone) else {
+                return self.finish(end, body).await;
+            };
+            let out = self.carrier.take();
+            self.send(out).await;
+            match go_on(self.attempt, &token).await {
+                Ok(response) => {
+                    self.splitter = splitter(&response);
+                    self.heard = Instant::now();
+                    body = response.into_body();
+                }
+                Err(problem) => {
+                    self.carrier.broke_off(problem.wire());
+                    return self.finish(End::Broken, body).await;
+                }
+            }
+        }
+    }
+
+    /// Reads a stream to its end.
+    async fn read(&mut self, body: &mut Incoming) -> End {
+        loop {
+            match self.step(body).await {
                 Step::Bytes(bytes) => {
                     self.heard = Instant::now();
                     if let Err(end) = self.take(&bytes).await {
-                        break end;
+                        return end;
                     }
                     if self.carrier.is_over() {
-                        break End::Closed;
+                        return End::Closed;
                     }
                 }
-                Step::Ended(end) => break end,
-                Step::Gone if self.attempt.provider.row.cancels => break End::Broken,
+                Step::Ended(end) => return end,
+                Step::Gone if self.attempt.provider.row.cancels => return End::Broken,
                 // The provider charges for all of it, so that all of it is counted.
-                Step::Gone => {}
+                Step::Gone | Step::Nothing => {}
                 Step::Waiting => self.sign_of_life().await,
             }
-        };
-        self.finish(end, body).await
+        }
     }
 
     async fn step(&mut self, body: &mut Incoming) -> Step {
-        let idle = self.heard + self.attempt.app.settings.stream_idle();
-        let waiting = self.told + if self.head.is_sent() { PING_EVERY } else { HEAD_AFTER };
+        // One timer for both: what is set anew for every frame costs more than the frame.
+        let due = self.due();
+        if self.timer.deadline() > due || self.timer.is_elapsed() {
+            self.timer.as_mut().reset(due);
+        }
         tokio::select! {
             frame = body.frame() => match frame {
                 None => Step::Ended(End::Closed),
@@ -119,8 +145,32 @@ impl Relay<'_, '_> {
             },
             () = self.head.gone(), if !self.gone && !self.head.is_sent() => self.hung_up(),
             () = self.client.closed(), if !self.gone && self.head.is_sent() => self.hung_up(),
-            () = sleep_until(idle) => Step::Ended(End::Idle),
-            () = sleep_until(waiting), if !self.gone => Step::Waiting,
+            () = self.timer.as_mut() => self.time_passed(),
+        }
+    }
+
+    fn idle_at(&self) -> Instant {
+        self.heard + self.attempt.app.settings.stream_idle()
+    }
+
+    fn waiting_at(&self) -> Instant {
+        self.told + if self.head.is_sent() { PING_EVERY } else { HEAD_AFTER }
+    }
+
+    /// When to look at the clock next, at the latest.
+    fn due(&self) -> Instant {
+        if self.gone { self.idle_at() } else { self.idle_at().min(self.waiting_at()) }
+    }
+
+    /// What the time is for; often for nothing, because more has come since the timer was set.
+    fn time_passed(&self) -> Step {
+        let now = Instant::now();
+        if self.idle_at() <= now {
+            Step::Ended(End::Idle)
+        } else if !self.gone && self.waiting_at() <= now {
+            Step::Waiting
+        } else {
+            Step::Nothing
         }
     }
 
@@ -147,8 +197,7 @@ impl Relay<'_, '_> {
         }
         self.open();
         if !self.gone {
-            // A client that has gone is met at the next step.
-            let _ = self.client.send(Piece::Data(bytes)).await;
+            self.client.send(Piece::Data(bytes)).await;
         }
         // While the client was slow, the provider had to wait.
         let now = Instant::now();
@@ -157,8 +206,10 @@ impl Relay<'_, '_> {
 
     /// Sends the head, once.
     fn open(&mut self) {
-        let Some(pieces) = self.pieces.take() else { return };
-        let mut answer = Answer::new(AnswerBody::Stream(pieces), self.content_type.clone())
+        if self.head.is_sent() {
+            return;
+        }
+        let mut answer = Answer::new(AnswerBody::Stream, self.content_type.clone())
             .with_dropped(&self.attempt.outbound.dropped);
         let headers = &mut answer.headers;
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -179,17 +230,16 @@ impl Relay<'_, '_> {
 
     /// Settles, and then gives the client what ends its answer.
     async fn finish(mut self, end: End, body: Incoming) -> Result<(), Problem> {
-        if !self.gone {
-            let carrier = &mut self.carrier;
-            self.splitter.end(|frame| carrier.frame(&frame));
-        }
-        self.carrier.end(end);
         let seen = self.carrier.seen();
         let nothing_came = !self.head.is_sent() && !self.gone && seen.output_bytes == 0;
         if nothing_came && !seen.whole {
             // The next target may do better, and a status says more than an event.
             let problem = self.carrier.problem();
             return Err(failure::told(self.attempt, &problem));
+        }
+        if !seen.whole && !self.gone {
+            let (request_id, provider) = (self.attempt.inbound.id, self.attempt.target.provider);
+            tracing::warn!(%request_id, provider, ?end, "a stream broke off");
         }
         let outcome = match (seen.whole, self.gone) {
             (_, true) => Outcome::ClientGone,
@@ -219,8 +269,7 @@ impl Relay<'_, '_> {
             self.tail(body).await;
         }
         self.open();
-        // Where the client has gone, nobody waits for the end.
-        let _ = self.client.send(Piece::End(cost)).await;
+        self.client.send(Piece::End(cost)).await;
         Ok(())
     }
 
@@ -235,6 +284,33 @@ impl Relay<'_, '_> {
                 self.send(bytes).await;
             }
         }
+    }
+}
+
+fn splitter(response: &Response<Incoming>) -> Splitter {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let json = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    let framing = if json { Framing::JsonArray } else { Framing::Sse };
+    Splitter::new(framing, FRAME_LIMIT_BYTES)
+}
+
+/// Asks for the rest of an answer that came in part.
+async fn go_on(attempt: &Attempt<'_>, token: &str) -> Result<Response<Incoming>, Problem> {
+    let outbound = &attempt.outbound;
+    let body = wire::gemini::continued(&outbound.body, token);
+    let body = body.map_err(|error| failure::of_reply(&error, attempt))?;
+    let outgoing = Outgoing {
+        speaks: attempt.target.speaks,
+        path: &outbound.path,
+        headers: &outbound.headers,
+        body: Bytes::from(body),
+    };
+    let sent = attempt.app.upstream.send(attempt.provider, outgoing).await;
+    let response = sent.map_err(|error| failure::of_transport(&error, attempt))?;
+    if response.status().is_success() {
+        Ok(response)
+    } else {
+        Err(failure::of_provider(attempt, response).await)
     }
 }
 

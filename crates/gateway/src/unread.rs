@@ -13,7 +13,7 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
-use http::header;
+use http::{HeaderMap, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
@@ -28,14 +28,26 @@ pub(crate) async fn throw_away(request: Request, next: Next) -> Response {
     }
     // Who waits for a "100 Continue" sends nothing that would have to be read.
     let waits = request.headers().contains_key(header::EXPECT);
-    let (back, mut rest) = oneshot::channel();
+    let (back, mut left) = oneshot::channel();
     let request = request
         .map(|body| Body::new(Watched { body: Some(body), started: !waits, back: Some(back) }));
     let response = next.run(request).await;
-    if let Ok(body) = rest.try_recv() {
-        let _ = tokio::time::timeout(LONGEST, read(body)).await;
+    if let Ok(body) = left.try_recv() {
+        rest(body).await;
     }
     response
+}
+
+/// Reads the rest of a request that was refused before its body was looked at.
+pub(crate) async fn refused(headers: &HeaderMap, body: Body) {
+    if !body.is_end_stream() && !headers.contains_key(header::EXPECT) {
+        rest(body).await;
+    }
+}
+
+/// Reads the rest of a body, within bounds.
+pub(crate) async fn rest(body: Body) {
+    let _ = tokio::time::timeout(LONGEST, read(body)).await;
 }
 
 async fn read(mut body: Body) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -93,10 +94,14 @@ impl Upstream {
         outgoing: Outgoing<'_>,
     ) -> Result<Response<Incoming>, UpstreamError> {
         let Outgoing { speaks, path, headers, body } = outgoing;
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("{}{}{path}", provider.base_url, speaks.below))
-            .body(Full::new(body))?;
+        let path = format!("{}{}{path}", provider.base_path, speaks.below);
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(provider.scheme.clone());
+        parts.authority = Some(provider.authority.clone());
+        parts.path_and_query = Some(PathAndQuery::try_from(path).map_err(http::Error::from)?);
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = Uri::from_parts(parts).map_err(http::Error::from)?;
         set_headers(request.headers_mut(), provider, speaks, headers)?;
         match tokio::time::timeout(self.timeout, self.client.request(request)).await {
             Ok(Ok(response)) => Ok(response),

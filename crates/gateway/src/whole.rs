@@ -102,6 +102,7 @@ pub(crate) fn shape(attempt: &Attempt<'_>) -> Shape {
         model: attempt.target.model.clone(),
         created: u64::try_from(clock::now() / 1_000_000).unwrap_or(0),
         include_usage: inbound.peek.include_usage || inbound.face.openrouter,
+        no_null_usage: inbound.face.openrouter,
         json_array: inbound.json_array,
         cost: None,
         echo: inbound.face.echo(&inbound.body),

@@ -13,11 +13,10 @@ use store::{NewKey, StoreError};
 use uuid::Uuid;
 
 use super::json::read_json;
-use super::read_body;
 use crate::app::App;
 use crate::auth::{Identity, native_identity};
 use crate::problem::Problem;
-use crate::{clock, keys, providers};
+use crate::{body, clock, keys, providers};
 
 const LONGEST_NAME: usize = 100;
 const SMALL_BODY_BYTES: u32 = 64 * 1024;
@@ -77,7 +76,7 @@ pub(crate) async fn generate(
     body: Body,
 ) -> Result<Json<Value>, Problem> {
     let identity = identify(&app, &headers, &uri)?;
-    let body = read_body(body, SMALL_BODY_BYTES).await?;
+    let body = body::read(&headers, body, SMALL_BODY_BYTES).await?;
     let wanted: Generate = if body.is_empty() { Generate::default() } else { read_json(&body)? };
     let now = clock::now();
     let name = wanted.name.unwrap_or_default();
@@ -169,7 +168,7 @@ pub(crate) async fn delete(
     body: Body,
 ) -> Result<Json<Value>, Problem> {
     let identity = identify(&app, &headers, &uri)?;
-    let wanted: Delete = read_json(&read_body(body, SMALL_BODY_BYTES).await?)?;
+    let wanted: Delete = read_json(&body::read(&headers, body, SMALL_BODY_BYTES).await?)?;
     let (of, now) = (Some(identity.user_id), clock::now());
     let revoked = match (&wanted.key, &wanted.id) {
         (Some(key), None) => {

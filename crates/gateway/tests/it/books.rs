@@ -50,7 +50,7 @@ impl Books {
 
     /// A command of the program on these books, in an empty environment and folder.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        let mut command = Command::new(binary());
         command
             .args(arguments)
             .env_clear()
@@ -124,6 +124,12 @@ impl Books {
             sqlx::raw_sql(statement).execute(&mut conn).await.expect("done");
         }
     }
+}
+
+/// The program: the one that was built for the tests, or a release of it.
+fn binary() -> std::ffi::OsString {
+    let release = std::env::var_os("TOLLGATE_TEST_RELEASE");
+    release.unwrap_or_else(|| env!("CARGO_BIN_EXE_tollgate").into())
 }
 
 /// What may be missing on somebody's machine may not be in the CI.
