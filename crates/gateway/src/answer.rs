@@ -13,6 +13,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Frame;
+use ledger::Usd;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -47,6 +48,21 @@ impl Answer {
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(header::CONTENT_TYPE, content_type);
         Self { status: StatusCode::OK, headers, body }
+    }
+
+    /// One that comes whole, as JSON unless another type is given.
+    pub(crate) fn whole(body: Bytes, content_type: Option<HeaderValue>) -> Self {
+        let json = HeaderValue::from_static("application/json");
+        Self::new(AnswerBody::Whole(body), content_type.unwrap_or(json))
+    }
+
+    /// Says what it cost.
+    #[must_use]
+    pub(crate) fn with_cost(mut self, charge: Usd) -> Self {
+        if let Ok(value) = HeaderValue::try_from(charge.to_string()) {
+            self.headers.insert(COST, value);
+        }
+        self
     }
 
     /// Names what could not be carried.

@@ -5,29 +5,9 @@ use std::sync::Arc;
 use http::{HeaderMap, StatusCode, Uri, header};
 use uuid::Uuid;
 
-use crate::keys::{self, KeyHash};
+use crate::keys;
 use crate::problem::Problem;
 use crate::snapshot::{KeyEntry, Snapshot};
-
-/// A caller who has proved who it is.
-pub(crate) struct Caller {
-    snapshot: Arc<Snapshot>,
-    hash: KeyHash,
-}
-
-impl Caller {
-    /// The key it came with.
-    pub(crate) fn key(&self) -> Option<&KeyEntry> {
-        self.snapshot.keys.get(&self.hash)
-    }
-
-    /// Notes that its key was used.
-    pub(crate) fn touch(&self, now: i64) {
-        if let Some(entry) = self.key() {
-            entry.touch(now);
-        }
-    }
-}
 
 /// A user on whose behalf something is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,39 +16,40 @@ pub(crate) struct Identity {
     pub(crate) user: String,
 }
 
-/// Finds the caller of a request by its key alone.
+/// Finds the key of a request, which alone says who calls.
 pub(crate) fn caller(
-    snapshot: &Arc<Snapshot>,
+    snapshot: &Snapshot,
     headers: &HeaderMap,
     uri: &Uri,
     now: i64,
-) -> Result<Caller, Problem> {
+) -> Result<Arc<KeyEntry>, Problem> {
     let key = presented_key(headers, uri).ok_or_else(|| {
         Problem::unauthorized(
             "missing_api_key",
             "no API key: send one such as tg-… in the header authorization, x-api-key, x-goog-api-key or api-key",
         )
     })?;
-    let refused =
-        || Problem::unauthorized("invalid_api_key", "this user and API key are not known");
-    let hash = keys::hash(key).ok_or_else(refused)?;
-    let entry = snapshot.keys.get(&hash).ok_or_else(refused)?;
+    let entry = keys::hash(key).and_then(|hash| snapshot.keys.get(&hash)).ok_or_else(unknown)?;
     if entry.revoked {
         return Err(Problem::unauthorized("api_key_revoked", "this API key has been revoked"));
     }
     if entry.expires_at.is_some_and(|at| at <= now) {
         return Err(Problem::unauthorized("api_key_expired", "this API key has expired"));
     }
-    Ok(Caller { snapshot: Arc::clone(snapshot), hash })
+    Ok(Arc::clone(entry))
 }
 
-/// Finds the caller of a native request: the headers `user` and `api-key`.
+fn unknown() -> Problem {
+    Problem::unauthorized("invalid_api_key", "this user and API key are not known")
+}
+
+/// Finds the key of a native request: the headers `user` and `api-key`.
 pub(crate) fn native_caller(
-    snapshot: &Arc<Snapshot>,
+    snapshot: &Snapshot,
     headers: &HeaderMap,
     uri: &Uri,
     now: i64,
-) -> Result<Caller, Problem> {
+) -> Result<Arc<KeyEntry>, Problem> {
     let user = user_header(headers)?;
     if presented_key(headers, uri).is_none() {
         return Err(Problem::unauthorized(
@@ -76,25 +57,22 @@ pub(crate) fn native_caller(
             "the header api-key is missing; it holds a key such as tg-…",
         ));
     }
-    let caller = caller(snapshot, headers, uri, now)?;
+    let key = caller(snapshot, headers, uri, now)?;
     if !snapshot.users.contains_key(user) {
-        return Err(Problem::unauthorized(
-            "invalid_api_key",
-            "this user and API key are not known",
-        ));
+        return Err(unknown());
     }
-    if caller.key().is_none_or(|entry| entry.user != user) {
+    if key.user != user {
         let message = "this API key belongs to another user than the header user names";
         return Err(Problem::new(StatusCode::FORBIDDEN, "user_mismatch", message));
     }
-    Ok(caller)
+    Ok(key)
 }
 
 /// Finds the user of a request that manages keys or reads a bill.
 ///
 /// With `trust_user_header` the header `user` alone is enough, as behind a proxy that sets it.
 pub(crate) fn native_identity(
-    snapshot: &Arc<Snapshot>,
+    snapshot: &Snapshot,
     headers: &HeaderMap,
     uri: &Uri,
     now: i64,
@@ -107,8 +85,7 @@ pub(crate) fn native_identity(
             .map(|id| Identity { user_id: *id, user: user.to_owned() })
             .ok_or_else(|| Problem::unauthorized("unknown_user", "this user is not known"));
     }
-    let caller = native_caller(snapshot, headers, uri, now)?;
-    let key = caller.key().ok_or_else(|| Problem::internal("a caller without a key"))?;
+    let key = native_caller(snapshot, headers, uri, now)?;
     Ok(Identity { user_id: key.user_id, user: key.user.clone() })
 }
 

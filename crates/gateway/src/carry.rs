@@ -115,7 +115,7 @@ impl<'a> Carrier<'a> {
     fn write(&mut self) {
         let Way::Translated { writer, events, last } = &mut self.way else { return };
         for mut event in events.drain(..) {
-            if crate::stream::is_last(&event) {
+            if matches!(event, Event::End | Event::Problem(_)) {
                 *last = Some(event);
                 break;
             }
@@ -250,11 +250,7 @@ fn problem_of(event: Event) -> Option<WireProblem> {
 fn adapt(attempt: &Attempt<'_>, event: &mut Event) {
     match event {
         Event::Open { block: Opening::ToolUse { name, .. }, .. } => {
-            if let Carry::Translated { renamed } = &attempt.outbound.carry
-                && let Some((_, original)) = renamed.iter().find(|(changed, _)| changed == name)
-            {
-                name.clone_from(original);
-            }
+            attempt.outbound.carry.restore(name);
         }
         Event::Usage(Metered { report, cost }) => *cost = whole::cost(attempt, report),
         _ => {}

@@ -1,14 +1,14 @@
 //! Counting tokens: asked of the provider, which does it for nothing; where it has no way to count, an estimate.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response};
+use http::Response;
 use hyper::body::Incoming;
 use wire::{Chat, Malformed, Unsupported, Written};
 
-use crate::answer::{Answer, AnswerBody, Head};
+use crate::answer::{Answer, Head};
 use crate::failure;
 use crate::inbound::Inbound;
-use crate::outbound::{Carry, Outbound};
+use crate::outbound::{Outbound, pass, translated};
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
 use crate::routing::Target;
@@ -76,18 +76,9 @@ pub(crate) fn prepare(inbound: &Inbound, target: &Target) -> Result<Option<Outbo
     let Some(counting) = of(target) else { return Ok(None) };
     let path = (counting.path)(&target.model);
     if is_same(inbound, target) {
-        return Ok(Some(crate::outbound::pass(inbound, target, path, |dialect| dialect.reader())));
+        return Ok(Some(pass(inbound, target, path, |dialect| dialect.reader())));
     }
-    let written = (counting.write)(inbound.chat()?, &target.wire()).map_err(|error| {
-        Problem::bad_request(error.to_string()).with_code("unsupported_parameter")
-    })?;
-    Ok(Some(Outbound {
-        path,
-        headers: http::HeaderMap::new(),
-        body: Bytes::from(written.body),
-        carry: Carry::Translated { renamed: Vec::new() },
-        dropped: written.dropped,
-    }))
+    translated(path, (counting.write)(inbound.chat()?, &target.wire())).map(Some)
 }
 
 /// The client's question in the canonical form.
@@ -107,8 +98,7 @@ pub(crate) async fn relay(
     response: Response<Incoming>,
     head: &mut Head,
 ) -> Result<(), Problem> {
-    let body = attempt.app.upstream.read(response.into_body()).await;
-    let body = body.map_err(|error| failure::of_transport(&error, attempt))?;
+    let body = attempt.read(response.into_body()).await?;
     let body = match (of(attempt.target), is_same(attempt.inbound, attempt.target)) {
         (Some(counting), false) => {
             let tokens =
@@ -122,6 +112,5 @@ pub(crate) async fn relay(
 }
 
 fn answer(body: Vec<u8>, dropped: &[String], head: &mut Head) {
-    let json = HeaderValue::from_static("application/json");
-    head.send(Ok(Answer::new(AnswerBody::Whole(Bytes::from(body)), json).with_dropped(dropped)));
+    head.send(Ok(Answer::whole(Bytes::from(body), None).with_dropped(dropped)));
 }

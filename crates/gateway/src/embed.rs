@@ -2,17 +2,17 @@
 //! written again. An answer without counters is estimated.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, header};
+use http::{Response, header};
 use hyper::body::Incoming;
 use ledger::{Outcome, UsageReport};
+use wire::Malformed;
 use wire::embed::{Embed, Embedded, gemini, openai};
 use wire::peek::Names;
-use wire::{Malformed, Unsupported, Written};
 
-use crate::answer::{Answer, AnswerBody, COST, Head};
+use crate::answer::{Answer, Head};
 use crate::failure;
 use crate::inbound::Inbound;
-use crate::outbound::{Carry, Outbound, pass};
+use crate::outbound::{Carry, Outbound, pass, translated};
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
 use crate::routing::Target;
@@ -44,21 +44,11 @@ pub(crate) fn prepare(inbound: &Inbound, target: &Target) -> Result<Outbound, Pr
         return Ok(pass(inbound, target, path, |dialect| dialect.reader()));
     }
     let embed = read(inbound).map_err(Problem::malformed)?;
-    let written: Result<Written, Unsupported> = if target.provider == "gemini" {
-        gemini::write_request(&embed, &target.wire())
-    } else {
-        openai::write_request(&embed, &target.wire())
+    let written = match target.provider {
+        "gemini" => gemini::write_request(&embed, &target.wire()),
+        _ => openai::write_request(&embed, &target.wire()),
     };
-    let written = written.map_err(|error| {
-        Problem::bad_request(error.to_string()).with_code("unsupported_parameter")
-    })?;
-    Ok(Outbound {
-        path,
-        headers: HeaderMap::new(),
-        body: Bytes::from(written.body),
-        carry: Carry::Translated { renamed: Vec::new() },
-        dropped: written.dropped,
-    })
+    translated(path, written)
 }
 
 fn read(inbound: &Inbound) -> Result<Embed, Malformed> {
@@ -76,8 +66,7 @@ pub(crate) async fn relay(
     head: &mut Head,
 ) -> Result<(), Problem> {
     let (parts, body) = response.into_parts();
-    let body = attempt.app.upstream.read(body).await;
-    let body = body.map_err(|error| failure::of_transport(&error, attempt))?;
+    let body = attempt.read(body).await?;
     let unreadable = |error: Malformed| failure::of_reply(&error, attempt);
     let embedded = match attempt.target.provider {
         "gemini" => gemini::read_reply(&body),
@@ -97,13 +86,8 @@ pub(crate) async fn relay(
             (None, Bytes::from(write(attempt, embedded).map_err(unreadable)?))
         }
     };
-    let json = HeaderValue::from_static("application/json");
-    let mut answer = Answer::new(AnswerBody::Whole(body), content_type.unwrap_or(json))
-        .with_dropped(&attempt.outbound.dropped);
-    if let Ok(value) = HeaderValue::try_from(receipt.charge.to_string()) {
-        answer.headers.insert(COST, value);
-    }
-    head.send(Ok(answer));
+    let answer = Answer::whole(body, content_type).with_dropped(&attempt.outbound.dropped);
+    head.send(Ok(answer.with_cost(receipt.charge)));
     Ok(())
 }
 

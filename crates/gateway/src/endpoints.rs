@@ -96,6 +96,15 @@ pub(crate) fn face(path: &str, headers: &HeaderMap) -> Face {
     }
 }
 
+/// Answers a request that no endpoint takes.
+pub(crate) async fn refuse(face: Face, request: Request, problem: Problem) -> Response {
+    let (parts, body) = request.into_parts();
+    unread::refused(&parts.headers, body).await;
+    let mut response = problem.response(face);
+    answer::name(response.headers_mut(), clock::new_id());
+    response
+}
+
 /// An endpoint whose path says everything but the model.
 fn endpoint(face: Face, operation: Operation) -> axum::routing::MethodRouter<Arc<App>> {
     post(move |State(app): State<Arc<App>>, request: Request| {
@@ -119,12 +128,8 @@ async fn generate(
                 "the path ends with {verb:?}; expected :generateContent, :streamGenerateContent, :countTokens, \
                  :embedContent or :batchEmbedContents"
             );
-            let (parts, body) = request.into_parts();
-            unread::refused(&parts.headers, body).await;
             let problem = Problem::new(http::StatusCode::NOT_FOUND, "not_found", message);
-            let mut response = problem.response(GENERATE);
-            answer::name(response.headers_mut(), clock::new_id());
-            return response;
+            return refuse(GENERATE, request, problem).await;
         }
     };
     let named = Named { model: Some(model.to_owned()), verb: verb.to_owned() };

@@ -1,7 +1,6 @@
 //! How a client is spoken to: which dialect it writes, and the small differences between the places where it does so.
 
 use wire::problem::Problem as WireProblem;
-use wire::stream::Cost;
 use wire::{Chat, Dialect, Json, Reply, Shape, Writer};
 
 use crate::native;
@@ -93,21 +92,6 @@ impl Face {
             Speech::Dialect(dialect) => dialect.write_problem(problem),
             Speech::Completions => OPENAI_CHAT.write_problem(problem),
         }
-    }
-
-    /// What the client is told of the costs, where it is told.
-    pub(crate) fn cost(self, bill: Option<&ledger::Bill>) -> Option<Cost> {
-        let bill = bill.filter(|_| self.openrouter)?;
-        let sum = |output: bool| {
-            let lines =
-                bill.lines.iter().filter(|(_, line)| line.meter.is_output_token() == output);
-            ledger::sum_exact(lines.map(|(_, line)| i128::from(line.amount.pico())).sum())
-        };
-        Some(Cost {
-            charge: bill.charge.to_string(),
-            upstream: bill.cost.to_string(),
-            upstream_parts: Some((sum(false), sum(true))),
-        })
     }
 }
 

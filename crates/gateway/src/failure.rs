@@ -47,9 +47,9 @@ pub(crate) fn of_reply(error: &Malformed, attempt: &Attempt<'_>) -> Problem {
 /// An answer that is an error. A client of the same dialect gets it as it came.
 pub(crate) async fn of_provider(attempt: &Attempt<'_>, response: Response<Incoming>) -> Problem {
     let (parts, body) = response.into_parts();
-    let body = match attempt.app.upstream.read(body).await {
+    let body = match attempt.read(body).await {
         Ok(body) => body,
-        Err(error) => return of_transport(&error, attempt),
+        Err(problem) => return problem,
     };
     let retry_after = parts.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let status = parts.status;

@@ -10,11 +10,11 @@ use uuid::Uuid;
 use wire::Chat;
 use wire::peek::{self, Peek};
 
-use crate::auth::Caller;
 use crate::count;
 use crate::face::{Face, Speech};
 use crate::native;
 use crate::problem::Problem;
+use crate::snapshot::KeyEntry;
 
 /// What an endpoint does.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -78,11 +78,10 @@ impl Inbound {
         face: Face,
         operation: Operation,
         named: Named,
-        caller: &Caller,
+        key: &KeyEntry,
         parts: &Parts,
         body: Bytes,
     ) -> Result<Self, Problem> {
-        let key = caller.key().ok_or_else(|| Problem::internal("a caller without a key"))?;
         let mut inbound = Self {
             id,
             face,

@@ -143,8 +143,7 @@ pub(crate) async fn list_openrouter(
 
 fn open(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<Vec<Listed>, Problem> {
     let snapshot = app.snapshots.current();
-    let caller = auth::caller(&snapshot, headers, uri, clock::now())?;
-    let key = caller.key().ok_or_else(|| Problem::internal("a caller without a key"))?;
+    let key = auth::caller(&snapshot, headers, uri, clock::now())?;
     Ok(offered(app, &snapshot, |provider, model| key.may_use(provider, model)))
 }
 
@@ -210,10 +209,6 @@ struct Listed {
 }
 
 impl Listed {
-    fn attribute(&self, name: &str) -> bool {
-        self.model.info.attributes.get(name).is_some_and(|word| word == "true")
-    }
-
     /// <https://platform.openai.com/docs/api-reference/models/object>
     fn openai(&self) -> Value {
         json!({ "id": self.id, "object": "model", "created": 0, "owned_by": self.model.provider })
@@ -241,7 +236,7 @@ impl Listed {
             "name": format!("models/{}", self.id), "baseModelId": self.model.name, "version": "",
             "displayName": self.model.name,
             "inputTokenLimit": info.context_window, "outputTokenLimit": info.max_output_tokens,
-            "supportedGenerationMethods": methods, "thinking": self.attribute("supports_reasoning"),
+            "supportedGenerationMethods": methods, "thinking": info.has("supports_reasoning"),
         })
     }
 
@@ -255,7 +250,7 @@ impl Listed {
             ("supports_pdf", "file"),
             ("supports_audio_input", "audio"),
         ] {
-            if self.attribute(attribute) {
+            if info.has(attribute) {
                 input.push(modality);
             }
         }
@@ -311,7 +306,7 @@ impl Listed {
             ("supports_structured_output", &["response_format", "structured_outputs"]),
             ("supports_reasoning", &["reasoning", "include_reasoning"]),
         ] {
-            if self.attribute(attribute) {
+            if self.model.info.has(attribute) {
                 parameters.extend(names);
             }
         }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use memchr::memmem;
 use wire::peek;
-use wire::{Chat, Dialect, Reader};
+use wire::{Chat, Dialect, Reader, Unsupported, Written};
 
 use crate::face::Speech;
 use crate::inbound::Inbound;
@@ -36,6 +36,34 @@ pub(crate) enum Carry {
         /// Tool names of the provider's, and the client's in their place.
         renamed: Vec<(String, String)>,
     },
+}
+
+impl Carry {
+    /// Answers pass, but for the frame with the usage where only we have asked for it. `OpenRouter`'s clients get it
+    /// always.
+    fn same(
+        inbound: &Inbound,
+        target: &Target,
+        reader: fn(&'static dyn Dialect) -> Box<dyn Reader>,
+    ) -> Self {
+        let withhold_usage = hides_usage(inbound, target) && !inbound.face.openrouter;
+        Self::Same { reader, withhold_usage }
+    }
+
+    /// Puts the client's name of a tool in the place of the provider's.
+    pub(crate) fn restore(&self, name: &mut String) {
+        if let Self::Translated { renamed } = self
+            && let Some((_, original)) = renamed.iter().find(|(changed, _)| changed == name)
+        {
+            name.clone_from(original);
+        }
+    }
+}
+
+/// Whether a stream would not tell its usage, as the client has not asked for it.
+fn hides_usage(inbound: &Inbound, target: &Target) -> bool {
+    let reports_on_request = target.dialect().name() == wire::openai_chat::NAME;
+    inbound.stream && reports_on_request && !inbound.peek.include_usage
 }
 
 /// Writes the request for `target`.
@@ -160,13 +188,9 @@ pub(crate) fn pass(
     if let (Some(at), Some(_)) = (&inbound.peek.model_at, named) {
         edits.push((at.clone(), serde_json::Value::from(target.model.as_str()).to_string()));
     }
-    let reports_on_request = target.dialect().name() == wire::openai_chat::NAME;
-    let unasked = inbound.stream && reports_on_request && !inbound.peek.include_usage;
-    if unasked {
+    if hides_usage(inbound, target) {
         edits.extend(ask_for_usage(inbound));
     }
-    // OpenRouter's clients get it always.
-    let withhold_usage = unasked && !inbound.face.openrouter;
     let body = if edits.is_empty() {
         inbound.body.clone()
     } else {
@@ -176,7 +200,7 @@ pub(crate) fn pass(
         path,
         headers: inbound.forwarded.clone(),
         body,
-        carry: Carry::Same { reader, withhold_usage },
+        carry: Carry::same(inbound, target, reader),
         dropped: Vec::new(),
     }
 }
@@ -203,20 +227,21 @@ fn rewrite(
     let mut outbound = translate(target, path, chat)?;
     outbound.headers = inbound.forwarded.clone();
     if matches!(&outbound.carry, Carry::Translated { renamed } if renamed.is_empty()) {
-        let reports_on_request = target.dialect().name() == wire::openai_chat::NAME;
-        outbound.carry = Carry::Same {
-            reader: |dialect| dialect.reader(),
-            withhold_usage: inbound.stream
-                && reports_on_request
-                && !inbound.peek.include_usage
-                && !inbound.face.openrouter,
-        };
+        outbound.carry = Carry::same(inbound, target, |dialect| dialect.reader());
     }
     Ok(outbound)
 }
 
 fn translate(target: &Target, path: String, chat: &Chat) -> Result<Outbound, Problem> {
-    let written = target.dialect().write_request(chat, &target.wire()).map_err(|error| {
+    translated(path, target.dialect().write_request(chat, &target.wire()))
+}
+
+/// A request written for a target in its dialect.
+pub(crate) fn translated(
+    path: String,
+    written: Result<Written, Unsupported>,
+) -> Result<Outbound, Problem> {
+    let written = written.map_err(|error| {
         Problem::bad_request(error.to_string()).with_code("unsupported_parameter")
     })?;
     Ok(Outbound {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
+use bytes::Bytes;
+use hyper::body::Incoming;
 use uuid::Uuid;
 
 use crate::answer::{self, Head};
@@ -49,12 +51,12 @@ async fn admit(
     let (parts, body) = request.into_parts();
     let snapshot = app.snapshots.current();
     let now = clock::now();
-    let caller = match face.speech {
+    let key = match face.speech {
         Speech::Native => auth::native_caller(&snapshot, &parts.headers, &parts.uri, now),
         _ => auth::caller(&snapshot, &parts.headers, &parts.uri, now),
     };
-    let caller = match caller {
-        Ok(caller) => caller,
+    let key = match key {
+        Ok(key) => key,
         Err(problem) => {
             unread::refused(&parts.headers, body).await;
             return Err(problem);
@@ -63,13 +65,12 @@ async fn admit(
 
     // 2. The body, as far as it must be known.
     let body = body::read(&parts.headers, body, app.settings.body_limit_bytes).await?;
-    let inbound = Inbound::read(id, face, operation, named, &caller, &parts, body)?;
+    let inbound = Inbound::read(id, face, operation, named, &key, &parts, body)?;
 
     // 4. Targets and prices, from the same snapshot as the key.
-    let key = caller.key().ok_or_else(|| Problem::internal("a caller without a key"))?;
-    let plan = routing::plan(&app, &snapshot, key, &inbound)?;
-    caller.touch(now);
-    drop((caller, snapshot));
+    let plan = routing::plan(&app, &snapshot, &key, &inbound)?;
+    key.touch(now);
+    drop((key, snapshot));
 
     let tasks = app.tasks.clone();
     let work = |mut head: Head| async move {
@@ -92,6 +93,31 @@ pub(crate) struct Attempt<'a> {
     pub(crate) outbound: Outbound,
 }
 
+impl Attempt<'_> {
+    /// Sends a body to the target and waits for the head of its answer.
+    pub(crate) async fn send(&self, body: Bytes) -> Result<http::Response<Incoming>, Problem> {
+        let outgoing = Outgoing {
+            speaks: self.target.speaks,
+            path: &self.outbound.path,
+            headers: &self.outbound.headers,
+            body,
+        };
+        let sent = self.app.upstream.send(self.provider, outgoing).await;
+        let response = sent.map_err(|error| failure::of_transport(&error, self))?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(failure::of_provider(self, response).await)
+        }
+    }
+
+    /// Reads a body of the provider's to its end.
+    pub(crate) async fn read(&self, body: Incoming) -> Result<Bytes, Problem> {
+        let read = self.app.upstream.read(body).await;
+        read.map_err(|error| failure::of_transport(&error, self))
+    }
+}
+
 /// Steps 6 to 9 for one target after the other, until one answers. Once the client has a byte there is no other.
 async fn attempts(
     app: &App,
@@ -100,7 +126,8 @@ async fn attempts(
     head: &mut Head,
 ) -> Result<(), Problem> {
     let mut last = None;
-    for (target, number) in plan.targets.iter().zip(1..) {
+    let mut targets = plan.targets.iter().zip(1..).peekable();
+    while let Some((target, number)) = targets.next() {
         let problem = match attempt(app, inbound, plan, target, number, head).await {
             Ok(()) => return Ok(()),
             Err(problem) => problem,
@@ -108,7 +135,7 @@ async fn attempts(
         if head.is_gone() {
             return Err(problem);
         }
-        if number < i16::try_from(plan.targets.len()).unwrap_or(i16::MAX) {
+        if targets.peek().is_some() {
             let (request_id, model, reason) = (inbound.id, &target.model, &problem.message);
             tracing::warn!(%request_id, provider = target.provider, model, %reason, "the next model is tried");
         }
@@ -145,18 +172,8 @@ async fn attempt(
     outbound::check_strict(inbound, target, &outbound)?;
 
     // 7. Send.
-    let outgoing = Outgoing {
-        speaks: target.speaks,
-        path: &outbound.path,
-        headers: &outbound.headers,
-        body: outbound.body.clone(),
-    };
-    let sent = app.upstream.send(provider, outgoing).await;
     let attempt = Attempt { app, inbound, plan, target, provider, number, outbound };
-    let response = sent.map_err(|error| failure::of_transport(&error, &attempt))?;
-    if !response.status().is_success() {
-        return Err(failure::of_provider(&attempt, response).await);
-    }
+    let response = attempt.send(attempt.outbound.body.clone()).await?;
 
     // 8 and 9. Relay, meter, settle: nothing ends before the receipt is committed.
     match inbound.operation {

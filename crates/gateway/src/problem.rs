@@ -142,6 +142,15 @@ fn dialect_code(code: &'static str) -> Option<&'static str> {
     }
 }
 
+/// The first characters of a client's text, `most` of them: enough to know it again in a message.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    let mut short: String = text.chars().take(most).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         self.response(Face::NATIVE)

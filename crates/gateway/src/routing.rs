@@ -11,9 +11,12 @@ use crate::clock;
 use crate::face::Speech;
 use crate::inbound::{Inbound, Operation, Wanted};
 use crate::native;
-use crate::problem::Problem;
+use crate::problem::{Problem, shortened};
 use crate::providers::{self, Provider, Speaks};
 use crate::snapshot::{KeyEntry, Snapshot};
+
+/// What the price list says of a model that thinks.
+const REASONS: &str = "supports_reasoning";
 
 /// Where a request may go, in the order in which it is tried; never empty.
 pub(crate) struct Plan {
@@ -121,7 +124,7 @@ fn target(
         speaks: speaks(provider, known, inbound)
             .ok_or_else(|| Problem::internal("a provider without a dialect"))?,
         max_output_tokens: known.info.max_output_tokens,
-        reasoning: reasons(known),
+        reasoning: known.info.has(REASONS),
         completes: known.info.mode == "completion",
     })
 }
@@ -249,11 +252,7 @@ fn needs_responses(model: &Model, inbound: &Inbound) -> bool {
     let foreign = inbound.face.dialect().is_some_and(|own| own.name() != wire::openai_chat::NAME);
     model.info.mode == "responses"
         || (inbound.peek.tools && wire::needs_responses(&model.name))
-        || ((foreign || inbound.peek.openrouter) && reasons(model))
-}
-
-fn reasons(model: &Model) -> bool {
-    model.info.attributes.get("supports_reasoning").is_some_and(|word| word == "true")
+        || ((foreign || inbound.peek.openrouter) && model.info.has(REASONS))
 }
 
 /// The field in which the client named the model.
@@ -295,9 +294,5 @@ fn not_set_up(wanted: &Wanted, provider: &str) -> Problem {
 
 /// A client's word, short enough for a message.
 pub(crate) fn quoted(word: &str) -> String {
-    let mut short: String = word.chars().take(80).collect();
-    if short.len() < word.len() {
-        short.push('…');
-    }
-    format!("{short:?}")
+    format!("{:?}", shortened(word, 80))
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -78,11 +78,8 @@ async fn wrong_method(request: Request) -> Response {
 
 /// In the dialect of whoever asks at such a path.
 async fn no_endpoint(request: Request, problem: Problem) -> Response {
-    let (parts, body) = request.into_parts();
-    unread::refused(&parts.headers, body).await;
-    let mut response = problem.response(endpoints::face(parts.uri.path(), &parts.headers));
-    answer::name(response.headers_mut(), clock::new_id());
-    response
+    let face = endpoints::face(request.uri().path(), request.headers());
+    endpoints::refuse(face, request, problem).await
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
@@ -108,8 +105,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     } else {
         AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
     };
-    let exposed = ["x-request-id", "x-tollgate-cost", "x-tollgate-dropped", "retry-after"]
-        .map(http::HeaderName::from_static);
+    let exposed = [answer::REQUEST_ID, answer::COST, answer::DROPPED, header::RETRY_AFTER];
     Some(
         CorsLayer::new()
             .allow_origin(allowed)

@@ -52,7 +52,7 @@ impl KeyEntry {
 /// All of it, at one revision.
 pub(crate) struct Snapshot {
     revision: i64,
-    pub(crate) keys: HashMap<KeyHash, KeyEntry>,
+    pub(crate) keys: HashMap<KeyHash, Arc<KeyEntry>>,
     /// User ids by name.
     pub(crate) users: HashMap<String, Uuid>,
     pub(crate) price_version: i64,
@@ -162,7 +162,7 @@ async fn read(store: &Store, last: Option<&Snapshot>) -> Result<Snapshot, StoreE
             models: key.models,
             last_used: AtomicI64::new(0),
         };
-        keys.insert(hash, entry);
+        keys.insert(hash, Arc::new(entry));
     }
     Ok(Snapshot { revision, keys, users, price_version, catalogue })
 }

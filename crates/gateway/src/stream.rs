@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use ledger::Outcome;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use wire::sse::{Framing, Splitter};
-use wire::stream::{End, Event};
+use wire::stream::End;
 
 use crate::answer::{Answer, AnswerBody, Head, Piece, Pieces};
 use crate::carry::Carrier;
@@ -21,7 +21,6 @@ use crate::failure;
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
 use crate::settle;
-use crate::upstream::Outgoing;
 
 /// Longer than any frame of a provider, pictures included.
 const FRAME_LIMIT_BYTES: usize = 64 * 1024 * 1024;
@@ -246,7 +245,7 @@ impl Relay<'_, '_> {
             (true, false) => Outcome::Ok,
             (false, false) => Outcome::UpstreamFailed,
         };
-        let (id, model) = (some(seen.id), some(seen.model));
+        let (id, model) = (Some(seen.id), Some(seen.model));
         let output = usize::try_from(seen.output_bytes).unwrap_or(usize::MAX);
         let finished = if seen.whole {
             settle::finished(self.attempt, id, model, seen.usage, || output)
@@ -296,29 +295,7 @@ fn splitter(response: &Response<Incoming>) -> Splitter {
 
 /// Asks for the rest of an answer that came in part.
 async fn go_on(attempt: &Attempt<'_>, token: &str) -> Result<Response<Incoming>, Problem> {
-    let outbound = &attempt.outbound;
-    let body = wire::gemini::continued(&outbound.body, token);
+    let body = wire::gemini::continued(&attempt.outbound.body, token);
     let body = body.map_err(|error| failure::of_reply(&error, attempt))?;
-    let outgoing = Outgoing {
-        speaks: attempt.target.speaks,
-        path: &outbound.path,
-        headers: &outbound.headers,
-        body: Bytes::from(body),
-    };
-    let sent = attempt.app.upstream.send(attempt.provider, outgoing).await;
-    let response = sent.map_err(|error| failure::of_transport(&error, attempt))?;
-    if response.status().is_success() {
-        Ok(response)
-    } else {
-        Err(failure::of_provider(attempt, response).await)
-    }
-}
-
-fn some(text: String) -> Option<String> {
-    (!text.is_empty()).then_some(text)
-}
-
-/// A canonical event that ends a stream.
-pub(crate) fn is_last(event: &Event) -> bool {
-    matches!(event, Event::End | Event::Problem(_))
+    attempt.send(Bytes::from(body)).await
 }

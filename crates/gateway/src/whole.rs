@@ -1,13 +1,15 @@
 //! Steps 8 and 9 for an answer that comes whole.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, header};
+use http::{Response, header};
 use hyper::body::Incoming;
-use ledger::{Outcome, UsageReport};
+use ledger::{Bill, Outcome, UsageReport};
+use wire::chat::Block;
 use wire::peek::Names;
+use wire::stream::Cost;
 use wire::{Reply, Shape};
 
-use crate::answer::{Answer, AnswerBody, COST, Head};
+use crate::answer::{Answer, Head};
 use crate::clock;
 use crate::failure;
 use crate::outbound::Carry;
@@ -22,8 +24,7 @@ pub(crate) async fn relay(
     head: &mut Head,
 ) -> Result<(), Problem> {
     let (parts, body) = response.into_parts();
-    let body = attempt.app.upstream.read(body).await;
-    let body = body.map_err(|error| failure::of_transport(&error, attempt))?;
+    let body = attempt.read(body).await?;
     let read = Read::of(attempt, &body)?;
     let outcome = if head.is_gone() { Outcome::ClientGone } else { Outcome::Ok };
     let receipt = settle::settle(attempt, read.finished, outcome).await?;
@@ -37,13 +38,8 @@ pub(crate) async fn relay(
             (None, Bytes::from(attempt.inbound.face.write_reply(&reply, &shape)))
         }
     };
-    let json = HeaderValue::from_static("application/json");
-    let mut answer = Answer::new(AnswerBody::Whole(body), content_type.unwrap_or(json))
-        .with_dropped(&attempt.outbound.dropped);
-    if let Ok(value) = HeaderValue::try_from(receipt.charge.to_string()) {
-        answer.headers.insert(COST, value);
-    }
-    head.send(Ok(answer));
+    let answer = Answer::whole(body, content_type).with_dropped(&attempt.outbound.dropped);
+    head.send(Ok(answer.with_cost(receipt.charge)));
     Ok(())
 }
 
@@ -67,29 +63,18 @@ impl Read {
                 let finished = settle::finished(attempt, names.id, names.model, report, text);
                 Ok(Self { finished, reply: None })
             }
-            Carry::Translated { renamed } => {
+            Carry::Translated { .. } => {
                 let mut reply = dialect.read_reply(body).map_err(unreadable)?;
-                restore_names(&mut reply, renamed);
+                for block in &mut reply.blocks {
+                    if let Block::ToolUse { name, .. } = block {
+                        attempt.outbound.carry.restore(name);
+                    }
+                }
                 let report = reply.usage.clone();
-                let (id, model) = (some(&reply.id), some(&reply.model));
+                let (id, model) = (Some(reply.id.clone()), Some(reply.model.clone()));
                 let finished = settle::finished(attempt, id, model, report, || reply.text().len());
                 Ok(Self { finished, reply: Some(reply) })
             }
-        }
-    }
-}
-
-fn some(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
-/// The client's names of its tools.
-fn restore_names(reply: &mut Reply, renamed: &[(String, String)]) {
-    for block in &mut reply.blocks {
-        if let wire::chat::Block::ToolUse { name, .. } = block
-            && let Some((_, original)) = renamed.iter().find(|(changed, _)| changed == name)
-        {
-            name.clone_from(original);
         }
     }
 }
@@ -110,11 +95,20 @@ pub(crate) fn shape(attempt: &Attempt<'_>) -> Shape {
 }
 
 /// What the client is told of the costs, where it is told.
-pub(crate) fn cost(attempt: &Attempt<'_>, report: &UsageReport) -> Option<wire::stream::Cost> {
+pub(crate) fn cost(attempt: &Attempt<'_>, report: &UsageReport) -> Option<Cost> {
     if !attempt.inbound.face.openrouter {
         return None;
     }
-    attempt.inbound.face.cost(settle::price(attempt, report).ok().as_ref())
+    let Bill { lines, charge, cost, .. } = settle::price(attempt, report).ok()?;
+    let sum = |output: bool| {
+        let lines = lines.iter().filter(|(_, line)| line.meter.is_output_token() == output);
+        ledger::sum_exact(lines.map(|(_, line)| i128::from(line.amount.pico())).sum())
+    };
+    Some(Cost {
+        charge: charge.to_string(),
+        upstream: cost.to_string(),
+        upstream_parts: Some((sum(false), sum(true))),
+    })
 }
 
 /// A body that passes, with what it costs where the client is to be told.

@@ -68,6 +68,13 @@ pub struct ModelInfo {
     pub as_of: String,
 }
 
+impl ModelInfo {
+    /// Whether the attribute of that name is `true`; one that no source speaks of is not.
+    pub fn has(&self, attribute: &str) -> bool {
+        self.attributes.get(attribute).is_some_and(|word| word == "true")
+    }
+}
+
 /// One model of one provider.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Model {

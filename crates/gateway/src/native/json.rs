@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, shortened};
 
 /// The most characters of a wrong value that its error repeats.
 const LONGEST_SHOWN: usize = 60;
@@ -55,15 +55,15 @@ fn describe(path: &str, error: &serde_json::Error) -> String {
         return format!("{}: is given twice", inside(name));
     }
     if let Some((name, rest)) = named(text, "unknown field `") {
-        return format!("{}: there is no such field{rest}", shortened(&inside(name)));
+        return format!("{}: there is no such field{rest}", shown(&inside(name)));
     }
     match text.rsplit_once(", expected ") {
         Some((found, wanted)) => {
             let found = found.strip_prefix("invalid type: ").unwrap_or(found);
             let found = found.strip_prefix("invalid value: ").unwrap_or(found);
-            format!("{field}: expected {}, not {}", in_words(wanted), shortened(found))
+            format!("{field}: expected {}, not {}", in_words(wanted), shown(found))
         }
-        None => format!("{field}: {}", shortened(text)),
+        None => format!("{field}: {}", shown(text)),
     }
 }
 
@@ -83,12 +83,8 @@ fn in_words(wanted: &str) -> &str {
     }
 }
 
-fn shortened(text: &str) -> String {
-    let mut short: String = text.chars().take(LONGEST_SHOWN).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
+fn shown(text: &str) -> String {
+    shortened(text, LONGEST_SHOWN)
 }
 
 #[cfg(test)]
