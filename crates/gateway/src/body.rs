@@ -13,6 +13,9 @@ use crate::unread;
 /// The most memory that a body may ask for to be unpacked: 2 to the power of 23 bytes, which RFC 8878 wants supported.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
+/// Bodies up to here are copied out of the connection's buffer, in bytes.
+const SMALL: usize = 4 * 1024;
+
 /// How a body is packed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Encoding {
@@ -55,7 +58,11 @@ async fn read_packed(mut body: Body, limit: u32) -> Result<Bytes, Problem> {
             whole.extend_from_slice(&bytes);
         }
     }
-    Ok(if whole.is_empty() { first } else { whole.freeze() })
+    if !whole.is_empty() {
+        return Ok(whole.freeze());
+    }
+    // A request lives as long as its answer, and would keep the connection from using its buffer again.
+    Ok(if first.len() <= SMALL { Bytes::copy_from_slice(&first) } else { first })
 }
 
 fn size(limit: u32) -> usize {

@@ -25,6 +25,7 @@ mod native;
 mod outbound;
 mod pipeline;
 mod problem;
+mod protocols;
 mod providers;
 mod routing;
 mod server;

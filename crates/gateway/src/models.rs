@@ -35,21 +35,25 @@ pub(crate) struct Page {
     offset: Option<usize>,
 }
 
+impl Page {
+    fn of(uri: &Uri) -> Result<Self, Problem> {
+        let page = Query::<Self>::try_from_uri(uri);
+        page.map(|Query(page)| page).map_err(|error| Problem::bad_request(error.body_text()))
+    }
+}
+
 /// `GET /v1/models`, for clients of `OpenAI`, for those of Anthropic, who send its version, and for those of Gemini.
-pub(crate) async fn list(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    uri: Uri,
-    Query(page): Query<Page>,
-) -> Response {
+pub(crate) async fn list(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Response {
     if is_gemini(&headers, &uri) {
-        return list_gemini(State(app), headers, uri, Query(page)).await;
+        return list_gemini(State(app), headers, uri).await;
     }
     let (face, view): (_, fn(&Listed) -> Value) = faced(&headers);
-    match open(&app, &headers, &uri) {
+    let page = open(&app, &headers, &uri).and_then(|listed| Ok((listed, Page::of(&uri)?)));
+    match page {
         Err(problem) => problem.response(face),
-        Ok(listed) if face.is(wire::anthropic::NAME) => anthropic_page(&listed, &page),
-        Ok(listed) => {
+        Ok((listed, page)) if face.is(wire::anthropic::NAME) => anthropic_page(&listed, &page)
+            .map_or_else(|problem| problem.response(face), IntoResponse::into_response),
+        Ok((listed, _)) => {
             let data: Vec<Value> = listed.iter().map(view).collect();
             Json(json!({ "object": "list", "data": data })).into_response()
         }
@@ -94,23 +98,25 @@ pub(crate) async fn list_gemini(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     uri: Uri,
-    Query(page): Query<Page>,
 ) -> Response {
-    match open(&app, &headers, &uri) {
-        Err(problem) => problem.response(GEMINI_FACE),
-        Ok(listed) => {
-            let start =
-                page.page_token.as_deref().and_then(|token| token.parse().ok()).unwrap_or(0);
-            let size = page.page_size.unwrap_or(50).clamp(1, 1_000);
-            let models: Vec<Value> =
-                listed.iter().skip(start).take(size).map(Listed::gemini).collect();
-            let mut body = json!({ "models": models });
-            if start.saturating_add(size) < listed.len() {
-                body["nextPageToken"] = json!((start + size).to_string());
-            }
-            Json(body).into_response()
-        }
+    let page = open(&app, &headers, &uri).and_then(|listed| gemini_page(&listed, &Page::of(&uri)?));
+    page.map_or_else(|problem| problem.response(GEMINI_FACE), IntoResponse::into_response)
+}
+
+fn gemini_page(listed: &[Listed], page: &Page) -> Result<Json<Value>, Problem> {
+    let bad = || Problem::bad_request("pageToken: expected the nextPageToken of another page");
+    let start = match page.page_token.as_deref().filter(|token| !token.is_empty()) {
+        None => 0,
+        Some(token) => token.parse().map_err(|_| bad())?,
+    };
+    let size = page.page_size.filter(|size| *size > 0).unwrap_or(50).min(1_000);
+    let models: Vec<Value> = listed.iter().skip(start).take(size).map(Listed::gemini).collect();
+    let mut body = json!({ "models": models });
+    let next = start.saturating_add(size);
+    if next < listed.len() {
+        body["nextPageToken"] = json!(next.to_string());
     }
+    Ok(Json(body))
 }
 
 /// `GET /v1beta/models/{id}`
@@ -127,10 +133,11 @@ pub(crate) async fn one_gemini(
 }
 
 /// `GET /api/v1/models`, which `OpenRouter` shows to everybody.
-pub(crate) async fn list_openrouter(
-    State(app): State<Arc<App>>,
-    Query(page): Query<Page>,
-) -> Json<Value> {
+pub(crate) async fn list_openrouter(State(app): State<Arc<App>>, uri: Uri) -> Response {
+    let page = match Page::of(&uri) {
+        Ok(page) => page,
+        Err(problem) => return problem.response(OPENAI_FACE.for_openrouter("models")),
+    };
     let snapshot = app.snapshots.current();
     let bps = app.settings.commission_bps;
     let listed = offered(&app, &snapshot, |_, _| true);
@@ -138,7 +145,7 @@ pub(crate) async fn list_openrouter(
     let count = sold.len();
     let shown = sold.into_iter().skip(page.offset.unwrap_or(0));
     let data: Vec<Value> = shown.take(page.limit.unwrap_or(usize::MAX)).collect();
-    Json(json!({ "data": data, "links": { "next": null }, "total_count": count }))
+    Json(json!({ "data": data, "links": { "next": null }, "total_count": count })).into_response()
 }
 
 fn open(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<Vec<Listed>, Problem> {
@@ -149,9 +156,12 @@ fn open(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<Vec<Listed>, Proble
 
 fn find(app: &App, headers: &HeaderMap, uri: &Uri, id: &str) -> Result<Listed, Problem> {
     let snapshot = app.snapshots.current();
-    auth::caller(&snapshot, headers, uri, clock::now())?;
+    let key = auth::caller(&snapshot, headers, uri, clock::now())?;
     let wanted = Wanted { provider: None, model: id.to_owned() };
-    let (_, model) = routing::find(app, &snapshot, &wanted)?;
+    let (provider, model) = routing::find(app, &snapshot, &wanted)?;
+    if !key.may_use(provider.row.name, &model.name) {
+        return Err(routing::forbidden(provider.row.name, &model.name));
+    }
     Ok(Listed { id: id.strip_prefix("models/").unwrap_or(id).to_owned(), model: model.clone() })
 }
 
@@ -177,29 +187,35 @@ fn model_id(model: &Model) -> String {
     format!("{}/{}", model.provider, model.name)
 }
 
-fn anthropic_page(listed: &[Listed], page: &Page) -> Response {
-    let place = |id: &Option<String>| {
-        id.as_ref().and_then(|id| listed.iter().position(|listed| listed.id == *id))
+fn anthropic_page(listed: &[Listed], page: &Page) -> Result<Json<Value>, Problem> {
+    let place = |name: &str, id: &Option<String>| match id {
+        None => Ok(None),
+        Some(id) => match listed.iter().position(|listed| listed.id == *id) {
+            Some(place) => Ok(Some(place)),
+            None => Err(Problem::bad_request(format!("{name}: there is no model {id:?}"))),
+        },
     };
     let limit = page.limit.unwrap_or(20);
     if !(1..=1_000).contains(&limit) {
-        return Problem::bad_request("limit: expected a whole number from 1 to 1000")
-            .response(ANTHROPIC_FACE);
+        return Err(Problem::bad_request("limit: expected a whole number from 1 to 1000"));
     }
-    let start = match (place(&page.after_id), place(&page.before_id)) {
+    let after = place("after_id", &page.after_id)?;
+    let before = place("before_id", &page.before_id)?;
+    let start = match (after, before) {
         (Some(after), _) => after + 1,
         (None, Some(before)) => before.saturating_sub(limit),
         (None, None) => 0,
     };
-    let end = place(&page.before_id).unwrap_or(listed.len()).min(start.saturating_add(limit));
+    let end = before.unwrap_or(listed.len()).min(start.saturating_add(limit));
     let shown = listed.get(start..end).unwrap_or_default();
+    // There is more in the direction in which the client goes.
+    let has_more = if after.is_none() && before.is_some() { start > 0 } else { end < listed.len() };
     let id = |listed: Option<&Listed>| listed.map(|listed| listed.id.clone());
     let data: Vec<Value> = shown.iter().map(Listed::anthropic).collect();
-    Json(json!({
-        "data": data, "has_more": end < listed.len(),
+    Ok(Json(json!({
+        "data": data, "has_more": has_more,
         "first_id": id(shown.first()), "last_id": id(shown.last()),
-    }))
-    .into_response()
+    })))
 }
 
 /// A model under the name by which the client may ask for it.

@@ -148,6 +148,22 @@ fn passes(inbound: &Inbound, target: &Target) -> bool {
     !openrouter && !foreign && !sealed
 }
 
+/// The client's headers that mean something in the target's dialect, which is its own.
+fn forwarded(inbound: &Inbound, target: &Target) -> HeaderMap {
+    let vendor = match target.dialect().name() {
+        wire::anthropic::NAME => "anthropic-",
+        wire::openai_chat::NAME | wire::openai_responses::NAME => "openai-",
+        _ => return HeaderMap::new(),
+    };
+    let mut headers = HeaderMap::new();
+    for (name, value) in &inbound.forwarded {
+        if name.as_str().starts_with(vendor) {
+            headers.append(name, value.clone());
+        }
+    }
+    headers
+}
+
 /// `"reasoning_effort":"none"`, which `DeepSeek` says in another way.
 fn says_no_effort(body: &[u8]) -> bool {
     const FIELD: &[u8] = b"\"reasoning_effort\"";
@@ -198,7 +214,7 @@ pub(crate) fn pass(
     };
     Outbound {
         path,
-        headers: inbound.forwarded.clone(),
+        headers: forwarded(inbound, target),
         body,
         carry: Carry::same(inbound, target, reader),
         dropped: Vec::new(),
@@ -225,7 +241,7 @@ fn rewrite(
     chat: &Chat,
 ) -> Result<Outbound, Problem> {
     let mut outbound = translate(target, path, chat)?;
-    outbound.headers = inbound.forwarded.clone();
+    outbound.headers = forwarded(inbound, target);
     if matches!(&outbound.carry, Carry::Translated { renamed } if renamed.is_empty()) {
         outbound.carry = Carry::same(inbound, target, |dialect| dialect.reader());
     }

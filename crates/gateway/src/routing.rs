@@ -280,7 +280,7 @@ fn unpriced(wanted: &Wanted, provider: &str, model: &str) -> Problem {
     Problem::bad_request(message).with_code("unpriced_model")
 }
 
-fn forbidden(provider: &str, model: &str) -> Problem {
+pub(crate) fn forbidden(provider: &str, model: &str) -> Problem {
     let message = format!("this API key may not use {provider}/{model}");
     Problem::new(StatusCode::FORBIDDEN, "model_not_allowed", message)
 }

@@ -17,8 +17,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
@@ -30,10 +28,9 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 use crate::app::App;
 use crate::inbound::Named;
 use crate::problem::Problem;
+use crate::protocols::Protocols;
 use crate::{answer, clock, endpoints, native, pipeline, unread};
 
-/// Headers have to arrive in this time, or the connection is closed.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long answers under way may take once the end is asked for.
 const DRAIN: Duration = Duration::from_mins(1);
 
@@ -142,12 +139,10 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Futur
             None => Served::Routed(Box::pin(router.call(request))),
         }
     });
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    server.http2().timer(TokioTimer::new()).max_concurrent_streams(1_000);
+    let server = Arc::new(Protocols::new());
     let connections = GracefulShutdown::new();
     let tasks = TaskTracker::new();
-    let late = CancellationToken::new();
+    let (closing, late) = (CancellationToken::new(), CancellationToken::new());
     tokio::pin!(stop);
     loop {
         let stream = tokio::select! {
@@ -161,19 +156,26 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Futur
             () = &mut stop => break,
         };
         let _ = stream.set_nodelay(true);
-        let connection =
-            server.serve_connection(TokioIo::new(stream), service.clone()).into_owned();
-        let watched = connections.watch(connection);
-        let late = late.clone();
+        let (server, service, watcher) =
+            (Arc::clone(&server), service.clone(), connections.watcher());
+        let (closing, late) = (closing.clone(), late.clone());
         tasks.spawn(async move {
+            // One that has asked for nothing yet is not waited for.
+            let begun = tokio::select! {
+                begun = Protocols::begun(&stream) => begun,
+                () = closing.cancelled() => None,
+            };
+            let Some(begun) = begun else { return };
+            let served = server.serve(begun, stream, service, watcher);
             tokio::select! {
-                ended = watched => if let Err(error) = ended {
+                ended = served => if let Err(error) = ended {
                     tracing::debug!(%error, "a connection ended early");
                 },
                 () = late.cancelled() => {}
             }
         });
     }
+    closing.cancel();
     drop(listener);
     if tokio::time::timeout(DRAIN, connections.shutdown()).await.is_err() {
         tracing::warn!("some clients did not take their answer in time");

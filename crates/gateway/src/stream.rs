@@ -66,7 +66,7 @@ pub(crate) async fn relay(
     let carrier = Carrier::new(attempt);
     let own = carrier.content_type();
     let (client, now) = (head.pieces(), Instant::now());
-    let relay = Relay {
+    let mut relay = Relay {
         attempt,
         head,
         content_type: own.or(content_type).unwrap_or(HeaderValue::from_static("text/event-stream")),
@@ -82,19 +82,19 @@ pub(crate) async fn relay(
 }
 
 impl Relay<'_, '_> {
-    async fn run(mut self, mut body: Incoming) -> Result<(), Problem> {
-        loop {
+    async fn run(&mut self, mut body: Incoming) -> Result<(), Problem> {
+        let end = loop {
             let end = self.read(&mut body).await;
             if !self.gone {
                 let carrier = &mut self.carrier;
                 self.splitter.end(|frame| carrier.frame(&frame));
             }
             let Some(token) = self.carrier.end(end, !self.gone) else {
-                return self.finish(end, body).await;
+                break end;
             };
             let out = self.carrier.take();
             self.send(out).await;
-            match go_on(self.attempt, &token).await {
+            match Box::pin(go_on(self.attempt, &token)).await {
                 Ok(response) => {
                     self.splitter = splitter(&response);
                     self.heard = Instant::now();
@@ -102,10 +102,12 @@ impl Relay<'_, '_> {
                 }
                 Err(problem) => {
                     self.carrier.broke_off(problem.wire());
-                    return self.finish(End::Broken, body).await;
+                    break End::Broken;
                 }
             }
-        }
+        };
+        // What comes last needs the most room, which a stream does not keep while it goes on.
+        Box::pin(self.finish(end, body)).await
     }
 
     /// Reads a stream to its end.
@@ -228,7 +230,7 @@ impl Relay<'_, '_> {
     }
 
     /// Settles, and then gives the client what ends its answer.
-    async fn finish(mut self, end: End, body: Incoming) -> Result<(), Problem> {
+    async fn finish(&mut self, end: End, body: Incoming) -> Result<(), Problem> {
         let seen = self.carrier.seen();
         let nothing_came = !self.head.is_sent() && !self.gone && seen.output_bytes == 0;
         if nothing_came && !seen.whole {

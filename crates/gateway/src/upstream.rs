@@ -16,6 +16,12 @@ use crate::providers::{Credential, Provider, Speaks};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+/// What is read of an answer before the client has taken it, in bytes.
+const MOST_BUFFERED: usize = 32 * 1024;
+/// The same over HTTP/2, where the provider sends ahead.
+const STREAM_WINDOW: u32 = 128 * 1024;
+/// So much that streams which nobody reads do not hold up the others of their connection.
+const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 /// Longer than any answer of a model; a provider that sends more is broken.
 const ANSWER_LIMIT_BYTES: usize = 128 * 1024 * 1024;
 
@@ -83,6 +89,9 @@ impl Upstream {
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_timer(TokioTimer::new())
+            .http1_max_buf_size(MOST_BUFFERED)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW)
             .build(connector);
         Ok(Self { client, timeout })
     }

@@ -74,6 +74,14 @@ impl App {
         Self { books, url, key, client, simulator, settings, process }
     }
 
+    /// The memory of the program's process that is in use, in KiB.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let pid = self.process.id().expect("a running process");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// What the program has logged so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(log_file(&self.books)).expect("the log")

@@ -124,7 +124,7 @@ async fn every_field_reaches_every_provider() {
 }
 
 /// All that a provider may get.
-const OURS: [&str; 10] = [
+pub(crate) const OURS: [&str; 10] = [
     "host",
     "content-type",
     "content-length",

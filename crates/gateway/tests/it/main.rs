@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test may")]
 
 mod app;
+mod beside;
 mod bill;
 mod books;
 mod chat;
@@ -16,6 +17,7 @@ mod hops;
 mod keys;
 mod leaving;
 mod leaving_streams;
+mod memory;
 mod pairs;
 mod passing;
 mod prices;

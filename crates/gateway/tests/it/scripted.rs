@@ -69,6 +69,11 @@ impl Provider {
         *self.shared.script.lock().expect("whole") = script.into_iter().collect();
     }
 
+    /// Bytes of bodies that the connections have taken so far.
+    pub(crate) fn sent(&self) -> usize {
+        *self.shared.sent.lock().expect("whole")
+    }
+
     /// What it was asked since the last time.
     pub(crate) fn asked(&self) -> Vec<Value> {
         std::mem::take(&mut *self.shared.asked.lock().expect("whole"))
