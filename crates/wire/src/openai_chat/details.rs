@@ -142,7 +142,7 @@ pub(super) fn pieces(details: &[Json]) -> impl Iterator<Item = Piece> {
             let raw = Json::parse(value.as_deref()?).filter(|raw| is_named(field, raw))?;
             Some(Native { dialect, field: field.to_owned(), raw })
         });
-        let seal = match native {
+        let seal = match field {
             Some(_) => None,
             None => value.map(|value| seal::unwrap(&value, dialect)),
         };
@@ -159,14 +159,34 @@ pub(super) fn pieces(details: &[Json]) -> impl Iterator<Item = Piece> {
     })
 }
 
-/// Whether this is what its name says: clients may send anything back.
+/// Whether this is what its name says, once, and nothing that has a form of its own here: clients may send anything back.
 fn is_named(field: &str, raw: &Json) -> bool {
-    let is_type = |name: &str, value: &Json| {
-        name == "type" && value.as_string().is_some_and(|kind| kind == field)
-    };
-    let member = field.starts_with("content.") && raw.is_object();
-    member
-        || json::fields(raw.get()).iter().any(|(name, value)| name == field || is_type(name, value))
+    const CANONICAL: [&str; 13] = [
+        "text",
+        "thinking",
+        "redacted_thinking",
+        "tool_use",
+        "tool_result",
+        "image",
+        "document",
+        "message",
+        "reasoning",
+        "function_call",
+        "function_call_output",
+        "custom_tool_call",
+        "custom_tool_call_output",
+    ];
+    let members = json::fields(raw.get());
+    let of = |wanted: &str| members.iter().filter(|(name, _)| name == wanted).count();
+    let kind =
+        members.iter().find(|(name, _)| name == "type").and_then(|(_, kind)| kind.as_string());
+    match kind {
+        Some(kind) => {
+            let same = kind == field || field.starts_with("content.");
+            same && of("type") == 1 && !CANONICAL.contains(&kind.as_str())
+        }
+        None => of(field) == 1 || field.starts_with("content.") && raw.is_object(),
+    }
 }
 
 /// A block of thoughts in the making.

@@ -339,7 +339,7 @@ impl Needles {
                 b"tool_calls" => {
                     let at = self.arguments.find(given)? + self.arguments.needle().len();
                     let (length, behind) = string(value(given.get(at..))?)?;
-                    self.arguments.find(behind).is_none().then_some(())?;
+                    (thoughts <= 1 && self.arguments.find(behind).is_none()).then_some(())?;
                     return closes(behind, b"}}]}").then_some(bytes + length);
                 }
                 _ => return None,

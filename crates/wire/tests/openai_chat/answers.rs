@@ -60,8 +60,8 @@ fn everything() -> Reply {
             thoughts("", Some(seal("anthropic", "cmVkYWN0ZWQ="))),
             Block::Native(Native {
                 dialect: "anthropic",
-                field: "redacted_thinking".to_owned(),
-                raw: Json::parse(r#"{"type":"redacted_thinking","data":"x"}"#).unwrap(),
+                field: "server_tool_use".to_owned(),
+                raw: Json::parse(r#"{"type":"server_tool_use","data":"x"}"#).unwrap(),
             }),
             thoughts("summed up", Some(seal("openai_responses", "gAAAA"))),
             thoughts("plain", None),
