@@ -114,7 +114,7 @@ fn bare(model: &str) -> &str {
 }
 
 /// The version in a GPT id: `gpt-5.4-mini` is 5.4, `gpt-4o` is 4.0; nothing for `gpt-oss-120b` and `o3`.
-fn gpt_version(model: &str) -> Option<(u64, u64)> {
+pub(crate) fn gpt_version(model: &str) -> Option<(u64, u64)> {
     let digits = |text: &str| -> Option<u64> {
         let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         text.get(..end)?.parse().ok()
@@ -289,6 +289,16 @@ mod tests {
             "",
         ] {
             assert!(!needs_responses(id) && !responses_only(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn models_that_take_cache_markers() {
+        for id in ["gpt-5.6-sol", "gpt-6.1-sol"] {
+            assert!(openai_caches_by_marker(id), "{id}");
+        }
+        for id in ["gpt-5.5", "o3"] {
+            assert!(!openai_caches_by_marker(id), "{id}");
         }
     }
 

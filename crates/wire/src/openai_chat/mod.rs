@@ -6,7 +6,7 @@ mod citations;
 pub mod completions;
 mod cost;
 mod details;
-mod names;
+pub(crate) mod names;
 mod problem;
 mod read;
 mod read_reply;

@@ -1,5 +1,7 @@
 //! Names and ids that fit what a provider takes.
 
+use std::borrow::Cow;
+
 use sha2::{Digest as _, Sha256};
 
 /// `OpenAI` and `DeepSeek` take names of letters, digits, `_` and `-` up to this length.
@@ -18,21 +20,15 @@ pub(super) struct Names {
 impl Names {
     /// The name of the tool `name` at the provider: the same for the same name, another for every other one.
     pub(super) fn fit(&mut self, name: &str) -> String {
-        if (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(is_plain) {
-            return name.to_owned();
-        }
+        let Cow::Owned(mut fitted) = legal(name) else { return name.to_owned() };
         if let Some((fitted, _)) = self.renamed.iter().find(|(_, own)| own == name) {
             return fitted.clone();
         }
-        let mut hash = digest(name);
-        let fitted = loop {
-            let start: String = plain(name).chars().take(LONGEST_NAME - 14).collect();
-            let fitted = format!("{start}_{:08x}", hash >> 32);
-            if self.renamed.iter().all(|(taken, _)| *taken != fitted) {
-                break fitted;
-            }
-            hash = hash.wrapping_add(1 << 32);
-        };
+        let mut hash = short_digest(name);
+        while self.renamed.iter().any(|(taken, _)| *taken == fitted) {
+            hash = hash.wrapping_add(1);
+            fitted = marked(name, hash);
+        }
         self.renamed.push((fitted.clone(), name.to_owned()));
         fitted
     }
@@ -40,6 +36,21 @@ impl Names {
     pub(super) fn into_renamed(self) -> Vec<(String, String)> {
         self.renamed
     }
+}
+
+/// A tool's name as the APIs of `OpenAI` take it: the same for the same name, so that prompts stay cacheable and a
+/// conversation needs no memory here.
+pub(crate) fn legal(name: &str) -> Cow<'_, str> {
+    if (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(is_plain) {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(marked(name, short_digest(name)))
+}
+
+/// The start of a name, and a hash that tells it from others with this start.
+fn marked(name: &str, hash: u32) -> String {
+    let start: String = plain(name).chars().take(LONGEST_NAME - 14).collect();
+    format!("{start}_{hash:08x}")
 }
 
 /// The id of a call at the provider: the same for the same id.
@@ -69,6 +80,11 @@ fn is_plain(byte: u8) -> bool {
 /// The same on every machine and in every version: prompts that change are not found in a cache.
 fn digest(text: &str) -> u64 {
     Sha256::digest(text).iter().take(8).fold(0, |digest, byte| digest << 8 | u64::from(*byte))
+}
+
+/// The first half of it, enough to keep the names of one request apart.
+pub(crate) fn short_digest(text: &str) -> u32 {
+    Sha256::digest(text).iter().take(4).fold(0, |digest, byte| digest << 8 | u32::from(*byte))
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 
 use std::borrow::Cow;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::chat::{Block, Chat, Tool, ToolChoice};
+use crate::openai_chat::names::short_digest;
 
-/// The longest name of a tool and the longest id of a call.
+pub(super) use crate::openai_chat::names::legal;
+
+/// The longest id of a call.
 const LONGEST: usize = 64;
 
 /// The names of a request's tools as the provider gets them.
@@ -55,30 +56,13 @@ impl Names {
     }
 }
 
-/// The name as the API takes it.
-pub(super) fn legal(name: &str) -> Cow<'_, str> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if name.len() <= LONGEST && !name.is_empty() && name.chars().all(fits) {
-        return Cow::Borrowed(name);
-    }
-    let plain: String =
-        name.chars().map(|c| if fits(c) { c } else { '_' }).take(LONGEST - 14).collect();
-    Cow::Owned(format!("{plain}_{:08x}", hash(name)))
-}
-
 /// The id as the API takes it: of any characters, but not long.
 pub(super) fn short_id(id: &str) -> Cow<'_, str> {
     if id.len() <= LONGEST {
         return Cow::Borrowed(id);
     }
     let start: String = id.chars().filter(char::is_ascii).take(LONGEST - 9).collect();
-    Cow::Owned(format!("{start}_{:08x}", hash(id)))
-}
-
-/// Enough to keep the names of one request apart.
-fn hash(text: &str) -> u32 {
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().take(4).fold(0, |hash, byte| (hash << 8) | u32::from(*byte))
+    Cow::Owned(format!("{start}_{:08x}", short_digest(id)))
 }
 
 #[cfg(test)]

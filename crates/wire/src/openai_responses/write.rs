@@ -126,7 +126,7 @@ fn rules(target: &Target<'_>, own: &Members, remembered: bool) -> Rules {
         openai,
         blind: target.provider == "deepseek" && !target.model.contains("vision"),
         reasons,
-        breakpoints: openai && effort::takes_breakpoints(target.model),
+        breakpoints: openai && families::openai_caches_by_marker(target.model),
         continues: own.iter().any(|(field, _)| STATEFUL.contains(&field.as_str())),
         stateless: !remembered,
     }
