@@ -149,10 +149,11 @@ pub(crate) fn inside<T: DeserializeOwned>(place: &str, list: &[Json]) -> Vec<Nat
 
 /// `value` as an object with `more` members behind its own.
 pub(crate) fn object_with(value: &impl Serialize, more: &[(String, Json)]) -> Json {
-    let mut text = Json::of(value).get().to_owned();
-    if !text.ends_with('}') {
-        return Json::of(value);
+    let own = Json::of(value);
+    if more.is_empty() || !own.get().ends_with('}') {
+        return own;
     }
+    let mut text = own.get().to_owned();
     text.pop();
     for (name, value) in more {
         if !text.ends_with('{') {

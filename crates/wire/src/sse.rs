@@ -127,7 +127,7 @@ impl Splitter {
                 // What stands between two elements comes before the element.
                 let start = text.iter().position(|byte| *byte == b'{').unwrap_or(text.len());
                 let element = text.get(start..).unwrap_or_default();
-                Frame { event: "", data: String::from_utf8_lossy(element), raw }
+                Frame { event: "", data: lossy(element), raw }
             }
         }
     }
@@ -193,7 +193,11 @@ impl Scan {
 fn event<'a>(text: &'a [u8], raw: &'a [u8]) -> Frame<'a> {
     let mut name: &str = "";
     let mut data: Option<Cow<'a, str>> = None;
-    for line in text.split(|byte| matches!(byte, b'\n' | b'\r')) {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+        let (line, behind) = rest.split_at(end);
+        rest = behind.get(1..).unwrap_or_default();
         let (field, value) = match memchr::memchr(b':', line) {
             Some(colon) => (line.get(..colon), line.get(colon + 1..)),
             None => (Some(line), None),
@@ -202,7 +206,7 @@ fn event<'a>(text: &'a [u8], raw: &'a [u8]) -> Frame<'a> {
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match field {
             Some(b"data") => {
-                let value = String::from_utf8_lossy(value);
+                let value = lossy(value);
                 match &mut data {
                     None => data = Some(value),
                     Some(before) => {
@@ -218,10 +222,15 @@ fn event<'a>(text: &'a [u8], raw: &'a [u8]) -> Frame<'a> {
     }
     // Gemini may break off with an error that is bare JSON.
     let bare = || match text.trim_ascii() {
-        json if json.starts_with(b"{") => String::from_utf8_lossy(json),
+        json if json.starts_with(b"{") => lossy(json),
         _ => Cow::Borrowed(""),
     };
     Frame { event: name, data: data.unwrap_or_else(bare), raw }
+}
+
+/// Text in which every fault is a replacement character. Mostly there is none, which is found out much faster by itself.
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 #[cfg(test)]
