@@ -68,11 +68,12 @@ impl Answer {
     /// Names what could not be carried.
     #[must_use]
     pub(crate) fn with_dropped(mut self, dropped: &[String]) -> Self {
+        if dropped.is_empty() {
+            return self;
+        }
         let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
         let list: String = dropped.join(", ").chars().map(plain).collect();
-        if !list.is_empty()
-            && let Ok(value) = HeaderValue::try_from(list)
-        {
+        if let Ok(value) = HeaderValue::try_from(list) {
             self.headers.insert(DROPPED, value);
         }
         self
@@ -81,7 +82,8 @@ impl Answer {
 
 /// Gives an answer the name of its request, as the SDKs of `OpenAI` and Anthropic look for it.
 pub(crate) fn name(headers: &mut HeaderMap, id: Uuid) {
-    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+    let mut text = Uuid::encode_buffer();
+    if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {
         headers.insert("request-id", value.clone());
         headers.insert(REQUEST_ID, value);
     }
@@ -109,17 +111,9 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Whether the client waits no more.
+    /// Whether the client has hung up.
     pub(crate) fn is_gone(&self) -> bool {
         lock(&self.link).gone
-    }
-
-    /// Ends when the client hangs up before it has a head; never after that.
-    pub(crate) async fn gone(&mut self) {
-        std::future::poll_fn(|_| {
-            if !self.sent && lock(&self.link).gone { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
     }
 
     pub(crate) fn is_sent(&self) -> bool {
@@ -158,12 +152,6 @@ impl Pieces {
             Poll::Ready(())
         })
         .await;
-    }
-
-    /// Ends when the client hangs up.
-    pub(crate) async fn closed(&self) {
-        std::future::poll_fn(|_| if lock(&self.0).gone { Poll::Ready(()) } else { Poll::Pending })
-            .await;
     }
 }
 

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::Response;
-use hyper::body::Incoming;
 use wire::{Chat, Malformed, Unsupported, Written};
 
 use crate::answer::{Answer, Head};
@@ -13,6 +12,7 @@ use crate::pipeline::Attempt;
 use crate::problem::Problem;
 use crate::routing::Target;
 use crate::settle;
+use crate::upstream::Body;
 
 /// How a dialect counts.
 struct Counting {
@@ -95,7 +95,7 @@ pub(crate) fn estimate(inbound: &Inbound, head: &mut Head) {
 /// Gives the provider's count to the client.
 pub(crate) async fn relay(
     attempt: &Attempt<'_>,
-    response: Response<Incoming>,
+    response: Response<Body>,
     head: &mut Head,
 ) -> Result<(), Problem> {
     let body = attempt.read(response.into_body()).await?;

@@ -3,7 +3,6 @@
 
 use bytes::Bytes;
 use http::{Response, header};
-use hyper::body::Incoming;
 use ledger::{Outcome, UsageReport};
 use wire::Malformed;
 use wire::embed::{Embed, Embedded, gemini, openai};
@@ -17,6 +16,7 @@ use crate::pipeline::Attempt;
 use crate::problem::Problem;
 use crate::routing::Target;
 use crate::settle;
+use crate::upstream::Body;
 
 /// What Gemini calls it when there are several.
 const BATCH: &str = "batchEmbedContents";
@@ -62,7 +62,7 @@ fn read(inbound: &Inbound) -> Result<Embed, Malformed> {
 /// Reads the answer, settles it, and only then gives it to the client.
 pub(crate) async fn relay(
     attempt: &Attempt<'_>,
-    response: Response<Incoming>,
+    response: Response<Body>,
     head: &mut Head,
 ) -> Result<(), Problem> {
     let (parts, body) = response.into_parts();

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
-use hyper::body::Incoming;
 use secrecy::ExposeSecret;
 use wire::Malformed;
 use wire::problem::{Kind, Problem as WireProblem};
@@ -11,7 +10,7 @@ use crate::outbound::Carry;
 use crate::pipeline::Attempt;
 use crate::problem::{Problem, Verbatim};
 use crate::providers::Provider;
-use crate::upstream::UpstreamError;
+use crate::upstream::{Body, UpstreamError};
 
 /// No answer at all.
 pub(crate) fn of_transport(error: &UpstreamError, attempt: &Attempt<'_>) -> Problem {
@@ -45,7 +44,7 @@ pub(crate) fn of_reply(error: &Malformed, attempt: &Attempt<'_>) -> Problem {
 }
 
 /// An answer that is an error. A client of the same dialect gets it as it came.
-pub(crate) async fn of_provider(attempt: &Attempt<'_>, response: Response<Incoming>) -> Problem {
+pub(crate) async fn of_provider(attempt: &Attempt<'_>, response: Response<Body>) -> Problem {
     let (parts, body) = response.into_parts();
     let body = match attempt.read(body).await {
         Ok(body) => body,

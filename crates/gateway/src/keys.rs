@@ -30,7 +30,9 @@ pub(crate) fn generate() -> SecretString {
 pub(crate) fn hash(key: &str) -> Option<KeyHash> {
     let body = key.strip_prefix(BRAND)?;
     let (random, check) = body.split_at_checked(RANDOM)?;
-    let well_formed = body.len() == RANDOM + CHECK && body.bytes().all(|b| ALPHABET.contains(&b));
+    // The alphabet is all letters and digits of ASCII.
+    let well_formed =
+        body.len() == RANDOM + CHECK && body.bytes().all(|b| b.is_ascii_alphanumeric());
     (well_formed && checksum(random) == check).then(|| Sha256::digest(key.as_bytes()).into())
 }
 

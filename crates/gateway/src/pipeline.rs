@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
-use hyper::body::Incoming;
 use uuid::Uuid;
 
 use crate::answer::{self, Head};
@@ -16,7 +15,7 @@ use crate::outbound::{self, Outbound};
 use crate::problem::Problem;
 use crate::providers::Provider;
 use crate::routing::{self, Plan, Target};
-use crate::upstream::Outgoing;
+use crate::upstream::{Body, Outgoing};
 use crate::{auth, body, clock, count, embed, failure, stream, unread, whole};
 
 /// Answers a request in the client's own dialect, whatever becomes of it.
@@ -95,7 +94,7 @@ pub(crate) struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// Sends a body to the target and waits for the head of its answer.
-    pub(crate) async fn send(&self, body: Bytes) -> Result<http::Response<Incoming>, Problem> {
+    pub(crate) async fn send(&self, body: Bytes) -> Result<http::Response<Body>, Problem> {
         let outgoing = Outgoing {
             speaks: self.target.speaks,
             path: &self.outbound.path,
@@ -107,12 +106,12 @@ impl Attempt<'_> {
         if response.status().is_success() {
             Ok(response)
         } else {
-            Err(failure::of_provider(self, response).await)
+            Err(Box::pin(failure::of_provider(self, response)).await)
         }
     }
 
     /// Reads a body of the provider's to its end.
-    pub(crate) async fn read(&self, body: Incoming) -> Result<Bytes, Problem> {
+    pub(crate) async fn read(&self, body: Body) -> Result<Bytes, Problem> {
         let read = self.app.upstream.read(body).await;
         read.map_err(|error| failure::of_transport(&error, self))
     }
@@ -179,7 +178,8 @@ async fn attempt(
     match inbound.operation {
         Operation::Chat if inbound.stream => stream::relay(&attempt, response, head).await,
         Operation::Chat => whole::relay(&attempt, response, head).await,
-        Operation::Embed => embed::relay(&attempt, response, head).await,
-        Operation::Count => count::relay(&attempt, response, head).await,
+        // Boxed, because every request has room for what is not.
+        Operation::Embed => Box::pin(embed::relay(&attempt, response, head)).await,
+        Operation::Count => Box::pin(count::relay(&attempt, response, head)).await,
     }
 }

@@ -1,11 +1,13 @@
 //! Who serves models: rows of a table. A provider that speaks a known dialect is a row more.
 
-use http::Uri;
+use http::header::InvalidHeaderValue;
 use http::uri::{Authority, Scheme};
-use secrecy::SecretString;
+use http::{HeaderValue, Uri};
+use secrecy::{ExposeSecret as _, SecretString};
 use wire::Dialect;
 
 use crate::config::Settings;
+use crate::upstream::Connections;
 
 /// Where a provider wants its credential.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -106,10 +108,15 @@ pub(crate) struct Provider {
     pub(crate) base_url: String,
     /// `None` where the operator has set none: the provider is known, but cannot be called.
     pub(crate) key: Option<SecretString>,
+    /// The key as a header has it, behind `Bearer` and by itself.
+    pub(crate) credential: Option<(HeaderValue, HeaderValue)>,
     /// The base URL once more, in the parts that a request is made of.
     pub(crate) scheme: Scheme,
     pub(crate) authority: Authority,
     pub(crate) base_path: String,
+    /// The authority as HTTP/1.1's `host`, without a port that goes without saying.
+    pub(crate) host: HeaderValue,
+    pub(crate) connections: Connections,
 }
 
 impl Provider {
@@ -143,8 +150,24 @@ impl Providers {
                 anyhow::bail!("{setting}: expected a URL such as {}", row.base_url);
             };
             let base_path = uri.path().trim_end_matches('/').to_owned();
-            let key = key.cloned();
-            providers.push(Provider { row, base_url, key, scheme, authority, base_path });
+            let host = host(&scheme, &authority).ok_or_else(|| {
+                anyhow::anyhow!("{setting}: expected a URL such as {}", row.base_url)
+            })?;
+            let credential = key.map(credential).transpose().map_err(|_| {
+                let setting = row.credential_setting;
+                anyhow::anyhow!("{setting}: has a character that no key has, such as a line's end")
+            })?;
+            providers.push(Provider {
+                row,
+                credential,
+                base_url,
+                key: key.cloned(),
+                scheme,
+                authority,
+                base_path,
+                host,
+                connections: Connections::default(),
+            });
         }
         Ok(Self(providers))
     }
@@ -158,6 +181,24 @@ impl Providers {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Provider> {
         self.0.iter()
     }
+}
+
+fn credential(key: &SecretString) -> Result<(HeaderValue, HeaderValue), InvalidHeaderValue> {
+    let key = key.expose_secret();
+    let mut bearer = HeaderValue::try_from(format!("Bearer {key}"))?;
+    let mut bare = HeaderValue::from_str(key)?;
+    bearer.set_sensitive(true);
+    bare.set_sensitive(true);
+    Ok((bearer, bare))
+}
+
+fn host(scheme: &Scheme, authority: &Authority) -> Option<HeaderValue> {
+    let usual = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+    let host = match authority.port_u16() {
+        Some(port) if port != usual => format!("{}:{port}", authority.host()),
+        _ => authority.host().to_owned(),
+    };
+    HeaderValue::try_from(host).ok()
 }
 
 /// The name under which a provider is kept: `google` is another name of `gemini`.

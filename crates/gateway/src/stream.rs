@@ -3,13 +3,15 @@
 //! The client's bytes go first, and nothing of the provider's is read ahead of a slow client. What ends the answer waits
 //! until the receipt is committed, so that no client has a whole answer without one.
 
+use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use ledger::Outcome;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use wire::sse::{Framing, Splitter};
@@ -21,6 +23,7 @@ use crate::failure;
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
 use crate::settle;
+use crate::upstream::Body;
 
 /// Longer than any frame of a provider, pictures included.
 const FRAME_LIMIT_BYTES: usize = 64 * 1024 * 1024;
@@ -59,7 +62,7 @@ struct Relay<'a, 'b> {
 /// Relays the answer to its end and settles it. An error means that the client has not got a byte.
 pub(crate) async fn relay(
     attempt: &Attempt<'_>,
-    response: Response<Incoming>,
+    response: Response<Body>,
     head: &mut Head,
 ) -> Result<(), Problem> {
     let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
@@ -82,7 +85,7 @@ pub(crate) async fn relay(
 }
 
 impl Relay<'_, '_> {
-    async fn run(&mut self, mut body: Incoming) -> Result<(), Problem> {
+    async fn run(&mut self, mut body: Body) -> Result<(), Problem> {
         let end = loop {
             let end = self.read(&mut body).await;
             if !self.gone {
@@ -111,7 +114,7 @@ impl Relay<'_, '_> {
     }
 
     /// Reads a stream to its end.
-    async fn read(&mut self, body: &mut Incoming) -> End {
+    async fn read(&mut self, body: &mut Body) -> End {
         loop {
             match self.step(body).await {
                 Step::Bytes(bytes) => {
@@ -132,21 +135,27 @@ impl Relay<'_, '_> {
         }
     }
 
-    async fn step(&mut self, body: &mut Incoming) -> Step {
+    async fn step(&mut self, body: &mut Body) -> Step {
         // One timer for both: what is set anew for every frame costs more than the frame.
         let due = self.due();
         if self.timer.deadline() > due || self.timer.is_elapsed() {
             self.timer.as_mut().reset(due);
         }
-        tokio::select! {
-            frame = body.frame() => match frame {
-                None => Step::Ended(End::Closed),
-                Some(Err(_)) => Step::Ended(End::Broken),
-                Some(Ok(frame)) => Step::Bytes(frame.into_data().unwrap_or_default()),
-            },
-            () = self.head.gone(), if !self.gone && !self.head.is_sent() => self.hung_up(),
-            () = self.client.closed(), if !self.gone && self.head.is_sent() => self.hung_up(),
-            () = self.timer.as_mut() => self.time_passed(),
+        poll_fn(|context| self.poll_step(body, context)).await
+    }
+
+    fn poll_step(&mut self, body: &mut Body, context: &mut Context<'_>) -> Poll<Step> {
+        if !self.gone && self.head.is_gone() {
+            self.gone = true;
+            return Poll::Ready(Step::Gone);
+        }
+        match Pin::new(body).poll_frame(context) {
+            Poll::Ready(None) => Poll::Ready(Step::Ended(End::Closed)),
+            Poll::Ready(Some(Err(_))) => Poll::Ready(Step::Ended(End::Broken)),
+            Poll::Ready(Some(Ok(frame))) => {
+                Poll::Ready(Step::Bytes(frame.into_data().unwrap_or_default()))
+            }
+            Poll::Pending => self.timer.as_mut().poll(context).map(|()| self.time_passed()),
         }
     }
 
@@ -173,11 +182,6 @@ impl Relay<'_, '_> {
         } else {
             Step::Nothing
         }
-    }
-
-    fn hung_up(&mut self) -> Step {
-        self.gone = true;
-        Step::Gone
     }
 
     /// Takes bytes of the provider and passes on what the client gets of them.
@@ -230,7 +234,7 @@ impl Relay<'_, '_> {
     }
 
     /// Settles, and then gives the client what ends its answer.
-    async fn finish(&mut self, end: End, body: Incoming) -> Result<(), Problem> {
+    async fn finish(&mut self, end: End, body: Body) -> Result<(), Problem> {
         let seen = self.carrier.seen();
         let nothing_came = !self.head.is_sent() && !self.gone && seen.output_bytes == 0;
         if nothing_came && !seen.whole {
@@ -275,7 +279,7 @@ impl Relay<'_, '_> {
     }
 
     /// What a provider still says once its answer is whole; a connection that is read to its end serves again.
-    async fn tail(&mut self, mut body: Incoming) {
+    async fn tail(&mut self, mut body: Body) {
         let deadline = Instant::now() + TAIL;
         while let Ok(Some(Ok(frame))) =
             timeout(deadline.saturating_duration_since(Instant::now()), body.frame()).await
@@ -288,7 +292,7 @@ impl Relay<'_, '_> {
     }
 }
 
-fn splitter(response: &Response<Incoming>) -> Splitter {
+fn splitter(response: &Response<Body>) -> Splitter {
     let kind = response.headers().get(header::CONTENT_TYPE);
     let json = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     let framing = if json { Framing::JsonArray } else { Framing::Sse };
@@ -296,7 +300,7 @@ fn splitter(response: &Response<Incoming>) -> Splitter {
 }
 
 /// Asks for the rest of an answer that came in part.
-async fn go_on(attempt: &Attempt<'_>, token: &str) -> Result<Response<Incoming>, Problem> {
+async fn go_on(attempt: &Attempt<'_>, token: &str) -> Result<Response<Body>, Problem> {
     let body = wire::gemini::continued(&attempt.outbound.body, token);
     let body = body.map_err(|error| failure::of_reply(&error, attempt))?;
     attempt.send(Bytes::from(body)).await

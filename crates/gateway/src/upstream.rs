@@ -1,4 +1,7 @@
-//! The way out: one HTTP client for all providers, pooled, over HTTP/1.1 and HTTP/2, with TLS by rustls.
+//! The way out: HTTP/1.1 and HTTP/2, with TLS by rustls, on connections that are used again.
+
+mod connections;
+mod line;
 
 use std::time::Duration;
 
@@ -6,29 +9,32 @@ use bytes::Bytes;
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http2};
+use hyper::rt::Executor as _;
+use hyper::service::Service as _;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::client::legacy::connect::{Connection as _, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use secrecy::ExposeSecret as _;
+use hyper_util::service::TowerToHyperService;
 
 use crate::providers::{Credential, Provider, Speaks};
+use connections::Shared;
+use line::Line;
+
+pub(crate) use connections::{Body, Connections};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
-/// What is read of an answer before the client has taken it, in bytes.
-const MOST_BUFFERED: usize = 32 * 1024;
-/// The same over HTTP/2, where the provider sends ahead.
+/// What a provider may send ahead in a stream over HTTP/2, in bytes.
 const STREAM_WINDOW: u32 = 128 * 1024;
 /// So much that streams which nobody reads do not hold up the others of their connection.
 const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 /// Longer than any answer of a model; a provider that sends more is broken.
 const ANSWER_LIMIT_BYTES: usize = 128 * 1024 * 1024;
 
-/// The client.
+/// The client of all providers.
 #[derive(Clone)]
 pub(crate) struct Upstream {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    connector: TowerToHyperService<HttpsConnector<HttpConnector>>,
     timeout: Duration,
 }
 
@@ -45,7 +51,7 @@ pub(crate) struct Outgoing<'a> {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpstreamError {
     #[error("no connection")]
-    Connect(#[source] hyper_util::client::legacy::Error),
+    Connect(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("no answer")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("no answer in time")]
@@ -55,6 +61,14 @@ pub(crate) enum UpstreamError {
     #[error("a request that cannot be sent")]
     Unsendable(#[from] http::Error),
 }
+
+/// A connection to send a request on.
+enum Way {
+    Own(Box<Line>),
+    Shared(Shared),
+}
+
+type Outbound = Request<Full<Bytes>>;
 
 impl Upstream {
     /// A client that trusts the system's certificates.
@@ -86,14 +100,7 @@ impl Upstream {
             }
         };
         let connector = builder.https_or_http().enable_all_versions().wrap_connector(http);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_timer(TokioTimer::new())
-            .http1_max_buf_size(MOST_BUFFERED)
-            .http2_initial_stream_window_size(STREAM_WINDOW)
-            .http2_initial_connection_window_size(CONNECTION_WINDOW)
-            .build(connector);
-        Ok(Self { client, timeout })
+        Ok(Self { connector: TowerToHyperService::new(connector), timeout })
     }
 
     /// Sends one JSON request and waits for the head of its answer.
@@ -101,27 +108,67 @@ impl Upstream {
         &self,
         provider: &Provider,
         outgoing: Outgoing<'_>,
-    ) -> Result<Response<Incoming>, UpstreamError> {
+    ) -> Result<Response<Body>, UpstreamError> {
         let Outgoing { speaks, path, headers, body } = outgoing;
         let path = format!("{}{}{path}", provider.base_path, speaks.below);
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(provider.scheme.clone());
-        parts.authority = Some(provider.authority.clone());
-        parts.path_and_query = Some(PathAndQuery::try_from(path).map_err(http::Error::from)?);
+        let path = PathAndQuery::try_from(path).map_err(http::Error::from)?;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = Uri::from_parts(parts).map_err(http::Error::from)?;
-        set_headers(request.headers_mut(), provider, speaks, headers)?;
-        match tokio::time::timeout(self.timeout, self.client.request(request)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) if error.is_connect() => Err(UpstreamError::Connect(error)),
-            Ok(Err(error)) => Err(UpstreamError::Broken(error.into())),
+        *request.uri_mut() = Uri::from(path);
+        set_headers(request.headers_mut(), provider, speaks, headers);
+        // Others who are as far go first: requests that leave together cost less each.
+        tokio::task::yield_now().await;
+        match tokio::time::timeout(self.timeout, self.exchange(provider, request)).await {
+            Ok(answer) => answer,
             Err(_) => Err(UpstreamError::Timeout),
         }
     }
 
+    /// Sends a request on a connection that is there, or else on a new one. One that turns out to be closed before anything
+    /// was sent is nothing to bother the client with.
+    async fn exchange(
+        &self,
+        provider: &Provider,
+        mut request: Outbound,
+    ) -> Result<Response<Body>, UpstreamError> {
+        loop {
+            let (way, used) = match provider.connections.way() {
+                Some(way) => (way, true),
+                // Boxed, because it needs much room and seldom happens.
+                None => (Box::pin(self.connect(provider)).await?, false),
+            };
+            let mut failed = match way.exchange(provider, request).await? {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => failed,
+            };
+            match failed.take_message().filter(|_| used) {
+                Some(unsent) => request = unsent,
+                None => return Err(UpstreamError::Broken(failed.into_error().into())),
+            }
+        }
+    }
+
+    async fn connect(&self, provider: &Provider) -> Result<Way, UpstreamError> {
+        let io = self.connector.call(whole_uri(provider, None)?).await;
+        let io = io.map_err(UpstreamError::Connect)?;
+        let broken = |error: hyper::Error| UpstreamError::Connect(error.into());
+        if !io.connected().is_negotiated_h2() {
+            return Ok(Way::Own(Line::open(io).await.map_err(broken)?));
+        }
+        let handshake = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .handshake(io);
+        let (shared, connection) = handshake.await.map_err(broken)?;
+        // It ends with its last request, and shutdown waits for those.
+        TokioExecutor::new().execute(connection);
+        provider.connections.share(shared.clone());
+        Ok(Way::Shared(shared))
+    }
+
     /// Reads the rest of an answer.
-    pub(crate) async fn read(&self, body: Incoming) -> Result<Bytes, UpstreamError> {
+    pub(crate) async fn read(&self, body: Body) -> Result<Bytes, UpstreamError> {
         let whole = Limited::new(body, ANSWER_LIMIT_BYTES).collect();
         match tokio::time::timeout(self.timeout, whole).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
@@ -132,13 +179,53 @@ impl Upstream {
     }
 }
 
+impl Connections {
+    fn way(&self) -> Option<Way> {
+        self.shared().map(Way::Shared).or_else(|| self.line().map(Way::Own))
+    }
+}
+
+impl Way {
+    /// Sends a request in the form of this version of HTTP.
+    async fn exchange(
+        self,
+        provider: &Provider,
+        mut request: Outbound,
+    ) -> Result<Result<Response<Body>, TrySendError<Outbound>>, UpstreamError> {
+        let path = request.uri().path_and_query().cloned();
+        Ok(match self {
+            Self::Own(mut line) => {
+                request.headers_mut().insert(header::HOST, provider.host.clone());
+                *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
+                line.send(request).await.map(|answer| {
+                    answer.map(|body| Body::own(body, line, provider.connections.clone()))
+                })
+            }
+            Self::Shared(mut shared) => {
+                request.headers_mut().remove(header::HOST);
+                *request.uri_mut() = whole_uri(provider, path)?;
+                shared.try_send_request(request).await.map(|answer| answer.map(Body::shared))
+            }
+        })
+    }
+}
+
+/// A URI with the provider's address.
+fn whole_uri(provider: &Provider, path: Option<PathAndQuery>) -> Result<Uri, http::Error> {
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(provider.scheme.clone());
+    parts.authority = Some(provider.authority.clone());
+    parts.path_and_query = Some(path.unwrap_or(PathAndQuery::from_static("/")));
+    Ok(Uri::from_parts(parts)?)
+}
+
 /// The request is built from nothing but what is forwarded on purpose: no other header of the client's goes on.
 fn set_headers(
     headers: &mut HeaderMap,
     provider: &Provider,
     speaks: &Speaks,
     forwarded: &HeaderMap,
-) -> Result<(), http::Error> {
+) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(
         header::USER_AGENT,
@@ -150,21 +237,12 @@ fn set_headers(
     for (name, value) in forwarded {
         headers.insert(name, value.clone());
     }
-    if let Some(key) = &provider.key {
-        let (name, text) = match speaks.credential {
-            Credential::Bearer => {
-                (header::AUTHORIZATION, format!("Bearer {}", key.expose_secret()))
-            }
-            Credential::XApiKey => {
-                (HeaderName::from_static("x-api-key"), key.expose_secret().to_owned())
-            }
-            Credential::XGoogApiKey => {
-                (HeaderName::from_static("x-goog-api-key"), key.expose_secret().to_owned())
-            }
+    if let Some((bearer, bare)) = &provider.credential {
+        let (name, value) = match speaks.credential {
+            Credential::Bearer => (header::AUTHORIZATION, bearer),
+            Credential::XApiKey => (HeaderName::from_static("x-api-key"), bare),
+            Credential::XGoogApiKey => (HeaderName::from_static("x-goog-api-key"), bare),
         };
-        let mut value = HeaderValue::try_from(text)?;
-        value.set_sensitive(true);
-        headers.insert(name, value);
+        headers.insert(name, value.clone());
     }
-    Ok(())
 }

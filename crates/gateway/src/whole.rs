@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::{Response, header};
-use hyper::body::Incoming;
 use ledger::{Bill, Outcome, UsageReport};
 use wire::chat::Block;
 use wire::peek::Names;
@@ -16,11 +15,12 @@ use crate::outbound::Carry;
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
 use crate::settle::{self, Finished};
+use crate::upstream::Body;
 
 /// Reads the answer, settles it, and only then gives it to the client. An error means that nothing was given.
 pub(crate) async fn relay(
     attempt: &Attempt<'_>,
-    response: Response<Incoming>,
+    response: Response<Body>,
     head: &mut Head,
 ) -> Result<(), Problem> {
     let (parts, body) = response.into_parts();

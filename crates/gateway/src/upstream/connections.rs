@@ -1,0 +1,164 @@
+//! The connections to one provider: those of HTTP/1.1 wait here from one request to the next, that of HTTP/2 is shared.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::http2::SendRequest;
+use hyper::rt::Executor as _;
+use hyper_util::rt::TokioExecutor;
+use tokio::time::{Instant, sleep};
+
+use super::line::Line;
+
+/// How long a connection waits for the next request.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+
+pub(super) type Shared = SendRequest<Full<Bytes>>;
+
+#[derive(Clone, Default)]
+pub(crate) struct Connections(Arc<Mutex<Waiting>>);
+
+#[derive(Default)]
+struct Waiting {
+    /// The one that has waited longest first.
+    lines: VecDeque<(Box<Line>, Instant)>,
+    shared: Option<(Shared, Instant)>,
+    /// Whether somebody will look for those that have waited too long.
+    swept: bool,
+}
+
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection over HTTP/1.1 that can be used at once: the one used last, since that is the likeliest to be open.
+    pub(super) fn line(&self) -> Option<Box<Line>> {
+        loop {
+            let (mut line, _) = self.lock().lines.pop_back()?;
+            if line.is_idle() {
+                return Some(line);
+            }
+        }
+    }
+
+    /// Keeps a connection for the next request, if it can take one.
+    fn keep(&self, mut line: Box<Line>) {
+        if !line.is_idle() {
+            return;
+        }
+        line.rest();
+        let mut waiting = self.lock();
+        waiting.lines.push_back((line, Instant::now()));
+        self.see_to_sweeping(&mut waiting);
+    }
+
+    /// The connection over HTTP/2.
+    pub(super) fn shared(&self) -> Option<Shared> {
+        let mut waiting = self.lock();
+        let (shared, used) = waiting.shared.as_mut().filter(|(shared, _)| shared.is_ready())?;
+        *used = Instant::now();
+        Some(shared.clone())
+    }
+
+    pub(super) fn share(&self, shared: Shared) {
+        let mut waiting = self.lock();
+        waiting.shared = Some((shared, Instant::now()));
+        self.see_to_sweeping(&mut waiting);
+    }
+
+    fn see_to_sweeping(&self, waiting: &mut Waiting) {
+        if !std::mem::replace(&mut waiting.swept, true) {
+            // Nothing that shutdown would have to wait for.
+            TokioExecutor::new().execute(sweep(Arc::downgrade(&self.0)));
+        }
+    }
+}
+
+/// Closes what nobody has used for long, until there is nothing left.
+async fn sweep(connections: Weak<Mutex<Waiting>>) {
+    loop {
+        sleep(IDLE_TIMEOUT / 4).await;
+        let Some(connections) = connections.upgrade().map(Connections) else { return };
+        let mut waiting = connections.lock();
+        let recent = |used: &Instant| used.elapsed() < IDLE_TIMEOUT;
+        let old = waiting.lines.iter().take_while(|(_, used)| !recent(used)).count();
+        let closed: Vec<_> = waiting.lines.drain(..old).collect();
+        waiting.shared = waiting.shared.take().filter(|(_, used)| recent(used));
+        if waiting.lines.is_empty() && waiting.shared.is_none() {
+            waiting.swept = false;
+            return;
+        }
+        drop(waiting);
+        drop(closed);
+    }
+}
+
+/// The body of an answer. One that is read to its end leaves its connection to the next request; one that is dropped before
+/// closes it, by which the provider sees that nobody reads on.
+pub(crate) struct Body {
+    incoming: Incoming,
+    /// HTTP/1.1's, and where it waits afterwards.
+    line: Option<(Box<Line>, Connections)>,
+}
+
+impl Body {
+    pub(super) fn own(incoming: Incoming, line: Box<Line>, connections: Connections) -> Self {
+        Self { incoming, line: Some((line, connections)) }
+    }
+
+    pub(super) fn shared(incoming: Incoming) -> Self {
+        Self { incoming, line: None }
+    }
+
+    fn over(&mut self) {
+        if let Some((line, connections)) = self.line.take() {
+            connections.keep(line);
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let Self { incoming, line } = &mut *self;
+        let polled = match line {
+            Some((line, _)) => {
+                line.drive(context, |context| Pin::new(&mut *incoming).poll_frame(context))
+            }
+            None => Pin::new(incoming).poll_frame(context),
+        };
+        if let Poll::Ready(None) = polled {
+            self.over();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if http_body::Body::is_end_stream(&self.incoming) {
+            self.over();
+        }
+    }
+}
