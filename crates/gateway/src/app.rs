@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use store::{ReceiptWriter, Store};
+use store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Settings;
+use crate::journal::Journal;
 use crate::providers::Providers;
 use crate::snapshot::Snapshots;
 use crate::upstream::Upstream;
@@ -18,7 +19,7 @@ pub(crate) struct App {
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) providers: Providers,
     pub(crate) upstream: Upstream,
-    pub(crate) receipts: ReceiptWriter,
+    pub(crate) journal: Arc<Journal>,
     /// Upstream calls and what follows them: they outlive their client, and shutdown waits for them.
     pub(crate) tasks: TaskTracker,
     /// Work in the background, which ends after the last task.
@@ -37,7 +38,8 @@ impl App {
         let snapshots = Arc::new(Snapshots::load(store.clone()).await?);
         let background = TaskTracker::new();
         let stop = CancellationToken::new();
-        let receipts = ReceiptWriter::start(store.clone(), &background);
+        let (folder, durability) = (settings.data_dir.clone(), settings.durability);
+        let journal = Journal::open(folder, durability, &store, &background, &stop).await?;
         background.spawn(Arc::clone(&snapshots).follow(stop.clone()));
         let tasks = TaskTracker::new();
         Ok(Arc::new(Self {
@@ -46,7 +48,7 @@ impl App {
             snapshots,
             providers,
             upstream,
-            receipts,
+            journal,
             tasks,
             background,
             stop,

@@ -3,10 +3,13 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::journal::Durability;
 
 /// How log lines are written.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
@@ -42,6 +45,15 @@ pub(crate) struct Settings {
         global = true
     )]
     pub(crate) database_url: String,
+
+    /// Where the journal is kept: what was used and is not in the books yet. Each process needs a folder of its own, which
+    /// outlives it
+    #[arg(long, env = "TOLLGATE_DATA_DIR", default_value = "tollgate-data", global = true)]
+    pub(crate) data_dir: PathBuf,
+
+    /// What an answer waits for: process, its receipt outlives a crash of the program; strict, a loss of power too
+    #[arg(long, env = "TOLLGATE_DURABILITY", value_enum, default_value_t = Durability::Process, global = true)]
+    pub(crate) durability: Durability,
 
     /// Your key at OpenAI
     #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true, value_parser = secret, global = true)]

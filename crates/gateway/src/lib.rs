@@ -19,6 +19,7 @@ mod face;
 mod failure;
 mod hops;
 mod inbound;
+mod journal;
 mod keys;
 mod models;
 mod native;

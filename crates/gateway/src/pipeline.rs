@@ -62,6 +62,11 @@ async fn admit(
         }
     };
 
+    if !app.journal.is_open() {
+        unread::refused(&parts.headers, body).await;
+        return Err(Problem::store("the journal takes no more receipts"));
+    }
+
     // 2. The body, as far as it must be known.
     let body = body::read(&parts.headers, body, app.settings.body_limit_bytes).await?;
     let inbound = Inbound::read(id, face, operation, named, &key, &parts, body)?;

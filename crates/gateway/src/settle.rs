@@ -113,7 +113,7 @@ pub(crate) async fn settle(
             Some(error)
         }
     };
-    attempt.app.receipts.commit(receipt.clone()).await.map_err(Problem::store)?;
+    attempt.app.journal.commit(&receipt).await.map_err(Problem::store)?;
     log(&receipt);
     match unpriced {
         None => Ok(receipt),
@@ -163,7 +163,12 @@ fn receipt(attempt: &Attempt<'_>, finished: Finished, outcome: Outcome) -> Recei
 
 /// A name that a provider gave, if any, as far as any database can keep it.
 fn plain(name: &str) -> Option<String> {
-    let name: String = name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
+    let keeps = name.len() <= LONGEST_NAME && name.bytes().all(|b| b.is_ascii_graphic());
+    let name = if keeps {
+        name.to_owned()
+    } else {
+        name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect()
+    };
     (!name.is_empty()).then_some(name)
 }
 

@@ -24,13 +24,14 @@ use crate::error::StoreError;
 const SQLITE_BEGIN: &str = "BEGIN IMMEDIATE";
 
 /// Words of the common schema text that SQLite's strict tables know by another name. `STRICT` itself makes SQLite
-/// refuse a text in a number's column, as PostgreSQL always does.
+/// refuse a text in a number's column, as PostgreSQL always does; without a number of its own for every row, a table is
+/// one tree with its primary key, not two.
 const SQLITE_WORDS: [(&str, &str); 6] = [
     ("BIGINT", "INTEGER"),
     ("BOOLEAN", "INTEGER"),
     (" UUID", " BLOB"),
     (" BYTEA", " BLOB"),
-    ("\n);", "\n) STRICT;"),
+    ("\n);", "\n) STRICT, WITHOUT ROWID;"),
     (PREFIX, ""),
 ];
 
@@ -203,11 +204,6 @@ impl Insert {
             postgres: text(head.postgres, rows, &|place| format!("${place}")),
         };
         Self([64, 48].into_iter().chain((1..=32).rev()).map(chunk).collect())
-    }
-
-    /// Whether one statement takes exactly that many rows.
-    pub(crate) fn is_single(&self, rows: usize) -> bool {
-        self.chunk(rows).is_some_and(|chunk| chunk.rows == rows)
     }
 
     /// The largest size that `rows` fill; `None` for none.

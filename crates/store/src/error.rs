@@ -70,9 +70,6 @@ pub enum StoreError {
         /// What, and which.
         what: String,
     },
-    /// The receipt writer has stopped.
-    #[error("the receipt writer has stopped")]
-    Stopped,
     /// The database says no, or nothing. Shared, because a whole batch may fail for one reason. The cause is told here, and
     /// is no `source`, or it would be told twice.
     #[error("database: {0}")]
@@ -110,24 +107,6 @@ impl StoreError {
             sqlx::Error::Database(database) => {
                 database.code().is_some_and(|code| is_transient_code(&code))
             }
-            _ => false,
-        }
-    }
-
-    /// Whether it is one row that is refused, so that the others of its batch may succeed without it.
-    pub(crate) fn is_of_one_row(&self) -> bool {
-        match self {
-            Self::Conflict { .. } | Self::OutOfRange { .. } | Self::Corrupt { .. } => true,
-            Self::Database(error) => match &**error {
-                sqlx::Error::Database(database) => {
-                    use sqlx::error::ErrorKind as Kind;
-                    // 22: PostgreSQL's data exceptions, such as a NUL in a text.
-                    !matches!(database.kind(), Kind::Other)
-                        || database.code().is_some_and(|c| c.len() == 5 && c.starts_with("22"))
-                }
-                sqlx::Error::Encode(_) => true,
-                _ => false,
-            },
             _ => false,
         }
     }

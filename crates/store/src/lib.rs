@@ -22,25 +22,25 @@ mod engine;
 mod row;
 
 mod catalogue;
+mod entry;
 mod error;
 mod keys;
 mod migrate;
 mod receipts;
 mod reports;
 mod users;
-mod writer;
 
 use std::sync::Arc;
 
 use engine::{Conn, Pool, Sql};
 
 pub use catalogue::PriceVersion;
+pub use entry::Entry;
 pub use error::StoreError;
 pub use keys::{Key, NewKey};
 pub use receipts::Cursor;
 pub use reports::{BillRow, By, Payer, Period, Sums, UsageRow};
 pub use users::{NewUser, User};
-pub use writer::ReceiptWriter;
 
 const PING: Sql = sql!("SELECT 1");
 const REVISION: Sql = sql!("SELECT value FROM tollgate.revision WHERE id = 1");
@@ -74,7 +74,7 @@ impl Store {
     pub async fn open(url: &str, readers: u32) -> Result<Self, StoreError> {
         let (read, write) = engine::connect(url, readers.max(1)).await?;
         let inserts = Arc::new(Inserts {
-            receipts: receipts::insert(),
+            receipts: receipts::statement(),
             models: catalogue::insert_models(),
             prices: catalogue::insert_prices(),
         });

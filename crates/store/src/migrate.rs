@@ -8,8 +8,10 @@ use crate::engine::{Conn, POSTGRES_LOCK, POSTGRES_LOCK_OUT, POSTGRES_SCHEMA, Sql
 use crate::{Store, StoreError};
 
 /// Every migration, by ascending number. What is published is never edited: a change is another file.
-const MIGRATIONS: [Migration; 1] =
-    [Migration { version: 1, text: include_str!("../../../migrations/0001_init.sql") }];
+const MIGRATIONS: [Migration; 2] = [
+    Migration { version: 1, text: include_str!("../../../migrations/0001_init.sql") },
+    Migration { version: 2, text: include_str!("../../../migrations/0002_replicas.sql") },
+];
 
 /// What has been applied. The first thing to exist, so it is not a migration itself.
 const APPLIED: &str = "CREATE TABLE IF NOT EXISTS tollgate.schema_migrations (

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::engine::{Conn, Insert, Sql};
 use crate::row::{COLUMNS, Row};
-use crate::{Store, StoreError};
+use crate::{Entry, Store, StoreError};
 
 const INTO: Sql = sql!("INSERT INTO tollgate.receipts (", receipt_columns!(), ")");
 const HASH: Sql =
@@ -26,6 +26,13 @@ const ALL_AFTER: Sql = sql!(
     receipt_columns!(),
     " FROM tollgate.receipts WHERE (request_id, attempt) > ($1, $2) ",
     "ORDER BY request_id, attempt LIMIT $3"
+);
+
+const CURSOR: Sql = sql!("SELECT cursor_seq FROM tollgate.replicas WHERE id = $1");
+const MOVE: Sql = sql!(
+    "INSERT INTO tollgate.replicas (id, cursor_seq) VALUES ($1, $2) ",
+    "ON CONFLICT (id) DO UPDATE SET cursor_seq = excluded.cursor_seq ",
+    "WHERE replicas.cursor_seq < excluded.cursor_seq"
 );
 
 /// How many receipts [`Store::for_each_receipt`] reads at a time.
@@ -53,7 +60,7 @@ impl Cursor {
     }
 }
 
-pub(crate) fn insert() -> Insert {
+pub(crate) fn statement() -> Insert {
     Insert::new(INTO, COLUMNS, " ON CONFLICT (request_id, attempt) DO NOTHING")
 }
 
@@ -62,29 +69,40 @@ impl Store {
     /// so a batch whose answer was lost may be sent again.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] where a receipt of that id has other content; some of the others may be written all the
-    /// same. On any other error none is.
+    /// [`StoreError::Conflict`] where a receipt of that id has other content. On any error none is written.
     pub async fn insert_receipts(&self, receipts: &[Receipt]) -> Result<usize, StoreError> {
-        let rows: Vec<Row> = receipts.iter().map(Row::of).collect::<Result<_, _>>()?;
-        // A single statement is a transaction by itself, and saves two round trips.
-        let single = self.inserts.receipts.is_single(rows.len());
-        let mut conn = if single { self.write.acquire().await? } else { self.begin().await? };
-        let mut new = 0;
-        let mut rest = rows.as_slice();
-        while let Some(chunk) = self.inserts.receipts.chunk(rest.len()) {
-            let (now, later) = rest.split_at(chunk.rows);
-            let written = on!(conn, chunk, (q, c) => {
-                let q = now.iter().fold(q, |q, row| row.bind(q));
-                q.execute(c).await.map(|done| done.rows_affected())
-            })?;
-            new += written;
-            if written != now.len() as u64 {
-                same_or_conflict(&mut conn, now).await?;
-            }
-            rest = later;
-        }
+        let entries: Vec<Entry> = receipts.iter().map(Entry::of).collect::<Result<_, _>>()?;
+        let mut conn = self.begin().await?;
+        let new = insert(&mut conn, &self.inserts.receipts, entries).await?;
         conn.commit().await?;
         usize::try_from(new).map_err(|_| StoreError::OutOfRange { what: "number of rows" })
+    }
+
+    /// How far the journal of a replica has been applied: the number of its last record here, 0 for none.
+    pub async fn cursor(&self, replica: Uuid) -> Result<u64, StoreError> {
+        let mut conn = self.read().await?;
+        let found: Option<(i64,)> =
+            on!(conn, CURSOR => _, (q, c) => q.bind(replica).fetch_optional(c).await)?;
+        Ok(found.map_or(0, |(seq,)| seq.unsigned_abs()))
+    }
+
+    /// Writes what a replica's journal has up to record `seq`, and moves its cursor there, both or neither. What is there
+    /// already is passed over, so that two may apply the same journal.
+    ///
+    /// # Errors
+    /// As those of [`Store::insert_receipts`].
+    pub async fn apply(
+        &self,
+        replica: Uuid,
+        seq: u64,
+        entries: Vec<Entry>,
+    ) -> Result<(), StoreError> {
+        let seq =
+            i64::try_from(seq).map_err(|_| StoreError::OutOfRange { what: "journal record" })?;
+        let mut conn = self.begin().await?;
+        insert(&mut conn, &self.inserts.receipts, entries).await?;
+        on!(conn, MOVE, (q, c) => q.bind(replica).bind(seq).execute(c).await.map(drop))?;
+        conn.commit().await
     }
 
     /// The receipts of one request, one per attempt.
@@ -139,17 +157,51 @@ impl Store {
     }
 }
 
+/// Inserts the rows and returns how many were new.
+async fn insert(conn: &mut Conn, texts: &Insert, entries: Vec<Entry>) -> Result<u64, StoreError> {
+    let ids: Vec<_> = entries.iter().map(|Entry(row)| Id::of(row)).collect();
+    let mut rows = entries.into_iter().map(|Entry(row)| row);
+    let (mut new, mut rest) = (0, ids.as_slice());
+    while let Some(chunk) = texts.chunk(rest.len()) {
+        let (now, later) = rest.split_at(chunk.rows);
+        let written = on!(*conn, chunk, (q, c) => {
+            let q = rows.by_ref().take(chunk.rows).fold(q, |q, row| row.bind(q));
+            q.execute(c).await.map(|done| done.rows_affected())
+        })?;
+        new += written;
+        if written != now.len() as u64 {
+            same_or_conflict(conn, now).await?;
+        }
+        rest = later;
+    }
+    Ok(new)
+}
+
+/// What tells whether two receipts are the same.
+struct Id {
+    request_id: Uuid,
+    attempt: i64,
+    content_hash: Vec<u8>,
+}
+
+impl Id {
+    fn of(row: &Row) -> Self {
+        let (request_id, attempt) = (row.request_id, row.attempt);
+        Self { request_id, attempt, content_hash: row.content_hash.clone() }
+    }
+}
+
 /// Of rows of which some were there already: whether those are the same. Also finds two of the batch that differ from
 /// each other.
-async fn same_or_conflict(conn: &mut Conn, rows: &[Row]) -> Result<(), StoreError> {
-    for row in rows {
+async fn same_or_conflict(conn: &mut Conn, ids: &[Id]) -> Result<(), StoreError> {
+    for id in ids {
         let (stored,): (Vec<u8>,) = on!(*conn, HASH => _, (q, c) => {
-            q.bind(row.request_id).bind(row.attempt).fetch_one(c).await
+            q.bind(id.request_id).bind(id.attempt).fetch_one(c).await
         })?;
-        if stored != row.content_hash {
+        if stored != id.content_hash {
             return Err(StoreError::Conflict {
-                request_id: row.request_id,
-                attempt: i16::try_from(row.attempt).unwrap_or(i16::MAX),
+                request_id: id.request_id,
+                attempt: i16::try_from(id.attempt).unwrap_or(i16::MAX),
             });
         }
     }

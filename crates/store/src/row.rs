@@ -22,36 +22,57 @@ macro_rules! receipt_columns {
 pub(crate) const COLUMNS: usize = 27;
 
 /// A receipt as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
 pub(crate) struct Row {
     pub(crate) request_id: Uuid,
     pub(crate) attempt: i64,
-    account_id: Uuid,
-    user_id: Uuid,
-    key_id: Uuid,
-    surface: String,
-    provider: String,
-    model: String,
-    model_served: Option<String>,
-    upstream_id: Option<String>,
-    price_version: i64,
-    commission_bps: i64,
-    input_tokens: i64,
-    output_tokens: i64,
-    cache_read: i64,
-    cache_write_5m: i64,
-    cache_write_1h: i64,
-    reasoning: i64,
-    report: String,
-    usage_source: String,
-    outcome: String,
-    cost: i64,
-    commission: i64,
-    charge: i64,
+    pub(crate) account_id: Uuid,
+    pub(crate) user_id: Uuid,
+    pub(crate) key_id: Uuid,
+    pub(crate) surface: String,
+    pub(crate) provider: String,
+    pub(crate) model: String,
+    pub(crate) model_served: Option<String>,
+    pub(crate) upstream_id: Option<String>,
+    pub(crate) price_version: i64,
+    pub(crate) commission_bps: i64,
+    pub(crate) input_tokens: i64,
+    pub(crate) output_tokens: i64,
+    pub(crate) cache_read: i64,
+    pub(crate) cache_write_5m: i64,
+    pub(crate) cache_write_1h: i64,
+    pub(crate) reasoning: i64,
+    pub(crate) report: String,
+    pub(crate) usage_source: String,
+    pub(crate) outcome: String,
+    pub(crate) cost: i64,
+    pub(crate) commission: i64,
+    pub(crate) charge: i64,
     pub(crate) started_at: i64,
-    ended_at: i64,
+    pub(crate) ended_at: i64,
     /// SHA-256 of everything else in the row.
     pub(crate) content_hash: Vec<u8>,
+}
+
+macro_rules! numbers {
+    ($row:expr, $($mutable:tt)?) => {
+        [
+            &$($mutable)? $row.attempt,
+            &$($mutable)? $row.price_version,
+            &$($mutable)? $row.commission_bps,
+            &$($mutable)? $row.input_tokens,
+            &$($mutable)? $row.output_tokens,
+            &$($mutable)? $row.cache_read,
+            &$($mutable)? $row.cache_write_5m,
+            &$($mutable)? $row.cache_write_1h,
+            &$($mutable)? $row.reasoning,
+            &$($mutable)? $row.cost,
+            &$($mutable)? $row.commission,
+            &$($mutable)? $row.charge,
+            &$($mutable)? $row.started_at,
+            &$($mutable)? $row.ended_at,
+        ]
+    };
 }
 
 /// What the columns say of a report, for sums.
@@ -116,8 +137,28 @@ impl Row {
             ended_at: receipt.ended_at,
             content_hash: Vec::new(),
         };
-        row.content_hash = row.hash();
+        row.seal();
         Ok(row)
+    }
+
+    /// All numbers, in the order in which they are hashed and journaled.
+    pub(crate) fn numbers(&self) -> [i64; 14] {
+        numbers!(self,).map(|number| *number)
+    }
+
+    /// The same, to be filled.
+    pub(crate) fn numbers_mut(&mut self) -> [&mut i64; 14] {
+        numbers!(self, mut)
+    }
+
+    /// Hashes what the row says.
+    pub(crate) fn seal(&mut self) {
+        self.content_hash = self.hash();
+    }
+
+    /// Whether the row says what was hashed.
+    pub(crate) fn is_intact(&self) -> bool {
+        self.hash() == self.content_hash
     }
 
     /// SHA-256 of everything else in the row. Each text is preceded by its length, so that no two rows are the same
@@ -139,22 +180,7 @@ impl Row {
         text(Some(&self.outcome));
         text(self.model_served.as_deref());
         text(self.upstream_id.as_deref());
-        for value in [
-            self.attempt,
-            self.price_version,
-            self.commission_bps,
-            self.input_tokens,
-            self.output_tokens,
-            self.cache_read,
-            self.cache_write_5m,
-            self.cache_write_1h,
-            self.reasoning,
-            self.cost,
-            self.commission,
-            self.charge,
-            self.started_at,
-            self.ended_at,
-        ] {
+        for value in self.numbers() {
             bytes.extend_from_slice(&value.to_le_bytes());
         }
         Sha256::digest(&bytes).to_vec()
@@ -162,7 +188,7 @@ impl Row {
 
     /// Binds every column, in their order.
     pub(crate) fn bind<'q, DB: Database>(
-        &self,
+        self,
         query: Query<'q, DB, DB::Arguments>,
     ) -> Query<'q, DB, DB::Arguments>
     where
@@ -172,19 +198,16 @@ impl Row {
         Option<String>: Encode<'q, DB> + Type<DB>,
         i64: Encode<'q, DB> + Type<DB>,
     {
-        let text = |text: &String| text.clone();
         let query = query.bind(self.request_id).bind(self.attempt);
         let query = query.bind(self.account_id).bind(self.user_id).bind(self.key_id);
-        let query = query.bind(text(&self.surface));
-        let query = query.bind(text(&self.provider)).bind(text(&self.model));
-        let query = query.bind(self.model_served.clone()).bind(self.upstream_id.clone());
+        let query = query.bind(self.surface).bind(self.provider).bind(self.model);
+        let query = query.bind(self.model_served).bind(self.upstream_id);
         let query = query.bind(self.price_version).bind(self.commission_bps);
         let query = query.bind(self.input_tokens).bind(self.output_tokens).bind(self.cache_read);
         let query = query.bind(self.cache_write_5m).bind(self.cache_write_1h).bind(self.reasoning);
-        let query = query.bind(text(&self.report)).bind(text(&self.usage_source));
-        let query = query.bind(text(&self.outcome));
+        let query = query.bind(self.report).bind(self.usage_source).bind(self.outcome);
         let query = query.bind(self.cost).bind(self.commission).bind(self.charge);
-        query.bind(self.started_at).bind(self.ended_at).bind(self.content_hash.clone())
+        query.bind(self.started_at).bind(self.ended_at).bind(self.content_hash)
     }
 
     /// The receipt of this row, when nothing of it has been changed since it was written.
@@ -192,7 +215,7 @@ impl Row {
         let corrupt = |what: &str| {
             StoreError::corrupt(format!("receipt {}/{}: {what}", self.request_id, self.attempt))
         };
-        if self.hash() != self.content_hash {
+        if !self.is_intact() {
             return Err(corrupt("its content hash"));
         }
         let report: UsageReport =

@@ -16,6 +16,7 @@ const USER: &str = "demo";
 /// Runs until Ctrl-C; nothing is left behind.
 pub(super) async fn run(mut settings: Settings, output: &Output) -> anyhow::Result<()> {
     let folder = tempfile::Builder::new().prefix("tollgate-demo-").tempdir()?;
+    settings.data_dir = folder.path().join("data");
     settings.database_url = format!("sqlite://{}", folder.path().join("tollgate.db").display());
     let simulator = if settings.has_provider_key() {
         None

@@ -113,6 +113,13 @@ pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Store> {
     Ok(store)
 }
 
+/// The same, with every receipt that is in the journal of the settings.
+async fn books(settings: &Settings) -> anyhow::Result<Store> {
+    let store = open(settings).await?;
+    crate::journal::catch_up(settings.data_dir.clone(), &store).await?;
+    Ok(store)
+}
+
 async fn migrate(settings: &Settings, output: &Output) -> anyhow::Result<()> {
     let store = open(settings).await?;
     let version = store.latest_price_version().await?.map(|version| version.id);

@@ -115,7 +115,7 @@ pub(super) async fn usage(
     settings: &Settings,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let store = super::open(settings).await?;
+    let store = super::books(settings).await?;
     let user = match &args.user {
         Some(name) => Some(store.user(name).await?.id),
         None => None,
@@ -181,7 +181,7 @@ pub(super) async fn bill(
     settings: &Settings,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let store = super::open(settings).await?;
+    let store = super::books(settings).await?;
     let user = store.user(&args.user).await?;
     let period = args.month.unwrap_or(Period::ALL);
     let rows = store.bill(Payer::Account(user.account_id), period).await?;

@@ -57,7 +57,7 @@ impl Audit {
 
 /// Ends with 0 where all is right, with 1 where a receipt is not.
 pub(super) async fn run(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
-    let store = super::open(settings).await?;
+    let store = super::books(settings).await?;
     let mut audit = Audit::default();
     for version in store.price_versions().await? {
         audit.catalogues.insert(version.id, store.catalogue(version.id).await?);

@@ -41,7 +41,7 @@ struct Exact {
     final_price: String,
 }
 
-/// The sums of the store. Every receipt is committed before its answer is sent, so that they have it.
+/// The sums of the store, once it has every receipt that was written before: each is, before its answer ends.
 pub(crate) async fn check(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -50,6 +50,7 @@ pub(crate) async fn check(
     let snapshot = app.snapshots.current();
     let identity =
         native_identity(&snapshot, &headers, &uri, clock::now(), app.settings.trust_user_header)?;
+    app.journal.applied().await.map_err(Problem::store)?;
     let sums = app.store.usage_of_user(identity.user_id).await.map_err(Problem::store)?;
     let price_to_pay = PriceToPay {
         username: identity.user,

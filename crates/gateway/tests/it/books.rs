@@ -97,6 +97,8 @@ impl Books {
 
     /// Every receipt, in the order of the requests.
     pub(crate) async fn receipts(&self) -> Vec<Receipt> {
+        // Applies what is in the journal.
+        self.cli(&["usage"]).await;
         let store = Store::open(&self.url, 1).await.expect("the books");
         let mut receipts = Vec::new();
         let seen = store.for_each_receipt(|receipt| receipts.push(receipt.expect("a receipt")));

@@ -14,6 +14,7 @@ mod demo;
 mod errors;
 mod fixtures;
 mod hops;
+mod journal;
 mod keys;
 mod leaving;
 mod leaving_streams;

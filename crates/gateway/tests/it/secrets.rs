@@ -1,6 +1,6 @@
 //! No secret is where it does not belong: not in the database, not in the log however much is logged, not in an error.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use reqwest::Method;
 use serde_json::json;
@@ -34,19 +34,24 @@ async fn secrets_stay_secret() {
     assert!(log.contains("TRACE"), "everything is logged");
     canaries.assert_none_in("the log", log.as_bytes());
     // While it runs, so that the write-ahead log is there.
-    let mut files = 0;
-    for entry in app.books.folder.path().read_dir().expect("the folder") {
-        let path = entry.expect("an entry").path();
-        canaries
-            .assert_none_in(&path.display().to_string(), &std::fs::read(&path).expect("a file"));
-        files += usize::from(is_database(&path));
+    let files = files(app.books.folder.path());
+    for path in &files {
+        let bytes = std::fs::read(path).expect("a file");
+        canaries.assert_none_in(&path.display().to_string(), &bytes);
     }
-    assert!(files >= 2, "only {files} files of the database");
+    for (part, least) in [(".db", 2), (".journal", 1)] {
+        let named = |path: &&PathBuf| path.to_string_lossy().contains(part);
+        assert!(files.iter().filter(named).count() >= least, "files with {part}: {files:?}");
+    }
     app.close().await;
 }
 
-fn is_database(path: &Path) -> bool {
-    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.contains(".db"))
+/// All files in a folder and below.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries =
+        folder.read_dir().expect("the folder").map(|entry| entry.expect("an entry").path());
+    let below = |path: PathBuf| if path.is_dir() { files(&path) } else { vec![path] };
+    entries.flat_map(below).collect()
 }
 
 #[tokio::test]
