@@ -136,20 +136,19 @@ impl Head {
 pub(crate) struct Pieces(Link);
 
 impl Pieces {
-    /// Gives the client its next piece once it has taken the one before, unless it has gone.
+    /// Gives the client its next piece, and goes on when it has taken it or has gone: not before it asks for more is there
+    /// anything to do. Nobody asks for more than the end.
     pub(crate) async fn send(&self, piece: Piece) {
-        let mut piece = Some(piece);
+        let is_end = matches!(piece, Piece::End(_));
+        lock(&self.0).piece = Some(piece);
+        // Whoever takes it drives us, too.
         std::future::poll_fn(|_| {
-            let mut shared = lock(&self.0);
-            if shared.gone {
-                return Poll::Ready(());
+            let shared = lock(&self.0);
+            if is_end || shared.gone || shared.piece.is_none() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
             }
-            if shared.piece.is_some() {
-                // Whoever takes it drives us, too.
-                return Poll::Pending;
-            }
-            shared.piece = piece.take();
-            Poll::Ready(())
         })
         .await;
     }

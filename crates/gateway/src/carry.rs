@@ -84,11 +84,12 @@ impl<'a> Carrier<'a> {
     pub(crate) fn frame(&mut self, frame: &Frame<'_>) {
         match &mut self.way {
             // What stands behind an error would look like an end.
-            Way::Same { .. } if self.reader.stage() == Stage::Failed => {}
+            Way::Same { .. } if self.holding && self.reader.stage() == Stage::Failed => {}
             Way::Same { withhold_usage } => {
                 self.reader.skim(frame);
-                self.holding |= self.reader.stage() != Stage::Running;
-                if self.reader.stage() == Stage::Failed && self.problem.is_none() {
+                let stage = self.reader.stage();
+                self.holding |= stage != Stage::Running;
+                if stage == Stage::Failed && self.problem.is_none() {
                     // A reader that has seen nothing else takes the frame for what it is.
                     let mut events = Vec::new();
                     self.attempt.target.dialect().reader().frame(frame, &mut events);

@@ -1,9 +1,11 @@
 //! Step 6 of a request: what goes to one target. Bytes pass where both sides speak one dialect; elsewhere the request is
 //! read into the canonical form and written again.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use http::HeaderMap;
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 use wire::peek;
 use wire::{Chat, Dialect, Reader, Unsupported, Written};
 
@@ -131,8 +133,6 @@ fn passes(inbound: &Inbound, target: &Target) -> bool {
         b"\"image\"",
         b"\"image_url\"",
     ];
-    /// What the state of a provider looks like on its way through a client of another dialect.
-    const SEALS: [&[u8]; 4] = [b"\"tg1.", b"\"call.tg1.", b"dGcxL", b"\"reasoning_details\""];
     let foreign = target.provider == "deepseek"
         && (says_no_effort(&inbound.body)
             || (target.reasoning && lacks_thoughts(&inbound.body))
@@ -143,9 +143,21 @@ fn passes(inbound: &Inbound, target: &Target) -> bool {
     } else {
         !peek.models.is_empty() || peek.provider != peek::Preferences::default()
     };
-    // State of another provider, which only the canonical form takes out of its envelope.
-    let sealed = SEALS.iter().any(|mark| memmem::find(&inbound.body, mark).is_some());
-    !openrouter && !foreign && !sealed
+    !openrouter && !foreign && !is_sealed(&inbound.body)
+}
+
+/// State of another provider on its way through a client of this dialect, which only the canonical form takes out of its
+/// envelope.
+fn is_sealed(body: &[u8]) -> bool {
+    static SEALS: LazyLock<[Finder<'static>; 3]> =
+        LazyLock::new(|| ["tg1.", "dGcxL", "\"reasoning_details\""].map(Finder::new));
+    let [own, encoded, details] = &*SEALS;
+    let begins = |at: usize| {
+        let before = body.get(..at).unwrap_or_default();
+        before.ends_with(b"\"") || before.ends_with(b"\"call.")
+    };
+    own.find_iter(body).any(begins)
+        || [encoded, details].iter().any(|mark| mark.find(body).is_some())
 }
 
 /// The client's headers that mean something in the target's dialect, which is its own.

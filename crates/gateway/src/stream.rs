@@ -118,7 +118,6 @@ impl Relay<'_, '_> {
         loop {
             match self.step(body).await {
                 Step::Bytes(bytes) => {
-                    self.heard = Instant::now();
                     if let Err(end) = self.take(&bytes).await {
                         return end;
                     }
@@ -198,6 +197,7 @@ impl Relay<'_, '_> {
 
     async fn send(&mut self, bytes: Bytes) {
         if bytes.is_empty() {
+            self.heard = Instant::now();
             return;
         }
         self.open();
