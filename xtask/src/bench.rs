@@ -109,14 +109,16 @@ fn pairs(
     ui::heading(scenario.title());
     let a = Target::gateway(gateway, scenario, dir)?;
     let b = Target::nginx(nginx, scenario, dir)?;
-    for target in [&a, &b] {
-        target.check()?;
-        load::run(target, &tools.wrk, options.connections, WARM_UP_SECONDS)?;
-    }
+    let load = |target: &Target, bytes, seconds| {
+        load::run(target, bytes, &tools.wrk, options.connections, seconds)
+    };
+    let (a_bytes, b_bytes) = (a.check()?, b.check()?);
+    load(&a, a_bytes, WARM_UP_SECONDS)?;
+    load(&b, b_bytes, WARM_UP_SECONDS)?;
     let mut pairs = Vec::new();
     for number in 1..=options.runs {
-        let gateway = load::run(&a, &tools.wrk, options.connections, options.seconds)?;
-        let nginx = load::run(&b, &tools.wrk, options.connections, options.seconds)?;
+        let gateway = load(&a, a_bytes, options.seconds)?;
+        let nginx = load(&b, b_bytes, options.seconds)?;
         ui::note(&format!("{number}: gateway {}; nginx {}", gateway.short(), nginx.short()));
         pairs.push(Pair { gateway, nginx });
     }

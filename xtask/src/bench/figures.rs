@@ -19,7 +19,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn new(
-        requests: u64,
+        requests: f64,
         units: u32,
         micros: u64,
         ticks: u64,
@@ -28,7 +28,7 @@ impl Run {
         let per_second = sh::output(Command::new("getconf").arg("CLK_TCK"))?;
         let ticks_per_second: f64 =
             per_second.parse().map_err(|_| format!("CLK_TCK is `{per_second}`"))?;
-        let (requests, seconds) = (float(requests)?, float(micros)? / 1e6);
+        let seconds = float(micros)? / 1e6;
         let cpu_seconds = float(ticks)? / ticks_per_second;
         Ok(Self {
             cpu_micros: cpu_seconds * 1e6 / requests / f64::from(units),
@@ -97,7 +97,7 @@ impl Spread {
     }
 }
 
-fn float(number: u64) -> Result<f64> {
+pub(crate) fn float(number: u64) -> Result<f64> {
     u32::try_from(number)
         .map(f64::from)
         .map_err(|_| format!("{number} is too large for a run of this benchmark"))

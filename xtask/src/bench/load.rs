@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::LOAD_CORE;
-use super::figures::Run;
+use super::figures::{self, Run};
 use super::process::{Server, on_core};
 use super::scenario::Scenario;
 use super::servers::{self, Gateway, Nginx, USER};
@@ -67,7 +67,7 @@ impl<'a> Target<'a> {
             lua,
             "done = function(summary, latency, requests)
     local e = summary.errors
-    io.write(string.format('{MARK} %d %d %d %d %d\\n', summary.requests, summary.duration,
+    io.write(string.format('{MARK} %d %d %d %d %d %d\\n', summary.requests, summary.bytes, summary.duration,
         e.connect + e.read + e.write + e.timeout, e.status, latency:percentile(99)))
 end
 "
@@ -77,8 +77,9 @@ end
         Ok(self)
     }
 
-    /// One request by hand: what it answers if it is not a success says more than wrk's counters.
-    pub(crate) fn check(&self) -> Result {
+    /// One request by hand: what it answers if it is not a success says more than wrk's counters. Returns the length of
+    /// its answer.
+    pub(crate) fn check(&self) -> Result<u64> {
         let headers: Vec<String> =
             self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let request = format!(
@@ -93,7 +94,7 @@ end
             format!("{} does not answer: {why}\n{}", self.name, self.server.said())
         })?;
         if servers::succeeded(&answer) && answer.contains("Tokens") | answer.contains("_tokens") {
-            return Ok(());
+            return Ok(answer.len() as u64);
         }
         Err(format!(
             "{} answers without success or without usage:\n{answer}\n{}",
@@ -104,9 +105,17 @@ end
 }
 
 /// One run: the load from wrk, the cost from the kernel.
-pub(crate) fn run(target: &Target, wrk: &Path, connections: u32, seconds: u32) -> Result<Run> {
+pub(crate) fn run(
+    target: &Target,
+    answer_bytes: u64,
+    wrk: &Path,
+    connections: u32,
+    seconds: u32,
+) -> Result<Run> {
+    let connections = target.scenario.connections(connections).to_string();
     let mut command = Command::new(wrk);
-    command.args(["-t", "1", "-c", &connections.to_string(), "-d", &format!("{seconds}s"), "-s"]);
+    command.args(["-t", "1", "-c", &connections, "-d", &format!("{seconds}s")]);
+    command.args(["--timeout", "20s", "-s"]);
     command.arg(&target.script).arg(format!("http://{}", target.server.address()));
 
     let before = target.server.settled_ticks()?;
@@ -119,7 +128,7 @@ pub(crate) fn run(target: &Target, wrk: &Path, connections: u32, seconds: u32) -
         .split_whitespace()
         .filter_map(|field| field.parse().ok())
         .collect();
-    let [requests, micros, broken, refused, p99_micros] = fields[..] else {
+    let [requests, bytes, micros, broken, refused, p99_micros] = fields[..] else {
         return Err(format!("wrk did not print what was asked for:\n{output}"));
     };
     if requests == 0 || broken + refused > 0 {
@@ -130,5 +139,10 @@ pub(crate) fn run(target: &Target, wrk: &Path, connections: u32, seconds: u32) -
             target.server.said()
         ));
     }
+    // Of streams that are under way when the load ends, what has come of them counts.
+    let requests = match target.scenario {
+        Scenario::Stream => figures::float(bytes)? / figures::float(answer_bytes)?,
+        Scenario::Small | Scenario::Large => figures::float(requests)?,
+    };
     Run::new(requests, target.scenario.units(), micros, ticks, p99_micros)
 }

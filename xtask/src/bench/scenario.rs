@@ -2,7 +2,7 @@
 
 /// How many events a stream has, and how far apart they are: about as a model writes.
 pub(crate) const EVENTS: u32 = 100;
-pub(crate) const GAP_MILLIS: u32 = 2;
+pub(crate) const GAP_MILLIS: u32 = 20;
 
 /// One kind of request.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Scenario {
             Self::Small => "A small chat by the native API, translated",
             Self::Large => "A chat of 32 KB in the provider's own dialect, passed on",
             Self::Stream => {
-                "A stream of 100 events, one every 2 ms, in the provider's own dialect, passed on"
+                "Streams of 100 events, one every 20 ms, in the provider's own dialect, passed on"
             }
         }
     }
@@ -65,6 +65,15 @@ impl Scenario {
             r#"{{"model":"gpt-4o-mini","messages":[{{"role":"user","content":"{message}"}}]{more}}}"#
         );
         ("/v1/chat/completions", body)
+    }
+
+    /// How many connections have a request at any time, for each that is asked for. Streams are many, so that their events
+    /// come at any moment: of a few, some would happen to come together, and others not.
+    pub(crate) const fn connections(self, asked: u32) -> u32 {
+        match self {
+            Self::Stream => asked.saturating_mul(10),
+            Self::Small | Self::Large => asked,
+        }
     }
 
     /// By how much the time for one request is divided.
