@@ -38,7 +38,7 @@ impl App {
         let snapshots = Arc::new(Snapshots::load(store.clone()).await?);
         let background = TaskTracker::new();
         let stop = CancellationToken::new();
-        let (folder, durability) = (settings.data_dir.clone(), settings.durability);
+        let (folder, durability) = (&settings.data_dir, settings.durability);
         let journal = Journal::open(folder, durability, &store, &background, &stop).await?;
         background.spawn(Arc::clone(&snapshots).follow(stop.clone()));
         let tasks = TaskTracker::new();

@@ -46,8 +46,7 @@ pub(crate) struct Settings {
     )]
     pub(crate) database_url: String,
 
-    /// Where the journal is kept: what was used and is not in the books yet. Each process needs a folder of its own, which
-    /// outlives it
+    /// Where journals are kept: what was used and is not in the database yet. It is a part of the books
     #[arg(long, env = "TOLLGATE_DATA_DIR", default_value = "tollgate-data", global = true)]
     pub(crate) data_dir: PathBuf,
 

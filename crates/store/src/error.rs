@@ -103,7 +103,11 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         let Self::Database(error) = self else { return false };
         match &**error {
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+            // A server that goes away in the middle of a greeting breaks the protocol.
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut => true,
             sqlx::Error::Database(database) => {
                 database.code().is_some_and(|code| is_transient_code(&code))
             }

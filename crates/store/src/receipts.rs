@@ -78,12 +78,13 @@ impl Store {
         usize::try_from(new).map_err(|_| StoreError::OutOfRange { what: "number of rows" })
     }
 
-    /// How far the journal of a replica has been applied: the number of its last record here, 0 for none.
-    pub async fn cursor(&self, replica: Uuid) -> Result<u64, StoreError> {
+    /// How far the journal of a replica has been applied: the number of its last record here. `None` for a replica that
+    /// this database has never heard of; [`Store::apply`] makes it known, with nothing too.
+    pub async fn cursor(&self, replica: Uuid) -> Result<Option<u64>, StoreError> {
         let mut conn = self.read().await?;
         let found: Option<(i64,)> =
             on!(conn, CURSOR => _, (q, c) => q.bind(replica).fetch_optional(c).await)?;
-        Ok(found.map_or(0, |(seq,)| seq.unsigned_abs()))
+        Ok(found.map(|(seq,)| seq.unsigned_abs()))
     }
 
     /// Writes what a replica's journal has up to record `seq`, and moves its cursor there, both or neither. What is there

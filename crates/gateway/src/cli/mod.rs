@@ -116,7 +116,7 @@ pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Store> {
 /// The same, with every receipt that is in the journal of the settings.
 async fn books(settings: &Settings) -> anyhow::Result<Store> {
     let store = open(settings).await?;
-    crate::journal::catch_up(settings.data_dir.clone(), &store).await?;
+    crate::journal::catch_up(&settings.data_dir, &store).await?;
     Ok(store)
 }
 

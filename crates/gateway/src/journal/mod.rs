@@ -9,7 +9,7 @@ mod record;
 mod segments;
 mod work;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -79,16 +79,17 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of this replica, applies what an earlier run has left, and keeps at it on `tasks` until `stop`.
+    /// Opens a journal below `root`, applies what earlier runs have left, and keeps at it on `tasks` until `stop`.
     pub(crate) async fn open(
-        path: PathBuf,
+        root: &Path,
         durability: Durability,
         store: &Store,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> anyhow::Result<Arc<Self>> {
-        let folder = Folder::lock(path)?;
-        let cursor = store.cursor(folder.replica).await?;
+        catch_up(root, store).await?;
+        let folder = Folder::take(root, store).await?;
+        let cursor = folder.cursor;
         let writer = Writer::open(&folder.path, cursor)?;
         let synced = watch::Sender::new(writer.last());
         let applied = watch::Sender::new(Applied { seq: cursor, failure: None });
@@ -103,9 +104,9 @@ impl Journal {
             applied,
             broken: AtomicBool::new(false),
         });
-        let mut tail = Tail::behind(&journal.folder.path, cursor);
-        work::apply_all(&mut tail, store, journal.folder.replica).await?;
-        journal.applied.send_modify(|applied| applied.seq = tail.last());
+        let tail = Tail::behind(&journal.folder.path, cursor);
+        // Whoever had the folder may have died only just now.
+        journal.unapplied.notify_one();
         tasks.spawn(work::sync(Arc::clone(&journal), stop.clone()));
         tasks.spawn(work::apply(Arc::clone(&journal), tail, store.clone(), stop.clone()));
         Ok(journal)
@@ -171,9 +172,13 @@ impl Journal {
     }
 }
 
-/// Applies what a journal has that the database has not, from outside of the process that writes it.
-pub(crate) async fn catch_up(path: PathBuf, store: &Store) -> anyhow::Result<()> {
-    let Some(replica) = folder::replica_of(&path)? else { return Ok(()) };
-    let mut tail = Tail::behind(&path, store.cursor(replica).await?);
-    work::apply_all(&mut tail, store, replica).await
+/// Applies what the journals below `root` have that the database has not, whoever writes them. Those of another database
+/// stay as they are.
+pub(crate) async fn catch_up(root: &Path, store: &Store) -> anyhow::Result<()> {
+    for (path, replica) in folder::all(root)? {
+        let Some(cursor) = store.cursor(replica).await? else { continue };
+        let mut tail = Tail::behind(&path, cursor);
+        work::apply_all(&mut tail, store, replica).await?;
+    }
+    Ok(())
 }

@@ -40,7 +40,7 @@ fn file_name(first: u64) -> String {
 }
 
 /// The segments of a folder in their order, each with the number of its first record by its name.
-fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, JournalError> {
+pub(super) fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, JournalError> {
     let mut segments = Vec::new();
     for entry in fs::read_dir(folder).map_err(io_at(folder))? {
         let path = entry.map_err(io_at(folder))?.path();

@@ -97,6 +97,19 @@ impl App {
         self.process.kill().await.expect("the process dies");
     }
 
+    /// Goes on with other books in the same folder.
+    pub(crate) async fn on(mut self, url: String) -> Self {
+        self.kill().await;
+        self.books.url = url;
+        self.restart().await;
+        self
+    }
+
+    /// Starts another process beside this one, on the same books.
+    pub(crate) async fn another(&self) -> (Child, String) {
+        serve(&self.books, &self.settings).await
+    }
+
     /// Starts again on the same books, on another port.
     pub(crate) async fn restart(&mut self) {
         (self.process, self.url) = serve(&self.books, &self.settings).await;

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, Start};
+use crate::app::{App, Start, USER};
 use crate::books::Books;
 use crate::chat::say;
 
@@ -53,7 +53,7 @@ impl Cable {
 
 /// The journal's only segment.
 fn segment(app: &App) -> PathBuf {
-    app.books.folder.path().join("tollgate-data").join("00000000000000000001.journal")
+    app.books.folder.path().join("tollgate-data/1/00000000000000000001.journal")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,22 +72,59 @@ async fn a_database_that_is_away() {
     for number in 0..CHATS {
         let answer = app.chatted(&say("openai", "gpt-4o", &format!("Number {number}"))).await;
         assert_eq!(answer.status, 200, "{number}");
+        if number == CHATS / 2 {
+            // Until it has been tried to apply some, and in vain.
+            while !app.log().contains("receipts wait in the journal") {
+                tokio::task::yield_now().await;
+            }
+        }
     }
     // It dies with all of that in the journal; whoever asks first, by another way, finds it.
     app.kill().await;
-    let usage = app.books.cli_json(&["bill", "--user", crate::app::USER]).await;
+    let usage = app.books.cli_json(&["bill", "--user", USER]).await;
     let receipts = app.books.receipts().await;
     assert_eq!(receipts.len(), CHATS + 1, "{usage}");
     app.books.audit().await;
     app.books.remove().await;
 }
 
+/// Each of two processes has a journal of its own. What one leaves behind when it dies, the next that starts finds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_process_writes_a_journal() {
+async fn processes_share_a_folder() {
+    let Some(books) = Books::postgres("shared").await else { return };
+    let mut app = App::start_on(books, Start::default()).await;
+    let (mut other, url) = app.another().await;
+    let hello = say("openai", "gpt-4o", "Hello");
+    let tokens = app.chatted(&hello).await.body["usage"]["totalTokens"].as_u64().expect("tokens");
+    for number in 1..10 {
+        let base = if number % 2 == 0 { &app.url } else { &url };
+        let chat = app.client.post(format!("{base}/api/layers/chat")).json(&hello);
+        let chat = chat.header("user", USER).header("api-key", &app.key);
+        assert_eq!(chat.send().await.expect("an answer").status(), 200, "{number}");
+    }
+    other.kill().await.expect("the process dies");
+    app.kill().await;
+    app.restart().await;
+    assert_eq!(app.price_to_pay().await["total_tokens"], 10 * tokens);
+    assert_eq!(app.finish().await.len(), 10);
+    app.books.remove().await;
+}
+
+/// Whoever moves to another database does not take along what belongs to the one before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_stays_with_its_database() {
     let app = App::start().await;
-    let refused = app.books.refused(&["serve", "--port", "0"]).await;
-    assert!(refused.contains("TOLLGATE_DATA_DIR"), "{refused}");
-    app.close().await;
+    app.chatted(&say("openai", "gpt-4o", "Hello")).await;
+    let new = format!("sqlite://{}", app.books.folder.path().join("new.db").display());
+    let own = app.books.url.clone();
+    let mut app = app.on(new).await;
+    app.books.add_user(USER).await;
+    app.kill().await;
+    app.restart().await;
+    assert!(app.finish().await.is_empty());
+    assert!(app.books.folder.path().join("tollgate-data/2/replica").exists());
+    let app = app.on(own).await;
+    assert_eq!(app.close().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -145,7 +145,7 @@ async fn idle_connections_do_not_delay_the_end() {
 async fn a_port_that_is_taken_is_an_error() {
     let app = App::start().await;
     let port = app.url.rsplit_once(':').expect("a port").1.to_owned();
-    let complaint = app.books.refused(&["serve", "--data-dir", "other", "--port", &port]).await;
+    let complaint = app.books.refused(&["serve", "--port", &port]).await;
     assert!(complaint.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{complaint}");
     app.close().await;
 }
