@@ -58,6 +58,8 @@ pub(super) struct Writer {
     folder: PathBuf,
     file: File,
     length: u64,
+    /// Whether the file ends with a whole record: not when a write failed, and so did taking back what it had written.
+    whole: bool,
     next: u64,
     buffer: Vec<u8>,
 }
@@ -89,7 +91,8 @@ impl Writer {
             // The database knows more than this journal does, which then goes on behind it.
             return Self::create(folder, cursor + 1);
         }
-        Ok(Self { folder: folder.to_owned(), file, length, next, buffer: Vec::new() })
+        let folder = folder.to_owned();
+        Ok(Self { folder, file, length, whole: true, next, buffer: Vec::new() })
     }
 
     fn create(folder: &Path, first: u64) -> Result<Self, JournalError> {
@@ -104,7 +107,8 @@ impl Writer {
         };
         let file = create().map_err(io_at(&path))?;
         let length = u64::try_from(record::START).unwrap_or(u64::MAX);
-        Ok(Self { folder: folder.to_owned(), file, length, next: first, buffer: Vec::new() })
+        let folder = folder.to_owned();
+        Ok(Self { folder, file, length, whole: true, next: first, buffer: Vec::new() })
     }
 
     /// The number of the last record.
@@ -126,12 +130,14 @@ impl Writer {
         let seq = self.next;
         self.buffer.clear();
         record::write(&mut self.buffer, seq, kind, body);
+        // A part of a record must not stand before the next one.
+        if !self.whole {
+            self.file.set_len(self.length).map_err(io_at(&self.folder))?;
+            self.whole = true;
+        }
         if let Err(error) = self.file.write_all(&self.buffer) {
-            // A part of a record must not stand before the next one.
-            let undone = self.file.set_len(self.length);
-            let path = self.folder.join("journal");
-            let error = undone.err().unwrap_or(error);
-            return Err(JournalError::Io { path, error });
+            self.whole = self.file.set_len(self.length).is_ok();
+            return Err(io_at(&self.folder)(error));
         }
         self.length += u64::try_from(self.buffer.len()).unwrap_or(u64::MAX);
         self.next += 1;

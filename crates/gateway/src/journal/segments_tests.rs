@@ -71,6 +71,27 @@ fn a_record_that_was_cut_off_is_taken_back() {
     assert_eq!(read(&mut tail).unwrap(), [7]);
 }
 
+/// A file that takes no more, as on a full disk, and then does.
+#[test]
+fn a_write_that_fails_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(folder.path(), 0).unwrap();
+    append(&mut writer, 1..3);
+    let path = folder.path().join(file_name(1));
+    let good = std::mem::replace(&mut writer.file, File::open(&path).unwrap());
+    for _ in 0..2 {
+        assert!(writer.append(Kind::Settled, |bytes| bytes.push(9)).is_err());
+        assert!(!writer.whole);
+    }
+    // A part of it had been written.
+    let mut part = fs::read(&path).unwrap();
+    part.extend_from_within(record::START..record::START + 20);
+    fs::write(&path, part).unwrap();
+    writer.file = good;
+    append(&mut writer, 3..4);
+    assert_eq!((writer.last(), bodies(folder.path(), 0)), (3, vec![1, 2, 3]));
+}
+
 #[test]
 fn a_segment_that_was_cut_off_at_its_start_is_made_again() {
     let folder = tempfile::tempdir().unwrap();
