@@ -27,7 +27,7 @@ use servers::{Gateway, Nginx, Simulator};
 const PROXY_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
 
-const WARM_UP_SECONDS: u32 = 2;
+const WARM_UP_SECONDS: u32 = 3;
 
 pub(crate) fn run(args: &[String]) -> Result {
     let options = Options::parse(args)?;
