@@ -28,6 +28,7 @@ pub(super) async fn run(mut settings: Settings, output: &Output) -> anyhow::Resu
         settings.point_at(&simulator.url());
         Some(simulator)
     };
+    let stop = serve::signals()?;
     let app = App::build(settings).await?;
     app.store
         .add_user(store::NewUser {
@@ -45,7 +46,7 @@ pub(super) async fn run(mut settings: Settings, output: &Output) -> anyhow::Resu
         Err(_) => server::listen_anywhere(&app).await?,
     };
     explain(address, key.expose_secret(), simulator.is_some(), output)?;
-    serve::until_signal(app, listener).await?;
+    serve::until(stop, app, listener).await;
     if let Some(simulator) = simulator {
         simulator.stop().await;
     }

@@ -12,30 +12,40 @@ use crate::server;
 
 /// Serves until Ctrl-C or SIGTERM.
 pub(super) async fn run(settings: Settings, output: &Output) -> anyhow::Result<()> {
-    let app = App::build(settings).await?;
+    // From here on, before anybody can know that there is something to end.
+    let mut stop = std::pin::pin!(signals()?);
+    let app = tokio::select! {
+        app = Box::pin(App::build(settings)) => app?,
+        () = &mut stop => return Ok(()),
+    };
     warn_of_settings(&app);
     let (listener, address) = server::listen(&app).await?;
     announce(address, output)?;
-    until_signal(app, listener).await
+    until(stop, app, listener).await;
+    Ok(())
 }
 
-/// Serves until Ctrl-C or SIGTERM, then ends cleanly: answers under way finish, receipts are committed.
-pub(super) async fn until_signal(
-    app: Arc<App>,
-    listener: tokio::net::TcpListener,
-) -> anyhow::Result<()> {
+/// Waits for Ctrl-C or SIGTERM, from this call on.
+pub(super) fn signals() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let stop = async move {
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
         tracing::info!("ending: no new requests, answers under way finish");
-    };
+    })
+}
+
+/// Serves until `stop`, then ends cleanly: answers under way finish, receipts are committed.
+pub(super) async fn until(
+    stop: impl Future<Output = ()>,
+    app: Arc<App>,
+    listener: tokio::net::TcpListener,
+) {
     server::serve(Arc::clone(&app), listener, stop).await;
     app.shut_down().await;
-    Ok(())
 }
 
 fn announce(address: SocketAddr, output: &Output) -> anyhow::Result<()> {
