@@ -63,6 +63,13 @@ struct Applied {
     failure: Option<StoreError>,
 }
 
+impl Applied {
+    /// Why the database refuses what was written, where it is not just away.
+    fn refusal(&self) -> Option<&StoreError> {
+        self.failure.as_ref().filter(|error| !error.is_transient())
+    }
+}
+
 pub(crate) struct Journal {
     folder: Folder,
     durability: Durability,
@@ -120,15 +127,14 @@ impl Journal {
     /// waits for it.
     pub(crate) fn is_open(&self) -> bool {
         let applied = self.applied.borrow();
-        let refused = applied.failure.as_ref().is_some_and(|error| !error.is_transient());
         let waiting = self.writer().last().saturating_sub(applied.seq);
-        !self.broken.load(Ordering::Relaxed) && !refused && waiting < MOST_WAITING
+        !self.is_broken() && applied.refusal().is_none() && waiting < MOST_WAITING
     }
 
     /// Writes a receipt. When this returns `Ok`, it will be in the database, whatever becomes of this process.
     pub(crate) async fn commit(&self, receipt: &Receipt) -> Result<(), CommitError> {
         let entry = Entry::of(receipt)?;
-        if self.broken.load(Ordering::Relaxed) {
+        if self.is_broken() {
             return Err(CommitError::Closed);
         }
         let seq = self.writer().append(Kind::Settled, |bytes| entry.encode(bytes))?;
@@ -161,12 +167,10 @@ impl Journal {
             return Ok(());
         }
         self.hurry.notify_one();
-        let refused =
-            |applied: &Applied| applied.failure.clone().filter(|error| !error.is_transient());
-        let there = applied.wait_for(|now| now.seq >= wanted || refused(now).is_some());
-        let there = timeout(PATIENCE, there).await??.clone();
-        match refused(&there) {
-            Some(error) if there.seq < wanted => Err(error.into()),
+        let there = applied.wait_for(|now| now.seq >= wanted || now.refusal().is_some());
+        let there = timeout(PATIENCE, there).await??;
+        match there.refusal() {
+            Some(error) if there.seq < wanted => Err(error.clone().into()),
             _ => Ok(()),
         }
     }
@@ -178,7 +182,7 @@ pub(crate) async fn catch_up(root: &Path, store: &Store) -> anyhow::Result<()> {
     for (path, replica) in folder::all(root)? {
         let Some(cursor) = store.cursor(replica).await? else { continue };
         let mut tail = Tail::behind(&path, cursor);
-        work::apply_all(&mut tail, store, replica).await?;
+        work::apply_all(&mut tail, store, replica, |_| {}).await?;
     }
     Ok(())
 }

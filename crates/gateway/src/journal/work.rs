@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::record::Kind;
 use super::segments::{self, Tail};
-use super::{BATCH, Durability, Journal};
+use super::{Applied, BATCH, Durability, Journal};
 
 /// What is written may wait so long to be synced with more.
 const GROUP: Duration = Duration::from_millis(10);
@@ -68,18 +68,24 @@ pub(super) async fn apply(
 ) {
     let mut tries = 0;
     loop {
-        tokio::select! {
-            () = journal.unapplied.notified(), if tries == 0 => {}
-            () = sleep(wait_after(tries)), if tries > 0 => {}
-            () = stop.cancelled() => {}
-        }
-        tokio::select! {
-            () = sleep(GATHER), if tries == 0 => {}
-            () = std::future::ready(()), if tries > 0 => {}
-            () = journal.hurry.notified() => {}
-            () = stop.cancelled() => {}
-        }
-        match apply_and_tell(&journal, &mut tail, &store).await {
+        let wait = async {
+            if tries > 0 {
+                return sleep(wait_after(tries)).await;
+            }
+            journal.unapplied.notified().await;
+            tokio::select! {
+                () = sleep(GATHER) => {}
+                () = journal.hurry.notified() => {}
+            }
+        };
+        stop.run_until_cancelled(wait).await;
+        let tell = |result: Result<u64, StoreError>| {
+            journal.applied.send_modify(|applied| match result {
+                Ok(seq) => *applied = Applied { seq, failure: None },
+                Err(error) => applied.failure = Some(error),
+            });
+        };
+        match apply_all(&mut tail, &store, journal.folder.replica, tell).await {
             Ok(()) => tries = 0,
             Err(error) => {
                 tracing::error!(%error, "receipts wait in the journal: the database does not take them");
@@ -99,31 +105,22 @@ fn wait_after(tries: usize) -> Duration {
     Duration::from_millis(wait.copied().unwrap_or_default())
 }
 
-async fn apply_and_tell(journal: &Journal, tail: &mut Tail, store: &Store) -> anyhow::Result<()> {
+/// Applies what a journal has at this moment, and tells after each batch how far the database has come.
+pub(super) async fn apply_all(
+    tail: &mut Tail,
+    store: &Store,
+    replica: Uuid,
+    tell: impl Fn(Result<u64, StoreError>),
+) -> anyhow::Result<()> {
     loop {
         let entries = read(tail)?;
         if entries.is_empty() {
             return Ok(());
         }
-        let (seq, replica) = (tail.last(), journal.folder.replica);
+        let seq = tail.last();
         let applied = store.apply(replica, seq, entries).await;
-        let failure = applied.as_ref().err().cloned();
-        journal.applied.send_modify(|applied| {
-            applied.seq = if failure.is_none() { seq } else { applied.seq };
-            applied.failure = failure;
-        });
+        tell(applied.clone().map(|()| seq));
         applied?;
-    }
-}
-
-/// Applies what a journal has at this moment.
-pub(super) async fn apply_all(tail: &mut Tail, store: &Store, replica: Uuid) -> anyhow::Result<()> {
-    loop {
-        let entries = read(tail)?;
-        if entries.is_empty() {
-            return Ok(());
-        }
-        store.apply(replica, tail.last(), entries).await?;
     }
 }
 
