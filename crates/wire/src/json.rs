@@ -247,6 +247,16 @@ pub(crate) enum TextOr<T> {
     List(Vec<T>),
 }
 
+impl TextOr<String> {
+    /// The one text, or those of the list.
+    pub(crate) fn into_list(self) -> Vec<String> {
+        match self {
+            Self::Text(one) => vec![one],
+            Self::List(several) => several,
+        }
+    }
+}
+
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for TextOr<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Either<T>(std::marker::PhantomData<T>);

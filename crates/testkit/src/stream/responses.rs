@@ -124,40 +124,36 @@ impl Events {
     }
 
     fn reasoning(&mut self, index: usize, id: &Value, item: &Value) {
-        let parts = item.get("summary").and_then(Value::as_array);
-        for (place, part) in parts.into_iter().flatten().enumerate() {
-            let at = |mut event: Value| {
-                event["item_id"] = id.clone();
-                event["output_index"] = index.into();
-                event["summary_index"] = place.into();
-                event
-            };
-            let text = part.get("text").and_then(Value::as_str).unwrap_or_default();
-            let opening = json!({"part": {"type": "summary_text", "text": ""}});
-            self.push("response.reasoning_summary_part.added", at(opening));
-            for piece in words(text) {
-                self.push("response.reasoning_summary_text.delta", at(json!({ "delta": piece })));
+        /// A list of the item, how its parts are counted, and the names of its parts, its texts and their kind.
+        const LISTS: [(&str, &str, &str, &str, &str); 2] = [
+            (
+                "summary",
+                "summary_index",
+                "reasoning_summary_part",
+                "reasoning_summary_text",
+                "summary_text",
+            ),
+            // Reasoning that is not summarised, as DeepSeek shows it.
+            ("content", "content_index", "content_part", "reasoning_text", "reasoning_text"),
+        ];
+        for (list, count, outer, inner, kind) in LISTS {
+            let parts = item.get(list).and_then(Value::as_array);
+            for (place, part) in parts.into_iter().flatten().enumerate() {
+                let at = |mut event: Value| {
+                    event["item_id"] = id.clone();
+                    event["output_index"] = index.into();
+                    event[count] = place.into();
+                    event
+                };
+                let text = part.get("text").and_then(Value::as_str).unwrap_or_default();
+                let opening = json!({"part": {"type": kind, "text": ""}});
+                self.push(&format!("response.{outer}.added"), at(opening));
+                for piece in words(text) {
+                    self.push(&format!("response.{inner}.delta"), at(json!({ "delta": piece })));
+                }
+                self.push(&format!("response.{inner}.done"), at(json!({ "text": text })));
+                self.push(&format!("response.{outer}.done"), at(json!({ "part": part })));
             }
-            self.push("response.reasoning_summary_text.done", at(json!({ "text": text })));
-            self.push("response.reasoning_summary_part.done", at(json!({ "part": part })));
-        }
-        // Reasoning that is not summarised, as DeepSeek shows it.
-        let parts = item.get("content").and_then(Value::as_array);
-        for (place, part) in parts.into_iter().flatten().enumerate() {
-            let at = |mut event: Value| {
-                event["item_id"] = id.clone();
-                event["output_index"] = index.into();
-                event["content_index"] = place.into();
-                event
-            };
-            let text = part.get("text").and_then(Value::as_str).unwrap_or_default();
-            let opening = json!({"part": {"type": "reasoning_text", "text": ""}});
-            self.push("response.content_part.added", at(opening));
-            for piece in words(text) {
-                self.push("response.reasoning_text.delta", at(json!({ "delta": piece })));
-            }
-            self.push("response.reasoning_text.done", at(json!({ "text": text })));
-            self.push("response.content_part.done", at(json!({ "part": part })));
         }
     }
 

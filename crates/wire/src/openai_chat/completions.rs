@@ -66,11 +66,7 @@ pub fn read_request(body: &[u8]) -> Result<Chat, Malformed> {
             presence_penalty: request.presence_penalty,
             frequency_penalty: request.frequency_penalty,
             seed: request.seed,
-            stop: match request.stop {
-                Some(TextOr::Text(one)) => vec![one],
-                Some(TextOr::List(several)) => several,
-                None => Vec::new(),
-            },
+            stop: request.stop.map(TextOr::into_list).unwrap_or_default(),
         },
         stream: request.stream.unwrap_or(false),
         include_usage: request.stream_options.and_then(|o| o.include_usage).unwrap_or(false),

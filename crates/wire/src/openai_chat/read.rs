@@ -45,11 +45,7 @@ pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
             presence_penalty: request.presence_penalty,
             frequency_penalty: request.frequency_penalty,
             seed: request.seed,
-            stop: match request.stop {
-                Some(TextOr::Text(one)) => vec![one],
-                Some(TextOr::List(several)) => several,
-                None => Vec::new(),
-            },
+            stop: request.stop.map(TextOr::into_list).unwrap_or_default(),
         },
         native: natives(text, messages),
     })
