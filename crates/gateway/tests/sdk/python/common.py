@@ -63,6 +63,28 @@ TOOLS = {
 }
 
 
+# What every SDK is tried with: a name, the models, and the function of the script that does it.
+CASES = [
+    ("plain", MODELS, "plain"),
+    ("stream", MODELS, "stream"),
+    ("tools", MODELS, "tools_round_trip"),
+    ("tools_stream", MODELS, "tools_stream"),
+    ("parallel_tools", MODELS, "parallel_tools"),
+    ("structured", MODELS, "structured"),
+    ("structured_stream", MODELS, "structured_stream"),
+    ("image", SEEING, "image"),
+    ("image", BLIND, "image_refused"),
+    ("thinking", THINKING, "thinking"),
+    ("thinking_stream", THINKING, "thinking_stream"),
+    ("bad_key", MODELS, "bad_key"),
+    ("unknown_model", MODELS, "unknown_model"),
+    ("bad_request", MODELS, "bad_request"),
+    ("rate_limit", MODELS, "rate_limit"),
+    ("server_error", MODELS, "server_error"),
+    ("cancel", MODELS, "cancel"),
+]
+
+
 def png(width=2, height=2):
     """A small white picture."""
 
@@ -136,8 +158,13 @@ def grown_by(before, used):
     equal(used, grown, "the usage that the SDK reports, beside the growth of the bill,")
 
 
-def run(cases):
-    """Runs (name, models, function); arguments of the command line choose names and models."""
+def run(functions, more=()):
+    """Runs what every SDK is tried with, by the names of a script's functions, and more: (name, models, function).
+
+    Arguments of the command line choose names and models.
+    """
+    cases = [(name, models, functions[function]) for name, models, function in CASES]
+    cases.extend(more)
     chosen = set(sys.argv[1:])
     for name, models, case in cases:
         for model in models:

@@ -222,25 +222,9 @@ def models(_):
 
 
 run(
+    globals(),
     [
-        ("plain", MODELS, plain),
-        ("stream", MODELS, stream),
-        ("tools", MODELS, tools_round_trip),
-        ("tools_stream", MODELS, tools_stream),
-        ("parallel_tools", MODELS, parallel_tools),
-        ("structured", MODELS, structured),
-        ("structured_stream", MODELS, structured_stream),
-        ("image", SEEING, image),
-        ("image", BLIND, image_refused),
-        ("thinking", THINKING, thinking),
-        ("thinking_stream", THINKING, thinking_stream),
-        ("bad_key", MODELS, bad_key),
-        ("unknown_model", MODELS, unknown_model),
-        ("bad_request", MODELS, bad_request),
-        ("rate_limit", MODELS, rate_limit),
-        ("server_error", MODELS, server_error),
-        ("cancel", MODELS, cancel),
         ("embeddings", EMBEDDING, embeddings),
         ("models", ["all"], models),
-    ]
+    ],
 )
