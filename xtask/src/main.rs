@@ -4,6 +4,7 @@
 //! `sh` starts programs, `ui` writes to the terminal, `steps` times what was done.
 
 mod bench;
+mod bills;
 mod ci;
 mod dev;
 mod fmt;
@@ -12,8 +13,10 @@ mod janitor;
 mod lint;
 mod packages;
 mod postgres;
+mod prove;
 mod sdks;
 mod sh;
+mod simulate;
 mod steps;
 mod test;
 mod ui;
@@ -41,9 +44,18 @@ The project's own commands.
                              the gateway beside nginx as a plain proxy, one core each.
                              --bins measures the programs in DIR instead of building them,
                              --json prints figures for machines, --record writes docs/benchmarks/NAME.md
+  cargo xtask prove [--kills N] [--outage SECONDS] [--attempts N]
+                             the tests of the money path in full, on a release of the program: killed 10,000 times under
+                             load, the database away for half an hour, 20,000 attempts to spend credit for 500
+                             requests. With figures only those, for that long
   cargo xtask fuzz [TARGET...] [--inputs N] [--seed S] [--again FILE]
                              1,000,000 random inputs for each of sse, openai_chat, openai_responses, anthropic and gemini.
                              An input that fails is kept in target/fuzz; --again tries it once more
+  cargo xtask bills [--bills N] [--from S]
+                             1,000,000 random bills beside those of a second implementation, which works with fractions
+  cargo xtask simulate [--seeds N] [--from S] [--seed S]
+                             money under crashes, lost answers, power cuts and copied folders, in 1,000,000 worlds that
+                             are made of seeds. --seed shows each step of one
 ";
 
 fn main() -> ExitCode {
@@ -72,6 +84,9 @@ fn dispatch(args: &[String]) -> Result {
         "dev" => dev::run(rest),
         "bench" => bench::run(rest),
         "fuzz" => fuzz::run(rest),
+        "prove" => prove::run(rest),
+        "bills" => bills::run(rest),
+        "simulate" => simulate::run(rest),
         "help" | "--help" | "-h" => ui::print(HELP),
         unknown => Err(format!("there is no command `{unknown}`; `cargo xtask help` lists them")),
     }

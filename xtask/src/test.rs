@@ -11,13 +11,18 @@ const POSTGRES: &str = "TOLLGATE_TEST_POSTGRES";
 const SDKS: &str = "TOLLGATE_TEST_SDKS";
 
 pub(crate) fn run(args: &[String]) -> Result {
+    with(args, &[])
+}
+
+/// The same with more variables for the tests.
+pub(crate) fn with(args: &[String], more: Given<'_>) -> Result {
     let mut steps = Steps::new();
-    let outcome = test(&mut steps, args);
+    let outcome = test(&mut steps, args, more);
     steps.table();
     outcome
 }
 
-fn test(steps: &mut Steps, args: &[String]) -> Result {
+fn test(steps: &mut Steps, args: &[String], more: Given<'_>) -> Result {
     let (url, _cluster) = if let Some(url) = sh::env(POSTGRES) {
         ui::note(&format!("PostgreSQL: the one that {POSTGRES} names"));
         (url, None)
@@ -31,29 +36,30 @@ fn test(steps: &mut Steps, args: &[String]) -> Result {
     } else {
         steps.run("SDKs", |_| sdks::ensure())?.display().to_string()
     };
-    let given = [(POSTGRES, url.as_str()), (SDKS, sdks.as_str())];
+    let own = [(POSTGRES, url.as_str()), (SDKS, sdks.as_str())];
+    let given: Vec<_> = own.iter().chain(more).copied().collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    steps.run("tests", |note| tests(&args, given, note))?;
+    steps.run("tests", |note| tests(&args, &given, note))?;
     if args.is_empty() {
-        steps.run("doc tests", |note| doc_tests(given, note))?;
+        steps.run("doc tests", |note| doc_tests(&given, note))?;
     }
     Ok(())
 }
 
 /// Variables that tell the tests what there is for them.
-type Given<'a> = [(&'a str, &'a str); 2];
+type Given<'a> = &'a [(&'a str, &'a str)];
 
 fn tests(args: &[&str], given: Given<'_>, note: &mut String) -> Result {
     let nextest = sh::output(&mut sh::cargo(&["nextest", "--version"])).is_ok();
     if !nextest {
         let mut command = sh::cargo(&["test", "--workspace", "--all-targets", "--no-fail-fast"]);
-        return counted(command.args(args).envs(given), note);
+        return counted(command.args(args).envs(given.iter().copied()), note);
     }
     let mut command = sh::cargo(&["nextest", "run", "--workspace"]);
     if sh::in_ci() {
         command.args(["--profile", "ci"]);
     }
-    sh::run_watched(command.args(args).envs(given), &mut |line| {
+    sh::run_watched(command.args(args).envs(given.iter().copied()), &mut |line| {
         // `     Summary [   1.234s] 12 tests run: 12 passed, 0 skipped`
         if let Some(summary) = line.trim_start().strip_prefix("Summary [") {
             summary.split_once(']').map_or("", |(_, rest)| rest).trim().clone_into(note);
@@ -62,7 +68,10 @@ fn tests(args: &[&str], given: Given<'_>, note: &mut String) -> Result {
 }
 
 fn doc_tests(given: Given<'_>, note: &mut String) -> Result {
-    counted(sh::cargo(&["test", "--doc", "--workspace", "--no-fail-fast"]).envs(given), note)
+    counted(
+        sh::cargo(&["test", "--doc", "--workspace", "--no-fail-fast"]).envs(given.iter().copied()),
+        note,
+    )
 }
 
 /// Runs cargo's own test runner and adds up its summaries, of which there is one for each program.

@@ -17,6 +17,7 @@ use ledger::Usd;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::idempotency::{Capture, Claim};
 use crate::problem::Problem;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -54,6 +55,16 @@ impl Answer {
     pub(crate) fn whole(body: Bytes, content_type: Option<HeaderValue>) -> Self {
         let json = HeaderValue::from_static("application/json");
         Self::new(AnswerBody::Whole(body), content_type.unwrap_or(json))
+    }
+
+    /// One that comes bit by bit.
+    pub(crate) fn streamed(content_type: HeaderValue) -> Self {
+        let mut answer = Self::new(AnswerBody::Stream, content_type);
+        let headers = &mut answer.headers;
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        headers.insert(header::TRAILER, HeaderValue::from_static("x-tollgate-cost"));
+        answer
     }
 
     /// Says what it cost.
@@ -108,12 +119,15 @@ fn lock(link: &Link) -> MutexGuard<'_, Shared> {
 pub(crate) struct Head {
     link: Link,
     sent: bool,
+    /// Where the answer is kept for retries, and one that is not sent before it is.
+    capture: Option<Arc<Capture>>,
+    held_back: Option<Result<Answer, Problem>>,
 }
 
 impl Head {
-    /// Whether the client has hung up.
+    /// Whether the client has hung up, and no retry of its will ask for the answer.
     pub(crate) fn is_gone(&self) -> bool {
-        lock(&self.link).gone
+        self.capture.is_none() && lock(&self.link).gone
     }
 
     pub(crate) fn is_sent(&self) -> bool {
@@ -121,29 +135,55 @@ impl Head {
     }
 
     pub(crate) fn send(&mut self, result: Result<Answer, Problem>) {
-        if !std::mem::replace(&mut self.sent, true) {
-            lock(&self.link).head = Some(result);
+        if std::mem::replace(&mut self.sent, true) {
+            return;
         }
+        if let Some(capture) = &self.capture {
+            if let Ok(answer) = &result {
+                capture.answer(answer);
+            }
+            if !matches!(result, Ok(Answer { body: AnswerBody::Stream, .. })) {
+                self.held_back = Some(result);
+                return;
+            }
+        }
+        lock(&self.link).head = Some(result);
+    }
+
+    /// Sends what was held back, now that the work is done.
+    pub(crate) async fn finish(self) {
+        let (Some(capture), Some(result)) = (self.capture, self.held_back) else { return };
+        Box::pin(capture.end(None)).await;
+        lock(&self.link).head = Some(result);
     }
 
     /// The way for the pieces of a stream.
     pub(crate) fn pieces(&self) -> Pieces {
-        Pieces(Arc::clone(&self.link))
+        Pieces { link: Arc::clone(&self.link), capture: self.capture.clone() }
     }
 }
 
 /// The way of the work to a client that reads a stream: one piece waits at a time.
-pub(crate) struct Pieces(Link);
+pub(crate) struct Pieces {
+    link: Link,
+    capture: Option<Arc<Capture>>,
+}
 
 impl Pieces {
     /// Gives the client its next piece, and goes on when it has taken it or has gone: not before it asks for more is there
     /// anything to do. Nobody asks for more than the end.
     pub(crate) async fn send(&self, piece: Piece) {
         let is_end = matches!(piece, Piece::End(_));
-        lock(&self.0).piece = Some(piece);
+        if let Some(capture) = &self.capture {
+            match &piece {
+                Piece::Data(bytes) => capture.piece(bytes),
+                Piece::End(cost) => Box::pin(capture.end(cost.as_deref())).await,
+            }
+        }
+        lock(&self.link).piece = Some(piece);
         // Whoever takes it drives us, too.
         std::future::poll_fn(|_| {
-            let shared = lock(&self.0);
+            let shared = lock(&self.link);
             if is_end || shared.gone || shared.piece.is_none() {
                 Poll::Ready(())
             } else {
@@ -151,6 +191,13 @@ impl Pieces {
             }
         })
         .await;
+    }
+
+    /// Says that the stream has no good end, so that no retry is given it.
+    pub(crate) fn broke_off(&self) {
+        if let Some(capture) = &self.capture {
+            capture.broke_off();
+        }
     }
 }
 
@@ -184,17 +231,20 @@ impl Drop for Driven {
 }
 
 /// Runs the work that `start` begins until the client can be answered. What is left of it then is done while the client
-/// reads its stream, or without the client.
+/// reads its stream, or without the client. With a claim, what is answered is kept for retries.
 pub(crate) async fn respond<W>(
     tasks: &TaskTracker,
     id: Uuid,
+    claim: Option<Claim>,
     start: impl FnOnce(Head) -> W,
 ) -> Result<Response, Problem>
 where
     W: Future<Output = ()> + Send + 'static,
 {
     let link = Link::default();
-    let work: Work = Box::pin(start(Head { link: Arc::clone(&link), sent: false }));
+    let capture = claim.map(|claim| Arc::new(Capture::new(claim)));
+    let head = Head { link: Arc::clone(&link), sent: false, capture, held_back: None };
+    let work: Work = Box::pin(start(head));
     let mut driven = Driven { work: Some(work), link, tasks: tasks.clone() };
     let head = std::future::poll_fn(|context| {
         driven.drive(context);

@@ -7,6 +7,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Settings;
+use crate::funds::{self, Funds};
+use crate::idempotency::Keys;
 use crate::journal::Journal;
 use crate::providers::Providers;
 use crate::snapshot::Snapshots;
@@ -20,6 +22,8 @@ pub(crate) struct App {
     pub(crate) providers: Providers,
     pub(crate) upstream: Upstream,
     pub(crate) journal: Arc<Journal>,
+    pub(crate) funds: Arc<Funds>,
+    pub(crate) idempotency: Arc<Keys>,
     /// Upstream calls and what follows them: they outlive their client, and shutdown waits for them.
     pub(crate) tasks: TaskTracker,
     /// Work in the background, which ends after the last task.
@@ -40,8 +44,13 @@ impl App {
         let stop = CancellationToken::new();
         let (folder, durability) = (&settings.data_dir, settings.durability);
         let journal = Journal::open(folder, durability, &store, &background, &stop).await?;
+        let funds =
+            Arc::new(Funds::new(store.clone(), Arc::clone(&journal), settings.slice_seconds));
+        background.spawn(funds::keep(Arc::clone(&funds), stop.clone()));
         background.spawn(Arc::clone(&snapshots).follow(stop.clone()));
         let tasks = TaskTracker::new();
+        let idempotency = Keys::open(&store, journal.replica(), &tasks).await?;
+        background.spawn(Arc::clone(&idempotency).follow(stop.clone()));
         Ok(Arc::new(Self {
             settings,
             store,
@@ -49,6 +58,8 @@ impl App {
             providers,
             upstream,
             journal,
+            funds,
+            idempotency,
             tasks,
             background,
             stop,
@@ -61,8 +72,12 @@ impl App {
         self.tasks.wait().await;
         self.stop.cancel();
         self.background.close();
-        let background = self.background.clone();
-        drop(self);
-        background.wait().await;
+        self.background.wait().await;
+        // Whatever was not spent is the ledger's again.
+        if self.journal.is_applied()
+            && let Err(error) = self.funds.close().await
+        {
+            tracing::warn!(%error, "credit that was not spent goes back at the next start");
+        }
     }
 }

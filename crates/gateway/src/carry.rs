@@ -25,6 +25,12 @@ pub(crate) struct Carrier<'a> {
     held: Vec<u8>,
     /// Whether the end is in sight, so that everything is held from now on.
     holding: bool,
+    /// Whether the client has got an event that passed.
+    passed: bool,
+    /// What came last and is no event, such as the end of an array: of use only where the answer is whole.
+    rest: Vec<u8>,
+    /// Whether the last event came without the blank line behind it.
+    unended: bool,
     /// What went wrong with a stream that passes.
     problem: Option<WireProblem>,
     hops: Hops,
@@ -60,6 +66,9 @@ impl<'a> Carrier<'a> {
             out: Vec::new(),
             held: Vec::new(),
             holding: false,
+            passed: false,
+            rest: Vec::new(),
+            unended: false,
             problem: None,
             hops: Hops::default(),
         }
@@ -95,6 +104,7 @@ impl<'a> Carrier<'a> {
                     self.attempt.target.dialect().reader().frame(frame, &mut events);
                     self.problem = events.into_iter().find_map(problem_of);
                 }
+                self.passed |= !self.holding && !frame.data.is_empty();
                 let out = if self.holding { &mut self.held } else { &mut self.out };
                 if *withhold_usage && wire::openai_chat::is_usage_only(frame) {
                     // Asked for by us alone.
@@ -109,6 +119,18 @@ impl<'a> Carrier<'a> {
                 self.hops.map(events);
                 self.write();
             }
+        }
+    }
+
+    /// Takes what came behind the last whole frame. Half a frame is none: a client that got it could not read what is
+    /// said behind it.
+    pub(crate) fn rest(&mut self, frame: &Frame<'_>) {
+        let is_last = self.is_over();
+        if !is_last && frame.data.is_empty() {
+            self.rest.extend_from_slice(frame.raw);
+        } else if is_last || is_whole(&frame.data) {
+            self.frame(frame);
+            self.unended = true;
         }
     }
 
@@ -176,6 +198,11 @@ impl<'a> Carrier<'a> {
         failed || matches!(self.reader.stage(), Stage::Whole | Stage::Failed)
     }
 
+    /// How much of the answer has come, and what was said of its usage.
+    pub(crate) fn progress(&self) -> (u64, Option<UsageReport>) {
+        self.hops.added_to(self.reader.output_bytes(), self.reader.usage())
+    }
+
     pub(crate) fn seen(&self) -> Seen {
         self.hops.with(self.reader.seen())
     }
@@ -215,7 +242,19 @@ impl<'a> Carrier<'a> {
 
     fn write_problem(&mut self, problem: WireProblem) {
         let mut writer = self.attempt.inbound.face.writer(whole::shape(self.attempt));
-        writer.event(Event::Problem(problem), &mut self.held);
+        let mut said = Vec::new();
+        writer.event(Event::Problem(problem), &mut said);
+        if self.attempt.inbound.json_array {
+            // It is one more element of the array that has begun.
+            if (self.passed || !self.held.is_empty())
+                && let Some(bracket) = said.first_mut()
+            {
+                *bracket = b',';
+            }
+        } else if self.unended {
+            self.held.extend_from_slice(b"\n\n");
+        }
+        self.held.append(&mut said);
     }
 
     /// What ends the client's answer, after the receipt.
@@ -223,6 +262,8 @@ impl<'a> Carrier<'a> {
         if self.passes() && !self.is_over() {
             let problem = self.problem();
             self.write_problem(problem);
+        } else if self.passes() {
+            self.held.append(&mut self.rest);
         }
         if let Way::Translated { writer, last, .. } = &mut self.way
             && let Some(event) = last.take()
@@ -245,6 +286,11 @@ impl<'a> Carrier<'a> {
 
 fn problem_of(event: Event) -> Option<WireProblem> {
     if let Event::Problem(problem) = event { Some(problem) } else { None }
+}
+
+/// Whether the data of an event that may be torn are all there.
+fn is_whole(data: &str) -> bool {
+    data.trim() == "[DONE]" || serde_json::from_str::<serde::de::IgnoredAny>(data).is_ok()
 }
 
 /// Puts the client's tool names back and says what it costs where the client is told.

@@ -12,6 +12,11 @@ pub(crate) fn now() -> i64 {
     i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// Seconds of a clock that nobody sets, and that goes on while the machine sleeps.
+pub(crate) fn seconds_since_boot() -> i64 {
+    rustix::time::clock_gettime(rustix::time::ClockId::Boottime).tv_sec
+}
+
 /// A new id: ids made later sort later.
 pub(crate) fn new_id() -> Uuid {
     Uuid::now_v7()

@@ -54,6 +54,12 @@ pub(crate) struct Settings {
     #[arg(long, env = "TOLLGATE_DURABILITY", value_enum, default_value_t = Durability::Process, global = true)]
     pub(crate) durability: Durability,
 
+    /// How long an account's credit lasts here at the pace of late before the database is asked for more, in seconds. The
+    /// longer, the longer an outage of the database goes unnoticed, and the coarser replicas share what is left
+    #[arg(long, env = "TOLLGATE_SLICE_SECONDS", default_value_t = 30, global = true,
+          value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) slice_seconds: u32,
+
     /// Your key at OpenAI
     #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true, value_parser = secret, global = true)]
     openai_api_key: Option<SecretString>,

@@ -124,14 +124,21 @@ impl Hops {
     /// What is known of all hops, by what is known of this one.
     pub(crate) fn with(&self, mut seen: Seen) -> Seen {
         let Some(before) = &self.before else { return seen };
-        seen.usage = match seen.usage {
-            Some(report) => Some(self.with_before(report)),
-            None => before.usage.clone(),
-        };
-        seen.output_bytes = seen.output_bytes.saturating_add(before.output_bytes);
+        (seen.output_bytes, seen.usage) = self.added_to(seen.output_bytes, seen.usage);
         seen.id.clone_from(&before.id);
         seen.model.clone_from(&before.model);
         seen
+    }
+
+    /// The same of the length and the usage alone.
+    pub(crate) fn added_to(
+        &self,
+        output_bytes: u64,
+        usage: Option<UsageReport>,
+    ) -> (u64, Option<UsageReport>) {
+        let Some(before) = &self.before else { return (output_bytes, usage) };
+        let usage = usage.map_or_else(|| before.usage.clone(), |own| Some(self.with_before(own)));
+        (output_bytes.saturating_add(before.output_bytes), usage)
     }
 
     fn with_before(&self, mut report: UsageReport) -> UsageReport {

@@ -50,6 +50,8 @@ pub(crate) struct Inbound {
     /// The verb of a Gemini path.
     pub(crate) verb: String,
     pub(crate) body: Bytes,
+    /// The most tokens that the answer may have, where the client leaves that open and its credit does not.
+    pub(crate) ceiling: Option<u64>,
     /// The body in the canonical form, once somebody has asked for it.
     chat: OnceLock<Chat>,
 }
@@ -98,6 +100,7 @@ impl Inbound {
             query: parts.uri.query().map(without_key).filter(|query| !query.is_empty()),
             verb: named.verb,
             body,
+            ceiling: None,
             chat: OnceLock::new(),
         };
         if let Speech::Native = face.speech {
@@ -147,6 +150,16 @@ impl Inbound {
         let edit = peek::insert_member(&self.body, &member)
             .ok_or_else(|| Problem::bad_request("the request body: expected an object"))?;
         Ok(Cow::Owned(peek::splice(&self.body, vec![edit])))
+    }
+
+    /// Lowers the ceiling of the answer.
+    pub(crate) fn limit_output(&mut self, tokens: u64) -> Result<(), Problem> {
+        self.chat()?;
+        self.ceiling = Some(tokens);
+        if let Some(chat) = self.chat.get_mut() {
+            chat.max_tokens = Some(tokens);
+        }
+        Ok(())
     }
 
     /// The request in the canonical form.

@@ -3,6 +3,7 @@
 //! Read `pipeline.rs` first: it is the life of a request, top to bottom. `app.rs` says what the program is made of,
 //! `cli/mod.rs` which commands there are, `config.rs` which settings.
 
+mod afford;
 mod answer;
 mod app;
 mod auth;
@@ -17,7 +18,11 @@ mod embed;
 mod endpoints;
 mod face;
 mod failure;
+mod funds;
+mod generation;
+mod hold;
 mod hops;
+mod idempotency;
 mod inbound;
 mod journal;
 mod keys;

@@ -143,7 +143,19 @@ fn passes(inbound: &Inbound, target: &Target) -> bool {
     } else {
         !peek.models.is_empty() || peek.provider != peek::Preferences::default()
     };
-    !openrouter && !foreign && !is_sealed(&inbound.body)
+    let limited = inbound.ceiling.is_none() || ceiling_field(inbound, target).is_some();
+    !openrouter && !foreign && limited && !is_sealed(&inbound.body)
+}
+
+/// The member of a body that limits the answer, where it is one of the body's own.
+fn ceiling_field(inbound: &Inbound, target: &Target) -> Option<&'static str> {
+    match target.dialect().name() {
+        _ if is_legacy(inbound, target) => Some("max_tokens"),
+        wire::openai_chat::NAME if target.provider == "openai" => Some("max_completion_tokens"),
+        wire::openai_chat::NAME | wire::anthropic::NAME => Some("max_tokens"),
+        wire::openai_responses::NAME => Some("max_output_tokens"),
+        _ => None,
+    }
 }
 
 /// State of another provider on its way through a client of this dialect, which only the canonical form takes out of its
@@ -218,6 +230,9 @@ pub(crate) fn pass(
     }
     if hides_usage(inbound, target) {
         edits.extend(ask_for_usage(inbound));
+    }
+    if let (Some(tokens), Some(field)) = (inbound.ceiling, ceiling_field(inbound, target)) {
+        edits.extend(peek::insert_member(&inbound.body, &format!("\"{field}\":{tokens}")));
     }
     let body = if edits.is_empty() {
         inbound.body.clone()

@@ -10,13 +10,15 @@ use uuid::Uuid;
 use crate::answer::{self, Head};
 use crate::app::App;
 use crate::face::{Face, Speech};
+use crate::hold::Hold;
+use crate::idempotency::Turn;
 use crate::inbound::{Inbound, Named, Operation};
 use crate::outbound::{self, Outbound};
 use crate::problem::Problem;
 use crate::providers::Provider;
 use crate::routing::{self, Plan, Target};
 use crate::upstream::{Body, Outgoing};
-use crate::{auth, body, clock, count, embed, failure, stream, unread, whole};
+use crate::{afford, auth, body, clock, count, embed, failure, stream, unread, whole};
 
 /// Answers a request in the client's own dialect, whatever becomes of it.
 pub(crate) async fn serve(
@@ -37,7 +39,7 @@ pub(crate) async fn serve(
     }
 }
 
-/// Steps 2 to 5: what came, from whom, whereto, at which prices. What follows goes on when the client hangs up.
+/// Steps 2 to 5: what came, from whom, whereto, at which prices, and whether it can be paid. What follows goes on when the client hangs up.
 async fn admit(
     app: Arc<App>,
     id: Uuid,
@@ -69,20 +71,31 @@ async fn admit(
 
     // 2. The body, as far as it must be known.
     let body = body::read(&parts.headers, body, app.settings.body_limit_bytes).await?;
-    let inbound = Inbound::read(id, face, operation, named, &key, &parts, body)?;
+    let mut inbound = Inbound::read(id, face, operation, named, &key, &parts, body)?;
+
+    // A retry needs nothing but the answer that is there.
+    let claim = match app.idempotency.turn(&inbound, &parts).await? {
+        Turn::Run(claim) => claim,
+        Turn::Answer(response) => return Ok(response),
+    };
 
     // 4. Targets and prices, from the same snapshot as the key.
     let plan = routing::plan(&app, &snapshot, &key, &inbound)?;
     key.touch(now);
+
+    // 5. What it may cost at most.
+    let taken = afford::take(&app, &snapshot, &key, &mut inbound, &plan).await?;
+    let hold = Hold::new(&app, &inbound, &plan, taken);
     drop((key, snapshot));
 
     let tasks = app.tasks.clone();
     let work = |mut head: Head| async move {
-        if let Err(problem) = attempts(&app, &inbound, &plan, &mut head).await {
+        if let Err(problem) = attempts(&app, &inbound, &plan, &hold, &mut head).await {
             head.send(Err(problem));
         }
+        head.finish().await;
     };
-    answer::respond(&tasks, id, work).await
+    answer::respond(&tasks, id, claim, work).await
 }
 
 /// One try to have a request answered.
@@ -95,6 +108,7 @@ pub(crate) struct Attempt<'a> {
     /// From 1.
     pub(crate) number: i16,
     pub(crate) outbound: Outbound,
+    pub(crate) hold: &'a Hold,
 }
 
 impl Attempt<'_> {
@@ -106,6 +120,11 @@ impl Attempt<'_> {
             headers: &self.outbound.headers,
             body,
         };
+        // Counting costs nothing.
+        if self.inbound.operation != Operation::Count {
+            let written = self.hold.dispatch(self.number, self.target).await;
+            written.map_err(Problem::store)?;
+        }
         let sent = self.app.upstream.send(self.provider, outgoing).await;
         let response = sent.map_err(|error| failure::of_transport(&error, self))?;
         if response.status().is_success() {
@@ -127,12 +146,13 @@ async fn attempts(
     app: &App,
     inbound: &Inbound,
     plan: &Plan,
+    hold: &Hold,
     head: &mut Head,
 ) -> Result<(), Problem> {
     let mut last = None;
     let mut targets = plan.targets.iter().zip(1..).peekable();
     while let Some((target, number)) = targets.next() {
-        let problem = match attempt(app, inbound, plan, target, number, head).await {
+        let problem = match attempt(app, inbound, plan, hold, target, number, head).await {
             Ok(()) => return Ok(()),
             Err(problem) => problem,
         };
@@ -152,6 +172,7 @@ async fn attempt(
     app: &App,
     inbound: &Inbound,
     plan: &Plan,
+    hold: &Hold,
     target: &Target,
     number: i16,
     head: &mut Head,
@@ -176,7 +197,7 @@ async fn attempt(
     outbound::check_strict(inbound, target, &outbound)?;
 
     // 7. Send.
-    let attempt = Attempt { app, inbound, plan, target, provider, number, outbound };
+    let attempt = Attempt { app, inbound, plan, target, provider, number, outbound, hold };
     let response = attempt.send(attempt.outbound.body.clone()).await?;
 
     // 8 and 9. Relay, meter, settle: nothing ends before the receipt is committed.

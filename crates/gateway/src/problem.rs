@@ -101,7 +101,8 @@ impl Problem {
 
     /// Whether the same request may succeed later, or at another target.
     pub(crate) fn is_passing(&self) -> bool {
-        self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS
+        let waits = matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT);
+        waits || self.status.is_server_error()
     }
 
     /// The answer to a client with that face.

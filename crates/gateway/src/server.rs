@@ -26,10 +26,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
 use crate::app::App;
+use crate::idempotency::REPLAYED;
 use crate::inbound::Named;
 use crate::problem::Problem;
 use crate::protocols::Protocols;
-use crate::{answer, clock, endpoints, native, pipeline, unread};
+use crate::{answer, clock, endpoints, generation, native, pipeline, unread};
 
 /// How long answers under way may take once the end is asked for.
 const DRAIN: Duration = Duration::from_mins(1);
@@ -41,6 +42,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/api/keys/generate", post(native::keys::generate))
         .route("/api/keys/delete", delete(native::keys::delete))
         .route("/api/usage/check", get(native::usage::check))
+        .route("/api/v1/generation", get(generation::get))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .fallback(not_found)
@@ -102,7 +104,8 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     } else {
         AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
     };
-    let exposed = [answer::REQUEST_ID, answer::COST, answer::DROPPED, header::RETRY_AFTER];
+    let exposed =
+        [answer::REQUEST_ID, answer::COST, answer::DROPPED, REPLAYED, header::RETRY_AFTER];
     Some(
         CorsLayer::new()
             .allow_origin(allowed)

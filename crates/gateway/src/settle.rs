@@ -49,7 +49,17 @@ pub(crate) fn cut(
     report: Option<UsageReport>,
     output_bytes: usize,
 ) -> Finished {
-    let mut report = report.unwrap_or_default();
+    let report = cut_report(report, || prompt(attempt.inbound), output_bytes);
+    Finished { model_served, upstream_id, report, usage_source: UsageSource::Estimated }
+}
+
+/// The same from the figures alone.
+pub(crate) fn cut_report(
+    said: Option<UsageReport>,
+    prompt: impl FnOnce() -> u64,
+    output_bytes: usize,
+) -> UsageReport {
+    let mut report = said.unwrap_or_default();
     if report.passes.is_empty() {
         report.passes = UsageReport::single(Usage::ZERO).passes;
     }
@@ -57,13 +67,13 @@ pub(crate) fn cut(
     // What it is about is the model asked for, and of that the last run.
     if let Some(pass) = report.passes.iter_mut().rev().find(|pass| pass.model.is_none()) {
         if pass.usage.input_tokens() == 0 {
-            pass.usage.add(Meter::Input, prompt(attempt.inbound));
+            pass.usage.add(Meter::Input, prompt());
         }
         let came = if output_bytes == 0 { 0 } else { tokens(output_bytes) };
         let missing = came.saturating_sub(said);
         pass.usage.add(Meter::Output, missing);
     }
-    Finished { model_served, upstream_id, report, usage_source: UsageSource::Estimated }
+    report
 }
 
 /// The prompt's tokens, guessed from its text.
@@ -87,7 +97,7 @@ fn bytes(block: &Block) -> usize {
     }
 }
 
-fn tokens(bytes: usize) -> u64 {
+pub(crate) fn tokens(bytes: usize) -> u64 {
     u64::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u64::MAX).max(1)
 }
 
@@ -113,7 +123,7 @@ pub(crate) async fn settle(
             Some(error)
         }
     };
-    attempt.app.journal.commit(&receipt).await.map_err(Problem::store)?;
+    attempt.hold.commit(&mut receipt).await.map_err(Problem::store)?;
     log(&receipt);
     match unpriced {
         None => Ok(receipt),
@@ -156,6 +166,9 @@ fn receipt(attempt: &Attempt<'_>, finished: Finished, outcome: Outcome) -> Recei
         cost: Usd::ZERO,
         commission: Usd::ZERO,
         charge: Usd::ZERO,
+        absorbed: Usd::ZERO,
+        bound: None,
+        scopes: Vec::new(),
         started_at: attempt.plan.at,
         ended_at: crate::clock::now(),
     }

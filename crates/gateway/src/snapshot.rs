@@ -4,17 +4,18 @@
 //! second and builds the next snapshot when it has moved, so that a key revoked anywhere, by any process, is refused
 //! within a second, and no request asks the database who its caller is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use ledger::Catalogue;
-use store::{Store, StoreError};
+use ledger::{BudgetPeriod, Catalogue, Scope, ScopeKind};
+use store::{Budget, BudgetOwner, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::clock;
 use crate::keys::KeyHash;
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -31,6 +32,10 @@ pub(crate) struct KeyEntry {
     pub(crate) revoked: bool,
     /// The models it may use; `None` is all.
     pub(crate) models: Option<Vec<String>>,
+    /// Whether the account has to have credit.
+    prepaid: bool,
+    /// Budgets that it spends from.
+    budgets: Vec<(Uuid, BudgetPeriod)>,
     /// The moment of last use that the store does not know yet; 0 is none.
     last_used: AtomicI64,
 }
@@ -41,6 +46,20 @@ impl KeyEntry {
         let named =
             |id: &String| id.split_once('/').is_some_and(|(p, m)| p == provider && m == model);
         self.models.as_ref().is_none_or(|models| models.iter().any(named))
+    }
+
+    /// What a request of this moment spends from, in ascending order.
+    pub(crate) fn scopes(&self, at: i64) -> Vec<Scope> {
+        let (kind, id) = (ScopeKind::Account, self.account_id);
+        let account = self.prepaid.then_some(Scope { kind, id, period_start: 0 });
+        let budgets = self.budgets.iter().map(|(id, period)| Scope {
+            kind: ScopeKind::Budget,
+            id: *id,
+            period_start: period.start(at),
+        });
+        let mut scopes: Vec<Scope> = account.into_iter().chain(budgets).collect();
+        scopes.sort_unstable();
+        scopes
     }
 
     /// Notes that the key was used.
@@ -55,6 +74,8 @@ pub(crate) struct Snapshot {
     pub(crate) keys: HashMap<KeyHash, Arc<KeyEntry>>,
     /// User ids by name.
     pub(crate) users: HashMap<String, Uuid>,
+    /// Budgets by their ids.
+    pub(crate) budgets: HashMap<Uuid, Budget>,
     pub(crate) price_version: i64,
     pub(crate) catalogue: Arc<Catalogue>,
 }
@@ -148,7 +169,12 @@ async fn read(store: &Store, last: Option<&Snapshot>) -> Result<Snapshot, StoreE
         Some(last) if last.price_version == price_version => Arc::clone(&last.catalogue),
         _ => Arc::new(store.catalogue(price_version).await?),
     };
-    let users = store.users().await?.into_iter().map(|user| (user.name, user.id)).collect();
+    let users = store.users().await?;
+    let prepaid: HashSet<Uuid> =
+        users.iter().filter(|user| user.prepaid).map(|user| user.account_id).collect();
+    let users = users.into_iter().map(|user| (user.name, user.id)).collect();
+    let budgets: HashMap<Uuid, Budget> =
+        store.budgets(clock::now()).await?.into_iter().map(|budget| (budget.id, budget)).collect();
     let mut keys = HashMap::new();
     for key in store.all_keys().await? {
         let Some(hash) = crate::keys::from_hex(&key.hash) else { continue };
@@ -160,9 +186,23 @@ async fn read(store: &Store, last: Option<&Snapshot>) -> Result<Snapshot, StoreE
             expires_at: key.expires_at,
             revoked: key.revoked_at.is_some(),
             models: key.models,
+            prepaid: prepaid.contains(&key.account_id),
+            budgets: budgets_of(&budgets, key.id, key.user_id, key.account_id),
             last_used: AtomicI64::new(0),
         };
         keys.insert(hash, Arc::new(entry));
     }
-    Ok(Snapshot { revision, keys, users, price_version, catalogue })
+    Ok(Snapshot { revision, keys, users, budgets, price_version, catalogue })
+}
+
+/// The budgets that a key spends from.
+fn budgets_of(
+    budgets: &HashMap<Uuid, Budget>,
+    key: Uuid,
+    user: Uuid,
+    account: Uuid,
+) -> Vec<(Uuid, BudgetPeriod)> {
+    let owners = [BudgetOwner::Key(key), BudgetOwner::User(user), BudgetOwner::Account(account)];
+    let own = budgets.values().filter(|budget| owners.contains(&budget.owner));
+    own.map(|budget| (budget.id, budget.period)).collect()
 }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use wire::sse::{Framing, Splitter};
 use wire::stream::End;
 
-use crate::answer::{Answer, AnswerBody, Head, Piece, Pieces};
+use crate::answer::{Answer, Head, Piece, Pieces};
 use crate::carry::Carrier;
 use crate::failure;
 use crate::pipeline::Attempt;
@@ -90,7 +90,7 @@ impl Relay<'_, '_> {
             let end = self.read(&mut body).await;
             if !self.gone {
                 let carrier = &mut self.carrier;
-                self.splitter.end(|frame| carrier.frame(&frame));
+                self.splitter.end(|frame| carrier.rest(&frame));
             }
             let Some(token) = self.carrier.end(end, !self.gone) else {
                 break end;
@@ -191,6 +191,15 @@ impl Relay<'_, '_> {
             return Err(End::Broken);
         }
         let out = self.carrier.take();
+        if !out.is_empty() && !self.gone {
+            let (bytes, report) = self.carrier.progress();
+            let written = self.attempt.hold.progress(bytes, report);
+            written.map_err(|error| {
+                let request_id = self.attempt.inbound.id;
+                tracing::error!(%error, %request_id, "a stream goes no further");
+                End::Broken
+            })?;
+        }
         self.send(out).await;
         Ok(())
     }
@@ -214,13 +223,8 @@ impl Relay<'_, '_> {
         if self.head.is_sent() {
             return;
         }
-        let mut answer = Answer::new(AnswerBody::Stream, self.content_type.clone())
-            .with_dropped(&self.attempt.outbound.dropped);
-        let headers = &mut answer.headers;
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-        headers.insert(header::TRAILER, HeaderValue::from_static("x-tollgate-cost"));
-        self.head.send(Ok(answer));
+        let answer = Answer::streamed(self.content_type.clone());
+        self.head.send(Ok(answer.with_dropped(&self.attempt.outbound.dropped)));
     }
 
     async fn sign_of_life(&mut self) {
@@ -274,6 +278,9 @@ impl Relay<'_, '_> {
             self.tail(body).await;
         }
         self.open();
+        if !seen.whole || cost.is_none() {
+            self.client.broke_off();
+        }
         self.client.send(Piece::End(cost)).await;
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! * [`ModelPrice`] turns a usage into a [`Cost`]: `Σ counter × unit price`, exactly.
 //! * [`Catalogue`] is one immutable version of all prices; a [`Receipt`] names the version it was priced with, so
 //!   that [`Receipt::check`] can work it out again at any time.
+//! * [`bound()`] is the most that a request may be charged; a [`Purse`] is what one replica may spend, and holds it.
 //!
 //! A counter without a price is an error, never 0.
 //!
@@ -29,20 +30,34 @@
     deny(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::indexing_slicing)
 )]
 
+mod bound;
 mod catalogue;
+mod content;
+mod hex;
 mod import;
+pub mod merkle;
 mod price;
+mod purse;
 mod receipt;
+mod scope;
+mod seal;
+pub mod statement;
 mod time;
 mod usage;
 mod usd;
 
+pub use bound::{Demand, affordable_output, bound};
 pub use catalogue::{Catalogue, Model, ModelInfo, Status};
+pub use content::{Content, Counters, Held};
+pub use hex::{from_hex, to_hex};
 pub use import::{ImportFault, PriceFiles, import};
 pub use price::{
     Condition, Cost, Line, ModelPrice, Multipliers, PriceError, Rates, Tariff, Terms, UnitPrice,
 };
+pub use purse::{Broken, Purse, Short, Slice};
 pub use receipt::{Bill, BillError, Fault, Outcome, Receipt, UsageSource};
+pub use scope::{BudgetPeriod, Scope, ScopeKind, decode_scopes, encode_scopes};
+pub use seal::{Seal, SealFault, Signer};
 pub use time::{Windows, minute_of_week, parse_date};
 pub use usage::{Meter, Pass, Region, ServiceTier, Usage, UsageReport};
 pub use usd::{Usd, UsdError, sum_exact, sum_six_decimals};

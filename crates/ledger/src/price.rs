@@ -1,6 +1,7 @@
 //! What a unit costs, under which terms, and the sum of an answer.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::time::{Windows, minute_of_week};
 use crate::usage::{Meter, Region, ServiceTier, Usage};
@@ -103,6 +104,27 @@ impl Rates {
     }
 }
 
+/// Pico-dollars by the name of the meter.
+impl Serialize for Rates {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.entries().map(|(meter, price)| (meter.name(), price.pico())))
+    }
+}
+
+impl<'de> Deserialize<'de> for Rates {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = std::collections::BTreeMap::<String, i64>::deserialize(deserializer)?;
+        let mut rates = Self::default();
+        for (name, pico) in map {
+            let known = Meter::from_name(&name).zip(UnitPrice::from_pico(pico));
+            let (meter, price) = known
+                .ok_or_else(|| D::Error::custom(format!("there is no price {name}: {pico}")))?;
+            rates.set(meter, price);
+        }
+        Ok(rates)
+    }
+}
+
 /// The meter whose price stands in where a provider's list has none.
 const fn fallback(meter: Meter) -> Option<Meter> {
     match meter {
@@ -120,7 +142,10 @@ const fn fallback(meter: Meter) -> Option<Meter> {
 }
 
 /// When a set of rates replaces the plain ones.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(deny_unknown_fields)]
 pub struct Condition {
     /// The tier that served.
     pub service_tier: ServiceTier,
@@ -144,7 +169,8 @@ pub struct Terms {
 }
 
 /// Factors on token prices, in basis points (11 000 is 1.1 times).
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Multipliers {
     /// Anthropic's fast mode.
     pub fast: Option<u32>,
@@ -155,7 +181,8 @@ pub struct Multipliers {
 }
 
 /// The prices of a model from one moment on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tariff {
     /// Valid from this moment, microseconds since 1970; `None`: from the beginning.
     pub valid_from: Option<i64>,
@@ -164,7 +191,8 @@ pub struct Tariff {
 }
 
 /// All that is known about what a model costs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ModelPrice {
     /// Tariffs by ascending `valid_from`.
     pub tariffs: Vec<Tariff>,
@@ -226,9 +254,19 @@ impl ModelPrice {
     /// Dearer knowledge wins: rates named for a narrower condition replace those of a wider one, and what they leave
     /// open stays as it is in the wider.
     pub fn rates(&self, input_tokens: u64, terms: &Terms) -> Result<Rates, PriceError> {
-        let tariff = self.tariff(terms.at).ok_or(PriceError::NoTariff)?;
         let long_context = self.long_context_above.is_some_and(|limit| input_tokens > limit);
         let off_peak = self.off_peak.contains(minute_of_week(terms.at));
+        self.rates_under(terms, long_context, off_peak)
+    }
+
+    /// The rates on `terms` where it is already known which of the two other conditions hold.
+    pub(crate) fn rates_under(
+        &self,
+        terms: &Terms,
+        long_context: bool,
+        off_peak: bool,
+    ) -> Result<Rates, PriceError> {
+        let tariff = self.tariff(terms.at).ok_or(PriceError::NoTariff)?;
         let mut rates = Rates::default();
         for (off_peak_step, tier_step, long_step) in [
             (false, false, false),

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::catalogue::Catalogue;
 use crate::price::{Line, PriceError, Terms};
+use crate::scope::Scope;
 use crate::usage::UsageReport;
 use crate::usd::{Usd, UsdError};
 
@@ -28,6 +29,8 @@ pub enum Outcome {
     ClientGone,
     /// The provider answered and charged, but the answer could not be used.
     UpstreamFailed,
+    /// The process died while the answer was under way: what the client may have got of it is charged.
+    Crashed,
     /// The answer used something that the price version has no price for. It was withheld from the client and nothing
     /// is charged; the counters are kept for the operator, who owes the provider.
     Unpriced,
@@ -49,11 +52,11 @@ macro_rules! names {
     };
 }
 names!(UsageSource: Provider = "provider", Estimated = "estimated");
-names!(Outcome: Ok = "ok", ClientGone = "client_gone", UpstreamFailed = "upstream_failed", Unpriced = "unpriced");
+names!(Outcome: Ok = "ok", ClientGone = "client_gone", UpstreamFailed = "upstream_failed", Crashed = "crashed", Unpriced = "unpriced");
 
 /// What one upstream attempt cost. Append-only: a correction is another receipt.
 ///
-/// `charge = cost + commission`, and `cost` is a pure function of `report`, `terms` and the price version, so that
+/// `charge + absorbed = cost + commission`, and `cost` is a pure function of `report`, `terms` and the price version, so that
 /// anybody who has the price list can work it out again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
@@ -91,8 +94,14 @@ pub struct Receipt {
     pub cost: Usd,
     /// Our share on top.
     pub commission: Usd,
-    /// What the account pays: both together.
+    /// What the account pays: both together, but for what is absorbed.
     pub charge: Usd,
+    /// What the house pays, because nobody else does.
+    pub absorbed: Usd,
+    /// The most that could be charged: what was held for the request, as last extended. None where nothing had to be.
+    pub bound: Option<Usd>,
+    /// What that was held in, in ascending order.
+    pub scopes: Vec<Scope>,
     /// Admission, microseconds since 1970: the moment whose prices apply.
     pub started_at: i64,
     /// Settlement, microseconds since 1970.
@@ -199,16 +208,22 @@ impl Receipt {
             Err(_) if self.outcome == Outcome::Unpriced => Bill::default(),
             bill => bill?,
         };
+        let owed = self.charge.checked_add(self.absorbed).map_err(BillError::from)?;
         for (what, stored, recomputed) in [
             ("cost", self.cost, bill.cost),
             ("commission", self.commission, bill.commission),
-            ("charge", self.charge, bill.charge),
+            ("charge", owed, bill.charge),
         ] {
             if stored != recomputed {
                 return Err(Fault::Differs { what, stored, recomputed });
             }
         }
-        Ok(())
+        match self.bound {
+            Some(bound) if self.charge > bound => {
+                Err(Fault::Differs { what: "charge", stored: self.charge, recomputed: bound })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

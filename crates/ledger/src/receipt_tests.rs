@@ -28,6 +28,9 @@ fn receipt(counters: &[(Meter, u64)], outcome: Outcome, amounts: [i64; 3]) -> Re
         cost,
         commission,
         charge,
+        absorbed: Usd::ZERO,
+        bound: None,
+        scopes: Vec::new(),
         started_at: 0,
         ended_at: 0,
     }

@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-const MICROS_PER_MINUTE: i64 = 60_000_000;
-const MINUTES_PER_DAY: i64 = 1_440;
+pub(crate) const MICROS_PER_MINUTE: i64 = 60_000_000;
+pub(crate) const MINUTES_PER_DAY: i64 = 1_440;
 const MINUTES_PER_WEEK: i64 = 10_080;
 
 /// The minute of the week of a moment: 0 is Monday 00:00 UTC.
@@ -32,11 +32,11 @@ pub fn parse_date(text: &str) -> Option<i64> {
     days_from_civil(year, month, day)?.checked_mul(MINUTES_PER_DAY)?.checked_mul(MICROS_PER_MINUTE)
 }
 
-const fn is_leap(year: i64) -> bool {
+pub(crate) const fn is_leap(year: i64) -> bool {
     (year % 4 == 0 && year % 100 != 0) || year % 400 == 0
 }
 
-const fn days_in_month(year: i64, month: i64) -> i64 {
+pub(crate) const fn days_in_month(year: i64, month: i64) -> i64 {
     match month {
         2 if is_leap(year) => 29,
         2 => 28,

@@ -1,4 +1,4 @@
-//! How long a receipt takes to be written: `cargo run --release -p store --example insert_receipts [URL] [BATCH]`.
+//! How long a receipt takes from a journal into the database: `cargo run --release -p store --example insert_receipts [URL] [BATCH]`.
 //!
 //! Prints the time on the clock, which has a sync of the disk per batch in it, and the time of the processor, over all
 //! threads of this process.
@@ -6,11 +6,12 @@
 use std::io::Write as _;
 use std::time::Instant;
 
-use ledger::{Meter, Outcome, Receipt, Usage, UsageReport, UsageSource, Usd};
-use store::{Store, StoreError};
+use ledger::{Meter, Outcome, Receipt, Signer, Usage, UsageReport, UsageSource, Usd};
+use store::{Batch, Entry, Store};
 use uuid::Uuid;
 
 const ROWS: usize = 100_000;
+const REPLICA: Uuid = Uuid::from_u128(9);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,28 +23,38 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let batch: usize = args.next().map_or(Ok(50), |batch| batch.parse())?;
     let store = Store::open(&url, 2).await?;
     store.migrate(0).await?;
-    let receipts: Vec<Receipt> = (0..ROWS as u128).map(receipt).collect();
+    let entries: Result<Vec<Entry>, _> =
+        (0..ROWS as u128).map(|number| Entry::of(&receipt(number))).collect();
+    let batches = batches(entries?, batch.max(1));
+    store.begin_epoch(REPLICA, 0, Uuid::nil(), 1).await?;
+    let signer = Signer::from_secret(&[1; 32]);
 
     let (cpu, clock) = (cpu_seconds()?, Instant::now());
-    insert(&store, &receipts, batch).await?;
+    for batch in batches {
+        store.apply(batch, &signer).await?;
+    }
     let (clock, cpu) = (clock.elapsed().as_secs_f64(), cpu_seconds()? - cpu);
     store.close().await;
     let per_row = |seconds: f64| seconds * 1e6 / 100_000.0;
     writeln!(
         std::io::stdout(),
-        "{} rows in batches of {batch}: {:.1} µs/row on the clock, {:.1} µs/row of processor",
-        receipts.len(),
+        "{ROWS} rows in batches of {batch}: {:.1} µs/row on the clock, {:.1} µs/row of processor",
         per_row(clock),
         per_row(cpu),
     )?;
     Ok(())
 }
 
-async fn insert(store: &Store, receipts: &[Receipt], batch: usize) -> Result<(), StoreError> {
-    for batch in receipts.chunks(batch.max(1)) {
-        store.insert_receipts(batch).await?;
-    }
-    Ok(())
+/// A journal of one replica, cut into batches.
+fn batches(entries: Vec<Entry>, size: usize) -> Vec<Batch> {
+    let numbered: Vec<(u64, Entry)> = (1..).zip(entries).collect();
+    let batch = |entries: &[(u64, Entry)]| {
+        let (first, last) = (entries.first()?.0, entries.last()?.0);
+        let entries = entries.to_vec();
+        let (id, after, open) = (Uuid::now_v7(), first - 1, last + 1);
+        Some(Batch { id, replica: REPLICA, epoch: 1, after, seq: last, open, at: 1, entries })
+    };
+    numbered.chunks(size).filter_map(batch).collect()
 }
 
 /// User and system time of this process, which Linux counts in hundredths of a second.
@@ -78,6 +89,9 @@ fn receipt(number: u128) -> Receipt {
         cost: Usd::from_pico(1_000_000),
         commission: Usd::from_pico(50_000),
         charge: Usd::from_pico(1_050_000),
+        absorbed: Usd::ZERO,
+        bound: None,
+        scopes: Vec::new(),
         started_at,
         ended_at: started_at + 900_000,
     }

@@ -23,6 +23,9 @@ use crate::error::StoreError;
 /// where another process holds it, instead of waiting for it.
 const SQLITE_BEGIN: &str = "BEGIN IMMEDIATE";
 
+/// Begins a reading of many statements that all see the same. SQLite's ordinary `BEGIN` does.
+const POSTGRES_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
 /// Words of the common schema text that SQLite's strict tables know by another name. `STRICT` itself makes SQLite
 /// refuse a text in a number's column, as PostgreSQL always does; without a number of its own for every row, a table is
 /// one tree with its primary key, not two.
@@ -104,6 +107,16 @@ macro_rules! sql {
         // Whole characters are taken away, so what is left is text.
         const SQLITE: &str = match ::std::str::from_utf8(&BYTES) { Ok(text) => text, Err(_) => "" };
         $crate::engine::Sql { sqlite: SQLITE, postgres: POSTGRES }
+    }};
+}
+
+/// A constant statement that locks the rows it reads until the end of the transaction: on PostgreSQL as `$lock` says. On
+/// SQLite nobody else writes meanwhile.
+macro_rules! locking {
+    ($lock:literal, $($part:tt)+) => {{
+        const FREE: $crate::engine::Sql = sql!($($part)+);
+        const POSTGRES: &str = concat!($($part)+, " ", $lock);
+        $crate::engine::Sql { sqlite: FREE.sqlite, postgres: POSTGRES }
     }};
 }
 
@@ -286,6 +299,17 @@ impl Pool {
             }
             Self::Postgres(pool, named) => {
                 Conn::Postgres(Lease::Transaction(pool.begin().await?), *named)
+            }
+        })
+    }
+
+    /// A transaction to read in, which sees nothing that is written after its first look.
+    pub(crate) async fn snapshot(&self) -> Result<Conn, StoreError> {
+        Ok(match self {
+            Self::Sqlite(pool) => Conn::Sqlite(Lease::Transaction(pool.begin().await?)),
+            Self::Postgres(pool, named) => {
+                let begun = pool.begin_with(POSTGRES_SNAPSHOT).await?;
+                Conn::Postgres(Lease::Transaction(begun), *named)
             }
         })
     }

@@ -39,6 +39,9 @@ impl Entry {
             put(bytes, text.as_deref().unwrap_or_default().as_bytes());
         }
         put(bytes, &row.content_hash);
+        bytes.extend_from_slice(&row.absorbed.to_le_bytes());
+        bytes.extend_from_slice(&row.bound.unwrap_or(-1).to_le_bytes());
+        put(bytes, row.scopes.as_deref().unwrap_or_default());
     }
 
     /// Reads what [`Entry::encode`] wrote.
@@ -83,6 +86,12 @@ impl<'a> Reader<'a> {
         self.optional(&mut row.model_served)?;
         self.optional(&mut row.upstream_id)?;
         row.content_hash = self.bytes()?.to_vec();
+        // Before there were holds, it ended here.
+        if !self.0.is_empty() {
+            row.absorbed = i64::from_le_bytes(self.array()?);
+            row.bound = Some(i64::from_le_bytes(self.array()?)).filter(|bound| *bound >= 0);
+            row.scopes = Some(self.bytes()?.to_vec()).filter(|scopes| !scopes.is_empty());
+        }
         self.0.is_empty().then_some(row)
     }
 
@@ -141,6 +150,9 @@ mod tests {
         for (value, number) in (-7..).zip(row.numbers_mut()) {
             *number = value;
         }
+        (row.absorbed, row.bound) = (7, Some(8));
+        let (kind, id) = (ledger::ScopeKind::Account, Uuid::from_u128(2));
+        row.scopes = ledger::encode_scopes(&[ledger::Scope { kind, id, period_start: 9 }]);
         row.seal();
         Entry(row)
     }
@@ -152,6 +164,18 @@ mod tests {
         entry.encode(&mut bytes);
         let bytes = bytes.strip_prefix(b"before").unwrap();
         assert_eq!(Entry::decode(bytes).unwrap(), entry);
+    }
+
+    #[test]
+    fn what_was_written_before_there_were_holds_is_read() {
+        let mut old = entry();
+        (old.0.absorbed, old.0.bound, old.0.scopes) = (0, None, None);
+        old.0.seal();
+        let mut bytes = Vec::new();
+        old.encode(&mut bytes);
+        assert_eq!(Entry::decode(&bytes).unwrap(), old);
+        bytes.truncate(bytes.len() - 20);
+        assert_eq!(Entry::decode(&bytes).unwrap(), old);
     }
 
     #[test]

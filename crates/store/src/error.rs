@@ -7,6 +7,31 @@ use uuid::Uuid;
 /// Why the store could not do it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
+    /// Another run of this replica has begun, or it was declared dead: it may not spend any more.
+    #[error("another run of this replica has taken its place")]
+    Fenced,
+    /// A business act of that id has been done, with other content.
+    #[error("transaction {id} has been done already, with other content")]
+    Done {
+        /// The transaction.
+        id: Uuid,
+    },
+    /// A journal's records do not follow those that were applied: the database is older than what was applied to it.
+    #[error(
+        "the journal was applied up to record {cursor} only, and these come behind record {after}"
+    )]
+    Gap {
+        /// The last record that was applied.
+        cursor: u64,
+        /// The record behind which those to apply begin.
+        after: u64,
+    },
+    /// An account has less than that.
+    #[error("there is too little: {what}")]
+    TooLittle {
+        /// What is missing, and of what.
+        what: String,
+    },
     /// There is one already.
     #[error("this {what} already exists")]
     Duplicate {
@@ -95,6 +120,13 @@ impl StoreError {
             }
             _ => error.into(),
         }
+    }
+
+    /// Whether PostgreSQL has ended the transaction because another was in its way: begun again, it may well go through.
+    pub(crate) fn is_clash(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        code.is_some_and(|code| matches!(&*code, "40001" | "40P01"))
     }
 
     /// Whether the same statement may well succeed in a moment: the connection was lost, another transaction was in

@@ -1,10 +1,10 @@
 //! API keys. The secret is never here: only its SHA-256, and what a person needs to recognise it.
 
-use ledger::Usd;
+use ledger::{BudgetPeriod, Usd};
 use uuid::Uuid;
 
 use crate::engine::Sql;
-use crate::{Store, StoreError, bump};
+use crate::{BudgetOwner, NewBudget, Store, StoreError, budgets, bump};
 
 /// A key to be made, which spends from its user's personal account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +130,11 @@ impl Store {
         .map_err(|error| StoreError::or_duplicate(error, "key"))?;
         if added == 0 {
             return Err(StoreError::NotFound { what: "user" });
+        }
+        if let Some(limit) = new.budget {
+            let (owner, period) = (BudgetOwner::Key(new.id), BudgetPeriod::Total);
+            let (id, at) = (new.id, new.created_at);
+            budgets::set(&mut conn, NewBudget { id, owner, period, limit, at }).await?;
         }
         bump(&mut conn).await?;
         let row: Row = on!(conn, BY_ID => _, (q, c) => q.bind(new.id).fetch_one(c).await)?;

@@ -21,25 +21,46 @@ mod engine;
 #[macro_use]
 mod row;
 
+mod accounts;
+mod apply;
+mod audit;
+mod budgets;
 mod catalogue;
+mod credit;
 mod entry;
 mod error;
+mod generations;
+mod idempotency;
 mod keys;
 mod migrate;
 mod receipts;
+mod replicas;
 mod reports;
+mod seals;
+mod slices;
+mod statements;
 mod users;
 
 use std::sync::Arc;
 
 use engine::{Conn, Pool, Sql};
 
+pub use accounts::{Balance, Transaction};
+pub use apply::{Applied, Batch};
+pub use audit::{AuditFault, Audited};
+pub use budgets::{Budget, BudgetOwner, NewBudget};
 pub use catalogue::PriceVersion;
+pub use credit::{Adjustment, AdjustmentKind, CreditSource, NewCredit};
 pub use entry::Entry;
 pub use error::StoreError;
+pub use idempotency::{Claimed, IdempotencyKey, Kept, NewClaim, Refusal};
 pub use keys::{Key, NewKey};
 pub use receipts::Cursor;
+pub use replicas::{Replica, ReplicaState};
 pub use reports::{BillRow, By, Payer, Period, Sums, UsageRow};
+pub use seals::{SealAudit, Sealed};
+pub use slices::Grant;
+pub use statements::Stored;
 pub use users::{NewUser, User};
 
 const PING: Sql = sql!("SELECT 1");
@@ -115,10 +136,32 @@ impl Store {
         self.read.acquire().await
     }
 
+    /// A connection whose statements all see the same moment.
+    async fn snapshot(&self) -> Result<Conn, StoreError> {
+        self.read.snapshot().await
+    }
+
     /// A transaction to write with. What is not committed is undone.
     async fn begin(&self) -> Result<Conn, StoreError> {
         self.write.begin().await
     }
+}
+
+/// How often a transaction is begun that others are in the way of.
+const TRIES: usize = 5;
+
+/// Does a transaction again where PostgreSQL has ended it because of another.
+async fn again<T, F>(once: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    for _ in 1..TRIES {
+        match once().await {
+            Err(error) if error.is_clash() => {}
+            done => return done,
+        }
+    }
+    once().await
 }
 
 /// Counts the revision up, in the transaction of the change itself. It also locks that row until the end of the

@@ -5,11 +5,12 @@ use uuid::Uuid;
 
 use crate::engine::{Conn, Insert, Sql};
 use crate::row::{COLUMNS, Row};
-use crate::{Entry, Store, StoreError};
+use crate::{Store, StoreError};
 
-const INTO: Sql = sql!("INSERT INTO tollgate.receipts (", receipt_columns!(), ")");
-const HASH: Sql =
-    sql!("SELECT content_hash FROM tollgate.receipts WHERE request_id = $1 AND attempt = $2");
+const INTO: Sql = sql!("INSERT INTO tollgate.receipts (", receipt_columns!(), ", batch_id, leaf)");
+const HASH: Sql = sql!(
+    "SELECT content_hash, batch_id, leaf FROM tollgate.receipts WHERE request_id = $1 AND attempt = $2"
+);
 const OF_REQUEST: Sql = sql!(
     "SELECT ",
     receipt_columns!(),
@@ -26,13 +27,6 @@ const ALL_AFTER: Sql = sql!(
     receipt_columns!(),
     " FROM tollgate.receipts WHERE (request_id, attempt) > ($1, $2) ",
     "ORDER BY request_id, attempt LIMIT $3"
-);
-
-const CURSOR: Sql = sql!("SELECT cursor_seq FROM tollgate.replicas WHERE id = $1");
-const MOVE: Sql = sql!(
-    "INSERT INTO tollgate.replicas (id, cursor_seq) VALUES ($1, $2) ",
-    "ON CONFLICT (id) DO UPDATE SET cursor_seq = excluded.cursor_seq ",
-    "WHERE replicas.cursor_seq < excluded.cursor_seq"
 );
 
 /// How many receipts [`Store::for_each_receipt`] reads at a time.
@@ -61,49 +55,26 @@ impl Cursor {
 }
 
 pub(crate) fn statement() -> Insert {
-    Insert::new(INTO, COLUMNS, " ON CONFLICT (request_id, attempt) DO NOTHING")
+    Insert::new(INTO, COLUMNS + 2, " ON CONFLICT (request_id, attempt) DO NOTHING")
 }
 
 impl Store {
-    /// Writes receipts and returns how many were new. One that is there already, with the same content, is no error:
-    /// so a batch whose answer was lost may be sent again.
+    /// Writes receipts that are in no journal, as the batch `id`, and returns how many were new. One that is there already,
+    /// with the same content, is no error: so a batch whose answer was lost may be sent again.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where a receipt of that id has other content. On any error none is written.
-    pub async fn insert_receipts(&self, receipts: &[Receipt]) -> Result<usize, StoreError> {
-        let entries: Vec<Entry> = receipts.iter().map(Entry::of).collect::<Result<_, _>>()?;
-        let mut conn = self.begin().await?;
-        let new = insert(&mut conn, &self.inserts.receipts, entries).await?;
-        conn.commit().await?;
-        usize::try_from(new).map_err(|_| StoreError::OutOfRange { what: "number of rows" })
-    }
-
-    /// How far the journal of a replica has been applied: the number of its last record here. `None` for a replica that
-    /// this database has never heard of; [`Store::apply`] makes it known, with nothing too.
-    pub async fn cursor(&self, replica: Uuid) -> Result<Option<u64>, StoreError> {
-        let mut conn = self.read().await?;
-        let found: Option<(i64,)> =
-            on!(conn, CURSOR => _, (q, c) => q.bind(replica).fetch_optional(c).await)?;
-        Ok(found.map(|(seq,)| seq.unsigned_abs()))
-    }
-
-    /// Writes what a replica's journal has up to record `seq`, and moves its cursor there, both or neither. What is there
-    /// already is passed over, so that two may apply the same journal.
-    ///
-    /// # Errors
-    /// As those of [`Store::insert_receipts`].
-    pub async fn apply(
+    pub async fn insert_receipts(
         &self,
-        replica: Uuid,
-        seq: u64,
-        entries: Vec<Entry>,
-    ) -> Result<(), StoreError> {
-        let seq =
-            i64::try_from(seq).map_err(|_| StoreError::OutOfRange { what: "journal record" })?;
+        id: Uuid,
+        receipts: &[Receipt],
+        at: i64,
+    ) -> Result<usize, StoreError> {
+        let rows = receipts.iter().map(Row::of).collect::<Result<_, _>>()?;
         let mut conn = self.begin().await?;
-        insert(&mut conn, &self.inserts.receipts, entries).await?;
-        on!(conn, MOVE, (q, c) => q.bind(replica).bind(seq).execute(c).await.map(drop))?;
-        conn.commit().await
+        let applied = self.post(&mut conn, rows, (id, Uuid::nil(), at)).await?;
+        conn.commit().await?;
+        Ok(applied.new)
     }
 
     /// The receipts of one request, one per attempt.
@@ -158,24 +129,32 @@ impl Store {
     }
 }
 
-/// Inserts the rows and returns how many were new.
-async fn insert(conn: &mut Conn, texts: &Insert, entries: Vec<Entry>) -> Result<u64, StoreError> {
-    let ids: Vec<_> = entries.iter().map(|Entry(row)| Id::of(row)).collect();
-    let mut rows = entries.into_iter().map(|Entry(row)| row);
-    let (mut new, mut rest) = (0, ids.as_slice());
+/// Inserts the rows as those of a batch and tells which were new.
+pub(crate) async fn insert(
+    conn: &mut Conn,
+    texts: &Insert,
+    batch: Uuid,
+    rows: Vec<Row>,
+) -> Result<Vec<bool>, StoreError> {
+    let ids: Vec<_> = rows.iter().zip(0..).map(|(row, leaf)| Id::of(row, leaf)).collect();
+    let mut rows = rows.into_iter().zip(0_i64..);
+    let (mut news, mut rest) = (Vec::with_capacity(ids.len()), ids.as_slice());
     while let Some(chunk) = texts.chunk(rest.len()) {
         let (now, later) = rest.split_at(chunk.rows);
         let written = on!(*conn, chunk, (q, c) => {
-            let q = rows.by_ref().take(chunk.rows).fold(q, |q, row| row.bind(q));
+            let q = rows.by_ref().take(chunk.rows).fold(q, |q, (row, leaf)| {
+                row.bind(q).bind(batch).bind(leaf)
+            });
             q.execute(c).await.map(|done| done.rows_affected())
         })?;
-        new += written;
-        if written != now.len() as u64 {
-            same_or_conflict(conn, now).await?;
+        if written == now.len() as u64 {
+            news.extend(now.iter().map(|_| true));
+        } else {
+            look(conn, batch, now, &mut news).await?;
         }
         rest = later;
     }
-    Ok(new)
+    Ok(news)
 }
 
 /// What tells whether two receipts are the same.
@@ -183,20 +162,27 @@ struct Id {
     request_id: Uuid,
     attempt: i64,
     content_hash: Vec<u8>,
+    /// Its place in the batch.
+    leaf: i64,
 }
 
 impl Id {
-    fn of(row: &Row) -> Self {
+    fn of(row: &Row, leaf: i64) -> Self {
         let (request_id, attempt) = (row.request_id, row.attempt);
-        Self { request_id, attempt, content_hash: row.content_hash.clone() }
+        Self { request_id, attempt, content_hash: row.content_hash.clone(), leaf }
     }
 }
 
-/// Of rows of which some were there already: whether those are the same. Also finds two of the batch that differ from
-/// each other.
-async fn same_or_conflict(conn: &mut Conn, ids: &[Id]) -> Result<(), StoreError> {
+/// Of rows of which some were there already: which are new, and whether the others are the same. One that a batch has
+/// twice is new once.
+async fn look(
+    conn: &mut Conn,
+    batch: Uuid,
+    ids: &[Id],
+    news: &mut Vec<bool>,
+) -> Result<(), StoreError> {
     for id in ids {
-        let (stored,): (Vec<u8>,) = on!(*conn, HASH => _, (q, c) => {
+        let (stored, of, leaf): (Vec<u8>, Option<Uuid>, Option<i64>) = on!(*conn, HASH => _, (q, c) => {
             q.bind(id.request_id).bind(id.attempt).fetch_one(c).await
         })?;
         if stored != id.content_hash {
@@ -205,6 +191,7 @@ async fn same_or_conflict(conn: &mut Conn, ids: &[Id]) -> Result<(), StoreError>
                 attempt: i16::try_from(id.attempt).unwrap_or(i16::MAX),
             });
         }
+        news.push((of, leaf) == (Some(batch), Some(id.leaf)));
     }
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! A receipt as a row, and back.
 
-use ledger::{Meter, Outcome, Receipt, UsageReport, UsageSource, Usd};
-use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
+
+use ledger::merkle::Hash;
+use ledger::{Content, Counters, Held, Outcome, Receipt, UsageReport, UsageSource, Usd};
 use sqlx::query::Query;
 use sqlx::{Database, Encode, Type};
 use uuid::Uuid;
 
-use crate::StoreError;
+use crate::{StoreError, Stored};
 
 /// The columns of a receipt, in the order in which [`Row::bind`] binds them.
 macro_rules! receipt_columns {
@@ -14,12 +16,12 @@ macro_rules! receipt_columns {
         "request_id, attempt, account_id, user_id, key_id, surface, provider, model, model_served, \
          upstream_id, price_version, commission_bps, input_tokens, output_tokens, cache_read, \
          cache_write_5m, cache_write_1h, reasoning, report, usage_source, outcome, cost, commission, \
-         charge, started_at, ended_at, content_hash"
+         charge, started_at, ended_at, content_hash, absorbed, bound, scopes"
     };
 }
 
 /// How many those are.
-pub(crate) const COLUMNS: usize = 27;
+pub(crate) const COLUMNS: usize = 30;
 
 /// A receipt as it is stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
@@ -52,6 +54,10 @@ pub(crate) struct Row {
     pub(crate) ended_at: i64,
     /// SHA-256 of everything else in the row.
     pub(crate) content_hash: Vec<u8>,
+    pub(crate) absorbed: i64,
+    pub(crate) bound: Option<i64>,
+    /// Each as [`ledger::encode_scopes`] writes it; none where there is none.
+    pub(crate) scopes: Option<Vec<u8>>,
 }
 
 macro_rules! numbers {
@@ -75,37 +81,21 @@ macro_rules! numbers {
     };
 }
 
-/// What the columns say of a report, for sums.
-struct Counters {
-    input_tokens: i64,
-    output_tokens: i64,
-    cache_read: i64,
-    cache_write_5m: i64,
-    cache_write_1h: i64,
-    reasoning: i64,
-}
-
-impl Counters {
-    fn of(report: &UsageReport) -> Result<Self, StoreError> {
-        let total = report.total();
-        let fit = |count: u64| {
-            i64::try_from(count).map_err(|_| StoreError::OutOfRange { what: "token counter" })
-        };
-        Ok(Self {
-            input_tokens: fit(total.input_tokens())?,
-            output_tokens: fit(total.output_tokens())?,
-            cache_read: fit(total.get(Meter::CacheRead))?,
-            cache_write_5m: fit(total.get(Meter::CacheWrite5m))?,
-            cache_write_1h: fit(total.get(Meter::CacheWrite1h))?,
-            reasoning: fit(total.get(Meter::Reasoning))?,
-        })
-    }
+/// What a receipt moves.
+pub(crate) struct Money {
+    pub(crate) account: Uuid,
+    pub(crate) cost: i64,
+    pub(crate) commission: i64,
+    pub(crate) charge: i64,
+    pub(crate) absorbed: i64,
+    pub(crate) scopes: Option<Vec<u8>>,
 }
 
 impl Row {
     /// The row of a receipt.
     pub(crate) fn of(receipt: &Receipt) -> Result<Self, StoreError> {
-        let counters = Counters::of(&receipt.report)?;
+        let counters = Counters::of(&receipt.report)
+            .ok_or(StoreError::OutOfRange { what: "token counter" })?;
         let report = serde_json::to_string(&receipt.report)
             .map_err(|_| StoreError::OutOfRange { what: "usage report" })?;
         let mut row = Self {
@@ -136,6 +126,9 @@ impl Row {
             started_at: receipt.started_at,
             ended_at: receipt.ended_at,
             content_hash: Vec::new(),
+            absorbed: receipt.absorbed.pico(),
+            bound: receipt.bound.map(Usd::pico),
+            scopes: ledger::encode_scopes(&receipt.scopes),
         };
         row.seal();
         Ok(row)
@@ -161,29 +154,39 @@ impl Row {
         self.hash() == self.content_hash
     }
 
-    /// SHA-256 of everything else in the row. Each text is preceded by its length, so that no two rows are the same
-    /// bytes.
+    /// SHA-256 of everything else in the row.
     fn hash(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(1024);
-        for id in [self.request_id, self.account_id, self.user_id, self.key_id] {
-            bytes.extend_from_slice(id.as_bytes());
-        }
-        let mut text = |text: Option<&str>| {
-            let len = text.map_or(u64::MAX, |text| text.len() as u64);
-            bytes.extend_from_slice(&len.to_le_bytes());
-            bytes.extend_from_slice(text.unwrap_or_default().as_bytes());
+        let content = Content {
+            ids: [self.request_id, self.account_id, self.user_id, self.key_id],
+            texts: [
+                &self.surface,
+                &self.provider,
+                &self.model,
+                &self.report,
+                &self.usage_source,
+                &self.outcome,
+            ],
+            optional: [self.model_served.as_deref(), self.upstream_id.as_deref()],
+            numbers: self.numbers(),
+            held: Held {
+                absorbed: self.absorbed,
+                bound: self.bound,
+                scopes: self.scopes.as_deref().map(Cow::Borrowed),
+            },
         };
-        for value in [&self.surface, &self.provider, &self.model, &self.report] {
-            text(Some(value));
+        content.hash().to_vec()
+    }
+
+    /// What the row moves.
+    pub(crate) fn money(&self) -> Money {
+        Money {
+            account: self.account_id,
+            cost: self.cost,
+            commission: self.commission,
+            charge: self.charge,
+            absorbed: self.absorbed,
+            scopes: self.scopes.clone(),
         }
-        text(Some(&self.usage_source));
-        text(Some(&self.outcome));
-        text(self.model_served.as_deref());
-        text(self.upstream_id.as_deref());
-        for value in self.numbers() {
-            bytes.extend_from_slice(&value.to_le_bytes());
-        }
-        Sha256::digest(&bytes).to_vec()
     }
 
     /// Binds every column, in their order.
@@ -197,6 +200,8 @@ impl Row {
         String: Encode<'q, DB> + Type<DB>,
         Option<String>: Encode<'q, DB> + Type<DB>,
         i64: Encode<'q, DB> + Type<DB>,
+        Option<i64>: Encode<'q, DB> + Type<DB>,
+        Option<Vec<u8>>: Encode<'q, DB> + Type<DB>,
     {
         let query = query.bind(self.request_id).bind(self.attempt);
         let query = query.bind(self.account_id).bind(self.user_id).bind(self.key_id);
@@ -207,7 +212,20 @@ impl Row {
         let query = query.bind(self.cache_write_5m).bind(self.cache_write_1h).bind(self.reasoning);
         let query = query.bind(self.report).bind(self.usage_source).bind(self.outcome);
         let query = query.bind(self.cost).bind(self.commission).bind(self.charge);
-        query.bind(self.started_at).bind(self.ended_at).bind(self.content_hash)
+        let query = query.bind(self.started_at).bind(self.ended_at).bind(self.content_hash);
+        query.bind(self.absorbed).bind(self.bound).bind(self.scopes)
+    }
+
+    /// The receipt of this row with what was hashed, when nothing of it has been changed since it was written.
+    pub(crate) fn stored(self, batch: Option<Uuid>) -> Result<Stored, StoreError> {
+        let (report, content_hash) = (self.report.clone(), self.leaf()?);
+        Ok(Stored { receipt: self.receipt()?, report, content_hash, batch })
+    }
+
+    /// What a seal has of the row.
+    pub(crate) fn leaf(&self) -> Result<Hash, StoreError> {
+        let hash = self.content_hash.as_slice().try_into();
+        hash.map_err(|_| StoreError::corrupt(format!("receipt {}", self.request_id)))
     }
 
     /// The receipt of this row, when nothing of it has been changed since it was written.
@@ -236,6 +254,10 @@ impl Row {
             cost: Usd::from_pico(self.cost),
             commission: Usd::from_pico(self.commission),
             charge: Usd::from_pico(self.charge),
+            absorbed: Usd::from_pico(self.absorbed),
+            bound: self.bound.map(Usd::from_pico),
+            scopes: ledger::decode_scopes(self.scopes.as_deref())
+                .ok_or_else(|| corrupt("its scopes"))?,
             started_at: self.started_at,
             ended_at: self.ended_at,
             surface: self.surface,

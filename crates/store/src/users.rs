@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::engine::Sql;
-use crate::{Store, StoreError, bump};
+use crate::{Store, StoreError, accounts, bump};
 
 /// A user to be made. The caller makes the ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct NewUser {
     pub name: String,
     /// Whether this user runs the place.
     pub operator: bool,
+    /// Whether the account spends only what was put into it.
+    pub prepaid: bool,
     /// Microseconds since 1970.
     pub created_at: i64,
 }
@@ -31,6 +33,8 @@ pub struct User {
     pub name: String,
     /// Whether this user runs the place.
     pub operator: bool,
+    /// Whether the account spends only what was put into it.
+    pub prepaid: bool,
     /// Microseconds since 1970.
     pub created_at: i64,
 }
@@ -38,8 +42,9 @@ pub struct User {
 macro_rules! select {
     ($rest:literal) => {
         sql!(
-            "SELECT u.id, a.id AS account_id, u.name, u.operator, u.created_at FROM tollgate.users u ",
-            "JOIN tollgate.accounts a ON a.user_id = u.id AND a.name = u.name ",
+            "SELECT u.id, a.id AS account_id, u.name, u.operator, l.prepaid, u.created_at ",
+            "FROM tollgate.users u JOIN tollgate.accounts a ON a.user_id = u.id AND a.name = u.name ",
+            "JOIN tollgate.ledger_accounts l ON l.id = a.id ",
             $rest
         )
     };
@@ -69,10 +74,11 @@ impl Store {
             q.execute(c).await.map(drop)
         })
         .map_err(|error| StoreError::or_duplicate(error, "account"))?;
+        accounts::open(&mut conn, new.account_id, new.prepaid).await?;
         bump(&mut conn).await?;
         conn.commit().await?;
-        let NewUser { id, account_id, name, operator, created_at } = new;
-        Ok(User { id, account_id, name, operator, created_at })
+        let NewUser { id, account_id, name, operator, prepaid, created_at } = new;
+        Ok(User { id, account_id, name, operator, prepaid, created_at })
     }
 
     /// The user of that name.

@@ -9,8 +9,8 @@ use http::StatusCode;
 /// A way for a provider to misbehave.
 ///
 /// Written as text: `delay:<milliseconds>`, `cut`, `hang`, `status:<400..599>`, `429:<seconds>`,
-/// `echo:<200|400..599>`, `garbage`, `empty`, `no_usage`, `slow:<milliseconds>`, `cut:<events>`, `hang:<events>`,
-/// `error:<events>`, `garbage:<events>`, `unterminated`, `pieces:<bytes>` or `keep_alive:<times>`.
+/// `echo:<200|400..599>`, `garbage`, `empty`, `no_usage`, `slow:<milliseconds>`, `cut:<events>`, `tear:<events>`,
+/// `hang:<events>`, `error:<events>`, `garbage:<events>`, `unterminated`, `pieces:<bytes>` or `keep_alive:<times>`.
 ///
 /// What counts events is meant for streams. An answer that is not a stream is one event, so that it
 /// suffers before its first byte or not at all.
@@ -39,6 +39,8 @@ pub enum Fault {
     Slow(Duration),
     /// Closes the connection after so many events.
     CutAfter(usize),
+    /// Closes the connection in the midst of the event that follows so many others.
+    TearAfter(usize),
     /// Falls silent after so many events.
     HangAfter(usize),
     /// Says after so many events that something failed, in the provider's own way, and ends.
@@ -57,7 +59,7 @@ pub enum Fault {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no such fault: '{0}' (known: delay:MS, cut, hang, status:CODE, 429:SECONDS, echo:CODE, garbage, empty, no_usage, slow:MS, \
-     cut:N, hang:N, error:N, garbage:N, unterminated, pieces:BYTES, keep_alive:N)"
+     cut:N, tear:N, hang:N, error:N, garbage:N, unterminated, pieces:BYTES, keep_alive:N)"
 )]
 pub struct FaultError(String);
 
@@ -100,6 +102,7 @@ impl Fault {
             }
             "429" => Self::RateLimited { retry_after_seconds: argument.parse().ok()? },
             "cut" => Self::CutAfter(count()?),
+            "tear" => Self::TearAfter(count()?),
             "hang" => Self::HangAfter(count()?),
             "error" => Self::ErrorAfter(count()?),
             "garbage" => Self::GarbageAfter(count()?),
@@ -124,6 +127,7 @@ impl fmt::Display for Fault {
             Self::NoUsage => out.write_str("no_usage"),
             Self::Slow(time) => write!(out, "slow:{}", time.as_millis()),
             Self::CutAfter(events) => write!(out, "cut:{events}"),
+            Self::TearAfter(events) => write!(out, "tear:{events}"),
             Self::HangAfter(events) => write!(out, "hang:{events}"),
             Self::ErrorAfter(events) => write!(out, "error:{events}"),
             Self::GarbageAfter(events) => write!(out, "garbage:{events}"),
@@ -153,6 +157,7 @@ mod tests {
             "no_usage",
             "slow:5",
             "cut:0",
+            "tear:4",
             "hang:3",
             "error:2",
             "garbage:1",

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `fixture:<name>` | that fixture of the provider that was called; its stream, if a stream was wanted |
 //! | `recording:<id>` | that recording, when a folder of recordings was given |
-//! | `fault:<fault>` | that [`Fault`], written as its `FromStr` reads it |
+//! | `fault:<fault>` | that [`Fault`], written as its `FromStr` reads it, of the answer to the lines behind it, if any |
 //! | `say:<text>` | that text; a line `say:<text>` of the instructions does the same |
 //! | with `both` or `parallel` in it | calls of all tools at once, if there are tools |
 //!

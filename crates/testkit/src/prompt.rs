@@ -21,6 +21,14 @@ pub(crate) fn last_user(body: &Value) -> Option<String> {
     Some(text_of(content))
 }
 
+/// A message without the fault in its first line, if it says something else behind it.
+pub(crate) fn without_fault(said: &str) -> &str {
+    match said.split_once('\n') {
+        Some((first, rest)) if first.starts_with("fault:") => rest.trim(),
+        _ => said,
+    }
+}
+
 fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),

@@ -46,7 +46,8 @@ impl<'a> Request<'a> {
 
     /// The fault that the last user message asks for.
     pub(crate) fn fault(&self) -> Result<Option<Fault>, FaultError> {
-        let name = self.said.as_deref().and_then(|said| said.strip_prefix("fault:"));
+        let first = self.said.as_deref().and_then(|said| said.lines().next());
+        let name = first.and_then(|line| line.strip_prefix("fault:"));
         name.map(str::parse).transpose()
     }
 }
@@ -107,7 +108,7 @@ impl Responder {
         let version = headers.get("anthropic-version").and_then(|version| version.to_str().ok());
         let asked = Asked { provider, api, model, body, streams, query: uri.query(), version };
         if let Some(said) = &request.said
-            && let Some(found) = self.by_name(&asked, said)
+            && let Some(found) = self.by_name(&asked, prompt::without_fault(said))
         {
             return found;
         }

@@ -58,7 +58,7 @@ fn spoil_whole(mut answer: Answer, bytes: &Bytes, shape: Provider, fault: Fault)
         bytes.slice(..end)
     };
     let body = match fault {
-        Fault::Cut => stop_at(bytes.len() / 2, Ending::Cut),
+        Fault::Cut | Fault::TearAfter(0) => stop_at(bytes.len() / 2, Ending::Cut),
         Fault::CutAfter(0) => stop_at(0, Ending::Cut),
         Fault::HangAfter(0) => stop_at(0, Ending::Hang),
         Fault::ErrorAfter(0) => return errors::on_demand(shape, 500),
@@ -83,6 +83,13 @@ fn spoil_stream(stream: &mut Stream, fault: Fault) -> Ending {
         }
         Fault::CutAfter(events) => {
             stream.frames.truncate(events);
+            Ending::Cut
+        }
+        Fault::TearAfter(events) => {
+            stream.frames.truncate(events.saturating_add(1));
+            if let Some(torn) = stream.frames.get_mut(events) {
+                torn.truncate(torn.len() / 2);
+            }
             Ending::Cut
         }
         Fault::HangAfter(events) => {

@@ -209,6 +209,12 @@ pub trait Reader: Send {
     /// What is known so far.
     fn seen(&self) -> Seen;
 
+    /// [`Seen::usage`] alone.
+    fn usage(&self) -> Option<UsageReport>;
+
+    /// [`Seen::output_bytes`] alone, at no cost.
+    fn output_bytes(&self) -> u64;
+
     /// The same in a word, at no cost.
     fn stage(&self) -> Stage;
 }

@@ -12,6 +12,10 @@ use wire::sse::{Frame, Framing, Splitter};
 use wire::stream::{End, Event, Seen};
 use wire::{Dialect, Json, Reply, Shape, Target, collect, dialect};
 
+/// What a model writes for tools that the provider runs: output, but no text of the answer.
+const WRITTEN: [&str; 2] =
+    ["response.mcp_call_arguments.delta", "response.code_interpreter_call_code.delta"];
+
 const APIS: [&str; 2] = ["openai.responses", "deepseek.responses"];
 /// The events that bring what the model writes.
 const DELTAS: [&str; 5] = [
@@ -173,6 +177,9 @@ fn skimming_sees_the_same_at_every_moment() {
                 let data: Value = serde_json::from_str(&frame.data).unwrap();
                 bytes += data["delta"].as_str().unwrap().len();
                 glimpsed += 1;
+            } else if WRITTEN.contains(&frame.event) {
+                let data: Value = serde_json::from_str(&frame.data).unwrap();
+                bytes += data["delta"].as_str().unwrap().len();
             }
         });
         let seen = usize::try_from(reader.seen().output_bytes).unwrap();

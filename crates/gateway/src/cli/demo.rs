@@ -36,10 +36,11 @@ pub(super) async fn run(mut settings: Settings, output: &Output) -> anyhow::Resu
             account_id: clock::new_id(),
             name: USER.to_owned(),
             operator: false,
+            prepaid: false,
             created_at: clock::now(),
         })
         .await?;
-    let (key, _) = native::keys::create(&app.store, USER, "demo", None, None).await?;
+    let (key, _) = native::keys::create(&app.store, USER, "demo", None, None, None).await?;
     app.snapshots.refresh().await?;
     let (listener, address) = match server::listen(&app).await {
         Ok(open) => open,

@@ -43,12 +43,16 @@ pub(super) struct Create {
     #[arg(long, value_name = "DATE", value_parser = moment_to_come)]
     expires_at: Option<i64>,
 
+    /// The most that it may spend in all, in dollars; `tollgate budget set` has daily and monthly ones
+    #[arg(long, value_name = "USD", value_parser = super::credit::dollars)]
+    budget_usd: Option<ledger::Usd>,
+
     /// A model it may use, such as openai/gpt-4o; may be given more than once. All, where none is
     #[arg(long = "model", value_name = "PROVIDER/MODEL")]
     models: Vec<String>,
 }
 
-fn moment_to_come(text: &str) -> Result<i64, String> {
+pub(super) fn moment_to_come(text: &str) -> Result<i64, String> {
     clock::parse_moment(text).filter(|at| *at > clock::now()).ok_or_else(|| {
         "expected a moment to come, such as 2027-01-31 or 2027-01-31T12:00:00Z".to_owned()
     })
@@ -61,7 +65,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let store = super::open(settings).await?;
     match command {
-        Command::Create(Create { user, name, expires_at, models }) => {
+        Command::Create(Create { user, name, expires_at, budget_usd, models }) => {
             let models = if models.is_empty() {
                 None
             } else {
@@ -70,7 +74,8 @@ pub(super) async fn run(
                 let allowed = allowed_models(&store.catalogue(version).await?, &models);
                 Some(allowed.map_err(|message| anyhow::anyhow!("--model: {message}"))?)
             };
-            let (key, stored) = create(&store, &user, &name, expires_at, models).await?;
+            let (key, stored) =
+                create(&store, &user, &name, expires_at, budget_usd, models).await?;
             let json = json!({ "key": key.expose_secret(), "id": stored.id });
             output.say(&json, key.expose_secret())
         }

@@ -1,14 +1,21 @@
 //! The command line: `tollgate COMMAND`, with `--json` for programs.
 
+mod bill;
+mod bill_pdf;
+mod budget;
+mod credit;
 mod demo;
 mod doctor;
 mod key;
 mod output;
 mod prices;
+mod replica;
 mod report;
 mod serve;
 mod user;
 mod verify;
+mod verify_bill;
+mod verify_seals;
 
 use std::process::ExitCode;
 
@@ -56,15 +63,26 @@ enum Command {
     /// API keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Credit of accounts
+    #[command(subcommand)]
+    Credit(credit::Command),
+    /// Budgets of keys, users and accounts
+    #[command(subcommand)]
+    Budget(budget::Command),
+    /// Processes that spend credit, and what they hold
+    #[command(subcommand)]
+    Replica(replica::Command),
     /// Price versions
     #[command(subcommand)]
     Prices(prices::Command),
     /// What was used, by day, model or key
     Usage(report::UsageArgs),
-    /// A user's bill
-    Bill(report::BillArgs),
-    /// Work every receipt out again and compare
+    /// A user's bill: as a table, or as a file that can be checked with `verify-bill`
+    Bill(bill::BillArgs),
+    /// Work every receipt out again and compare, and check that each is where it was sealed
     Verify,
+    /// Work a bill out again from its file alone; needs no database
+    VerifyBill(verify_bill::VerifyBillArgs),
 }
 
 /// Runs the command line.
@@ -95,10 +113,14 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor => doctor::run(&settings, &output).await,
         Command::User(command) => user::run(command, &settings, &output).await.map(done),
         Command::Key(command) => key::run(command, &settings, &output).await.map(done),
+        Command::Credit(command) => credit::run(command, &settings, &output).await.map(done),
+        Command::Budget(command) => budget::run(command, &settings, &output).await.map(done),
+        Command::Replica(command) => replica::run(command, &settings, &output).await.map(done),
         Command::Prices(command) => prices::run(command, &settings, &output).await.map(done),
         Command::Usage(args) => report::usage(args, &settings, &output).await.map(done),
-        Command::Bill(args) => report::bill(args, &settings, &output).await.map(done),
+        Command::Bill(args) => bill::run(args, &settings, &output).await.map(done),
         Command::Verify => verify::run(&settings, &output).await,
+        Command::VerifyBill(args) => verify_bill::run(&args, &output),
     }
 }
 

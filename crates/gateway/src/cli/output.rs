@@ -39,23 +39,7 @@ impl Output {
         if self.json {
             return self.json(json);
         }
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(columns.iter().map(|(title, _)| *title));
-        table.add_rows(rows);
-        for (index, (_, number)) in columns.iter().enumerate() {
-            if let Some(column) = table.column_mut(index) {
-                column.set_cell_alignment(if *number {
-                    CellAlignment::Right
-                } else {
-                    CellAlignment::Left
-                });
-                column.set_padding((0, 2));
-            }
-        }
-        for row in table.lines() {
-            line(row.trim_end())?;
-        }
+        write!(std::io::stdout().lock(), "{}", aligned(columns, rows))?;
         Ok(())
     }
 
@@ -74,6 +58,25 @@ impl Output {
     fn json(&self, value: &Value) -> anyhow::Result<()> {
         line(serde_json::to_string_pretty(value)?)
     }
+}
+
+/// A table as lines of text.
+pub(crate) fn aligned(columns: &[Column], rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(columns.iter().map(|(title, _)| *title));
+    table.add_rows(rows);
+    for (index, (_, number)) in columns.iter().enumerate() {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(if *number {
+                CellAlignment::Right
+            } else {
+                CellAlignment::Left
+            });
+            column.set_padding((0, 2));
+        }
+    }
+    table.lines().flat_map(|row| [row.trim_end().to_owned(), "\n".to_owned()]).collect()
 }
 
 /// One line on standard output.

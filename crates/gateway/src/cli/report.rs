@@ -1,9 +1,9 @@
-//! `tollgate usage` and `tollgate bill`: sums over receipts.
+//! `tollgate usage`: sums over receipts.
 
 use clap::{Args, ValueEnum};
 use ledger::{sum_exact, sum_six_decimals};
 use serde_json::{Value, json};
-use store::{By, Payer, Period, Sums};
+use store::{By, Period, Sums};
 
 use super::output::{self, Column, Output};
 use crate::clock;
@@ -37,23 +37,12 @@ pub(super) struct UsageArgs {
     csv: bool,
 }
 
-#[derive(Debug, Args)]
-pub(super) struct BillArgs {
-    /// Whose bill
-    #[arg(long, value_name = "NAME")]
-    user: String,
-
-    /// Only this month, such as 2026-11
-    #[arg(long, value_name = "MONTH", value_parser = month)]
-    month: Option<Period>,
-}
-
-fn month(text: &str) -> Result<Period, String> {
+pub(super) fn month(text: &str) -> Result<Period, String> {
     let (from, to) = clock::month(text).ok_or("expected a month such as 2026-11")?;
     Ok(Period { from, to })
 }
 
-const SUMS: [Column; 7] = [
+pub(super) const SUMS: [Column; 7] = [
     ("REQUESTS", true),
     ("INPUT", true),
     ("CACHED", true),
@@ -90,7 +79,7 @@ fn view(sums: &Sums) -> Value {
 }
 
 /// A JSON number where it fits one, else its text.
-fn number(count: i128) -> Value {
+pub(super) fn number(count: i128) -> Value {
     i64::try_from(count).map_or_else(|_| count.to_string().into(), Value::from)
 }
 
@@ -173,53 +162,4 @@ fn quoted(text: &str) -> String {
     } else {
         text.to_owned()
     }
-}
-
-/// `tollgate bill`
-pub(super) async fn bill(
-    args: BillArgs,
-    settings: &Settings,
-    output: &Output,
-) -> anyhow::Result<()> {
-    let store = super::books(settings).await?;
-    let user = store.user(&args.user).await?;
-    let period = args.month.unwrap_or(Period::ALL);
-    let rows = store.bill(Payer::Account(user.account_id), period).await?;
-    let whole = total(rows.iter().map(|row| &row.sums));
-    let lines: Vec<Value> = rows
-        .iter()
-        .map(|row| {
-            let mut line = view(&row.sums);
-            line["model"] = format!("{}/{}", row.provider, row.model).into();
-            line
-        })
-        .collect();
-    let until = if period.to == i64::MAX { clock::now() } else { period.to };
-    let json = json!({
-        "user": user.name, "from": clock::rfc3339(period.from), "to": clock::rfc3339(until),
-        "lines": lines, "total": view(&whole),
-    });
-    if !output.is_json() {
-        let (from, until) =
-            (clock::rfc3339(period.from.max(user.created_at)), clock::rfc3339(until));
-        output.note(format_args!(
-            "{}  from {from} to {until}\n",
-            output.strong(&format!("Bill of {}", user.name))
-        ))?;
-    }
-    let mut table: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
-            [vec![format!("{}/{}", row.provider, row.model)], cells(&row.sums, sum_six_decimals)]
-                .concat()
-        })
-        .collect();
-    table.push([vec!["total".to_owned()], cells(&whole, sum_six_decimals)].concat());
-    let columns: Vec<Column> = [("MODEL", false)].into_iter().chain(SUMS).collect();
-    output.table(&json, &columns, table)?;
-    output.note(format_args!(
-        "\nTo pay: {} USD, exactly {}",
-        sum_six_decimals(whole.charge),
-        sum_exact(whole.charge)
-    ))
 }

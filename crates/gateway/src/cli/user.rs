@@ -1,6 +1,7 @@
 //! `tollgate user add|list`
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use ledger::Usd;
 use serde_json::json;
 use store::{NewUser, User};
 
@@ -14,6 +15,25 @@ pub(super) enum Command {
     Add(Add),
     /// List all users
     List,
+    /// Change how a user pays
+    Set {
+        /// The user
+        name: String,
+
+        /// Only with credit that is there, or by a bill afterwards
+        #[arg(long, value_enum)]
+        pays: Pays,
+    },
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Pays {
+    First,
+    Later,
+}
+
+const fn pays(prepaid: bool) -> &'static str {
+    if prepaid { "first" } else { "later" }
 }
 
 #[derive(Debug, Args)]
@@ -25,6 +45,10 @@ pub(super) struct Add {
     /// This user runs the place
     #[arg(long)]
     operator: bool,
+
+    /// This user's account spends only what was put into it; otherwise it is billed later
+    #[arg(long)]
+    prepaid: bool,
 }
 
 /// A name that survives a header, a shell and a file name.
@@ -43,12 +67,13 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let store = super::open(settings).await?;
     match command {
-        Command::Add(Add { name, operator }) => {
+        Command::Add(Add { name, operator, prepaid }) => {
             let new = NewUser {
                 id: clock::new_id(),
                 account_id: clock::new_id(),
                 name,
                 operator,
+                prepaid,
                 created_at: clock::now(),
             };
             let user = store.add_user(new).await?;
@@ -63,11 +88,19 @@ pub(super) async fn run(
                     vec![
                         user.name.clone(),
                         if user.operator { "operator" } else { "customer" }.to_owned(),
+                        pays(user.prepaid).to_owned(),
                         clock::rfc3339(user.created_at),
                     ]
                 })
                 .collect();
-            output.table(&json, &[("NAME", false), ("ROLE", false), ("CREATED", false)], rows)
+            let columns = [("NAME", false), ("ROLE", false), ("PAYS", false), ("CREATED", false)];
+            output.table(&json, &columns, rows)
+        }
+        Command::Set { name, pays: how } => {
+            let user = store.user(&name).await?;
+            store.set_prepaid(user.account_id, how == Pays::First, Usd::ZERO).await?;
+            let user = store.user(&name).await?;
+            output.say(&view(&user), format_args!("User {name} pays {}.", pays(user.prepaid)))
         }
     }
 }
@@ -78,6 +111,7 @@ fn view(user: &User) -> serde_json::Value {
         "account_id": user.account_id,
         "name": user.name,
         "operator": user.operator,
+        "prepaid": user.prepaid,
         "created_at": clock::rfc3339(user.created_at),
     })
 }

@@ -1,13 +1,15 @@
-//! `tollgate verify`: works every receipt out again, from its counters and the price version it names.
+//! `tollgate verify`: works every receipt out again, from its counters and the price version it names, and adds up the
+//! ledger that they are posted to.
 
 use std::collections::HashMap;
 use std::process::ExitCode;
 
 use ledger::{Catalogue, Outcome, Receipt, sum_exact};
-use serde_json::json;
-use store::StoreError;
+use serde_json::{Value, json};
+use store::{Audited, Store, StoreError};
 
 use super::output::Output;
+use super::verify_seals;
 use crate::config::Settings;
 
 /// Faults shown; all are counted.
@@ -24,6 +26,8 @@ struct Audit {
     cost: i128,
     commission: i128,
     charge: i128,
+    seals: Value,
+    ledger: Value,
 }
 
 impl Audit {
@@ -63,6 +67,8 @@ pub(super) async fn run(settings: &Settings, output: &Output) -> anyhow::Result<
         audit.catalogues.insert(version.id, store.catalogue(version.id).await?);
     }
     store.for_each_receipt(|receipt| audit.look(receipt)).await?;
+    audit.seals = verify_seals::run(&store, output, |text| audit.fault(text)).await?;
+    audit.ledger = ledger(&store, output, |text| audit.fault(text)).await?;
     let total = store.total().await?;
     let added = (total.cost, total.commission, total.charge);
     // While the gateway serves, receipts may have come since; then the sums cannot be the same.
@@ -77,6 +83,20 @@ pub(super) async fn run(settings: &Settings, output: &Output) -> anyhow::Result<
     Ok(if audit.faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Adds the ledger up again, tells `fault` what does not agree, and returns what there is.
+async fn ledger(
+    store: &Store,
+    output: &Output,
+    mut fault: impl FnMut(String) + Send,
+) -> anyhow::Result<Value> {
+    let Audited { transactions, accounts, periods } =
+        store.audit(|found| fault(found.to_string())).await?;
+    output.note(format_args!(
+        "{transactions} transactions of {accounts} accounts and {periods} periods of budgets added up again."
+    ))?;
+    Ok(json!({ "transactions": transactions, "accounts": accounts, "budget_periods": periods }))
+}
+
 fn report(audit: &Audit, output: &Output) -> anyhow::Result<()> {
     let clean = audit.faults == 0;
     let (cost, commission, charge) =
@@ -87,7 +107,7 @@ fn report(audit: &Audit, output: &Output) -> anyhow::Result<()> {
     let json = json!({
         "clean": clean, "receipts": audit.receipts, "price_versions": audit.catalogues.len(),
         "unpriced": audit.unpriced, "faults": audit.faults, "examples": audit.examples,
-        "cost": cost, "commission": commission, "charge": charge,
+        "cost": cost, "commission": commission, "charge": charge, "seals": audit.seals, "ledger": audit.ledger,
     });
     let verdict =
         if clean { "all right".to_owned() } else { format!("{} NOT right", audit.faults) };

@@ -5,7 +5,8 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use store::Store;
+use ledger::{Signer, from_hex, to_hex};
+use store::{Store, StoreError};
 use uuid::Uuid;
 
 use super::segments;
@@ -13,6 +14,10 @@ use crate::clock;
 
 /// The file with the id of the replica.
 const REPLICA: &str = "replica";
+/// The file with the last run of it that this folder knows of.
+const RUN: &str = "run";
+/// The file with the secret that it seals with, as hexadecimal.
+const SIGNING_KEY: &str = "signing.key";
 /// So many processes may share the folder of the settings.
 const MOST: u32 = 64;
 
@@ -20,8 +25,10 @@ const MOST: u32 = 64;
 pub(super) struct Folder {
     pub(super) path: PathBuf,
     pub(super) replica: Uuid,
-    /// How far the database has come with it.
-    pub(super) cursor: u64,
+    /// What it seals with.
+    pub(super) signer: Signer,
+    /// Which run of that replica this is.
+    pub(super) epoch: i64,
     /// Held as long as this lives.
     _lock: File,
 }
@@ -31,35 +38,82 @@ impl Folder {
     pub(super) async fn take(root: &Path, store: &Store) -> anyhow::Result<Self> {
         for number in 1..=MOST {
             let path = root.join(number.to_string());
-            let within = || format!("TOLLGATE_DATA_DIR: {}", path.display());
-            fs::create_dir_all(&path).with_context(within)?;
-            let lock = OpenOptions::new().create(true).append(true).open(path.join("lock"));
-            let lock = lock.with_context(within)?;
-            match lock.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => continue,
-                Err(TryLockError::Error(error)) => return Err(error).with_context(within),
+            fs::create_dir_all(&path).with_context(|| within(&path))?;
+            let Some(lock) = lock(&path)? else { continue };
+            // Before the id, so that no journal is without one.
+            let signer = signer(&path)?;
+            let replica = if let Some(replica) = replica_of(&path)? {
+                replica
+            } else {
+                let replica = clock::new_id();
+                write_whole(&path, REPLICA, &replica.to_string())?;
+                replica
+            };
+            if store.replica(replica).await?.is_none() && !is_empty(&path)? {
+                let path = path.display();
+                tracing::warn!(%path, "this journal belongs to another database, and is left alone");
+                continue;
             }
-            let replica = match replica_of(&path)? {
-                Some(replica) => replica,
-                None => name(&path, clock::new_id())?,
-            };
-            let cursor = match store.cursor(replica).await? {
-                Some(cursor) => cursor,
-                None if is_empty(&path)? => {
-                    store.apply(replica, 0, Vec::new()).await?;
-                    0
-                }
-                None => {
-                    let path = path.display();
-                    tracing::warn!(%path, "this journal belongs to another database, and is left alone");
-                    continue;
-                }
-            };
-            return Ok(Self { path, replica, cursor, _lock: lock });
+            let epoch = begin(&path, replica, store).await?;
+            return Ok(Self { path, replica, signer, epoch, _lock: lock });
         }
         bail!("TOLLGATE_DATA_DIR: {} is in use by {MOST} others already", root.display())
     }
+}
+
+fn within(path: &Path) -> String {
+    format!("TOLLGATE_DATA_DIR: {}", path.display())
+}
+
+/// Locks a folder for as long as what is returned lives; nothing where another process has it.
+pub(super) fn lock(folder: &Path) -> anyhow::Result<Option<File>> {
+    let lock = OpenOptions::new().create(true).append(true).open(folder.join("lock"));
+    let lock = lock.with_context(|| within(folder))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| within(folder)),
+    }
+}
+
+/// Begins another run of a replica whose folder is locked by us: from then on no other can write into the ledger in its name.
+///
+/// The folder knows its last run, and how the next one is called: of a folder and its copy only the one that starts first
+/// goes on.
+pub(super) async fn begin(folder: &Path, replica: Uuid, store: &Store) -> anyhow::Result<i64> {
+    let state = store.replica(replica).await?;
+    let current = state.map_or(0, |state| state.epoch);
+    let known = match last_run(folder)? {
+        // The answer was lost, or its process died with it.
+        Some((epoch, run)) if current == epoch + 1 && state.and_then(|s| s.run) == Some(run) => {
+            current
+        }
+        // A database from before our last run knows less than we do.
+        Some((epoch, _)) => epoch.min(current),
+        None => current,
+    };
+    let run = clock::new_id();
+    write_whole(folder, RUN, &format!("{known} {run}"))?;
+    let begun = store.begin_epoch(replica, known, run, clock::now()).await;
+    begun.map_err(|error| match error {
+        StoreError::Fenced => anyhow::anyhow!(
+            "{}: this is a copy of a journal that another process has gone on with; \
+             move it away, and keep it: it may hold receipts",
+            folder.display()
+        ),
+        error => error.into(),
+    })
+}
+
+/// The last run that this folder knows of, and the name of the one after it.
+fn last_run(folder: &Path) -> anyhow::Result<Option<(i64, Uuid)>> {
+    let Some(text) = read(folder, RUN)? else { return Ok(None) };
+    let parsed = text
+        .trim()
+        .split_once(' ')
+        .and_then(|(epoch, run)| Some((epoch.parse().ok()?, run.parse().ok()?)));
+    let path = folder.join(RUN);
+    parsed.map(Some).with_context(|| format!("{}: expected a number and an id", path.display()))
 }
 
 /// Every folder below `root` that has had a journal, with its replica.
@@ -76,30 +130,68 @@ pub(super) fn all(root: &Path) -> anyhow::Result<Vec<(PathBuf, Uuid)>> {
 
 /// The replica whose folder this is; none where there is no journal.
 fn replica_of(folder: &Path) -> anyhow::Result<Option<Uuid>> {
-    let path = folder.join(REPLICA);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| path.display().to_string()),
-    };
-    let id = text.trim().parse();
+    let Some(text) = read(folder, REPLICA)? else { return Ok(None) };
+    let (id, path) = (text.trim().parse(), folder.join(REPLICA));
     id.map(Some).with_context(|| format!("{}: expected the id of a replica", path.display()))
+}
+
+fn read(folder: &Path, name: &str) -> anyhow::Result<Option<String>> {
+    let path = folder.join(name);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| path.display().to_string()),
+    }
+}
+
+/// What the replica of a folder seals with; made where it is missing.
+pub(super) fn signer(folder: &Path) -> anyhow::Result<Signer> {
+    let path = folder.join(SIGNING_KEY);
+    if !path.try_exists().with_context(|| path.display().to_string())? {
+        make_signing_key(folder, &path).with_context(|| path.display().to_string())?;
+    }
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let secret = from_hex(text.trim_ascii_end());
+    // What it says instead is nobody's business.
+    let secret = secret.with_context(|| {
+        format!("{}: expected a signing key, 64 hexadecimal digits in lower case", path.display())
+    })?;
+    Ok(Signer::from_secret(&secret))
+}
+
+/// Makes a key that its owner alone can read, whole or not at all; where another process was faster, its key stays.
+fn make_signing_key(folder: &Path, path: &Path) -> anyhow::Result<()> {
+    let secret: [u8; 32] = rand::random();
+    let mut draft = tempfile::Builder::new();
+    let mut draft = draft.prefix(SIGNING_KEY).suffix(".new").tempfile_in(folder)?;
+    writeln!(draft, "{}", to_hex(&secret))?;
+    draft.as_file().sync_all()?;
+    match draft.persist_noclobber(path) {
+        Ok(_) => {
+            File::open(folder)?.sync_all()?;
+            let public_key = to_hex(&Signer::from_secret(&secret).public_key());
+            let path = path.display();
+            tracing::info!(%path, %public_key, "a new key was made to seal receipts with");
+            Ok(())
+        }
+        Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(failed) => Err(failed.error.into()),
+    }
 }
 
 fn is_empty(folder: &Path) -> anyhow::Result<bool> {
     Ok(segments::list(folder)?.is_empty())
 }
 
-/// Gives a new folder its id, whole or not at all.
-fn name(folder: &Path, replica: Uuid) -> anyhow::Result<Uuid> {
-    let (draft, path) = (folder.join("replica.new"), folder.join(REPLICA));
+/// Writes a small file, whole or not at all.
+fn write_whole(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
+    let (draft, path) = (folder.join(format!("{name}.new")), folder.join(name));
     let write = || {
         let mut file = File::create(&draft)?;
-        writeln!(file, "{replica}")?;
+        writeln!(file, "{text}")?;
         file.sync_all()?;
         fs::rename(&draft, &path)?;
         File::open(folder)?.sync_all()
     };
-    write().with_context(|| path.display().to_string())?;
-    Ok(replica)
+    write().with_context(|| path.display().to_string())
 }

@@ -1,56 +1,64 @@
-//! The journal: every receipt is written here before its answer ends, and from here into the database, in batches.
+//! The journal: what a request does with money is written here before it has an effect, and from here into the database,
+//! in batches.
 //!
 //! What is written outlives the process at once, and a `kill -9` with it; a moment later it is synced and outlives the
-//! machine. No request waits for the database. Whoever asks for usage or a bill waits until everything written so far has
-//! been applied. After a crash the next start, or the next `tollgate usage`, `bill` or `verify`, applies what is left.
+//! machine. No request waits for the database. Whoever asks for usage or a bill waits until every receipt written so far
+//! has been applied. After a crash the next start, or the next `tollgate usage`, `bill` or `verify`, settles what was under
+//! way and applies what is left.
 
 mod folder;
 mod record;
+mod recover;
+mod running;
 mod segments;
 mod work;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::ValueEnum;
-use ledger::Receipt;
+use ledger::{Receipt, UsageReport};
 use store::{Entry, Store, StoreError};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use folder::Folder;
 use record::Kind;
 use segments::{Tail, Writer};
 
+pub(crate) use recover::catch_up;
+pub(crate) use running::{Admitted, Dispatched, Progress, Unfinished};
 pub(crate) use segments::JournalError;
 
 /// How long a question about usage waits for the database.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// So many records may wait for a database that is away: about 8 GiB.
 const MOST_WAITING: u64 = 16_000_000;
-/// How many records are applied in one transaction.
-const BATCH: usize = 1_024;
 
 /// What an answer waits for.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Durability {
     /// The receipt outlives the process. When the power fails, the last milliseconds may be lost.
     Process,
-    /// The receipt is on the disk.
+    /// The hold is on the disk before the request goes out, the receipt before its answer ends.
     Strict,
 }
 
-/// Why a receipt was not written.
+/// Why something was not written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommitError {
     #[error(transparent)]
     Receipt(#[from] StoreError),
     #[error("the journal: {0}")]
     Journal(#[from] JournalError),
+    #[error("a receipt of what was never sent")]
+    Undispatched,
     #[error("the journal cannot be relied on any more: a sync has failed")]
     Closed,
 }
@@ -58,7 +66,10 @@ pub(crate) enum CommitError {
 /// How far the database has come.
 #[derive(Clone, Debug)]
 struct Applied {
+    /// Every receipt up to this record is there.
     seq: u64,
+    /// The database's own word for it, which may be older where only other records have followed.
+    cursor: u64,
     /// Why it goes no further.
     failure: Option<StoreError>,
 }
@@ -70,10 +81,26 @@ impl Applied {
     }
 }
 
+/// What is written, and what of it is still needed.
+struct Written {
+    writer: Writer,
+    /// The records with which the requests begin that have not ended.
+    running: BTreeSet<u64>,
+    /// The record of the last receipt.
+    settled: u64,
+}
+
+impl Written {
+    /// The first record that a recovery would have to read.
+    fn oldest(&self) -> u64 {
+        self.running.first().copied().unwrap_or(self.writer.last() + 1)
+    }
+}
+
 pub(crate) struct Journal {
     folder: Folder,
     durability: Durability,
-    writer: Mutex<Writer>,
+    written: Mutex<Written>,
     /// Somebody has written.
     unsynced: Notify,
     unapplied: Notify,
@@ -83,10 +110,13 @@ pub(crate) struct Journal {
     applied: watch::Sender<Applied>,
     /// A sync has failed: what the disk has is not known any more.
     broken: AtomicBool,
+    /// The disk has too little room for more.
+    full: AtomicBool,
 }
 
 impl Journal {
-    /// Opens a journal below `root`, applies what earlier runs have left, and keeps at it on `tasks` until `stop`.
+    /// Opens a journal below `root`, settles and applies what earlier runs have left, and keeps at it on `tasks` until
+    /// `stop`.
     pub(crate) async fn open(
         root: &Path,
         durability: Durability,
@@ -96,76 +126,169 @@ impl Journal {
     ) -> anyhow::Result<Arc<Self>> {
         catch_up(root, store).await?;
         let folder = Folder::take(root, store).await?;
-        let cursor = folder.cursor;
+        let (path, replica, epoch) = (&folder.path, folder.replica, folder.epoch);
+        let cursor = recover::settle_and_apply(path, replica, epoch, store).await?;
         let writer = Writer::open(&folder.path, cursor)?;
         let synced = watch::Sender::new(writer.last());
-        let applied = watch::Sender::new(Applied { seq: cursor, failure: None });
+        let applied = watch::Sender::new(Applied { seq: cursor, cursor, failure: None });
+        let written = Written { settled: writer.last(), writer, running: BTreeSet::new() };
         let journal = Arc::new(Self {
             folder,
             durability,
-            writer: Mutex::new(writer),
+            written: Mutex::new(written),
             unsynced: Notify::new(),
             unapplied: Notify::new(),
             hurry: Notify::new(),
             synced,
             applied,
             broken: AtomicBool::new(false),
+            full: AtomicBool::new(false),
         });
         let tail = Tail::behind(&journal.folder.path, cursor);
-        // Whoever had the folder may have died only just now.
-        journal.unapplied.notify_one();
         tasks.spawn(work::sync(Arc::clone(&journal), stop.clone()));
         tasks.spawn(work::apply(Arc::clone(&journal), tail, store.clone(), stop.clone()));
         Ok(journal)
     }
 
-    fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whose journal it is.
+    pub(crate) fn replica(&self) -> Uuid {
+        self.folder.replica
     }
 
-    /// Whether more may be written: not when the disk has failed, the database refuses what was written, or too much
-    /// waits for it.
+    /// Which run of that replica this is.
+    pub(crate) fn epoch(&self) -> i64 {
+        self.folder.epoch
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether more requests may begin: not when the disk has failed or is full, the database refuses what was written,
+    /// or too much waits for it.
     pub(crate) fn is_open(&self) -> bool {
         let applied = self.applied.borrow();
-        let waiting = self.writer().last().saturating_sub(applied.seq);
-        !self.is_broken() && applied.refusal().is_none() && waiting < MOST_WAITING
-    }
-
-    /// Writes a receipt. When this returns `Ok`, it will be in the database, whatever becomes of this process.
-    pub(crate) async fn commit(&self, receipt: &Receipt) -> Result<(), CommitError> {
-        let entry = Entry::of(receipt)?;
-        if self.is_broken() {
-            return Err(CommitError::Closed);
-        }
-        let seq = self.writer().append(Kind::Settled, |bytes| entry.encode(bytes))?;
-        self.unsynced.notify_one();
-        self.unapplied.notify_one();
-        // Others who are as far go first: answers that leave together cost a fifth less each.
-        tokio::task::yield_now().await;
-        if self.durability == Durability::Strict {
-            let mut synced = self.synced.subscribe();
-            let there = synced.wait_for(|synced| *synced >= seq || self.is_broken()).await;
-            if there.is_err() || self.is_broken() {
-                return Err(CommitError::Closed);
-            }
-        }
-        Ok(())
+        let waiting = self.written().writer.last().saturating_sub(applied.seq);
+        let full = self.full.load(Ordering::Relaxed);
+        !self.is_broken() && !full && applied.refusal().is_none() && waiting < MOST_WAITING
     }
 
     fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
     }
 
-    /// Waits until the database has everything that was written before now.
+    /// Writes that an attempt goes out now, and before it what was admitted unless that stands there already (`held`).
+    /// Returns the record with which the request begins.
+    pub(crate) async fn dispatch(
+        &self,
+        admitted: &Admitted,
+        held: Option<u64>,
+        attempt: &Dispatched,
+    ) -> Result<u64, CommitError> {
+        if self.is_broken() {
+            return Err(CommitError::Closed);
+        }
+        let (first, last) = {
+            let mut written = self.written();
+            if held.is_none() {
+                written.writer.prepare(Kind::Held, |bytes| admitted.encode(bytes));
+            }
+            let id = admitted.request_id;
+            written.writer.prepare(Kind::Dispatched, |bytes| attempt.encode(id, bytes));
+            let last = written.writer.flush()?;
+            let first = held.unwrap_or(last.saturating_sub(1));
+            written.running.insert(first);
+            (first, last)
+        };
+        self.unsynced.notify_one();
+        self.on_disk(last).await?;
+        Ok(first)
+    }
+
+    /// Writes how much of an answer its client gets now.
+    pub(crate) fn progress(
+        &self,
+        request_id: Uuid,
+        output_bytes: u64,
+        report: Option<&UsageReport>,
+    ) -> Result<(), CommitError> {
+        let body = |bytes: &mut Vec<u8>| {
+            running::encode_progress(request_id, output_bytes, report, bytes);
+        };
+        self.written().writer.append(Kind::Progress, body)?;
+        Ok(())
+    }
+
+    /// Writes that a request which began with record `held` ended without a cost.
+    pub(crate) fn void(&self, request_id: Uuid, held: u64) {
+        let mut written = self.written();
+        let body = |bytes: &mut Vec<u8>| running::encode_void(request_id, bytes);
+        if let Err(error) = written.writer.append(Kind::Void, body) {
+            // The next start takes it for one that was under way, of which nothing was delivered.
+            tracing::error!(%error, %request_id, "the end of a request was not written");
+        }
+        written.running.remove(&held);
+    }
+
+    /// Writes the receipt of a request which began with record `held`. When this returns `Ok`, it will be in the
+    /// database, whatever becomes of this process.
+    pub(crate) async fn commit(&self, receipt: &Receipt, held: u64) -> Result<(), CommitError> {
+        let seq = self.settle(receipt, held)?;
+        // Others who are as far go first: answers that leave together cost a fifth less each.
+        tokio::task::yield_now().await;
+        self.on_disk(seq).await
+    }
+
+    /// The same without waiting for anything.
+    pub(crate) fn settle(&self, receipt: &Receipt, held: u64) -> Result<u64, CommitError> {
+        let entry = Entry::of(receipt)?;
+        if self.is_broken() {
+            return Err(CommitError::Closed);
+        }
+        let seq = {
+            let mut written = self.written();
+            let seq = written.writer.append(Kind::Settled, |bytes| entry.encode(bytes))?;
+            written.settled = seq;
+            written.running.remove(&held);
+            seq
+        };
+        self.unsynced.notify_one();
+        Ok(seq)
+    }
+
+    /// Waits until everything that was written before now is on the disk.
+    pub(crate) async fn sync(&self) -> Result<(), CommitError> {
+        let last = self.written().writer.last();
+        self.unsynced.notify_one();
+        self.synced_to(last).await
+    }
+
+    async fn synced_to(&self, seq: u64) -> Result<(), CommitError> {
+        let mut synced = self.synced.subscribe();
+        let there = synced.wait_for(|synced| *synced >= seq || self.is_broken()).await;
+        if there.is_err() || self.is_broken() { Err(CommitError::Closed) } else { Ok(()) }
+    }
+
+    /// Waits until a record is on the disk, where that is asked for.
+    async fn on_disk(&self, seq: u64) -> Result<(), CommitError> {
+        if self.durability == Durability::Strict { self.synced_to(seq).await } else { Ok(()) }
+    }
+
+    /// Whether the database has every receipt.
+    pub(crate) fn is_applied(&self) -> bool {
+        self.applied.borrow().seq >= self.written().settled
+    }
+
+    /// Waits until the database has every receipt that was written before now.
     ///
     /// # Errors
     /// It does not take it, or not in time.
     pub(crate) async fn applied(&self) -> anyhow::Result<()> {
-        let wanted = self.writer().last();
-        let mut applied = self.applied.subscribe();
-        if applied.borrow().seq >= wanted {
+        if self.is_applied() {
             return Ok(());
         }
+        let wanted = self.written().settled;
+        let mut applied = self.applied.subscribe();
         self.hurry.notify_one();
         let there = applied.wait_for(|now| now.seq >= wanted || now.refusal().is_some());
         let there = timeout(PATIENCE, there).await??;
@@ -174,15 +297,4 @@ impl Journal {
             _ => Ok(()),
         }
     }
-}
-
-/// Applies what the journals below `root` have that the database has not, whoever writes them. Those of another database
-/// stay as they are.
-pub(crate) async fn catch_up(root: &Path, store: &Store) -> anyhow::Result<()> {
-    for (path, replica) in folder::all(root)? {
-        let Some(cursor) = store.cursor(replica).await? else { continue };
-        let mut tail = Tail::behind(&path, cursor);
-        work::apply_all(&mut tail, store, replica, |_| {}).await?;
-    }
-    Ok(())
 }

@@ -18,22 +18,37 @@ const HEAD: usize = 4 + 4 + 8 + 1;
 /// More than any body has, in bytes: a length beyond it is damage.
 const MOST: usize = 1 << 20;
 
-/// What a record says.
+/// What a record says of a request.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A receipt.
+    /// It was admitted, with a hold on whatever it may spend.
+    Held,
+    /// It goes to a provider now.
+    Dispatched,
+    /// So much of the answer goes to the client now.
+    Progress,
+    /// The receipt of an attempt.
     Settled,
+    /// It ended without a cost.
+    Void,
 }
 
 impl Kind {
+    const ALL: [Self; 5] =
+        [Self::Held, Self::Dispatched, Self::Progress, Self::Settled, Self::Void];
+
     const fn byte(self) -> u8 {
         match self {
+            Self::Held => b'H',
+            Self::Dispatched => b'D',
+            Self::Progress => b'P',
             Self::Settled => b'S',
+            Self::Void => b'V',
         }
     }
 
     fn of(byte: u8) -> Option<Self> {
-        (byte == b'S').then_some(Self::Settled)
+        Self::ALL.into_iter().find(|kind| kind.byte() == byte)
     }
 }
 

@@ -61,7 +61,9 @@ pub(super) struct Writer {
     /// Whether the file ends with a whole record: not when a write failed, and so did taking back what it had written.
     whole: bool,
     next: u64,
+    /// Records that are not written yet, and how many.
     buffer: Vec<u8>,
+    prepared: u64,
 }
 
 impl Writer {
@@ -92,7 +94,7 @@ impl Writer {
             return Self::create(folder, cursor + 1);
         }
         let folder = folder.to_owned();
-        Ok(Self { folder, file, length, whole: true, next, buffer: Vec::new() })
+        Ok(Self { folder, file, length, whole: true, next, buffer: Vec::new(), prepared: 0 })
     }
 
     fn create(folder: &Path, first: u64) -> Result<Self, JournalError> {
@@ -108,7 +110,7 @@ impl Writer {
         let file = create().map_err(io_at(&path))?;
         let length = u64::try_from(record::START).unwrap_or(u64::MAX);
         let folder = folder.to_owned();
-        Ok(Self { folder, file, length, whole: true, next: first, buffer: Vec::new() })
+        Ok(Self { folder, file, length, whole: true, next: first, buffer: Vec::new(), prepared: 0 })
     }
 
     /// The number of the last record.
@@ -127,21 +129,38 @@ impl Writer {
         kind: Kind,
         body: impl FnOnce(&mut Vec<u8>),
     ) -> Result<u64, JournalError> {
-        let seq = self.next;
+        self.prepare(kind, body);
+        self.flush()
+    }
+
+    /// Prepares a record, which is written by the next [`Writer::flush`] or [`Writer::append`].
+    pub(super) fn prepare(&mut self, kind: Kind, body: impl FnOnce(&mut Vec<u8>)) {
+        record::write(&mut self.buffer, self.next + self.prepared, kind, body);
+        self.prepared += 1;
+    }
+
+    /// Writes what was prepared, all or nothing, and returns the number of the last record.
+    pub(super) fn flush(&mut self) -> Result<u64, JournalError> {
+        let written = self.write();
+        if written.is_ok() {
+            self.length += u64::try_from(self.buffer.len()).unwrap_or(u64::MAX);
+            self.next += self.prepared;
+        }
         self.buffer.clear();
-        record::write(&mut self.buffer, seq, kind, body);
+        self.prepared = 0;
+        written.map(|()| self.last())
+    }
+
+    fn write(&mut self) -> Result<(), JournalError> {
         // A part of a record must not stand before the next one.
         if !self.whole {
             self.file.set_len(self.length).map_err(io_at(&self.folder))?;
             self.whole = true;
         }
-        if let Err(error) = self.file.write_all(&self.buffer) {
+        self.file.write_all(&self.buffer).map_err(|error| {
             self.whole = self.file.set_len(self.length).is_ok();
-            return Err(io_at(&self.folder)(error));
-        }
-        self.length += u64::try_from(self.buffer.len()).unwrap_or(u64::MAX);
-        self.next += 1;
-        Ok(seq)
+            io_at(&self.folder)(error)
+        })
     }
 
     /// Whether it is time for the next segment.
@@ -195,7 +214,7 @@ impl Tail {
     pub(super) fn read(
         &mut self,
         most: usize,
-        mut each: impl FnMut(Kind, &[u8]),
+        mut each: impl FnMut(u64, Kind, &[u8]),
     ) -> Result<usize, JournalError> {
         let mut count = 0;
         while count < most {
@@ -205,7 +224,7 @@ impl Tail {
                 return Ok(count);
             };
             if let Some(record) = segment.record(self.next)? {
-                each(record.kind, record.body);
+                each(self.next, record.kind, record.body);
                 (segment.at, self.next, count) = (record.end, self.next + 1, count + 1);
             } else if !segment.read_on()? {
                 match self.later(&segment)? {
@@ -287,6 +306,21 @@ impl Segment {
         self.bytes.truncate(length + read);
         Ok(read > 0)
     }
+}
+
+/// How much room the disk of a folder has, in bytes.
+pub(super) fn room(folder: &Path) -> Result<u64, JournalError> {
+    let disk = rustix::fs::statvfs(folder).map_err(|error| io_at(folder)(error.into()))?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// Syncs a journal that somebody else writes, and returns the number of the last record that is on the disk then.
+pub(super) fn sync(folder: &Path) -> Result<u64, JournalError> {
+    let Some((first, path)) = list(folder)?.into_iter().next_back() else { return Ok(0) };
+    let mut tail = Tail::behind(folder, first.saturating_sub(1));
+    while tail.read(usize::MAX, |_, _, _| {})? > 0 {}
+    File::open(&path).and_then(|file| file.sync_data()).map_err(io_at(&path))?;
+    Ok(tail.last())
 }
 
 /// Removes segments whose records have all been applied, once they are old or too many.

@@ -10,7 +10,7 @@ fn append(writer: &mut Writer, bodies: std::ops::Range<u8>) {
 /// The first byte of every record that is there.
 fn read(tail: &mut Tail) -> Result<Vec<u8>, JournalError> {
     let mut bodies = Vec::new();
-    while tail.read(3, |_, body| bodies.push(body[0]))? > 0 {}
+    while tail.read(3, |_, _, body| bodies.push(body[0]))? > 0 {}
     Ok(bodies)
 }
 

@@ -4,27 +4,40 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use store::{Entry, Store, StoreError};
+use ledger::Signer;
+use store::{Batch, Entry, Store, StoreError};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::record::Kind;
 use super::segments::{self, Tail};
-use super::{Applied, BATCH, Durability, Journal};
+use super::{Applied, Durability, Folder, Journal, Written};
+use crate::clock;
 
 /// What is written may wait so long to be synced with more.
 const GROUP: Duration = Duration::from_millis(10);
 /// What is written may wait so long to be applied with more, unless somebody asks for it.
 const GATHER: Duration = Duration::from_millis(100);
+/// How many records are read for one transaction.
+const BATCH: usize = 4_096;
+/// So many records without a receipt may follow before the database is told.
+const UNTOLD: u64 = 65_536;
+/// With less room on the disk no more requests begin, in bytes; those under way can still end.
+const LEAST_ROOM: u64 = 256 * 1024 * 1024;
+/// How often to look for it then.
+const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
 /// How long to wait before each try after the first; from then on as long as before the last.
 const BACKOFF_MS: [u64; 6] = [50, 100, 200, 400, 800, 1_600];
 
 /// Syncs whatever is written, until `stop`.
 pub(super) async fn sync(journal: Arc<Journal>, stop: CancellationToken) {
     loop {
+        let is_full = journal.full.load(Ordering::Relaxed);
         let stopped = tokio::select! {
             () = journal.unsynced.notified() => false,
+            // Nobody writes, but there may be room again.
+            () = sleep(LOOK_FOR_ROOM), if is_full => false,
             () = stop.cancelled() => true,
         };
         let syncing = Arc::clone(&journal);
@@ -46,15 +59,23 @@ pub(super) async fn sync(journal: Arc<Journal>, stop: CancellationToken) {
 }
 
 fn sync_once(journal: &Journal) -> anyhow::Result<()> {
-    let (file, last, full) = {
-        let writer = journal.writer();
+    let (file, last, is_full) = {
+        let Written { writer, .. } = &*journal.written();
         (writer.file()?, writer.last(), writer.is_full())
     };
     file.sync_data()?;
     journal.synced.send_replace(last);
-    if full {
-        journal.writer().turn()?;
-        segments::tidy(&journal.folder.path, journal.applied.borrow().seq)?;
+    // Only what no loss of power can take back: the database must never know more than the journal.
+    journal.unapplied.notify_one();
+    journal.full.store(segments::room(&journal.folder.path)? < LEAST_ROOM, Ordering::Relaxed);
+    if is_full {
+        let oldest = {
+            let written = &mut *journal.written();
+            written.writer.turn()?;
+            written.oldest()
+        };
+        let applied = journal.applied.borrow().cursor;
+        segments::tidy(&journal.folder.path, applied.min(oldest.saturating_sub(1)))?;
     }
     Ok(())
 }
@@ -66,6 +87,8 @@ pub(super) async fn apply(
     store: Store,
     stop: CancellationToken,
 ) {
+    let Folder { replica, epoch, ref signer, .. } = journal.folder;
+    let mut books = Books { store: &store, replica, epoch, signer, cursor: tail.last() };
     let mut tries = 0;
     loop {
         let wait = async {
@@ -79,21 +102,32 @@ pub(super) async fn apply(
             }
         };
         stop.run_until_cancelled(wait).await;
-        let tell = |result: Result<u64, StoreError>| {
+        let tell = |cursor: u64, result: Result<u64, StoreError>| {
             journal.applied.send_modify(|applied| match result {
-                Ok(seq) => *applied = Applied { seq, failure: None },
+                Ok(seq) => *applied = Applied { seq, cursor, failure: None },
                 Err(error) => applied.failure = Some(error),
             });
         };
-        match apply_all(&mut tail, &store, journal.folder.replica, tell).await {
+        // Whoever stops in the midst of this goes round once more.
+        let stopping = stop.is_cancelled();
+        if stopping {
+            // What was written last is synced now.
+            let _ = journal.sync().await;
+        }
+        let end = *journal.synced.borrow();
+        match books.apply_all(&mut tail, end, || journal.written().oldest(), tell).await {
             Ok(()) => tries = 0,
             Err(error) => {
                 tracing::error!(%error, "receipts wait in the journal: the database does not take them");
-                tail = Tail::behind(&journal.folder.path, journal.applied.borrow().seq);
+                // It may be another one by now, restored from an older copy.
+                if let Ok(Some(known)) = store.replica(replica).await {
+                    books.cursor = known.cursor;
+                }
+                tail = Tail::behind(&journal.folder.path, books.cursor);
                 tries += 1;
             }
         }
-        if stop.is_cancelled() && (tries == 0 || tries > BACKOFF_MS.len()) {
+        if stopping && (tries == 0 || tries > BACKOFF_MS.len()) {
             return;
         }
     }
@@ -105,31 +139,83 @@ fn wait_after(tries: usize) -> Duration {
     Duration::from_millis(wait.copied().unwrap_or_default())
 }
 
-/// Applies what a journal has at this moment, and tells after each batch how far the database has come.
-pub(super) async fn apply_all(
-    tail: &mut Tail,
-    store: &Store,
-    replica: Uuid,
-    tell: impl Fn(Result<u64, StoreError>),
-) -> anyhow::Result<()> {
-    loop {
-        let entries = read(tail)?;
-        if entries.is_empty() {
-            return Ok(());
+/// The database's side of a journal.
+pub(super) struct Books<'a> {
+    pub(super) store: &'a Store,
+    pub(super) replica: Uuid,
+    /// In which run of it this is.
+    pub(super) epoch: i64,
+    /// What its receipts are sealed with.
+    pub(super) signer: &'a Signer,
+    /// How far the database says that it has come.
+    pub(super) cursor: u64,
+}
+
+impl Books<'_> {
+    /// Applies what a journal has up to record `end`, and tells after each batch the database's cursor and how far it has
+    /// come. `oldest` is the first record that a recovery would need.
+    pub(super) async fn apply_all(
+        &mut self,
+        tail: &mut Tail,
+        end: u64,
+        oldest: impl Fn() -> u64,
+        tell: impl Fn(u64, Result<u64, StoreError>),
+    ) -> anyhow::Result<()> {
+        loop {
+            let before = tail.last();
+            let entries = read(tail, end)?;
+            let seq = tail.last();
+            if seq == before {
+                return Ok(());
+            }
+            // What holds no receipt moves nobody's money: the database need not hear of every bit of it.
+            let is_news = !entries.is_empty() || seq - self.cursor > UNTOLD;
+            if is_news && let Err(error) = self.apply(seq, oldest(), entries).await {
+                tell(self.cursor, Err(error.clone()));
+                return Err(error.into());
+            }
+            tell(self.cursor, Ok(seq));
         }
-        let seq = tail.last();
-        let applied = store.apply(replica, seq, entries).await;
-        tell(applied.clone().map(|()| seq));
-        applied?;
+    }
+
+    async fn apply(
+        &mut self,
+        seq: u64,
+        open: u64,
+        entries: Vec<(u64, Entry)>,
+    ) -> Result<(), StoreError> {
+        let (id, at) = (clock::new_id(), clock::now());
+        let (replica, epoch, after) = (self.replica, self.epoch, self.cursor);
+        let batch = Batch { id, replica, epoch, after, seq, open, at, entries };
+        report(&self.store.apply(batch, self.signer).await?);
+        self.cursor = seq;
+        Ok(())
+    }
+
+    /// Tells the database of what was read last, receipt or not.
+    pub(super) async fn finish(&mut self, seq: u64, open: u64) -> Result<(), StoreError> {
+        if seq > self.cursor { self.apply(seq, open, Vec::new()).await } else { Ok(()) }
     }
 }
 
-fn read(tail: &mut Tail) -> anyhow::Result<Vec<Entry>> {
+/// What was not posted as it was meant to be is for the operator to know.
+fn report(applied: &store::Applied) {
+    for (account, amount) in &applied.absorbed {
+        tracing::error!(%account, %amount, "usage that no credit was left for is paid by the house");
+    }
+}
+
+fn read(tail: &mut Tail, end: u64) -> anyhow::Result<Vec<(u64, Entry)>> {
     let mut entries = Vec::new();
     let mut unreadable: Option<StoreError> = None;
-    tail.read(BATCH, |Kind::Settled, body| match Entry::decode(body) {
-        Ok(entry) => entries.push(entry),
-        Err(error) => unreadable = Some(error),
+    let left = usize::try_from(end.saturating_sub(tail.last())).unwrap_or(BATCH);
+    tail.read(left.min(BATCH), |seq, kind, body| {
+        if kind == Kind::Settled {
+            match Entry::decode(body) {
+                Ok(entry) => entries.push((seq, entry)),
+                Err(error) => unreadable = Some(error),
+            }
+        }
     })?;
     unreadable.map_or(Ok(entries), |error| Err(error.into()))
 }

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode, Uri};
+use ledger::Usd;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -26,6 +27,8 @@ const SMALL_BODY_BYTES: u32 = 64 * 1024;
 struct Generate {
     name: Option<String>,
     expires_at: Option<String>,
+    /// A number or its text: amounts of more digits than a JSON number keeps.
+    budget_usd: Option<Value>,
     models: Option<Vec<String>>,
 }
 
@@ -64,6 +67,7 @@ pub(crate) fn view(key: &store::Key) -> Value {
         "last_used_at": key.last_used_at.map(clock::rfc3339),
         "expires_at": key.expires_at.map(clock::rfc3339),
         "revoked": key.revoked_at.is_some(),
+        "budget_usd": key.budget.map(|budget| budget.to_string()),
         "models": key.models,
     })
 }
@@ -93,6 +97,12 @@ pub(crate) async fn generate(
             )
         })?),
     };
+    let budget = match &wanted.budget_usd {
+        None => None,
+        Some(value) => Some(budget(value).ok_or_else(|| {
+            Problem::bad_request("budget_usd: expected dollars, such as 5 or \"0.50\"")
+        })?),
+    };
     let models = match wanted.models {
         None => None,
         Some(ids) => Some(
@@ -100,11 +110,21 @@ pub(crate) async fn generate(
                 .map_err(|message| Problem::bad_request(format!("models: {message}")))?,
         ),
     };
-    let (key, stored) = create(&app.store, &identity.user, &name, expires_at, models)
+    let (key, stored) = create(&app.store, &identity.user, &name, expires_at, budget, models)
         .await
         .map_err(Problem::store)?;
     app.snapshots.refresh().await.map_err(Problem::store)?;
     Ok(Json(json!({ "key": key.expose_secret(), "id": stored.id })))
+}
+
+/// An amount of more than nothing.
+fn budget(value: &Value) -> Option<Usd> {
+    let amount = match value {
+        Value::Number(number) => Usd::parse(&number.to_string()).ok(),
+        Value::String(text) => Usd::parse(text).ok(),
+        _ => None,
+    };
+    amount.filter(|amount| *amount > Usd::ZERO)
 }
 
 /// Ids of models as keys keep them, each with the name of its provider.
@@ -139,6 +159,7 @@ pub(crate) async fn create(
     user: &str,
     name: &str,
     expires_at: Option<i64>,
+    budget: Option<Usd>,
     models: Option<Vec<String>>,
 ) -> Result<(secrecy::SecretString, store::Key), StoreError> {
     let key = keys::generate();
@@ -152,7 +173,7 @@ pub(crate) async fn create(
         prefix,
         last4,
         expires_at,
-        budget: None,
+        budget,
         models,
         created_at: clock::now(),
     };

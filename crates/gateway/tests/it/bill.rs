@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use ledger::{Bill, Catalogue, Meter, Outcome, PriceFiles, Receipt, ServiceTier, UsageReport};
-use ledger::{Usage, UsageSource, sum_exact};
+use ledger::{Usage, UsageSource, Usd, sum_exact};
 use reqwest::Method;
 use serde_json::{Value, json};
 use store::Store;
@@ -139,7 +139,7 @@ async fn a_hundred_thousand_receipts_add_up_everywhere() {
     let receipts = many_receipts(&ada);
     let store = Store::open(&books.url, 1).await.expect("the books");
     for batch in receipts.chunks(1_000) {
-        store.insert_receipts(batch).await.expect("written");
+        store.insert_receipts(Uuid::now_v7(), batch, 1).await.expect("written");
     }
     store.close().await;
     let sum = |of: fn(&Receipt) -> i64| receipts.iter().map(|r| i128::from(of(r))).sum::<i128>();
@@ -224,6 +224,9 @@ fn many_receipts(user: &Value) -> Vec<Receipt> {
             cost: bill.cost,
             commission: bill.commission,
             charge: bill.charge,
+            absorbed: Usd::ZERO,
+            bound: None,
+            scopes: Vec::new(),
             started_at: at,
             ended_at: at + 1,
         }

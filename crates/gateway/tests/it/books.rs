@@ -134,6 +134,12 @@ fn binary() -> std::ffi::OsString {
     release.unwrap_or_else(|| env!("CARGO_BIN_EXE_tollgate").into())
 }
 
+/// A number that the environment gives, or else that one.
+pub(crate) fn number(name: &str, otherwise: u64) -> u64 {
+    let text = std::env::var_os(name).map(|text| text.into_string().expect("text"));
+    text.map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
+}
+
 /// What may be missing on somebody's machine may not be in the CI.
 pub(crate) fn not_in_ci(message: &str) {
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{message}");

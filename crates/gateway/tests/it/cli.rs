@@ -51,7 +51,7 @@ async fn users_and_keys() {
     let expected = json!([{
         "id": made["id"], "user": USER, "name": "laptop", "key_prefix": &key[..7], "last4": &key[35..],
         "created_at": listed[0]["created_at"], "last_used_at": null, "expires_at": "2099-01-31T00:00:00Z",
-        "revoked": false, "models": ["gemini/gemini-2.5-flash"],
+        "revoked": false, "budget_usd": null, "models": ["gemini/gemini-2.5-flash"],
     }]);
     assert_eq!(listed, expected);
     assert_eq!(books.cli_json(&["key", "list"]).await.as_array().map(Vec::len), Some(2));
@@ -295,6 +295,9 @@ async fn verify_finds_what_was_tampered_with() {
     assert_eq!((&report["clean"], report["receipts"].as_u64()), (&false.into(), Some(3)));
     assert!(report["faults"].as_u64() >= Some(1), "{report}");
     assert!(report["examples"].to_string().contains(&id), "{report} does not name {id}");
+    // The receipt by itself, and the batch that it was posted in.
+    assert!(report["examples"].to_string().contains("ledger_transactions "), "{report}");
+    assert_eq!(report["ledger"]["accounts"], 1);
     let said = app.books.try_cli(&["verify"]).await;
     assert!(String::from_utf8_lossy(&said.stdout).contains("NOT right"));
 }

@@ -1,81 +1,151 @@
 //! `kill -9` in the middle of everything: what a client has seen is in the books.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use ledger::{Outcome, Receipt};
 use reqwest::RequestBuilder;
+use testkit::{Fault, Simulator};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::app::{App, Start};
-use crate::books::Books;
+use crate::books::{Books, number};
 use crate::chat::{MODELS, say};
 use crate::prices::pico_dollars;
+use crate::speak::Client;
 
 const CLIENTS: usize = 8;
 /// So many answers at most before the end comes.
 const MOST_ANSWERS: u64 = 60;
+/// How often it is killed, unless `TOLLGATE_TEST_KILLS` says otherwise.
+const KILLS: u64 = 300;
+/// A start after a crash takes no longer.
+const RECOVERY: Duration = Duration::from_secs(2);
+/// What is said again and again: one frame each.
+const WORD: &str = "word, ";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_seen_has_its_receipt() {
-    survives(Books::sqlite(), 20, 0x5eed).await;
+    survives(Books::sqlite(), number("TOLLGATE_TEST_KILLS", KILLS), 0x5eed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_seen_has_its_receipt_on_postgres() {
     if let Some(books) = Books::postgres("crash").await {
-        survives(books, 14, 0x0dd).await;
+        survives(books, number("TOLLGATE_TEST_KILLS", KILLS), 0x0dd).await;
     }
 }
 
-async fn survives(books: Books, cycles: u32, mut random: u64) {
+/// What a client has seen of an answer.
+struct Sight {
+    id: String,
+    /// What it cost, where the answer has come to its end.
+    cost: Option<i128>,
+    /// Bytes of text.
+    bytes: usize,
+}
+
+/// Half of the clients ask for streams, in every dialect.
+const STREAMS: [(Client, &str, &str); 4] = [
+    (Client::Chat, "openai", "gpt-4o"),
+    (Client::Messages, "anthropic", "claude-sonnet-4-5"),
+    (Client::Gemini, "gemini", "gemini-2.5-flash"),
+    (Client::Messages, "deepseek", "deepseek-v4-flash"),
+];
+
+async fn survives(books: Books, cycles: u64, mut random: u64) {
     let mut next = |below: u64| {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
         random % below
     };
-    let mut app = App::start_on(books, Start::default()).await;
+    // A frame each millisecond, so that the end comes in the midst of streams.
+    let simulator = Simulator::new().fault(Fault::Slow(Duration::from_millis(1)));
+    let mut app = App::start_on(books, Start { simulator, ..Start::default() }).await;
     let mut seen = BTreeMap::new();
+    let (mut cut, mut slowest) = (0, Duration::ZERO);
     for cycle in 0..cycles {
-        let (sender, mut answers) = mpsc::unbounded_channel();
+        let (sender, mut sights) = mpsc::unbounded_channel();
         let mut clients = JoinSet::new();
         for number in 0..CLIENTS {
-            let (provider, model) = MODELS[number % MODELS.len()];
-            let chat = app.chat(&say(provider, model, &format!("client {number}, cycle {cycle}")));
-            clients.spawn(ask_until_it_dies(chat, sender.clone()));
+            let sender = sender.clone();
+            if number % 2 == 0 {
+                let (provider, model) = MODELS[number / 2 % MODELS.len()];
+                let chat = say(provider, model, &format!("client {number}, cycle {cycle}"));
+                clients.spawn(ask_until_it_dies(app.chat(&chat), sender));
+            } else {
+                let (client, provider, model) = STREAMS[number / 2 % STREAMS.len()];
+                let body = client.ask(provider, model, &format!("say:{}", WORD.repeat(30)), true);
+                clients.spawn(read_until_it_dies(client.send(&app, model, &body, true), sender));
+            }
         }
         drop(sender);
         // After so many answers, and then at any moment between two of them.
         for _ in 0..next(MOST_ANSWERS) {
-            let (id, cost) = answers.recv().await.expect("another answer");
-            seen.insert(id, cost);
+            let sight = sights.recv().await.expect("another answer");
+            seen.insert(sight.id.clone(), sight);
         }
-        tokio::time::sleep(Duration::from_micros(next(4_000))).await;
+        tokio::time::sleep(Duration::from_micros(next(30_000))).await;
         app.kill().await;
         clients.join_all().await;
-        while let Some((id, cost)) = answers.recv().await {
-            seen.insert(id, cost);
+        while let Some(sight) = sights.recv().await {
+            cut += u64::from(sight.bytes > 0 && sight.bytes < WORD.len() * 30);
+            seen.insert(sight.id.clone(), sight);
         }
         // Sometimes the auditor is the first who finds the books as they were left, and cleans up.
-        if cycle % 4 == 0 {
+        if cycle % 16 == 0 {
             app.books.audit().await;
         }
+        let start = Instant::now();
         app.restart().await;
+        slowest = slowest.max(start.elapsed());
     }
     app.chatted(&say("openai", "gpt-4o", "Still there?")).await;
     let sent = app.simulator.count();
     let receipts = app.close().await;
-    assert!(receipts.len() as u64 <= sent, "more receipts than requests to a provider");
-    let receipts: BTreeMap<String, i128> = receipts
-        .iter()
-        .map(|receipt| (receipt.request_id.to_string(), i128::from(receipt.charge.pico())))
-        .collect();
-    assert!(seen.len() > cycles as usize, "only {} answers were seen", seen.len());
-    for (id, cost) in &seen {
-        assert_eq!(receipts.get(id), Some(cost), "{id}");
+    let charged = receipts.iter().filter(|receipt| receipt.charge.pico() > 0).count() as u64;
+    assert!(charged <= sent, "{charged} receipts of {sent} requests to a provider");
+    check(&seen, &receipts);
+    assert!(seen.len() as u64 > cycles, "only {} answers were seen", seen.len());
+    assert!(cut > cycles, "only {cut} streams were cut");
+    let crashed = receipts.iter().filter(|receipt| receipt.outcome == Outcome::Crashed).count();
+    println!(
+        "{cycles} times killed, {} answers seen, {cut} of them cut; {} receipts, {crashed} settled \
+         afterwards; slowest start {slowest:?}",
+        seen.len(),
+        receipts.len(),
+    );
+    // How fast the program is that the tests are built with, on a machine that does other things too, says nothing.
+    if std::env::var_os("TOLLGATE_TEST_RELEASE").is_some() {
+        assert!(slowest < RECOVERY, "a start took {slowest:?}");
     }
-    println!("{cycles} times killed, {} answers seen, {} receipts", seen.len(), receipts.len());
+}
+
+/// Each answer that was seen has one receipt, which has at least what was seen of it.
+fn check(seen: &BTreeMap<String, Sight>, receipts: &[Receipt]) {
+    let mut by_id = BTreeMap::new();
+    for receipt in receipts {
+        let twice = by_id.insert(receipt.request_id.to_string(), receipt);
+        assert!(twice.is_none(), "two receipts of one request: {twice:?}");
+    }
+    for Sight { id, cost, bytes } in seen.values() {
+        let receipt = by_id.get(id);
+        if *bytes == 0 && cost.is_none() {
+            continue;
+        }
+        let receipt = receipt.unwrap_or_else(|| panic!("{id} has no receipt, {bytes} bytes seen"));
+        let charge = i128::from(receipt.charge.pico());
+        assert!(charge > 0, "{receipt:?}");
+        if let Some(cost) = cost {
+            assert_eq!(charge, *cost, "{receipt:?}");
+        } else {
+            let tokens = usize::try_from(receipt.report.total().output_tokens()).expect("few");
+            // The simulator counts a token for four bytes, as an estimate does.
+            assert!(tokens * 4 >= *bytes, "{bytes} bytes seen, {receipt:?}");
+        }
+    }
 }
 
 /// A database that throws everybody out is joined again, and nothing is lost or counted twice.
@@ -94,33 +164,30 @@ async fn a_database_that_hangs_up() {
     let mut seen = BTreeMap::new();
     for _ in 0..TIMES {
         for _ in 0..20 {
-            let (id, cost) = answers.recv().await.expect("another answer");
-            seen.insert(id, cost);
+            let sight = answers.recv().await.expect("another answer");
+            seen.insert(sight.id.clone(), sight);
         }
         let out = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
         app.books.shell(out).await;
     }
     for _ in 0..100 {
-        let (id, cost) = answers.recv().await.expect("another answer");
-        seen.insert(id, cost);
+        let sight = answers.recv().await.expect("another answer");
+        seen.insert(sight.id.clone(), sight);
     }
     clients.shutdown().await;
-    while let Some((id, cost)) = answers.recv().await {
-        seen.insert(id, cost);
+    while let Some(sight) = answers.recv().await {
+        seen.insert(sight.id.clone(), sight);
     }
     let receipts = app.finish().await;
     let sent = app.simulator.count();
     assert_eq!(receipts.len() as u64, sent, "each that was sent is there once");
-    for (id, cost) in seen {
-        let receipt = receipts.iter().find(|receipt| receipt.request_id.to_string() == id);
-        assert_eq!(receipt.map(|receipt| i128::from(receipt.charge.pico())), Some(cost), "{id}");
-    }
+    check(&seen, &receipts);
     app.books.remove().await;
 }
 
 /// Tells of every whole answer with its id and cost.
-async fn ask_until_it_dies(chat: RequestBuilder, tell: mpsc::UnboundedSender<(String, i128)>) {
+async fn ask_until_it_dies(chat: RequestBuilder, tell: mpsc::UnboundedSender<Sight>) {
     while let Ok(response) = chat.try_clone().expect("a request").send().await {
         assert_eq!(response.status().as_u16(), 200);
         let header = |name: &str| response.headers()[name].to_str().expect("ASCII").to_owned();
@@ -128,6 +195,28 @@ async fn ask_until_it_dies(chat: RequestBuilder, tell: mpsc::UnboundedSender<(St
         if response.bytes().await.is_err() {
             return;
         }
-        tell.send((id, cost)).expect("somebody listens");
+        tell.send(Sight { id, cost: Some(cost), bytes: 0 }).expect("somebody listens");
+    }
+}
+
+/// Tells of every stream with its id and the text that came of it.
+async fn read_until_it_dies(chat: RequestBuilder, tell: mpsc::UnboundedSender<Sight>) {
+    while let Ok(mut response) = chat.try_clone().expect("a request").send().await {
+        assert_eq!(response.status().as_u16(), 200);
+        let id = response.headers()["x-request-id"].to_str().expect("ASCII").to_owned();
+        let mut came = Vec::new();
+        let whole = loop {
+            match response.chunk().await {
+                Ok(Some(bytes)) => came.extend_from_slice(&bytes),
+                Ok(None) => break true,
+                Err(_) => break false,
+            }
+        };
+        let text = String::from_utf8_lossy(&came);
+        let bytes = text.matches(WORD.trim()).count() * WORD.len();
+        tell.send(Sight { id, cost: None, bytes }).expect("somebody listens");
+        if !whole {
+            return;
+        }
     }
 }

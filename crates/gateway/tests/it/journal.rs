@@ -1,55 +1,14 @@
 //! The journal between the requests and the database: what it carries over an outage, a crash and a mistake.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::Method;
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Start, USER};
 use crate::books::Books;
+use crate::cable::Cable;
 use crate::chat::say;
-
-/// A way to a database server that can be cut.
-struct Cable {
-    address: String,
-    cut: Arc<AtomicBool>,
-    all: CancellationToken,
-}
-
-impl Cable {
-    async fn to(server: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address").to_string();
-        let cable = Self { address, cut: Arc::default(), all: CancellationToken::new() };
-        let (cut, all) = (Arc::clone(&cable.cut), cable.all.clone());
-        let mut connections = JoinSet::new();
-        #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
-        tokio::spawn(async move {
-            while let Ok((mut near, _)) = listener.accept().await {
-                if cut.load(Ordering::SeqCst) {
-                    continue;
-                }
-                let (server, all) = (server.clone(), all.child_token());
-                connections.spawn(async move {
-                    let mut far = TcpStream::connect(server).await.expect("the server");
-                    let _ = all.run_until_cancelled(copy_bidirectional(&mut near, &mut far)).await;
-                });
-            }
-        });
-        cable
-    }
-
-    /// Breaks every connection and lets none through from now on.
-    fn cut(&self) {
-        self.cut.store(true, Ordering::SeqCst);
-        self.all.cancel();
-    }
-}
 
 /// The journal's only segment.
 fn segment(app: &App) -> PathBuf {
@@ -60,12 +19,7 @@ fn segment(app: &App) -> PathBuf {
 async fn a_database_that_is_away() {
     const CHATS: usize = 30;
     let Some(books) = Books::postgres("away").await else { return };
-    let (start, rest) =
-        books.url.rsplit_once('@').unwrap_or_else(|| books.url.split_once("://").expect("a URL"));
-    let (server, database) = rest.split_once('/').expect("a database");
-    let cable = Cable::to(server.to_owned()).await;
-    let between = if books.url.contains('@') { "@" } else { "://" };
-    let url = format!("{start}{between}{}/{database}", cable.address);
+    let (cable, url) = Cable::to(&books).await;
     let mut app = App::start_on(books, Start::default().set("DATABASE_URL", url)).await;
     app.chatted(&say("openai", "gpt-4o", "Hello")).await;
     cable.cut();

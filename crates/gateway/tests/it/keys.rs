@@ -73,7 +73,7 @@ async fn the_life_of_a_key() {
     let expected = json!({
         "id": id, "name": "Bügel & Söhne", "key_prefix": &key[..7], "last4": &key[35..],
         "created_at": shown["created_at"], "last_used_at": shown["last_used_at"],
-        "expires_at": "2099-01-31T00:00:00Z", "revoked": false,
+        "expires_at": "2099-01-31T00:00:00Z", "revoked": false, "budget_usd": null,
         "models": ["openai/gpt-4o", "gemini/gemini-2.5-flash"],
     });
     assert_eq!(*shown, expected);

@@ -305,7 +305,7 @@ fn is_set(value: Option<&Value>) -> bool {
     value.is_some_and(|value| !value.is_null())
 }
 
-fn parse(raw: &str) -> Vec<Event> {
+pub(crate) fn parse(raw: &str) -> Vec<Event> {
     let mut events = Vec::new();
     let (mut name, mut data) = (None, Vec::new());
     for line in raw.lines().chain([""]) {

@@ -66,7 +66,7 @@ async fn node(file: &str, client: &str, more: &[&str]) {
 
 #[tokio::test]
 async fn openai_chat_for_python() {
-    python("openai_chat_cases.py", "", &["embeddings", "models"]).await;
+    python("openai_chat_cases.py", "", &["retry", "embeddings", "models"]).await;
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn openai_responses_for_python() {
 
 #[tokio::test]
 async fn anthropic_for_python() {
-    python("anthropic_cases.py", "", &["count_tokens", "models"]).await;
+    python("anthropic_cases.py", "", &["retry", "count_tokens", "models"]).await;
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn google_genai_for_python() {
 
 #[tokio::test]
 async fn openrouter_for_python() {
-    python("openrouter_cases.py", "", &["embeddings", "models"]).await;
+    python("openrouter_cases.py", "", &["embeddings", "generation", "models"]).await;
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn google_genai_for_node() {
 
 #[tokio::test]
 async fn openrouter_for_node() {
-    node("openrouter_cases.mjs", "", &["embeddings", "models"]).await;
+    node("openrouter_cases.mjs", "", &["embeddings", "generation", "models"]).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use ledger::{
     Windows,
 };
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
-use store::{NewKey, NewUser, Store};
+use store::{NewKey, NewUser, Store, StoreError};
 use uuid::Uuid;
 
 /// A database of its own.
@@ -85,6 +85,7 @@ pub(crate) fn new_user(number: u128, name: &str) -> NewUser {
         account_id: id(number + 1),
         name: name.to_owned(),
         operator: number.is_multiple_of(4),
+        prepaid: false,
         created_at: 1_700_000_000_000_000,
     }
 }
@@ -142,6 +143,9 @@ pub(crate) fn receipt(number: u128, user: Uuid, key: Uuid, cost: i64, commission
         cost: Usd::from_pico(cost),
         commission: Usd::from_pico(commission),
         charge: Usd::from_pico(cost).checked_add(Usd::from_pico(commission)).unwrap(),
+        absorbed: Usd::ZERO,
+        bound: None,
+        scopes: Vec::new(),
         started_at,
         ended_at: started_at + 1_234_567,
     }
@@ -240,4 +244,9 @@ print(*[sum(column) for column in zip(*rows)])";
     let text = String::from_utf8(output.stdout).unwrap();
     let sums: Vec<i128> = text.split_whitespace().map(|n| n.parse().unwrap()).collect();
     Some(sums.try_into().unwrap())
+}
+
+/// Writes receipts as a batch of their own.
+pub(crate) async fn insert(store: &Store, receipts: &[Receipt]) -> Result<usize, StoreError> {
+    store.insert_receipts(Uuid::now_v7(), receipts, 1).await
 }

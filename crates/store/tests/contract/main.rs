@@ -3,6 +3,22 @@
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod idempotency;
+#[cfg(test)]
+mod money;
+#[cfg(test)]
+mod money_audit;
+#[cfg(test)]
+mod money_crowd;
+#[cfg(test)]
+mod money_stories;
+#[cfg(test)]
+mod money_upgrade;
+#[cfg(test)]
+mod seals;
+#[cfg(test)]
+mod statements;
+#[cfg(test)]
 mod story;
 
 use common::TestDatabase;

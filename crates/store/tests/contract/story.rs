@@ -1,14 +1,18 @@
 //! The story.
 
-use crate::common::{TestDatabase, id, new_key, new_user, python_sums, receipt, rich_catalogue};
-use ledger::{Catalogue, Receipt, Usd};
-use store::{BillRow, By, Cursor, Entry, NewKey, NewUser, Payer, Period, Store, StoreError, Sums};
+use crate::common::{
+    TestDatabase, id, insert, new_key, new_user, python_sums, receipt, rich_catalogue,
+};
+use ledger::{Catalogue, Receipt, Signer, Usd};
+use store::{
+    Batch, BillRow, By, Cursor, Entry, NewKey, NewUser, Payer, Period, Store, StoreError, Sums,
+};
 use uuid::Uuid;
 
 pub(crate) async fn story(database: TestDatabase, many: usize) {
     let store = database.open().await;
     assert!(["SQLite", "PostgreSQL"].contains(&store.engine_name()));
-    assert_eq!(store.migrate(1).await.unwrap(), 2);
+    assert_eq!(store.migrate(1).await.unwrap(), 4);
     assert_eq!(store.migrate(2).await.unwrap(), 0, "a second time does nothing");
     store.ping().await.unwrap();
 
@@ -22,6 +26,7 @@ pub(crate) async fn story(database: TestDatabase, many: usize) {
     nothing_can_be_changed(&database, &store).await;
     journals_are_applied_once(&store).await;
     sums_are_exact(&store, many).await;
+    store.audit(|fault| panic!("{fault}")).await.unwrap();
     only_hashes(&database).await;
     a_newer_schema_is_refused(&database).await;
     database.drop(store).await;
@@ -116,34 +121,34 @@ async fn other_replicas_hear_of_it(database: &TestDatabase, store: &Store) {
 async fn receipts(store: &Store) {
     let ada = |number| receipt(number, id(0), id(21), 1_000, 50);
     let batch: Vec<Receipt> = (0..90).map(ada).collect();
-    assert_eq!(store.insert_receipts(&[]).await.unwrap(), 0);
-    assert_eq!(store.insert_receipts(&batch).await.unwrap(), 90);
-    assert_eq!(store.insert_receipts(&batch).await.unwrap(), 0, "the same twice counts once");
+    assert_eq!(insert(store, &[]).await.unwrap(), 0);
+    assert_eq!(insert(store, &batch).await.unwrap(), 90);
+    assert_eq!(insert(store, &batch).await.unwrap(), 0, "the same twice counts once");
     let overlapping: Vec<Receipt> = (85..95).chain([94]).map(ada).collect();
-    assert_eq!(store.insert_receipts(&overlapping).await.unwrap(), 5);
+    assert_eq!(insert(store, &overlapping).await.unwrap(), 5);
 
     let other = Receipt { outcome: ledger::Outcome::Ok, ..ada(3) };
-    let refused = store.insert_receipts(&[ada(95), other]).await;
+    let refused = insert(store, &[ada(95), other]).await;
     let conflict = id(0x1_0000_0003);
     assert!(
         matches!(refused, Err(StoreError::Conflict { request_id, attempt: 1 }) if request_id == conflict),
         "{refused:?}"
     );
     // Its neighbour may be written or not; given again by itself, it is there once.
-    store.insert_receipts(&[ada(95)]).await.unwrap();
+    insert(store, &[ada(95)]).await.unwrap();
     assert_eq!(store.receipts_of_request(ada(95).request_id).await.unwrap(), [ada(95)]);
     let kept = store.receipts_of_request(conflict).await.unwrap();
     assert_eq!(kept, [ada(3)], "the first stays as it was");
     let differing = Receipt { ended_at: 0, ..ada(96) };
-    let refused = store.insert_receipts(&[ada(96), differing]).await;
+    let refused = insert(store, &[ada(96), differing]).await;
     assert!(matches!(refused, Err(StoreError::Conflict { .. })), "within a batch too: {refused:?}");
-    store.insert_receipts(&[ada(96)]).await.unwrap();
+    insert(store, &[ada(96)]).await.unwrap();
     let wrong = Receipt { charge: Usd::from_pico(1_051), ..ada(97) };
-    let refused = store.insert_receipts(&[wrong]).await;
+    let refused = insert(store, &[wrong]).await;
     assert!(matches!(refused, Err(StoreError::Database(_))), "{refused:?}");
 
     let retry = Receipt { attempt: 2, ..ada(0) };
-    store.insert_receipts(std::slice::from_ref(&retry)).await.unwrap();
+    insert(store, std::slice::from_ref(&retry)).await.unwrap();
     assert_eq!(store.receipts_of_request(retry.request_id).await.unwrap(), [ada(0), retry]);
 }
 
@@ -167,7 +172,7 @@ async fn pages(store: &Store) {
 async fn reports(store: &Store) {
     let carol: Vec<Receipt> =
         (200..210).map(|number| receipt(number, id(31), id(33), 7, 0)).collect();
-    store.insert_receipts(&carol).await.unwrap();
+    insert(store, &carol).await.unwrap();
     let sums = store.usage_of_user(id(0)).await.unwrap();
     let expected = Sums {
         receipts: 98,
@@ -224,11 +229,12 @@ async fn bills(store: &Store, expected: &Sums) {
 
 async fn nothing_can_be_changed(database: &TestDatabase, store: &Store) {
     let before = store.total().await.unwrap();
-    for table in ["receipts", "price_versions", "models", "prices"] {
+    for table in ["receipts", "price_versions", "models", "prices", "ledger_entries"] {
         let column = if table == "receipts" { "price_version" } else { "sha256" };
         let column = match table {
             "models" => "info",
             "prices" => "unit_price",
+            "ledger_entries" => "amount",
             _ => column,
         };
         let mut statements = vec![
@@ -246,49 +252,80 @@ async fn nothing_can_be_changed(database: &TestDatabase, store: &Store) {
     assert_eq!(store.total().await.unwrap(), before);
 }
 
-/// Journals of two replicas, one of which is applied by two at once: every receipt is there once, and a cursor never goes
-/// back.
+/// Journals of two replicas, one of which is applied by two at once, in other cuts: every receipt is there once, and a
+/// cursor never goes back.
 async fn journals_are_applied_once(store: &Store) {
     let before = store.total().await.unwrap();
     let (one, other) = (id(50), id(51));
-    assert_eq!(store.cursor(one).await.unwrap(), None);
-    store.apply(one, 0, Vec::new()).await.unwrap();
-    assert_eq!(store.cursor(one).await.unwrap(), Some(0));
-    let entries = |numbers: std::ops::Range<u128>| -> Vec<Entry> {
-        let of = |number| Entry::of(&receipt(10_000 + number, id(11), id(23), 5, 1)).unwrap();
-        numbers.map(of).collect()
-    };
+    assert_eq!(store.replica(one).await.unwrap(), None);
+    let unknown = store.apply(batch(one, 0, 1, 1), &signer()).await;
+    assert!(matches!(unknown, Err(StoreError::NotFound { what: "replica" })), "{unknown:?}");
+    for replica in [one, other] {
+        assert_eq!(store.begin_epoch(replica, 0, id(60), 5).await.unwrap(), 1);
+    }
+    let cursor = async |replica| store.replica(replica).await.unwrap().unwrap().cursor;
+    assert_eq!(cursor(one).await, 0);
     let mut appliers = tokio::task::JoinSet::new();
-    for _ in 0..2 {
-        for batch in 0..10_u128 {
-            let (store, entries) = (store.clone(), entries(batch * 70..(batch + 1) * 70));
-            let last = u64::try_from((batch + 1) * 70).unwrap();
-            appliers.spawn(async move { store.apply(one, last, entries).await });
-        }
+    for size in [70, 35] {
+        let store = store.clone();
+        appliers.spawn(async move {
+            for from in (0..700_u64).step_by(size) {
+                store.apply(batch(one, from, size as u64, 1), &signer()).await.unwrap();
+            }
+        });
     }
-    while let Some(applied) = appliers.join_next().await {
-        applied.unwrap().unwrap();
-    }
-    store.apply(one, 3, entries(0..3)).await.unwrap();
-    assert_eq!(store.cursor(one).await.unwrap(), Some(700));
-    store.apply(other, 9, entries(700..709)).await.unwrap();
-    assert_eq!(store.cursor(other).await.unwrap(), Some(9));
+    appliers.join_all().await;
+    assert_eq!(store.apply(batch(one, 0, 3, 1), &signer()).await.unwrap().new, 0);
+    assert_eq!(cursor(one).await, 700);
+    // What is missing in between is not passed over.
+    let gap = store.apply(batch(one, 701, 3, 1), &signer()).await;
+    assert!(matches!(gap, Err(StoreError::Gap { cursor: 700, after: 701 })), "{gap:?}");
+    let mut foreign = batch(other, 0, 9, 2);
+    assert_eq!(store.apply(foreign.clone(), &signer()).await.unwrap().new, 9);
+    assert_eq!(cursor(other).await, 9);
 
     // The id of a receipt written long before: neither rows nor cursor change.
     let mut stranger = receipt(20_000, id(11), id(23), 5, 1);
     stranger.request_id = id(0x1_0000_0000);
-    let mut refused = entries(709..712);
-    refused.push(Entry::of(&stranger).unwrap());
-    let refused = store.apply(other, 13, refused).await;
+    (foreign.id, foreign.after, foreign.seq) = (id(77), 9, 12);
+    foreign.entries = batch(other, 9, 2, 2).entries;
+    foreign.entries.push((12, Entry::of(&stranger).unwrap()));
+    let refused = store.apply(foreign, &signer()).await;
     assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
-    assert_eq!(store.cursor(other).await.unwrap(), Some(9));
+    assert_eq!(cursor(other).await, 9);
     let after = store.total().await.unwrap();
     assert_eq!(after.receipts, before.receipts + 709);
     assert_eq!(after.charge, before.charge + 709 * 6);
 }
 
-/// Amounts near the largest there are, summed by SQL, by Rust, and by a program that shares nothing with either.
+fn signer() -> Signer {
+    Signer::from_secret(&[3; 32])
+}
+
+/// The next `count` receipts of a replica's journal, behind record `after`.
+fn batch(replica: Uuid, after: u64, count: u64, of: u128) -> Batch {
+    let seqs = after + 1..=after + count;
+    let entry = |seq: u64| {
+        let number = of * 10_000 + u128::from(seq);
+        (seq, Entry::of(&receipt(number, id(11), id(23), 5, 1)).unwrap())
+    };
+    let (id, seq) = (Uuid::now_v7(), after + count);
+    Batch {
+        id,
+        replica,
+        epoch: 1,
+        after,
+        seq,
+        open: seq + 1,
+        at: 7,
+        entries: seqs.map(entry).collect(),
+    }
+}
+
+/// Amounts near the largest that a batch of a thousand can be of, summed by SQL, by Rust, and by a program that shares
+/// nothing with either.
 async fn sums_are_exact(store: &Store, many: usize) {
+    const MOST: i64 = i64::MAX / 1_001;
     let user = Uuid::from_u128(0x00ab_cdef);
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = |below: i64| {
@@ -300,22 +337,18 @@ async fn sums_are_exact(store: &Store, many: usize) {
     let receipts: Vec<Receipt> = (0..many as u128)
         .map(|number| {
             let commission = next(1 << 40);
-            receipt(
-                100_000 + number,
-                user,
-                id(21),
-                i64::MAX - commission - next(1 << 45),
-                commission,
-            )
+            let cost = MOST - commission - next(1 << 45);
+            let account_id = id(1_000_000 + number / 1_000);
+            Receipt { account_id, ..receipt(100_000 + number, user, id(21), cost, commission) }
         })
         .collect();
     for batch in receipts.chunks(1_000) {
-        assert_eq!(store.insert_receipts(batch).await.unwrap(), batch.len());
+        assert_eq!(insert(store, batch).await.unwrap(), batch.len());
     }
     let sums = store.usage_of_user(user).await.unwrap();
     let sum = |of: fn(&Receipt) -> Usd| receipts.iter().map(|r| i128::from(of(r).pico())).sum();
     let rust: [i128; 3] = [sum(|r| r.cost), sum(|r| r.commission), sum(|r| r.charge)];
-    assert!(rust[0] > i128::from(i64::MAX) * (many as i128 - 1));
+    assert!(rust[0] > i128::from(MOST - (1 << 46)) * many as i128);
     assert_eq!([sums.cost, sums.commission, sums.charge], rust);
     if let Some(python) = python_sums(&receipts) {
         assert_eq!(python, rust);
@@ -344,7 +377,7 @@ async fn a_newer_schema_is_refused(database: &TestDatabase) {
     database.shell(&format!("{insert} (7, '', 0)")).await.unwrap();
     let store = database.open().await;
     let refused = store.migrate(4).await;
-    assert!(matches!(refused, Err(StoreError::TooNew { found: 7, known: 2 })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::TooNew { found: 7, known: 4 })), "{refused:?}");
     let delete = "DELETE FROM tollgate.schema_migrations WHERE version = 7";
     database.shell(delete).await.unwrap();
     assert_eq!(store.migrate(5).await.unwrap(), 0);

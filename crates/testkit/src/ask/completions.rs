@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{Ask, field, string};
 use crate::answer::Answer;
 use crate::answer::errors::bad_request;
+use crate::prompt;
 use crate::provider::Provider;
 
 /// The tokens of an answer if the request does not say.
@@ -16,7 +17,7 @@ pub(crate) fn read(body: &Value) -> Result<Ask, Answer> {
     let model = model.ok_or_else(|| bad("model", "The parameter 'model' is required."))?;
     let mut ask = Ask::new(model, body);
     ask.said = match field(body, "prompt") {
-        Some(Value::String(prompt)) => prompt.clone(),
+        Some(Value::String(prompt)) => prompt::without_fault(prompt).to_owned(),
         Some(Value::Array(prompts)) => {
             prompts.iter().find_map(Value::as_str).unwrap_or_default().to_owned()
         }

@@ -98,9 +98,10 @@ pub(crate) enum Thinking {
 
 impl Ask {
     pub(crate) fn new(model: &str, body: &Value) -> Self {
+        let said = prompt::last_user(body).unwrap_or_default();
         Self {
             model: model.to_owned(),
-            said: prompt::last_user(body).unwrap_or_default(),
+            said: prompt::without_fault(said.trim()).to_owned(),
             input_tokens: prompt::input_tokens(body),
             ..Self::default()
         }

@@ -45,6 +45,40 @@ async fn a_stream_is_cut_after_so_many_events() {
 }
 
 #[tokio::test]
+async fn an_event_can_be_torn() {
+    let sim = start().await;
+    for api in APIS {
+        let (all, _) = with(&sim, api, Fault::Slow(Duration::ZERO)).await;
+        let (torn, whole) = with(&sim, api, Fault::TearAfter(2)).await;
+        let (two, _) = with(&sim, api, Fault::CutAfter(2)).await;
+        let (three, _) = with(&sim, api, Fault::CutAfter(3)).await;
+        assert!(!whole && two.len() < torn.len() && torn.len() < three.len(), "{api:?}: {torn}");
+        let (last, _) = with(&sim, api, Fault::TearAfter(1_000)).await;
+        assert_eq!(events(&last).len(), events(&all).len(), "{api:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_asks_for_a_fault_of_an_answer() {
+    let sim = start().await;
+    for api in APIS {
+        let ask = |message: &str| api.ask(message);
+        let (all, whole) = received(
+            api.send(&sim, &ask("say:one two three four five six seven eight nine ten"), true)
+                .await,
+        )
+        .await;
+        assert!(whole && all.contains("three"), "{api:?}: {all}");
+        let cut = ask("fault:cut:3\nsay:one two three four five six seven eight nine ten");
+        let (cut, whole) = received(api.send(&sim, &cut, true).await).await;
+        assert_eq!((events(&cut).len(), whole), (3, false), "{api:?}");
+        let slow = ask("fault:slow:0\nsay:one two three four five six seven eight nine ten");
+        let (slow, _) = received(api.send(&sim, &slow, true).await).await;
+        assert!(slow.contains("three") && !slow.contains("fault:"), "{api:?}: {slow}");
+    }
+}
+
+#[tokio::test]
 async fn an_error_in_the_middle_has_the_form_of_its_format() {
     let sim = start().await;
     for api in APIS {

@@ -14,6 +14,7 @@ use crate::problem::Kind;
 use crate::reply::Finish;
 use crate::sse::Frame;
 use crate::stream::{End, Event, Metered, Opening, Reader, Seen, Stage};
+use ledger::UsageReport;
 
 #[derive(Default)]
 pub(super) struct StreamReader {
@@ -121,7 +122,7 @@ impl Reader for StreamReader {
         Seen {
             id: self.id.clone(),
             model: self.model.clone(),
-            usage: if self.usage_final { self.usage.last() } else { self.usage.most() },
+            usage: self.usage(),
             usage_final: self.usage_final,
             output_bytes: self.output_bytes,
             whole: self.whole,
@@ -129,6 +130,14 @@ impl Reader for StreamReader {
             failed: self.failed,
             continuation: None,
         }
+    }
+
+    fn usage(&self) -> Option<UsageReport> {
+        if self.usage_final { self.usage.last() } else { self.usage.most() }
+    }
+
+    fn output_bytes(&self) -> u64 {
+        self.output_bytes
     }
 
     fn stage(&self) -> Stage {

@@ -1,5 +1,6 @@
 //! One element of a stream, as far as it has to be looked into to know what was used. A whole answer is an element too.
 
+use ledger::UsageReport;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 use serde_json::value::RawValue;
@@ -217,7 +218,7 @@ impl Watch {
     }
 
     pub(super) fn seen(&self) -> Seen {
-        let usage = self.usage.report(self.has_ended());
+        let usage = self.usage();
         let finish = self.finish();
         Seen {
             usage_final: usage.is_some() && self.has_ended(),
@@ -226,6 +227,14 @@ impl Watch {
             finish,
             ..self.seen.clone()
         }
+    }
+
+    pub(super) fn usage(&self) -> Option<UsageReport> {
+        self.usage.report(self.has_ended())
+    }
+
+    pub(super) fn output_bytes(&self) -> u64 {
+        self.seen.output_bytes
     }
 
     pub(super) fn stage(&self) -> Stage {

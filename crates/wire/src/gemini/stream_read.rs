@@ -8,6 +8,7 @@
 //! where a stream broke off behind one. Whoever sends the next request adds up the usage of the hops, and leaves out the
 //! `Start` of all but the first and the `End` of all but the last.
 
+use ledger::UsageReport;
 use serde_json::value::RawValue;
 
 use super::element::{Element, Watch};
@@ -34,7 +35,7 @@ pub(super) struct StreamReader {
     /// The signature that stands behind the open text.
     trailing: Option<Seal>,
     /// The usage that was told last.
-    told: Option<ledger::UsageReport>,
+    told: Option<UsageReport>,
 }
 
 /// A block that more may come of.
@@ -81,6 +82,14 @@ impl Reader for StreamReader {
 
     fn seen(&self) -> Seen {
         self.watch.seen()
+    }
+
+    fn usage(&self) -> Option<UsageReport> {
+        self.watch.usage()
+    }
+
+    fn output_bytes(&self) -> u64 {
+        self.watch.output_bytes()
     }
 
     fn stage(&self) -> Stage {

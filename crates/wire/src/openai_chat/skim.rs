@@ -59,15 +59,21 @@ impl Gauge {
     }
 
     pub(super) fn seen(&self) -> Seen {
+        Seen { usage: self.usage(), ..self.seen.clone() }
+    }
+
+    pub(super) fn usage(&self) -> Option<UsageReport> {
         let cut = self.over && !self.seen.whole && !self.seen.usage_final;
-        let mut usage = self.last.clone();
-        if let Some(report) = usage.as_mut() {
-            if cut && let [pass] = report.passes.as_mut_slice() {
-                pass.usage = self.most;
-            }
-            report.service_tier = usage::tier(self.tier.as_deref());
+        let mut report = self.last.clone()?;
+        if cut && let [pass] = report.passes.as_mut_slice() {
+            pass.usage = self.most;
         }
-        Seen { usage, ..self.seen.clone() }
+        report.service_tier = usage::tier(self.tier.as_deref());
+        Some(report)
+    }
+
+    pub(super) fn output_bytes(&self) -> u64 {
+        self.seen.output_bytes
     }
 
     pub(super) fn stage(&self) -> Stage {

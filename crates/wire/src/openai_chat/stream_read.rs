@@ -12,6 +12,7 @@ use crate::json::Json;
 use crate::reply::Finish;
 use crate::sse::Frame;
 use crate::stream::{End, Event, Metered, Opening, Reader, Seen, Stage};
+use ledger::UsageReport;
 
 /// Reads a stream of chat chunks, and of the older `text_completion` ones.
 pub(super) struct StreamReader {
@@ -70,6 +71,14 @@ impl Reader for StreamReader {
 
     fn seen(&self) -> Seen {
         self.gauge.seen()
+    }
+
+    fn usage(&self) -> Option<UsageReport> {
+        self.gauge.usage()
+    }
+
+    fn output_bytes(&self) -> u64 {
+        self.gauge.output_bytes()
     }
 
     fn stage(&self) -> Stage {

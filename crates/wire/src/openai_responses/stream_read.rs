@@ -1,5 +1,6 @@
 //! A provider's stream to canonical events.
 
+use ledger::UsageReport;
 use std::collections::BTreeMap;
 
 use super::read_reply::{self, Answer};
@@ -109,6 +110,11 @@ impl Reader for StreamReader {
                 self.broken(said.error.or(flat).as_ref(), out);
             }
             "" if said.error.is_some() => self.broken(said.error.as_ref(), out),
+            // What the model writes for tools of the provider is no text of an answer, but is charged.
+            "response.mcp_call_arguments.delta" | "response.code_interpreter_call_code.delta" => {
+                let text = said.delta.as_ref().and_then(Json::as_string);
+                self.seen.output_bytes += text.map_or(0, |text| text.len() as u64);
+            }
             _ => {
                 self.item(&kind, &said, out);
                 self.seen.output_bytes += std::mem::take(&mut self.blocks.bytes);
@@ -143,6 +149,14 @@ impl Reader for StreamReader {
 
     fn seen(&self) -> Seen {
         self.seen.clone()
+    }
+
+    fn usage(&self) -> Option<UsageReport> {
+        self.seen.usage.clone()
+    }
+
+    fn output_bytes(&self) -> u64 {
+        self.seen.output_bytes
     }
 
     fn stage(&self) -> Stage {

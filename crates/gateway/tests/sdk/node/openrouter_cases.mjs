@@ -185,4 +185,20 @@ async function models() {
   assert.deepEqual(ours.filter((id) => !listed.has(id)), []);
 }
 
-await t.run([...t.all(cases), ['embeddings', t.EMBEDDING, embeddings], ['models', ['all'], models]]);
+async function generation(model) {
+  const answer = await send(model, [user(t.HELLO)]);
+  const { data } = await client.generations.getGeneration({ id: answer.id });
+  assert.deepEqual([data.id, data.isByok, data.cancelled], [answer.id, false, false]);
+  assert.equal(data.model.split('/')[1], model);
+  const tokens = [data.tokensPrompt, data.tokensCompletion, t.pico(data.totalCost)];
+  assert.deepEqual(tokens, used(answer));
+  await assert.rejects(client.generations.getGeneration({ id: 'gen-0' }), errors.NotFoundResponseError);
+  return tokens;
+}
+
+await t.run([
+  ...t.all(cases),
+  ['embeddings', t.EMBEDDING, embeddings],
+  ['generation', t.MODELS, generation],
+  ['models', ['all'], models],
+]);

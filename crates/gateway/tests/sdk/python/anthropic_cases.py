@@ -206,6 +206,16 @@ def cancel(model):
     return "cancelled"
 
 
+def retry(model):
+    """The SDK loses its patience with the first, and by its own retries gets the answer to it."""
+    create = client.with_options(timeout=IMPATIENT, max_retries=5).messages.with_raw_response.create
+    headers = {"idempotency-key": f"retry-{model}"}
+    answer = create(model=model, max_tokens=8000, messages=[user(LATE)], extra_headers=headers)
+    equal(answer.headers["x-tollgate-replayed"], "true")
+    assert answer.retries_taken > 0
+    return used(answer.parse())
+
+
 def count_tokens(model):
     message = user(HELLO)
     counted = client.messages.count_tokens(model=model, messages=[message]).input_tokens
@@ -228,6 +238,7 @@ def models(_):
 run(
     globals(),
     [
+        ("retry", MODELS, retry),
         ("count_tokens", MODELS, count_tokens),
         ("models", ["all"], models),
     ],

@@ -50,6 +50,9 @@ BAD_REQUEST = "fault:status:400"
 RATE_LIMIT = "fault:429:7"
 SERVER_ERROR = "fault:status:500"
 SLOW = "fault:slow:30"
+LATE = "fault:delay:500"
+# In seconds; less than that.
+IMPATIENT = 0.3
 
 WEATHER_SCHEMA = {
     "type": "object",

@@ -208,6 +208,15 @@ def cancel(model):
     return "cancelled"
 
 
+def retry(model):
+    """The SDK loses its patience with the first, and by its own retries gets the answer to it."""
+    create = client.with_options(timeout=IMPATIENT, max_retries=5).chat.completions.with_raw_response.create
+    answer = create(model=model, messages=[user(LATE)], extra_headers={"idempotency-key": f"retry-{model}"})
+    equal(answer.headers["x-tollgate-replayed"], "true")
+    assert answer.retries_taken > 0
+    return used(answer.parse())
+
+
 def embeddings(model):
     answer = client.embeddings.create(model=model, input=["one text", "another"])
     equal(len(answer.data), 2)
@@ -224,6 +233,7 @@ def models(_):
 run(
     globals(),
     [
+        ("retry", MODELS, retry),
         ("embeddings", EMBEDDING, embeddings),
         ("models", ["all"], models),
     ],

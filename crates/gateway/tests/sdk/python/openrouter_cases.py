@@ -244,10 +244,23 @@ def models(_):
     assert listed.issuperset(expected), expected - listed
 
 
+def generation(model):
+    answer = send(model, [user(HELLO)])
+    found = client.generations.get_generation(id=answer.id).data
+    equal((found.id, found.is_byok, found.cancelled), (answer.id, False, False), "the generation")
+    equal(found.model, NAMES[model].replace("google/", "gemini/").split("/")[0] + "/" + model, "the model")
+    tokens = int(found.tokens_prompt), int(found.tokens_completion), Decimal(repr(found.total_cost))
+    equal(tokens, used(answer), "what it says of the answer")
+    unknown = lambda: client.generations.get_generation(id="gen-0")
+    raises(errors.NotFoundResponseError, unknown, 404)
+    return tokens
+
+
 run(
     globals(),
     [
         ("embeddings", EMBEDDING, embeddings),
+        ("generation", MODELS, generation),
         ("models", ["all"], models),
     ],
 )

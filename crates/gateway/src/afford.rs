@@ -1,0 +1,257 @@
+//! What a request may cost at most, and whether there is credit for it.
+//!
+//! Who has credit or a budget is asked before anything is sent. A client that names a ceiling for its answer gets that
+//! ceiling or a refusal that names an affordable one; for a client that names none, the ceiling is what the model can do,
+//! or what can be afforded of it.
+
+use http::StatusCode;
+use ledger::{BudgetPeriod, Demand, ModelPrice, PriceError, Scope, ScopeKind, Usd};
+use wire::Chat;
+use wire::chat::{Block, Hosted, Media, MediaKind, Source, Tool};
+
+use crate::app::App;
+use crate::clock;
+use crate::funds::{Ask, Refusal, Taken};
+use crate::inbound::{Inbound, Operation};
+use crate::problem::Problem;
+use crate::routing::{Plan, Target};
+use crate::snapshot::{KeyEntry, Snapshot};
+
+/// The ceiling of an answer whose model has none in the price list, in tokens.
+const CEILING: u64 = 32_768;
+/// A client that named no ceiling waits rather than get less than this, in tokens…
+const FAIR: u64 = 1_024;
+/// … and is refused rather than get less than this.
+const LEAST: u64 = 16;
+/// What stands around the client's own words in a prompt, in tokens.
+const AROUND: u64 = 64;
+/// The same where tools are described to the model.
+const AROUND_TOOLS: u64 = 1_024;
+/// Calls of a provider's own tools in one answer, where the client does not say how many there may be.
+const CALLS: u64 = 10;
+
+/// A request to one target: what it may use at most, and what that costs.
+struct Offer<'a> {
+    price: &'a ModelPrice,
+    demand: Demand,
+}
+
+/// Takes what the request may cost from wherever its key spends. Lowers its ceiling where the client left that open.
+pub(crate) async fn take(
+    app: &App,
+    snapshot: &Snapshot,
+    key: &KeyEntry,
+    inbound: &mut Inbound,
+    plan: &Plan,
+) -> Result<Taken, Problem> {
+    let scopes = key.scopes(plan.at);
+    if scopes.is_empty() || inbound.operation == Operation::Count {
+        return Ok(Taken::NOTHING);
+    }
+    let own = own_ceiling(inbound)?;
+    let offers = offers(inbound, plan, own)?;
+    let bps = app.settings.commission_bps;
+    let bound = |most: u64| {
+        let bounds = offers.iter().map(|offer| {
+            let output_tokens = offer.demand.output_tokens.min(most);
+            let demand = Demand { output_tokens, ..offer.demand };
+            ledger::bound(offer.price, &demand, plan.at, bps)
+        });
+        let dearest = bounds.collect::<Result<Vec<_>, PriceError>>()?.into_iter().max();
+        Ok(dearest.unwrap_or(Usd::ZERO))
+    };
+    let want = bound(u64::MAX).map_err(|error| unbounded(&error))?;
+    let ask = if own.is_some() {
+        Ask { want, fair: want, least: want }
+    } else {
+        let (fair, least) = (
+            bound(FAIR).map_err(|error| unbounded(&error))?,
+            bound(LEAST).map_err(|error| unbounded(&error))?,
+        );
+        Ask { want, fair, least }
+    };
+    let affordable = |amount: Usd| {
+        let each = offers.iter().map(|offer| {
+            ledger::affordable_output(offer.price, &offer.demand, plan.at, bps, amount)
+        });
+        each.min().flatten()
+    };
+    match app.funds.hold(&scopes, ask).await {
+        Ok(amount) => {
+            if amount < want
+                && let Some(ceiling) = affordable(amount)
+            {
+                inbound.limit_output(ceiling)?;
+            }
+            Ok(Taken { scopes, amount })
+        }
+        Err(Refusal::Away(error)) => Err(Problem::store(error)),
+        Err(Refusal::Fenced) => Err(Problem::store("this process may not spend any more")),
+        Err(Refusal::Short { scope, left, renews_at }) => {
+            let whose = whose(snapshot, key, scope);
+            Err(refused(&whose, left, renews_at, own, affordable(left)))
+        }
+    }
+}
+
+fn unbounded(error: &PriceError) -> Problem {
+    let message = format!("this request has no upper bound of its price: {error}");
+    Problem::bad_request(message).with_code("unpriced_request")
+}
+
+/// The client's own ceiling for one answer.
+fn own_ceiling(inbound: &Inbound) -> Result<Option<u64>, Problem> {
+    match inbound.operation {
+        Operation::Chat => Ok(inbound.peek.max_tokens.or(inbound.chat()?.max_tokens)),
+        // There is none to generate.
+        Operation::Embed | Operation::Count => Ok(Some(0)),
+    }
+}
+
+fn offers<'a>(
+    inbound: &Inbound,
+    plan: &'a Plan,
+    own: Option<u64>,
+) -> Result<Vec<Offer<'a>>, Problem> {
+    let chat = match inbound.operation {
+        Operation::Chat => Some(inbound.chat()?),
+        Operation::Embed | Operation::Count => None,
+    };
+    let offers = plan.targets.iter().filter_map(|target| {
+        let model = plan.catalogue.get(target.provider, &target.model)?;
+        let window = model.info.context_window;
+        let mut demand = chat.map_or_else(
+            || Demand { input_tokens: length(inbound.body.len()), ..Demand::default() },
+            |chat| demand(inbound, chat, target, window),
+        );
+        if let Some(window) = window {
+            demand.input_tokens = demand.input_tokens.min(window);
+        }
+        let most = target.max_output_tokens.or(window).unwrap_or(CEILING);
+        demand.output_tokens = own.unwrap_or(most);
+        Some(Offer { price: &model.price, demand })
+    });
+    Ok(offers.collect())
+}
+
+/// What a chat may use at most, but for the length of its answer.
+fn demand(inbound: &Inbound, chat: &Chat, target: &Target, window: Option<u64>) -> Demand {
+    let mut input = length(inbound.body.len()).saturating_add(AROUND);
+    if !chat.tools.is_empty() {
+        input = input.saturating_add(AROUND_TOOLS);
+    }
+    let blocks = chat.system.iter().chain(chat.turns.iter().flat_map(|turn| &turn.blocks));
+    for block in blocks {
+        add_media(block, target, &mut input);
+    }
+    let calls = chat.tools.iter().map(calls).chain(chat.native.iter().map(searches)).sum();
+    // What such a tool finds, and what the provider has of an earlier conversation, is in the prompt too.
+    if calls > 0 || chat.native.iter().any(|native| STORED.contains(&native.field.as_str())) {
+        input = window.unwrap_or(u64::MAX);
+    }
+    let choices = chat.native.iter().filter(|native| CHOICES.contains(&native.field.as_str()));
+    let choices = choices.filter_map(|native| native.raw.get().parse().ok()).max().unwrap_or(1);
+    let service_tier = chat.service_tier.as_deref();
+    Demand {
+        input_tokens: input,
+        choices,
+        calls,
+        service_tier: service_tier.map_or_else(Default::default, ledger::ServiceTier::from_answer),
+        ..Demand::default()
+    }
+}
+
+/// Members that ask for several answers.
+const CHOICES: [&str; 3] = ["n", "best_of", "generationConfig.candidateCount"];
+/// Members that name something the provider has stored.
+const STORED: [&str; 5] =
+    ["previous_response_id", "conversation", "cachedContent", "container", "prompt"];
+
+fn length(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+/// Media is in the body in base64, or elsewhere; how many tokens it is has nothing to do with that.
+fn add_media(block: &Block, target: &Target, input: &mut u64) {
+    match block {
+        Block::Media(media) => {
+            let inline =
+                if let Source::Base64(data) = &media.source { length(data.len()) } else { 0 };
+            *input =
+                input.saturating_sub(inline).saturating_add(media_tokens(media, target, inline));
+        }
+        Block::ToolResult { blocks, .. } => {
+            for block in blocks {
+                add_media(block, target, input);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The most tokens that a provider counts for a piece of media. What is elsewhere may be as long as the model's window.
+fn media_tokens(media: &Media, target: &Target, inline: u64) -> u64 {
+    match (media.kind, target.provider) {
+        // At Gemini, tiles of 258. https://ai.google.dev/gemini-api/docs/tokens
+        // https://docs.anthropic.com/en/docs/build-with-claude/vision
+        (MediaKind::Image, "anthropic" | "gemini") => 5_000,
+        // A large picture in high resolution; OpenAI's small models count it 33 times.
+        // https://platform.openai.com/docs/guides/images-vision
+        (MediaKind::Image, _) => 40_000,
+        (MediaKind::Document, _) if inline > 0 => inline.saturating_mul(2),
+        (MediaKind::Audio | MediaKind::Video, _) if inline > 0 => inline,
+        _ => u64::MAX,
+    }
+}
+
+/// How often a provider's own tool may be called.
+fn calls(tool: &Tool) -> u64 {
+    match tool {
+        Tool::Hosted { kind: Hosted::WebSearch(search), .. } => search.max_uses.unwrap_or(CALLS),
+        Tool::Function { .. } => 0,
+        Tool::Hosted { .. } | Tool::Native(_) => CALLS,
+    }
+}
+
+fn searches(native: &wire::chat::Native) -> u64 {
+    if native.field == "web_search_options" { CALLS } else { 0 }
+}
+
+/// Whose money or budget it is, in words.
+fn whose(snapshot: &Snapshot, key: &KeyEntry, scope: Scope) -> String {
+    let budget = snapshot.budgets.get(&scope.id).filter(|_| scope.kind == ScopeKind::Budget);
+    let Some(budget) = budget else { return "the account's credit".to_owned() };
+    let owner = match budget.owner {
+        store::BudgetOwner::Key(_) => "this API key".to_owned(),
+        store::BudgetOwner::User(_) => format!("user {}", key.user),
+        store::BudgetOwner::Account(_) => "the account".to_owned(),
+    };
+    let each = match budget.period {
+        BudgetPeriod::Day => " a day",
+        BudgetPeriod::Week => " a week",
+        BudgetPeriod::Month => " a month",
+        BudgetPeriod::Total => "",
+    };
+    format!("the budget of {owner} (${}{each})", budget.limit)
+}
+
+fn refused(
+    whose: &str,
+    left: Usd,
+    renews_at: Option<i64>,
+    own: Option<u64>,
+    affordable: Option<u64>,
+) -> Problem {
+    let renews =
+        renews_at.map_or_else(String::new, |at| format!("; it renews at {}", clock::rfc3339(at)));
+    let afford = match (own, affordable.filter(|tokens| *tokens > 0)) {
+        (Some(own), Some(tokens)) if own > 0 => format!(
+            ": up to {own} tokens were asked for, and {tokens} can be afforded. \
+             Ask for fewer max_tokens, or add credit"
+        ),
+        _ => ": it does not pay for this request. Add credit, or send a shorter one".to_owned(),
+    };
+    let message = format!("{whose} has ${left} left{renews}{afford}");
+    let message = message[..1].to_uppercase() + message.get(1..).unwrap_or_default();
+    Problem::new(StatusCode::PAYMENT_REQUIRED, "insufficient_credits", message)
+}

@@ -1,0 +1,202 @@
+//! `tollgate bill`: one statement, as a table, as CSV, as JSON that proves itself, or as a page to print.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use ledger::statement::{
+    Builder, COLUMNS, Document, Head, Kept, Party, PriceSource, Span, Statement, Sums,
+};
+use ledger::sum_six_decimals;
+use serde_json::{Value, json};
+use store::{Period, Store, User};
+
+use super::bill_pdf;
+use super::output::{Column, Output, aligned};
+use super::report::{SUMS, month, number};
+use crate::clock;
+use crate::config::Settings;
+
+#[derive(Debug, Args)]
+pub(super) struct BillArgs {
+    /// Whose bill
+    #[arg(long, value_name = "NAME")]
+    user: String,
+
+    /// Only this month, such as 2026-11
+    #[arg(long, value_name = "MONTH", value_parser = month)]
+    month: Option<Period>,
+
+    /// As a table for people, as a sheet with every receipt, as JSON that `verify-bill` checks, or as a page to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// Write it to a file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Csv,
+    Json,
+    Pdf,
+}
+
+/// `tollgate bill`
+pub(super) async fn run(
+    args: BillArgs,
+    settings: &Settings,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let BillArgs { user, month, format, out } = args;
+    let to_terminal = out.is_none() && std::io::stdout().is_terminal();
+    anyhow::ensure!(!(to_terminal && format == Format::Pdf), "a PDF needs a file: --out bill.pdf");
+    let store = super::books(settings).await?;
+    let user = store.user(&user).await?;
+    let kept = match format {
+        Format::Csv | Format::Json => Kept::Receipts,
+        Format::Text | Format::Pdf => Kept::Sums,
+    };
+    let bill = statement(&store, &user, month.unwrap_or(Period::ALL), kept).await?;
+    let mut sink = sink(out.as_deref())?;
+    let written = match format {
+        Format::Text if output.is_json() => write_summary(&bill, &mut sink),
+        Format::Text => {
+            // Bold is for a terminal alone.
+            let title = format!("Bill of {}", bill.user.name);
+            let title = if to_terminal { output.strong(&title) } else { title };
+            Ok(sink.write_all(text(&bill, &title, user.created_at).as_bytes())?)
+        }
+        Format::Csv => write_sheet(&bill, &mut sink),
+        Format::Json => write_document(bill, &mut sink),
+        Format::Pdf => Ok(sink.write_all(&bill_pdf::pages(&bill))?),
+    };
+    written.and_then(|()| Ok(sink.flush()?)).context("the bill could not be written")
+}
+
+fn sink(out: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
+    Ok(match out {
+        None => Box::new(BufWriter::new(std::io::stdout())),
+        Some(path) => {
+            let file = File::create(path).with_context(|| path.display().to_string())?;
+            Box::new(BufWriter::new(file))
+        }
+    })
+}
+
+/// The statement of what a user's account is to pay for a period: every form of a bill is made of it.
+async fn statement(
+    store: &Store,
+    user: &User,
+    period: Period,
+    kept: Kept,
+) -> anyhow::Result<Statement> {
+    let head = Head {
+        user: Party { id: user.id, name: user.name.clone() },
+        account_id: user.account_id,
+        period: Span { from: period.from, to: period.to },
+        made_at: clock::now(),
+    };
+    let mut builder = Builder::new(head, kept);
+    let mut batches = BTreeSet::new();
+    let receipts = store.for_each_of_account(user.account_id, period, |stored| {
+        batches.extend(stored.batch);
+        builder.add(&stored.receipt, stored.report, stored.content_hash);
+    });
+    receipts.await?;
+    store.for_each_seal_of(&batches, |sealed| builder.prove(sealed.seal, &sealed.leaves)).await?;
+    let used = builder.price_versions();
+    let mut prices = Vec::with_capacity(used.len());
+    for version in store.price_versions().await?.into_iter().filter(|v| used.contains(&v.id)) {
+        let catalogue = store.catalogue(version.id).await?;
+        let (sha256, source) = (version.sha256, version.source);
+        prices.push(PriceSource { version: version.id, sha256, source, catalogue });
+    }
+    Ok(builder.finish(&prices))
+}
+
+fn write_document(bill: Statement, sink: &mut dyn Write) -> anyhow::Result<()> {
+    serde_json::to_writer(&mut *sink, &Document::from(bill))?;
+    Ok(sink.write_all(b"\n")?)
+}
+
+fn write_sheet(bill: &Statement, sink: &mut dyn Write) -> anyhow::Result<()> {
+    let mut sheet = csv::Writer::from_writer(sink);
+    sheet.write_record(COLUMNS)?;
+    for row in bill.rows(&clock::rfc3339)? {
+        sheet.write_record(row?)?;
+    }
+    Ok(sheet.flush()?)
+}
+
+/// The sums, for programs.
+fn write_summary(bill: &Statement, sink: &mut dyn Write) -> anyhow::Result<()> {
+    let view = |sums: &Sums| {
+        json!({
+            "requests": sums.receipts,
+            "input_tokens": number(sums.input_tokens),
+            "cache_read_tokens": number(sums.cache_read_tokens),
+            "output_tokens": number(sums.output_tokens),
+            "reasoning_tokens": number(sums.reasoning_tokens),
+            "cost": sums.cost.usd,
+            "commission": sums.commission.usd,
+            "charge": sums.charge.usd,
+        })
+    };
+    let lines: Vec<Value> = bill
+        .lines
+        .iter()
+        .map(|line| {
+            let mut sums = view(&line.sums);
+            sums["model"] = format!("{}/{}", line.provider, line.model).into();
+            sums
+        })
+        .collect();
+    let json = json!({
+        "user": bill.user.name, "from": clock::rfc3339(bill.period.from),
+        "to": clock::rfc3339(bill.period.to), "lines": lines, "total": view(&bill.totals),
+        "unproved": bill.unproved,
+    });
+    Ok(writeln!(sink, "{json:#}")?)
+}
+
+/// Six decimals in the table, all of them below it.
+fn text(bill: &Statement, title: &str, since: i64) -> String {
+    let row = |name: String, sums: &Sums| {
+        vec![
+            name,
+            sums.receipts.to_string(),
+            sums.input_tokens.to_string(),
+            sums.cache_read_tokens.to_string(),
+            sums.output_tokens.to_string(),
+            sum_six_decimals(sums.cost.pico),
+            sum_six_decimals(sums.commission.pico),
+            sum_six_decimals(sums.charge.pico),
+        ]
+    };
+    let lines = bill.lines.iter().map(|line| {
+        let name = format!("{}/{}", line.provider, line.model);
+        row(name, &line.sums)
+    });
+    let rows = lines.chain([row("total".to_owned(), &bill.totals)]).collect();
+    let columns: Vec<Column> = [("MODEL", false)].into_iter().chain(SUMS).collect();
+    let (from, to) = (clock::rfc3339(bill.period.from.max(since)), clock::rfc3339(bill.period.to));
+    format!(
+        "{title}  from {from} to {to}\n\n{}\nTo pay: {} USD, exactly {}\n{}\n",
+        aligned(&columns, rows),
+        sum_six_decimals(bill.totals.charge.pico),
+        bill.totals.charge.usd,
+        sealed(bill),
+    )
+}
+
+/// How many receipts have a proof.
+pub(super) fn sealed(bill: &Statement) -> String {
+    let receipts = bill.totals.receipts;
+    format!("Sealed: {} of {receipts} receipts.", receipts.saturating_sub(bill.unproved))
+}

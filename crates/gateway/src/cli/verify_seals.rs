@@ -1,0 +1,32 @@
+//! The part of `tollgate verify` that checks seals: nothing that was sealed has been changed or taken out.
+
+use ledger::to_hex;
+use serde_json::{Value, json};
+use store::Store;
+
+use super::output::Output;
+
+/// Tells `fault` what is wrong, and returns what there is.
+pub(super) async fn run(
+    store: &Store,
+    output: &Output,
+    fault: impl FnMut(String) + Send,
+) -> anyhow::Result<Value> {
+    let audit = store.verify_seals(fault).await?;
+    output.note(format_args!(
+        "{} seals of {} replicas checked: {} receipts are where they were sealed, {} are older than seals.",
+        audit.seals,
+        audit.keys.len(),
+        audit.sealed,
+        audit.unsealed
+    ))?;
+    let mut replicas = Vec::with_capacity(audit.keys.len());
+    for (replica, keys) in &audit.keys {
+        let keys: Vec<String> = keys.iter().map(|key| to_hex(key)).collect();
+        output.note(format_args!("Replica {replica} signs with {}.", keys.join(", then ")))?;
+        replicas.push(json!({ "id": replica, "public_keys": keys }));
+    }
+    Ok(json!({
+        "count": audit.seals, "receipts": audit.sealed, "unsealed": audit.unsealed, "replicas": replicas,
+    }))
+}

@@ -1,0 +1,182 @@
+//! `GET /api/v1/generation?id=`: what one answer used and cost, as `OpenRouter` tells it.
+//! <https://openrouter.ai/docs/api-reference/get-a-generation>
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, Uri};
+use ledger::{Meter, Outcome, Receipt, Region, Usd};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::problem::Problem;
+use crate::{auth, clock, endpoints};
+
+const MICROS_PER_MILLI: i64 = 1_000;
+
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(default)]
+    id: String,
+}
+
+#[derive(Serialize)]
+struct Found {
+    data: Generation,
+}
+
+/// What is not known is null: texts and headers are never kept, nor how an answer ended.
+#[derive(Default, Serialize)]
+struct Generation {
+    id: String,
+    request_id: Option<Uuid>,
+    upstream_id: Option<String>,
+    model: String,
+    provider_name: String,
+    created_at: String,
+    total_cost: Box<RawValue>,
+    usage: Box<RawValue>,
+    upstream_inference_cost: Box<RawValue>,
+    tokens_prompt: u64,
+    tokens_completion: u64,
+    native_tokens_prompt: u64,
+    native_tokens_completion: u64,
+    native_tokens_reasoning: u64,
+    native_tokens_cached: u64,
+    native_tokens_completion_images: u64,
+    /// From the admission to the receipt.
+    latency: i64,
+    cancelled: bool,
+    is_byok: bool,
+    data_region: &'static str,
+    service_tier: &'static str,
+    origin: &'static str,
+    api_type: Unknown,
+    app_id: Unknown,
+    cache_discount: Unknown,
+    external_user: Unknown,
+    finish_reason: Unknown,
+    generation_time: Unknown,
+    http_referer: Unknown,
+    moderation_latency: Unknown,
+    native_finish_reason: Unknown,
+    num_fetches: Unknown,
+    num_input_audio_prompt: Unknown,
+    num_media_completion: Unknown,
+    num_media_prompt: Unknown,
+    num_search_results: Unknown,
+    preset_id: Unknown,
+    provider_responses: Unknown,
+    response_cache_source_id: Unknown,
+    router: Unknown,
+    session_id: Unknown,
+    streamed: Unknown,
+    user_agent: Unknown,
+    web_search_engine: Unknown,
+    workspace_id: Unknown,
+}
+
+/// Null.
+type Unknown = ();
+
+/// Once the store has every receipt that was written before.
+pub(crate) async fn get(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Response {
+    match find(&app, &headers, &uri).await {
+        Ok(found) => Json(found).into_response(),
+        Err(problem) => problem.response(endpoints::face(uri.path(), &headers)),
+    }
+}
+
+async fn find(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<Found, Problem> {
+    let key = auth::caller(&app.snapshots.current(), headers, uri, clock::now())?;
+    let asked = Query::<Asked>::try_from_uri(uri);
+    let Query(Asked { id }) = asked.map_err(|error| Problem::bad_request(error.body_text()))?;
+    if id.is_empty() {
+        return Err(Problem::bad_request("id: expected the id of an answer, as in ?id=…"));
+    }
+    app.journal.applied().await.map_err(Problem::store)?;
+    let mut receipt = None;
+    if let Some(request) = request_id(&id) {
+        let attempts = app.store.receipts_of_request(request).await.map_err(Problem::store)?;
+        // The last attempt is the one that was answered with.
+        receipt = attempts.into_iter().rfind(|receipt| receipt.account_id == key.account_id);
+    }
+    if receipt.is_none() {
+        let found = app.store.receipt_of_upstream(key.user_id, key.account_id, &id).await;
+        receipt = found.map_err(Problem::store)?;
+    }
+    let receipt = receipt.ok_or_else(|| {
+        Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no generation of this id")
+    })?;
+    Ok(Found { data: Generation::of(id, &receipt)? })
+}
+
+/// The request that an id of ours stands for: the `x-request-id` of its answer, or the id in an answer whose provider gave
+/// none, which may have a word such as `resp_` in front of it.
+fn request_id(id: &str) -> Option<Uuid> {
+    let bare = id.rsplit_once('_').map_or(id, |(_, bare)| bare);
+    bare.parse().ok()
+}
+
+impl Generation {
+    fn of(id: String, receipt: &Receipt) -> Result<Self, Problem> {
+        let usage = receipt.report.total();
+        let (input, output) = (usage.input_tokens(), usage.output_tokens());
+        Ok(Self {
+            id,
+            request_id: Some(receipt.request_id),
+            upstream_id: receipt.upstream_id.clone(),
+            model: format!("{}/{}", receipt.provider, receipt.model),
+            provider_name: receipt.provider.clone(),
+            created_at: clock::rfc3339(receipt.started_at),
+            total_cost: number(receipt.charge)?,
+            usage: number(receipt.charge)?,
+            upstream_inference_cost: number(receipt.cost)?,
+            tokens_prompt: input,
+            tokens_completion: output,
+            native_tokens_prompt: input,
+            native_tokens_completion: output,
+            native_tokens_reasoning: usage.get(Meter::Reasoning),
+            native_tokens_cached: usage.get(Meter::CacheRead),
+            native_tokens_completion_images: usage.get(Meter::ImageOutput),
+            latency: receipt.ended_at.saturating_sub(receipt.started_at) / MICROS_PER_MILLI,
+            cancelled: receipt.outcome == Outcome::ClientGone,
+            data_region: match receipt.report.region {
+                Region::Global => "global",
+                Region::Us => "us",
+                Region::Eu => "europe",
+            },
+            service_tier: receipt.report.service_tier.name(),
+            ..Self::default()
+        })
+    }
+}
+
+/// A JSON number, to the last digit.
+fn number(usd: Usd) -> Result<Box<RawValue>, Problem> {
+    RawValue::from_string(usd.to_string()).map_err(Problem::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::request_id;
+
+    #[test]
+    fn ids_of_ours() {
+        let id = "0193a1b2-0000-7000-8000-000000000001".parse().ok();
+        for text in [
+            "0193a1b2-0000-7000-8000-000000000001",
+            "0193a1b2000070008000000000000001",
+            "resp_0193a1b2000070008000000000000001",
+        ] {
+            assert_eq!(request_id(text), id, "{text}");
+        }
+        for text in ["chatcmpl-abc", "", "resp_", "msg_01XFDUDYJgAACzvnptvVoYEL"] {
+            assert_eq!(request_id(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Step 5 of a request: what it may cost at most is held, and from then on there is no way out without an end in the
+//! journal: a receipt, or the word that there is none.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ledger::{Catalogue, Receipt, UsageReport, Usd};
+
+use crate::app::App;
+use crate::clock;
+use crate::funds::{Funds, Taken};
+use crate::inbound::{Inbound, Operation};
+use crate::journal::{Admitted, CommitError, Dispatched, Journal, Progress, Unfinished};
+use crate::routing::{Plan, Target};
+
+/// A longer body may hold pictures, which are no text.
+const PLAIN_BYTES: usize = 64 * 1024;
+
+/// A request under way.
+pub(crate) struct Hold {
+    journal: Arc<Journal>,
+    funds: Arc<Funds>,
+    catalogue: Arc<Catalogue>,
+    admitted: Admitted,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// What is held in every scope of the request.
+    amount: Usd,
+    /// The record with which the request begins, once it is written.
+    held: Option<u64>,
+    /// The attempt that is under way.
+    dispatched: Option<Dispatched>,
+    progress: Progress,
+}
+
+impl Hold {
+    /// Admits a request for whom that was taken.
+    pub(crate) fn new(app: &App, inbound: &Inbound, plan: &Plan, taken: Taken) -> Self {
+        let Taken { scopes, amount } = taken;
+        let admitted = Admitted {
+            request_id: inbound.id,
+            account_id: inbound.account_id,
+            user_id: inbound.user_id,
+            key_id: inbound.key_id,
+            surface: inbound.face.surface.to_owned(),
+            price_version: plan.price_version,
+            commission_bps: app.settings.commission_bps,
+            started_at: plan.at,
+            input_tokens: input_tokens(inbound),
+            bound: (!scopes.is_empty()).then_some(amount),
+            scopes,
+        };
+        let state = State { amount, held: None, dispatched: None, progress: Progress::default() };
+        let (journal, funds) = (Arc::clone(&app.journal), Arc::clone(&app.funds));
+        let (catalogue, state) = (Arc::clone(&plan.catalogue), Mutex::new(state));
+        Self { journal, funds, catalogue, admitted, state }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes that attempt `number` goes out to `target` now; once, however many requests the attempt takes.
+    pub(crate) async fn dispatch(&self, number: i16, target: &Target) -> Result<(), CommitError> {
+        let held = {
+            let state = self.state();
+            if state.dispatched.as_ref().is_some_and(|attempt| attempt.attempt == number) {
+                return Ok(());
+            }
+            state.held
+        };
+        let provider = target.provider.to_owned();
+        let attempt = Dispatched { attempt: number, provider, model: target.model.clone() };
+        let held = self.journal.dispatch(&self.admitted, held, &attempt).await?;
+        let mut state = self.state();
+        state.held = Some(held);
+        (state.dispatched, state.progress) = (Some(attempt), Progress::default());
+        Ok(())
+    }
+
+    /// Writes how much of the answer its client gets now, before it does.
+    pub(crate) fn progress(
+        &self,
+        output_bytes: u64,
+        report: Option<UsageReport>,
+    ) -> Result<(), CommitError> {
+        let mut state = self.state();
+        let known = &mut state.progress;
+        let news = report.filter(|report| known.report.as_ref() != Some(report));
+        if news.is_none() && known.output_bytes == output_bytes {
+            return Ok(());
+        }
+        self.journal.progress(self.admitted.request_id, output_bytes, news.as_ref())?;
+        known.output_bytes = output_bytes;
+        if news.is_some() {
+            known.report = news;
+        }
+        Ok(())
+    }
+
+    /// Charges `receipt` as far as there is credit, writes it, and returns once it is safe.
+    pub(crate) async fn commit(&self, receipt: &mut Receipt) -> Result<(), CommitError> {
+        receipt.bound = self.admitted.bound;
+        receipt.scopes.clone_from(&self.admitted.scopes);
+        let owed = receipt.charge;
+        let held = {
+            let mut state = self.state();
+            // What is not written is settled by the next start.
+            state.dispatched = None;
+            if owed > Usd::ZERO && !self.admitted.scopes.is_empty() {
+                let amount = std::mem::replace(&mut state.amount, Usd::ZERO);
+                receipt.charge = self.funds.settle(&self.admitted.scopes, amount, owed);
+                receipt.absorbed = Usd::from_pico(owed.pico() - receipt.charge.pico());
+                // What was taken on top of the hold extends it.
+                receipt.bound = receipt.bound.map(|bound| bound.max(receipt.charge));
+            }
+            state.held
+        };
+        let held = held.ok_or(CommitError::Undispatched)?;
+        self.journal.commit(receipt, held).await?;
+        self.state().held = None;
+        Ok(())
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let State { amount, held, dispatched, progress } = std::mem::replace(
+            &mut *self.state(),
+            State {
+                amount: Usd::ZERO,
+                held: None,
+                dispatched: None,
+                progress: Progress::default(),
+            },
+        );
+        let scopes = self.admitted.scopes.clone();
+        if let (Some(held), Some(dispatched)) = (held, dispatched) {
+            // The work on it was given up, by a panic say: what the client may have is charged.
+            if progress.output_bytes > 0 {
+                let admitted = self.admitted.clone();
+                let left = Unfinished { admitted, dispatched, progress };
+                let mut receipt = left.receipt(Some(&self.catalogue), clock::now());
+                let owed = receipt.charge;
+                receipt.charge = self.funds.settle(&scopes, amount, owed);
+                let absorbed = receipt.absorbed.pico() + owed.pico() - receipt.charge.pico();
+                receipt.absorbed = Usd::from_pico(absorbed);
+                if let Err(error) = self.journal.settle(&receipt, held) {
+                    let request_id = self.admitted.request_id;
+                    tracing::error!(%error, %request_id, "a receipt was not written");
+                }
+                return;
+            }
+            self.journal.void(self.admitted.request_id, held);
+        }
+        self.funds.void(&scopes, amount);
+    }
+}
+
+/// About how many tokens the prompt has.
+fn input_tokens(inbound: &Inbound) -> u64 {
+    if inbound.operation == Operation::Chat && inbound.body.len() > PLAIN_BYTES {
+        crate::settle::prompt(inbound)
+    } else {
+        crate::settle::tokens(inbound.body.len())
+    }
+}

@@ -1,0 +1,343 @@
+//! What a journal brings: receipts, and the money that they move, in one transaction with the cursor.
+
+use std::collections::BTreeMap;
+
+use ledger::{Scope, ScopeKind, Signer, Usd};
+use uuid::Uuid;
+
+use crate::accounts::{self, ABSORBED, COMMISSION, COST, Post};
+use crate::engine::{Conn, Pool, Sql};
+use crate::receipts::insert;
+use crate::row::{Money, Row};
+use crate::{Entry, Store, StoreError, again, budgets, credit, seals};
+
+const LOCK: Sql = sql!(
+    "UPDATE tollgate.replicas SET open_seq = open_seq WHERE id = $1 RETURNING epoch, cursor_seq"
+);
+const MOVE: Sql = sql!(
+    "UPDATE tollgate.replicas SET cursor_seq = $1, open_seq = $2 WHERE id = $3 AND cursor_seq <= $1"
+);
+const SPEND: Sql = sql!(
+    "UPDATE tollgate.slices SET spent = spent + $1 WHERE replica_id = $2 AND scope_id = $3 ",
+    "AND period_start = $4 AND closed_at IS NULL AND granted - spent >= $1 ",
+    "AND epoch = (SELECT MIN(s.epoch) FROM tollgate.slices s WHERE s.replica_id = $2 ",
+    "AND s.scope_id = $3 AND s.period_start = $4 AND s.closed_at IS NULL)"
+);
+const OPEN_SLICES: Sql = locking!(
+    "FOR NO KEY UPDATE",
+    "SELECT epoch, granted - spent FROM tollgate.slices WHERE replica_id = $1 AND scope_id = $2 ",
+    "AND period_start = $3 AND closed_at IS NULL AND granted > spent ORDER BY epoch"
+);
+const SPEND_OF_RUN: Sql = sql!(
+    "UPDATE tollgate.slices SET spent = spent + $1 ",
+    "WHERE replica_id = $2 AND scope_id = $3 AND period_start = $4 AND epoch = $5"
+);
+const CHARGE_LEASED: Sql = sql!(
+    "UPDATE tollgate.ledger_accounts SET posted = posted - $1, leased = leased - $1 WHERE id = $2"
+);
+const CHARGE: Sql = sql!(
+    "UPDATE tollgate.ledger_accounts SET posted = posted - $1 ",
+    "WHERE id = $2 AND (prepaid = FALSE OR posted - $1 - leased >= floor)"
+);
+const USE_LEASED: Sql = sql!(
+    "UPDATE tollgate.budget_periods SET used = used + $1, leased = leased - $1 ",
+    "WHERE budget_id = $2 AND period_start = $3"
+);
+// It was spent, whatever the limit says.
+const USE: Sql = sql!(
+    "UPDATE tollgate.budget_periods SET used = used + $1, ",
+    "ceiling = CASE WHEN used + leased + $1 > ceiling THEN used + leased + $1 ELSE ceiling END ",
+    "WHERE budget_id = $2 AND period_start = $3"
+);
+
+/// What a journal has for the database.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The ledger's transaction for it.
+    pub id: Uuid,
+    /// Whose journal it is.
+    pub replica: Uuid,
+    /// In which run of the replica it is applied.
+    pub epoch: i64,
+    /// The record behind which the batch begins.
+    pub after: u64,
+    /// The last record of the batch.
+    pub seq: u64,
+    /// The first record that a recovery would have to read.
+    pub open: u64,
+    /// Microseconds since 1970.
+    pub at: i64,
+    /// Receipts, each with the number of its record.
+    pub entries: Vec<(u64, Entry)>,
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Receipts that were new.
+    pub new: usize,
+    /// By account: what was charged although nobody had set it aside, of an account that pays first.
+    pub direct: Vec<(Uuid, Usd)>,
+    /// By account: what of that there was no credit for, so that the house pays it.
+    pub absorbed: Vec<(Uuid, Usd)>,
+}
+
+/// Sums over the new receipts of a batch.
+#[derive(Default)]
+struct Moves {
+    /// By account: what was held in its slice, and what was not.
+    accounts: BTreeMap<Uuid, (i64, i64)>,
+    budgets: BTreeMap<(Uuid, i64), i64>,
+    cost: i64,
+    commission: i64,
+    absorbed: i64,
+}
+
+impl Moves {
+    fn add(&mut self, row: &Money) -> Result<(), StoreError> {
+        let scopes = ledger::decode_scopes(row.scopes.as_deref());
+        let scopes = scopes.ok_or_else(|| StoreError::corrupt("scopes of a receipt"))?;
+        let own = Scope { kind: ScopeKind::Account, id: row.account, period_start: 0 };
+        let (leased, direct) = self.accounts.entry(row.account).or_default();
+        add(if scopes.contains(&own) { leased } else { direct }, row.charge)?;
+        for scope in scopes.iter().filter(|scope| scope.kind == ScopeKind::Budget) {
+            let budget = self.budgets.entry((scope.id, scope.period_start)).or_default();
+            add(budget, row.charge)?;
+        }
+        add(&mut self.cost, row.cost)?;
+        add(&mut self.commission, row.commission)?;
+        add(&mut self.absorbed, row.absorbed)
+    }
+}
+
+fn add(sum: &mut i64, more: i64) -> Result<(), StoreError> {
+    *sum = sum.checked_add(more).ok_or(StoreError::OutOfRange { what: "sum of a batch" })?;
+    Ok(())
+}
+
+impl Store {
+    /// Writes what a replica's journal has up to record `seq`, moves the money and the cursor, and seals what is new, all or
+    /// nothing. What is there already is passed over, so that two may apply the same journal, in any cut.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where a receipt of that id has other content; [`StoreError::NotFound`] for a replica that
+    /// this database has never heard of, [`StoreError::Fenced`] for one of which another run has begun,
+    /// [`StoreError::Gap`] where records are missing before these.
+    pub async fn apply(&self, batch: Batch, signer: &Signer) -> Result<Applied, StoreError> {
+        match self.write {
+            // Nobody is in the way, so that nothing has to be kept for another try.
+            Pool::Sqlite(_) => self.apply_once(batch, signer).await,
+            Pool::Postgres(..) => again(|| self.apply_once(batch.clone(), signer)).await,
+        }
+    }
+
+    async fn apply_once(&self, batch: Batch, signer: &Signer) -> Result<Applied, StoreError> {
+        let mut conn = self.begin().await?;
+        let found: Option<(i64, i64)> =
+            on!(conn, LOCK => _, (q, c) => q.bind(batch.replica).fetch_optional(c).await)?;
+        let (current, cursor) = found.ok_or(StoreError::NotFound { what: "replica" })?;
+        let Batch { id, replica, epoch, after, seq, open, at, entries } = batch;
+        if current != epoch {
+            return Err(StoreError::Fenced);
+        }
+        let cursor = cursor.unsigned_abs();
+        if after > cursor {
+            return Err(StoreError::Gap { cursor, after });
+        }
+        let entries = entries.into_iter().filter(|(seq, _)| *seq > cursor);
+        let rows: Vec<Row> = entries.map(|(_, Entry(row))| row).collect();
+        let leaves = rows.iter().map(Row::leaf).collect::<Result<Vec<_>, _>>()?;
+        let applied = self.post(&mut conn, rows, (id, replica, at)).await?;
+        if applied.new > 0 {
+            seals::seal(&mut conn, signer, (id, replica), &leaves).await?;
+        }
+        let number = |seq: u64| {
+            i64::try_from(seq).map_err(|_| StoreError::OutOfRange { what: "journal record" })
+        };
+        let (seq, open) = (number(seq)?, number(open)?);
+        on!(conn, MOVE, (q, c) => {
+            q.bind(seq).bind(open).bind(replica).execute(c).await.map(drop)
+        })?;
+        conn.commit().await?;
+        Ok(applied)
+    }
+}
+
+/// A batch, whose it is, and when.
+type Which = (Uuid, Uuid, i64);
+
+impl Store {
+    /// Writes rows, and moves the money of those that are new.
+    pub(crate) async fn post(
+        &self,
+        conn: &mut Conn,
+        rows: Vec<Row>,
+        which: Which,
+    ) -> Result<Applied, StoreError> {
+        let mut applied = Applied::default();
+        if rows.is_empty() {
+            return Ok(applied);
+        }
+        let mut moves = Moves::default();
+        let charges: Vec<_> = rows.iter().map(Row::money).collect();
+        let news = insert(conn, &self.inserts.receipts, which.0, rows).await?;
+        for (money, _) in charges.iter().zip(news).filter(|(_, is_new)| *is_new) {
+            moves.add(money)?;
+            applied.new += 1;
+        }
+        if applied.new > 0 {
+            settle(conn, &moves, which, &mut applied).await?;
+        }
+        Ok(applied)
+    }
+}
+
+async fn settle(
+    conn: &mut Conn,
+    moves: &Moves,
+    (batch, replica, at): Which,
+    applied: &mut Applied,
+) -> Result<(), StoreError> {
+    let mut lines = Vec::with_capacity(moves.accounts.len() + 3);
+    for (account, (leased, direct)) in &moves.accounts {
+        let (leased, mut direct) = (*leased, *direct);
+        let mut sum = direct;
+        add(&mut sum, leased)?;
+        let taken = spend(conn, (replica, *account, 0), leased).await?;
+        if taken > 0 {
+            on!(*conn, CHARGE_LEASED, (q, c) => {
+                q.bind(taken).bind(*account).execute(c).await.map(drop)
+            })?;
+        }
+        if taken < leased {
+            add(&mut direct, leased - taken)?;
+            applied.direct.push((*account, Usd::from_pico(leased - taken)));
+        }
+        let absorbed = charge(conn, *account, direct, (batch, at), applied).await?;
+        if sum > 0 {
+            credit::consume(conn, *account, sum - absorbed).await?;
+            lines.push((*account, sum.saturating_neg()));
+        }
+    }
+    for ((budget, period_start), used) in &moves.budgets {
+        count(conn, replica, (*budget, *period_start), *used).await?;
+    }
+    lines.extend([(COST, moves.cost), (COMMISSION, moves.commission)]);
+    lines.push((ABSORBED, moves.absorbed.saturating_neg()));
+    let usage =
+        Post { id: batch, kind: "usage", corrects: None, actor: "tollgate", reason: "", at, lines };
+    // A batch has an id of its own: nothing is counted under one that was used.
+    usage.write_new(conn).await
+}
+
+/// Takes what was spent off the open slices it was held in, that of the earliest run first, and returns how much they had.
+async fn spend(
+    conn: &mut Conn,
+    (replica, scope, period_start): (Uuid, Uuid, i64),
+    amount: i64,
+) -> Result<i64, StoreError> {
+    if amount == 0 {
+        return Ok(0);
+    }
+    let found = on!(*conn, SPEND, (q, c) => {
+        let q = q.bind(amount).bind(replica).bind(scope).bind(period_start);
+        q.execute(c).await.map(|done| done.rows_affected())
+    })?;
+    if found == 1 {
+        return Ok(amount);
+    }
+    let slices: Vec<(i64, i64)> = on!(*conn, OPEN_SLICES => _, (q, c) => {
+        q.bind(replica).bind(scope).bind(period_start).fetch_all(c).await
+    })?;
+    let mut missing = amount;
+    for (epoch, rest) in slices {
+        let taken = rest.min(missing);
+        on!(*conn, SPEND_OF_RUN, (q, c) => {
+            let q = q.bind(taken).bind(replica).bind(scope).bind(period_start);
+            q.bind(epoch).execute(c).await.map(drop)
+        })?;
+        missing -= taken;
+        if missing == 0 {
+            break;
+        }
+    }
+    Ok(amount - missing)
+}
+
+/// Counts what was used of a budget. One that this database does not know is no limit to anybody.
+async fn count(
+    conn: &mut Conn,
+    replica: Uuid,
+    (budget, period_start): (Uuid, i64),
+    used: i64,
+) -> Result<(), StoreError> {
+    let taken = spend(conn, (replica, budget, period_start), used).await?;
+    let mut once = async |text: Sql, amount: i64| -> Result<bool, StoreError> {
+        let found = on!(*conn, text, (q, c) => {
+            let q = q.bind(amount).bind(budget).bind(period_start);
+            q.execute(c).await.map(|done| done.rows_affected())
+        })?;
+        Ok(amount == 0 || found == 1)
+    };
+    once(USE_LEASED, taken).await?;
+    if !once(USE, used - taken).await? && budgets::reopen(conn, budget, period_start, used).await? {
+        on!(*conn, USE, (q, c) => {
+            q.bind(used).bind(budget).bind(period_start).execute(c).await.map(drop)
+        })?;
+    }
+    Ok(())
+}
+
+/// Charges what nobody had set aside. Where an account that pays first has too little, the house pays the rest, which is
+/// returned.
+async fn charge(
+    conn: &mut Conn,
+    account: Uuid,
+    amount: i64,
+    (batch, at): (Uuid, i64),
+    applied: &mut Applied,
+) -> Result<i64, StoreError> {
+    let once = async |conn: &mut Conn, amount: i64| -> Result<bool, StoreError> {
+        let found = on!(*conn, CHARGE, (q, c) => {
+            q.bind(amount).bind(account).execute(c).await.map(|done| done.rows_affected())
+        })?;
+        Ok(found == 1)
+    };
+    if amount == 0 || once(conn, amount).await? {
+        return Ok(0);
+    }
+    // Locked, so that the second try finds what the first has seen.
+    let known = match accounts::lock(conn, account).await {
+        // Of an account that this database does not know, everything is owed.
+        Err(StoreError::NotFound { .. }) => {
+            accounts::open(conn, account, false).await?;
+            accounts::lock(conn, account).await?
+        }
+        known => known?,
+    };
+    let free = if known.prepaid { known.free().clamp(0, amount) } else { amount };
+    if !once(conn, free).await? {
+        return Err(StoreError::corrupt(format!("balance of account {account}")));
+    }
+    let rest = amount - free;
+    if rest == 0 {
+        return Ok(0);
+    }
+    let absorb = Post {
+        id: absorb_id(batch, account),
+        kind: "absorb",
+        corrects: Some(batch),
+        actor: "tollgate",
+        reason: "no credit was left for it",
+        at,
+        lines: vec![(account, rest), (ABSORBED, rest.saturating_neg())],
+    };
+    absorb.write_new(conn).await?;
+    applied.absorbed.push((account, Usd::from_pico(rest)));
+    Ok(rest)
+}
+
+/// One id for each batch and account.
+fn absorb_id(batch: Uuid, account: Uuid) -> Uuid {
+    Uuid::from_u128(batch.as_u128() ^ account.as_u128().rotate_left(64) ^ 1)
+}

@@ -1,0 +1,264 @@
+//! Credit: what is paid in, given, corrected, and what expires.
+
+use ledger::Usd;
+use uuid::Uuid;
+
+use crate::accounts::{self, ABSORBED, CASH, PROMO, Post};
+use crate::engine::{Conn, Sql};
+use crate::{Store, StoreError, again};
+
+const GRANT: Sql = sql!(
+    "INSERT INTO tollgate.credit_grants (id, account_id, source, amount, remaining, expires_at, created_at) ",
+    "VALUES ($1, $2, $3, $4, $4, $5, $6)"
+);
+const LEFT: Sql = sql!(
+    "SELECT id, remaining FROM tollgate.credit_grants WHERE account_id = $1 AND remaining > 0 ",
+    "ORDER BY COALESCE(expires_at, 9223372036854775807), created_at, id"
+);
+const USE: Sql = sql!("UPDATE tollgate.credit_grants SET remaining = remaining - $1 WHERE id = $2");
+const EXPIRED: Sql = sql!(
+    "SELECT id, account_id, source FROM tollgate.credit_grants ",
+    "WHERE remaining > 0 AND expires_at <= $1 ORDER BY account_id, id LIMIT 100"
+);
+const REMAINING: Sql = sql!("SELECT remaining FROM tollgate.credit_grants WHERE id = $1");
+const CORRECTED: Sql = sql!(
+    "SELECT 1 WHERE EXISTS (SELECT 1 FROM tollgate.ledger_entries WHERE tx_id = $1 AND account_id = $2) ",
+    "OR EXISTS (SELECT 1 FROM tollgate.receipts WHERE request_id = $1 AND account_id = $2)"
+);
+const MOVE: Sql = sql!(
+    "UPDATE tollgate.ledger_accounts SET posted = posted + $1 ",
+    "WHERE id = $2 AND kind = 'customer' AND (prepaid = FALSE OR posted + $1 - leased >= floor)"
+);
+
+/// Where credit comes from.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum CreditSource {
+    /// It was paid for.
+    Paid,
+    /// It is a gift.
+    Promo,
+}
+
+/// Credit to be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewCredit {
+    /// The act: done again with the same content, it does nothing.
+    pub id: Uuid,
+    /// Whose.
+    pub account_id: Uuid,
+    /// More than nothing.
+    pub amount: Usd,
+    /// Where it comes from.
+    pub source: CreditSource,
+    /// When what is left of it is gone, microseconds since 1970.
+    pub expires_at: Option<i64>,
+    /// Who does it.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// Microseconds since 1970.
+    pub at: i64,
+}
+
+/// What a correction is.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum AdjustmentKind {
+    /// The house takes a charge back.
+    CreditNote,
+    /// The house corrects itself.
+    Adjustment,
+    /// Money was paid out.
+    Refund,
+}
+
+/// A correction: an entry of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adjustment {
+    /// The act: done again with the same content, it does nothing.
+    pub id: Uuid,
+    /// Whose account.
+    pub account_id: Uuid,
+    /// What the account gets; negative: what is taken.
+    pub amount: Usd,
+    /// What it is.
+    pub kind: AdjustmentKind,
+    /// The transaction, or the request of a receipt, that it corrects.
+    pub corrects: Option<Uuid>,
+    /// Who does it.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// Microseconds since 1970.
+    pub at: i64,
+}
+
+impl Store {
+    /// Adds credit to an account; false where that was done before.
+    pub async fn add_credit(&self, new: NewCredit) -> Result<bool, StoreError> {
+        let (kind, source, house) = match new.source {
+            CreditSource::Paid => ("top_up", "paid", CASH),
+            CreditSource::Promo => ("promo", "promo", PROMO),
+        };
+        let amount = new.amount.pico();
+        if amount <= 0 {
+            return Err(StoreError::OutOfRange { what: "credit" });
+        }
+        again(|| async {
+            let mut conn = self.begin().await?;
+            accounts::lock(&mut conn, new.account_id).await?;
+            let post = Post {
+                id: new.id,
+                kind,
+                corrects: None,
+                actor: &new.actor,
+                reason: &new.reason,
+                at: new.at,
+                lines: vec![(new.account_id, amount), (house, amount.saturating_neg())],
+            };
+            if !post.write(&mut conn).await? {
+                return Ok(false);
+            }
+            on!(conn, GRANT, (q, c) => {
+                let q = q.bind(new.id).bind(new.account_id).bind(source).bind(amount);
+                q.bind(new.expires_at).bind(new.at).execute(c).await.map(drop)
+            })?;
+            shift(&mut conn, new.account_id, amount).await?;
+            conn.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Corrects an account; false where that was done before.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLittle`] where more is taken than is available; [`StoreError::NotFound`] where what it corrects is
+    /// nothing of that account's.
+    pub async fn adjust(&self, new: Adjustment) -> Result<bool, StoreError> {
+        let (kind, house) = match new.kind {
+            AdjustmentKind::CreditNote => ("credit_note", ABSORBED),
+            AdjustmentKind::Adjustment => ("adjustment", ABSORBED),
+            AdjustmentKind::Refund => ("refund", CASH),
+        };
+        let amount = new.amount.pico();
+        let is_sensible = match new.kind {
+            AdjustmentKind::CreditNote => amount > 0,
+            AdjustmentKind::Adjustment => amount != 0,
+            AdjustmentKind::Refund => amount < 0,
+        };
+        if !is_sensible {
+            return Err(StoreError::OutOfRange { what: "correction" });
+        }
+        again(|| async {
+let mut conn = self.begin().await?;
+        accounts::lock(&mut conn, new.account_id).await?;
+        if let Some(corrects) = new.corrects {
+            let known = on!(conn, CORRECTED, (q, c) => {
+                q.bind(corrects).bind(new.account_id).fetch_optional(c).await.map(|row| row.is_some())
+            })?;
+            if !known {
+                let what = "transaction or request of that account";
+                return Err(StoreError::NotFound { what });
+            }
+        }
+        let post = Post {
+            id: new.id,
+            kind,
+            corrects: new.corrects,
+            actor: &new.actor,
+            reason: &new.reason,
+            at: new.at,
+            lines: vec![(new.account_id, amount), (house, amount.saturating_neg())],
+        };
+        if !post.write(&mut conn).await? {
+            return Ok(false);
+        }
+        shift(&mut conn, new.account_id, amount).await?;
+        if amount < 0 {
+            consume(&mut conn, new.account_id, amount.saturating_neg()).await?;
+        }
+        conn.commit().await?;
+        Ok(true)
+        })
+        .await
+    }
+
+    /// Takes off credit that has expired, as far as nobody holds it, and returns how much. The rest goes when it is free.
+    pub async fn expire_credit(&self, now: i64) -> Result<Usd, StoreError> {
+        again(|| async {
+            let mut conn = self.begin().await?;
+            let expired: Vec<(Uuid, Uuid, String)> =
+                on!(conn, EXPIRED => _, (q, c) => q.bind(now).fetch_all(c).await)?;
+            let mut total = 0_i64;
+            for (grant, account, source) in expired {
+                // Whoever uses credit up has locked its account: what is read behind that lock stays.
+                let known = accounts::lock(&mut conn, account).await?;
+                let (remaining,): (i64,) =
+                    on!(conn, REMAINING => _, (q, c) => q.bind(grant).fetch_one(c).await)?;
+                // Nor does anybody come to owe anything because credit expires that is just being spent.
+                let off = remaining.min(known.posted.pico().saturating_sub(known.leased.pico()));
+                if off <= 0 {
+                    continue;
+                }
+                on!(conn, USE, (q, c) => q.bind(off).bind(grant).execute(c).await.map(drop))?;
+                shift(&mut conn, account, off.saturating_neg()).await?;
+                let house = if source == "promo" { PROMO } else { CASH };
+                let post = Post {
+                    id: expiry_id(grant, now),
+                    kind: "expire",
+                    corrects: Some(grant),
+                    actor: "tollgate",
+                    reason: "expired",
+                    at: now,
+                    lines: vec![(account, off.saturating_neg()), (house, off)],
+                };
+                post.write_new(&mut conn).await?;
+                total = total.saturating_add(off);
+            }
+            if total > 0 {
+                conn.commit().await?;
+            }
+            Ok(Usd::from_pico(total))
+        })
+        .await
+    }
+}
+
+/// One id for each moment at which a grant expires: it may do so in parts.
+fn expiry_id(grant: Uuid, now: i64) -> Uuid {
+    let (high, low) = grant.as_u64_pair();
+    Uuid::from_u64_pair(high ^ now.unsigned_abs(), low)
+}
+
+/// Moves an account's balance, where its floor allows that.
+async fn shift(conn: &mut Conn, account: Uuid, amount: i64) -> Result<(), StoreError> {
+    let moved = on!(*conn, MOVE, (q, c) => {
+        q.bind(amount).bind(account).execute(c).await.map(|done| done.rows_affected())
+    })?;
+    if moved == 1 {
+        return Ok(());
+    }
+    let free = Usd::from_pico(accounts::balance(conn, account).await?.free());
+    let what = format!("of the account's credit {free} USD are free");
+    Err(StoreError::TooLittle { what })
+}
+
+/// Notes which credit was used up: the one that expires first, then the oldest. The account has to be locked by the
+/// transaction, as whoever has moved its balance has done.
+pub(crate) async fn consume(
+    conn: &mut Conn,
+    account: Uuid,
+    mut amount: i64,
+) -> Result<(), StoreError> {
+    let left: Vec<(Uuid, i64)> =
+        on!(*conn, LEFT => _, (q, c) => q.bind(account).fetch_all(c).await)?;
+    for (grant, remaining) in left {
+        let used = remaining.min(amount);
+        if used <= 0 {
+            break;
+        }
+        on!(*conn, USE, (q, c) => q.bind(used).bind(grant).execute(c).await.map(drop))?;
+        amount -= used;
+    }
+    Ok(())
+}

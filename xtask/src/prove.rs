@@ -1,0 +1,42 @@
+//! `cargo xtask prove`: the tests of the money path in full, on a release of the program. The ordinary tests run the same
+//! ones for a shorter while.
+
+use crate::{Result, sh, test};
+
+/// Figures that are reached where none is given.
+const KILLS: &str = "10000";
+const OUTAGE: &str = "1800";
+const ATTEMPTS: &str = "20000";
+
+pub(crate) fn run(args: &[String]) -> Result {
+    let (mut kills, mut outage, mut attempts) = (None, None, None);
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let slot = match arg.as_str() {
+            "--kills" => &mut kills,
+            "--outage" => &mut outage,
+            "--attempts" => &mut attempts,
+            _ => return Err(format!("unexpected argument `{arg}`; `cargo xtask help` lists them")),
+        };
+        let number = args.next().filter(|text| text.parse::<u64>().is_ok_and(|n| n > 0));
+        *slot = Some(number.ok_or_else(|| format!("{arg}: expected a number above 0"))?.as_str());
+    }
+    if kills.is_none() && outage.is_none() && attempts.is_none() {
+        (kills, outage, attempts) = (Some(KILLS), Some(OUTAGE), Some(ATTEMPTS));
+    }
+    sh::run(&mut sh::cargo(&["build", "--release", "--package", "gateway"]))?;
+    let program = sh::target_dir()?.join("release/tollgate");
+    let program = program.display().to_string();
+    let wanted = [
+        ("TOLLGATE_TEST_KILLS", kills, "test(every_answer_seen_has_its_receipt)"),
+        ("TOLLGATE_TEST_OUTAGE", outage, "test(a_database_that_is_away_for_a_while)"),
+        ("TOLLGATE_TEST_ATTEMPTS", attempts, "test(credit_for_so_many_requests)"),
+    ];
+    for (name, figure, which) in wanted {
+        let Some(figure) = figure else { continue };
+        let args = ["-p", "gateway", "--profile", "prove", "--no-capture", "-E", which];
+        let given = [(name, figure), ("TOLLGATE_TEST_RELEASE", program.as_str())];
+        test::with(&args.map(str::to_owned), &given)?;
+    }
+    Ok(())
+}
