@@ -138,7 +138,7 @@ pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Store> {
 /// The same, with every receipt that is in the journal of the settings.
 async fn books(settings: &Settings) -> anyhow::Result<Store> {
     let store = open(settings).await?;
-    crate::journal::catch_up(&settings.data_dir, &store).await?;
+    crate::journal::catch_up(&settings.data_dir, &store, None).await?;
     Ok(store)
 }
 

@@ -124,10 +124,9 @@ impl Journal {
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> anyhow::Result<Arc<Self>> {
-        catch_up(root, store).await?;
         let folder = Folder::take(root, store).await?;
-        let (path, replica, epoch) = (&folder.path, folder.replica, folder.epoch);
-        let cursor = recover::settle_and_apply(path, replica, epoch, store).await?;
+        let cursor = recover::take_over(&folder, store).await?;
+        catch_up(root, store, Some(&folder.path)).await?;
         let writer = Writer::open(&folder.path, cursor)?;
         let synced = watch::Sender::new(writer.last());
         let applied = watch::Sender::new(Applied { seq: cursor, cursor, failure: None });

@@ -9,27 +9,31 @@ use ledger::Catalogue;
 use store::{Entry, Store};
 use uuid::Uuid;
 
+use super::folder::{self, Folder};
 use super::record::Kind;
 use super::running::{self, Requests, Unfinished};
 use super::segments::{self, Tail, Writer};
-use super::{folder, work};
+use super::work;
 use crate::clock;
 
 /// Records read at a time.
 const AT_A_TIME: usize = 4_096;
 
-/// Applies what the journals below `root` have that the database has not, whoever writes them; those whose process is
-/// gone are settled first. Those of another database stay as they are.
-pub(crate) async fn catch_up(root: &Path, store: &Store) -> anyhow::Result<()> {
+/// Applies what the journals below `root` have that the database has not, whoever writes them, but for our `own`; those
+/// whose process is gone are settled first. Those of another database stay as they are.
+pub(crate) async fn catch_up(root: &Path, store: &Store, own: Option<&Path>) -> anyhow::Result<()> {
     for (path, replica) in folder::all(root)? {
+        if own == Some(&path) {
+            continue;
+        }
         let Some(state) = store.replica(replica).await? else { continue };
         if let Some(_lock) = folder::lock(&path)? {
             // Whoever had it may have died only just now.
             let Some(state) = store.replica(replica).await? else { continue };
-            if state.holds || has_more(&path, state.cursor)? || !left(&path, state.open)?.is_empty()
-            {
+            let left = left(&path, state.open)?;
+            if state.holds || !left.is_empty() || has_more(&path, state.cursor)? {
                 let epoch = folder::begin(&path, replica, store).await?;
-                settle_and_apply(&path, replica, epoch, store).await?;
+                settle_and_apply(&path, (replica, epoch), store, state.cursor, left).await?;
             }
         } else {
             // Nothing is applied that a loss of power could take back.
@@ -40,17 +44,24 @@ pub(crate) async fn catch_up(root: &Path, store: &Store) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Settles and applies what earlier runs have left, in this run. The folder is locked by us, so that nobody else writes
-/// its journal or spends its slices. Returns how far the database has come then.
-pub(super) async fn settle_and_apply(
-    path: &Path,
-    replica: Uuid,
-    epoch: i64,
-    store: &Store,
-) -> anyhow::Result<u64> {
-    let state = store.replica(replica).await?.context("a replica that the database has lost")?;
+/// Settles and applies what earlier runs have left in a folder of which this run has just begun, and returns how far the
+/// database has come then.
+pub(super) async fn take_over(folder: &Folder, store: &Store) -> anyhow::Result<u64> {
+    let Folder { path, replica, epoch, .. } = folder;
+    let state = store.replica(*replica).await?.context("a replica that the database has lost")?;
     let left = left(path, state.open)?;
-    let mut writer = Writer::open(path, state.cursor)?;
+    settle_and_apply(path, (*replica, *epoch), store, state.cursor, left).await
+}
+
+/// The folder is locked by us, so that nobody else writes its journal or spends its slices.
+async fn settle_and_apply(
+    path: &Path,
+    (replica, epoch): (Uuid, i64),
+    store: &Store,
+    cursor: u64,
+    left: Vec<Unfinished>,
+) -> anyhow::Result<u64> {
+    let mut writer = Writer::open(path, cursor)?;
     if !left.is_empty() {
         tracing::warn!(requests = left.len(), path = %path.display(), "requests were under way when their process died; they are settled now");
     }
