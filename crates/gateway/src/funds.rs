@@ -131,7 +131,7 @@ impl Funds {
             return Err(Refusal::Fenced);
         }
         self.holds.fetch_add(1, Ordering::Relaxed);
-        if self.try_hold(scopes, ask.want).is_ok() {
+        if self.try_hold(scopes, ask.want) {
             return Ok(ask.want);
         }
         Box::pin(self.hold_later(scopes, ask)).await
@@ -144,17 +144,17 @@ impl Funds {
     }
 
     /// Holds from what is here.
-    fn try_hold(&self, scopes: &[Scope], amount: Usd) -> Result<(), Scope> {
-        {
-            let mut purse = lock(&self.purse);
-            purse.hold(scopes, amount).map_err(|short| short.scope)?;
-            let mut low = scopes.iter().filter(|scope| purse.wants(**scope)).peekable();
-            if low.peek().is_some() {
-                lock(&self.low).extend(low);
-                self.is_low.notify_one();
-            }
+    fn try_hold(&self, scopes: &[Scope], amount: Usd) -> bool {
+        let mut purse = lock(&self.purse);
+        if purse.hold(scopes, amount).is_err() {
+            return false;
         }
-        Ok(())
+        let mut low = scopes.iter().filter(|scope| purse.wants(**scope)).peekable();
+        if low.peek().is_some() {
+            lock(&self.low).extend(low);
+            self.is_low.notify_one();
+        }
+        true
     }
 
     /// Holds whatever is here, from `least` on.
@@ -163,7 +163,7 @@ impl Funds {
             let purse = lock(&self.purse);
             scopes.iter().map(|scope| purse.free(*scope)).min()?
         };
-        (rest >= least && self.try_hold(scopes, rest).is_ok()).then_some(rest)
+        (rest >= least && self.try_hold(scopes, rest)).then_some(rest)
     }
 
     async fn hold_later(&self, scopes: &[Scope], ask: Ask) -> Result<Usd, Refusal> {
@@ -173,13 +173,13 @@ impl Funds {
             tokio::pin!(freed);
             freed.as_mut().enable();
             let short = self.fill(scopes, ask.want).await?;
-            let taken = match self.try_hold(scopes, ask.want) {
-                Ok(()) => Some(ask.want),
-                Err(_) if ask.fair < ask.want => {
-                    self.scrape(scopes).await?;
-                    self.try_rest(scopes, ask.fair)
-                }
-                Err(_) => None,
+            let taken = if self.try_hold(scopes, ask.want) {
+                Some(ask.want)
+            } else if ask.fair < ask.want {
+                self.scrape(scopes).await?;
+                self.try_rest(scopes, ask.fair)
+            } else {
+                None
             };
             if let Some(taken) = taken {
                 // There may be something left for the next in line.
@@ -242,9 +242,7 @@ impl Funds {
         if grant.granted > Usd::ZERO {
             return Ok(None);
         }
-        if let Some(known) = lock(&self.uses).get_mut(&scope) {
-            known.refused = Some((Instant::now() + REFUSED_FOR, grant));
-        }
+        self.refused(scope, grant);
         Ok(Some(grant))
     }
 
@@ -272,16 +270,30 @@ impl Funds {
             let _ = self.journal.applied().await;
         }
         self.asks.fetch_add(1, Ordering::Relaxed);
-        let now = clock::now();
-        let grant = self.store.grant(self.replica, self.epoch, scope, least, want, now).await;
-        let grant = grant.map_err(|error| match error {
+        self.grant(scope, least, want).await.map_err(|error| match error {
             StoreError::Fenced => Refusal::Fenced,
             error => Refusal::Away(error),
-        })?;
+        })
+    }
+
+    /// Has the ledger grant more of a scope.
+    async fn grant(&self, scope: Scope, least: Usd, want: Usd) -> Result<Grant, StoreError> {
+        let now = clock::now();
+        let grant = self.store.grant(self.replica, self.epoch, scope, least, want, now).await?;
         if grant.granted > Usd::ZERO {
-            self.add(scope, grant.granted);
+            let added = lock(&self.purse).granted(scope, grant.granted);
+            if let Err(error) = added {
+                self.stop_spending(&error);
+            }
         }
         Ok(grant)
+    }
+
+    /// Notes that the ledger had too little.
+    fn refused(&self, scope: Scope, grant: Grant) {
+        if let Some(known) = lock(&self.uses).get_mut(&scope) {
+            known.refused = Some((Instant::now() + REFUSED_FOR, grant));
+        }
     }
 
     /// Charges what is owed to `scopes`, in which `held` is held, as far as there is anything, and returns how much that is.
@@ -323,13 +335,6 @@ impl Funds {
     fn stop_spending(&self, error: &Broken) {
         tracing::error!(%error, "the holds of this process do not add up; start it again");
         self.fenced.store(true, Ordering::Relaxed);
-    }
-
-    fn add(&self, scope: Scope, granted: Usd) {
-        let added = lock(&self.purse).granted(scope, granted);
-        if let Err(error) = added {
-            self.stop_spending(&error);
-        }
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) struct Hold {
     state: Mutex<State>,
 }
 
+#[derive(Default)]
 struct State {
     /// What is held in every scope of the request.
     amount: Usd,
@@ -51,7 +52,7 @@ impl Hold {
             bound: (!scopes.is_empty()).then_some(amount),
             scopes,
         };
-        let state = State { amount, held: None, dispatched: None, progress: Progress::default() };
+        let state = State { amount, ..State::default() };
         let (journal, funds) = (Arc::clone(&app.journal), Arc::clone(&app.funds));
         let (catalogue, state) = (Arc::clone(&plan.catalogue), Mutex::new(state));
         Self { journal, funds, catalogue, admitted, state }
@@ -103,17 +104,13 @@ impl Hold {
     pub(crate) async fn commit(&self, receipt: &mut Receipt) -> Result<(), CommitError> {
         receipt.bound = self.admitted.bound;
         receipt.scopes.clone_from(&self.admitted.scopes);
-        let owed = receipt.charge;
         let held = {
             let mut state = self.state();
             // What is not written is settled by the next start.
             state.dispatched = None;
-            if owed > Usd::ZERO && !self.admitted.scopes.is_empty() {
-                let amount = std::mem::replace(&mut state.amount, Usd::ZERO);
-                receipt.charge = self.funds.settle(&self.admitted.scopes, amount, owed);
-                receipt.absorbed = Usd::from_pico(owed.pico() - receipt.charge.pico());
-                // What was taken on top of the hold extends it.
-                receipt.bound = receipt.bound.map(|bound| bound.max(receipt.charge));
+            // An attempt that costs nothing leaves the hold to the next.
+            if receipt.charge > Usd::ZERO {
+                self.charge(receipt, std::mem::take(&mut state.amount));
             }
             state.held
         };
@@ -122,30 +119,28 @@ impl Hold {
         self.state().held = None;
         Ok(())
     }
+
+    /// Charges what a receipt comes to, of which `amount` is held, as far as there is credit. The house pays the rest.
+    fn charge(&self, receipt: &mut Receipt, amount: Usd) {
+        let owed = receipt.charge;
+        receipt.charge = self.funds.settle(&self.admitted.scopes, amount, owed);
+        let rest = owed.pico() - receipt.charge.pico();
+        receipt.absorbed = Usd::from_pico(receipt.absorbed.pico() + rest);
+        // What was taken on top of the hold extends it.
+        receipt.bound = receipt.bound.map(|bound| bound.max(receipt.charge));
+    }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let State { amount, held, dispatched, progress } = std::mem::replace(
-            &mut *self.state(),
-            State {
-                amount: Usd::ZERO,
-                held: None,
-                dispatched: None,
-                progress: Progress::default(),
-            },
-        );
-        let scopes = self.admitted.scopes.clone();
+        let State { amount, held, dispatched, progress } = std::mem::take(&mut *self.state());
         if let (Some(held), Some(dispatched)) = (held, dispatched) {
             // The work on it was given up, by a panic say: what the client may have is charged.
             if progress.output_bytes > 0 {
                 let admitted = self.admitted.clone();
                 let left = Unfinished { admitted, dispatched, progress };
                 let mut receipt = left.receipt(Some(&self.catalogue), clock::now());
-                let owed = receipt.charge;
-                receipt.charge = self.funds.settle(&scopes, amount, owed);
-                let absorbed = receipt.absorbed.pico() + owed.pico() - receipt.charge.pico();
-                receipt.absorbed = Usd::from_pico(absorbed);
+                self.charge(&mut receipt, amount);
                 if let Err(error) = self.journal.settle(&receipt, held) {
                     let request_id = self.admitted.request_id;
                     tracing::error!(%error, %request_id, "a receipt was not written");
@@ -154,7 +149,7 @@ impl Drop for Hold {
             }
             self.journal.void(self.admitted.request_id, held);
         }
-        self.funds.void(&scopes, amount);
+        self.funds.void(&self.admitted.scopes, amount);
     }
 }
 

@@ -145,13 +145,9 @@ impl Funds {
                 let held = lock(&self.purse).slice(scope).held;
                 known.slice(held, self.ahead)
             };
-            let now = clock::now();
-            let least = Usd::from_pico(1);
-            let grant = self.store.grant(self.replica, self.epoch, scope, least, want, now).await?;
-            if grant.granted > Usd::ZERO {
-                self.add(scope, grant.granted);
-            } else if let Some(known) = lock(&self.uses).get_mut(&scope) {
-                known.refused = Some((Instant::now() + super::REFUSED_FOR, grant));
+            let grant = self.grant(scope, Usd::from_pico(1), want).await?;
+            if grant.granted == Usd::ZERO {
+                self.refused(scope, grant);
             }
         }
         Ok(())
