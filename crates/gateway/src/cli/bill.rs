@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use ledger::statement::{
-    Builder, COLUMNS, Document, Head, Kept, Party, PriceSource, Span, Statement, Sums,
+    self, Builder, COLUMNS, Document, Head, Kept, Party, PriceSource, Span, Statement,
 };
 use ledger::sum_six_decimals;
 use serde_json::{Value, json};
-use store::{Period, Store, User};
+use store::{Period, Store, Sums, User};
 
 use super::bill_pdf;
 use super::output::{Column, Output, aligned};
-use super::report::{SUMS, month, number};
+use super::report::{SUMS, cells, month, view};
 use crate::clock;
 use crate::config::Settings;
 
@@ -136,30 +136,18 @@ fn write_sheet(bill: &Statement, sink: &mut dyn Write) -> anyhow::Result<()> {
 
 /// The sums, for programs.
 fn write_summary(bill: &Statement, sink: &mut dyn Write) -> anyhow::Result<()> {
-    let view = |sums: &Sums| {
-        json!({
-            "requests": sums.receipts,
-            "input_tokens": number(sums.input_tokens),
-            "cache_read_tokens": number(sums.cache_read_tokens),
-            "output_tokens": number(sums.output_tokens),
-            "reasoning_tokens": number(sums.reasoning_tokens),
-            "cost": sums.cost.usd,
-            "commission": sums.commission.usd,
-            "charge": sums.charge.usd,
-        })
-    };
     let lines: Vec<Value> = bill
         .lines
         .iter()
         .map(|line| {
-            let mut sums = view(&line.sums);
-            sums["model"] = format!("{}/{}", line.provider, line.model).into();
-            sums
+            let mut shown = view(&sums(&line.sums));
+            shown["model"] = format!("{}/{}", line.provider, line.model).into();
+            shown
         })
         .collect();
     let json = json!({
         "user": bill.user.name, "from": clock::rfc3339(bill.period.from),
-        "to": clock::rfc3339(bill.period.to), "lines": lines, "total": view(&bill.totals),
+        "to": clock::rfc3339(bill.period.to), "lines": lines, "total": view(&sums(&bill.totals)),
         "unproved": bill.unproved,
     });
     Ok(writeln!(sink, "{json:#}")?)
@@ -167,17 +155,8 @@ fn write_summary(bill: &Statement, sink: &mut dyn Write) -> anyhow::Result<()> {
 
 /// Six decimals in the table, all of them below it.
 fn text(bill: &Statement, title: &str, since: i64) -> String {
-    let row = |name: String, sums: &Sums| {
-        vec![
-            name,
-            sums.receipts.to_string(),
-            sums.input_tokens.to_string(),
-            sums.cache_read_tokens.to_string(),
-            sums.output_tokens.to_string(),
-            sum_six_decimals(sums.cost.pico),
-            sum_six_decimals(sums.commission.pico),
-            sum_six_decimals(sums.charge.pico),
-        ]
+    let row = |name: String, of: &statement::Sums| {
+        [vec![name], cells(&sums(of), sum_six_decimals)].concat()
     };
     let lines = bill.lines.iter().map(|line| {
         let name = format!("{}/{}", line.provider, line.model);
@@ -193,6 +172,21 @@ fn text(bill: &Statement, title: &str, since: i64) -> String {
         bill.totals.charge.usd,
         sealed(bill),
     )
+}
+
+/// Those of a statement as a usage report has them, which shows no writing to caches either.
+fn sums(of: &statement::Sums) -> Sums {
+    Sums {
+        receipts: i64::try_from(of.receipts).unwrap_or(i64::MAX),
+        input_tokens: of.input_tokens,
+        output_tokens: of.output_tokens,
+        cache_read: of.cache_read_tokens,
+        reasoning: of.reasoning_tokens,
+        cost: of.cost.pico,
+        commission: of.commission.pico,
+        charge: of.charge.pico,
+        ..Sums::default()
+    }
 }
 
 /// How many receipts have a proof.

@@ -53,7 +53,7 @@ pub(super) const SUMS: [Column; 7] = [
 ];
 
 /// Exact where a program or a spreadsheet reads it, six decimals where a person does.
-fn cells(sums: &Sums, usd: fn(i128) -> String) -> Vec<String> {
+pub(super) fn cells(sums: &Sums, usd: fn(i128) -> String) -> Vec<String> {
     vec![
         sums.receipts.to_string(),
         sums.input_tokens.to_string(),
@@ -65,7 +65,7 @@ fn cells(sums: &Sums, usd: fn(i128) -> String) -> Vec<String> {
     ]
 }
 
-fn view(sums: &Sums) -> Value {
+pub(super) fn view(sums: &Sums) -> Value {
     json!({
         "requests": sums.receipts,
         "input_tokens": number(sums.input_tokens),
@@ -79,7 +79,7 @@ fn view(sums: &Sums) -> Value {
 }
 
 /// A JSON number where it fits one, else its text.
-pub(super) fn number(count: i128) -> Value {
+fn number(count: i128) -> Value {
     i64::try_from(count).map_or_else(|_| count.to_string().into(), Value::from)
 }
 
