@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ledger::{Catalogue, ImportFault, PriceFiles, import};
+use ledger::{Catalogue, ImportFault, PriceFiles, import, to_hex};
 use sha2::{Digest as _, Sha256};
 use store::Store;
 
@@ -56,5 +56,5 @@ pub(crate) fn fingerprint(texts: &[&str]) -> String {
         hash.update((text.len() as u64).to_be_bytes());
         hash.update(text.as_bytes());
     }
-    crate::keys::hex(&hash.finalize().into())
+    to_hex(&hash.finalize())
 }

@@ -14,7 +14,7 @@ const CHECK: usize = 6;
 /// How much of the start of a key is kept to tell it apart: the brand and four characters.
 const PREFIX: usize = BRAND.len() + 4;
 
-/// The SHA-256 of a key.
+/// The SHA-256 of a key. The store has it in hexadecimal.
 pub(crate) type KeyHash = [u8; 32];
 
 /// A new key, to be shown once.
@@ -34,28 +34,6 @@ pub(crate) fn hash(key: &str) -> Option<KeyHash> {
     let well_formed =
         body.len() == RANDOM + CHECK && body.bytes().all(|b| b.is_ascii_alphanumeric());
     (well_formed && checksum(random) == check).then(|| Sha256::digest(key.as_bytes()).into())
-}
-
-/// A hash as the store keeps it.
-pub(crate) fn hex(hash: &KeyHash) -> String {
-    use std::fmt::Write as _;
-    hash.iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// The hash that [`hex`] wrote.
-pub(crate) fn from_hex(text: &str) -> Option<KeyHash> {
-    let digits = text.as_bytes();
-    let mut hash = [0; 32];
-    if digits.len() != 64 {
-        return None;
-    }
-    for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(hash)
 }
 
 /// What may be shown of a key: its start and its end.
@@ -80,6 +58,8 @@ fn checksum(body: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ledger::{from_hex, to_hex};
+
     use super::*;
 
     #[test]
@@ -93,8 +73,9 @@ mod tests {
         assert!(text.starts_with(&prefix) && text.ends_with(&last4));
         assert_eq!((prefix.len(), last4.len()), (7, 4));
         let digest = hash(text).expect("well-formed");
-        assert_eq!(from_hex(&hex(&digest)), Some(digest));
-        assert_eq!((from_hex(""), from_hex(&"g".repeat(64))), (None, None));
+        assert_eq!(from_hex(&to_hex(&digest)), Some(digest));
+        let none = (None::<KeyHash>, None::<KeyHash>);
+        assert_eq!((from_hex(""), from_hex(&"g".repeat(64))), none);
     }
 
     #[test]

@@ -177,7 +177,7 @@ async fn read(store: &Store, last: Option<&Snapshot>) -> Result<Snapshot, StoreE
         store.budgets(clock::now()).await?.into_iter().map(|budget| (budget.id, budget)).collect();
     let mut keys = HashMap::new();
     for key in store.all_keys().await? {
-        let Some(hash) = crate::keys::from_hex(&key.hash) else { continue };
+        let Some(hash) = ledger::from_hex(&key.hash) else { continue };
         let entry = KeyEntry {
             id: key.id,
             user_id: key.user_id,

@@ -1,7 +1,5 @@
 //! The schema: numbered texts, each applied once, all in one transaction.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest as _, Sha256};
 
 use crate::engine::{Conn, POSTGRES_LOCK, POSTGRES_LOCK_OUT, POSTGRES_SCHEMA, Sql};
@@ -102,16 +100,7 @@ fn script(conn: &Conn, text: &str) -> String {
 
 /// In hexadecimal.
 fn sha256(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes()))
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    ledger::to_hex(&Sha256::digest(text.as_bytes()))
 }
 
 #[cfg(test)]

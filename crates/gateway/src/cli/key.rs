@@ -83,7 +83,7 @@ pub(super) async fn run(
         Command::Revoke { key } => {
             let now = clock::now();
             let revoked = if let Some(hash) = keys::hash(&key) {
-                store.revoke_key_by_hash(None, &keys::hex(&hash), now).await
+                store.revoke_key_by_hash(None, &ledger::to_hex(&hash), now).await
             } else if let Ok(id) = key.parse::<Uuid>() {
                 store.revoke_key_by_id(None, id, now).await
             } else {

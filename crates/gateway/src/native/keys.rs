@@ -169,7 +169,7 @@ pub(crate) async fn create(
         id: clock::new_id(),
         user: user.to_owned(),
         name: name.to_owned(),
-        hash: keys::hex(&hash),
+        hash: ledger::to_hex(&hash),
         prefix,
         last4,
         expires_at,
@@ -194,7 +194,7 @@ pub(crate) async fn delete(
     let revoked = match (&wanted.key, &wanted.id) {
         (Some(key), None) => {
             let hash = keys::hash(key).ok_or_else(not_found)?;
-            app.store.revoke_key_by_hash(of, &keys::hex(&hash), now).await
+            app.store.revoke_key_by_hash(of, &ledger::to_hex(&hash), now).await
         }
         (None, Some(id)) => {
             let id = id.parse::<Uuid>().map_err(|_| not_found())?;
