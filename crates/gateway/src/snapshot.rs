@@ -175,9 +175,18 @@ async fn read(store: &Store, last: Option<&Snapshot>) -> Result<Snapshot, StoreE
     let users = users.into_iter().map(|user| (user.name, user.id)).collect();
     let budgets: HashMap<Uuid, Budget> =
         store.budgets(clock::now()).await?.into_iter().map(|budget| (budget.id, budget)).collect();
+    let mut by_owner: HashMap<BudgetOwner, Vec<(Uuid, BudgetPeriod)>> = HashMap::new();
+    for budget in budgets.values() {
+        by_owner.entry(budget.owner).or_default().push((budget.id, budget.period));
+    }
     let mut keys = HashMap::new();
     for key in store.all_keys().await? {
         let Some(hash) = ledger::from_hex(&key.hash) else { continue };
+        let own = [
+            BudgetOwner::Key(key.id),
+            BudgetOwner::User(key.user_id),
+            BudgetOwner::Account(key.account_id),
+        ];
         let entry = KeyEntry {
             id: key.id,
             user_id: key.user_id,
@@ -187,22 +196,15 @@ async fn read(store: &Store, last: Option<&Snapshot>) -> Result<Snapshot, StoreE
             revoked: key.revoked_at.is_some(),
             models: key.models,
             prepaid: prepaid.contains(&key.account_id),
-            budgets: budgets_of(&budgets, key.id, key.user_id, key.account_id),
+            budgets: own
+                .into_iter()
+                .filter_map(|owner| by_owner.get(&owner))
+                .flatten()
+                .copied()
+                .collect(),
             last_used: AtomicI64::new(0),
         };
         keys.insert(hash, Arc::new(entry));
     }
     Ok(Snapshot { revision, keys, users, budgets, price_version, catalogue })
-}
-
-/// The budgets that a key spends from.
-fn budgets_of(
-    budgets: &HashMap<Uuid, Budget>,
-    key: Uuid,
-    user: Uuid,
-    account: Uuid,
-) -> Vec<(Uuid, BudgetPeriod)> {
-    let owners = [BudgetOwner::Key(key), BudgetOwner::User(user), BudgetOwner::Account(account)];
-    let own = budgets.values().filter(|budget| owners.contains(&budget.owner));
-    own.map(|budget| (budget.id, budget.period)).collect()
 }

@@ -63,7 +63,7 @@ const SPENT_BY_ACCOUNT: Sql = sql!(
 );
 
 /// Whose budget it is.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum BudgetOwner {
     /// A key's.
     Key(Uuid),
