@@ -164,6 +164,11 @@ async fn read(conn: &mut Conn, sql: Sql, account_id: Uuid) -> Result<Balance, St
     Ok(Balance { prepaid, posted, leased, floor })
 }
 
+/// The two lines by which an account gets `amount` from another; negative: gives it.
+pub(crate) fn between(account: Uuid, other: Uuid, amount: i64) -> Vec<(Uuid, i64)> {
+    vec![(account, amount), (other, amount.saturating_neg())]
+}
+
 /// A transaction to be written.
 #[derive(Clone, Debug)]
 pub(crate) struct Post<'a> {

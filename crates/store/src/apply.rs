@@ -330,7 +330,7 @@ async fn charge(
         actor: "tollgate",
         reason: "no credit was left for it",
         at,
-        lines: vec![(account, rest), (ABSORBED, rest.saturating_neg())],
+        lines: accounts::between(account, ABSORBED, rest),
     };
     absorb.write_new(conn).await?;
     applied.absorbed.push((account, Usd::from_pico(rest)));

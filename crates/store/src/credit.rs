@@ -113,7 +113,7 @@ impl Store {
                 actor: &new.actor,
                 reason: &new.reason,
                 at: new.at,
-                lines: vec![(new.account_id, amount), (house, amount.saturating_neg())],
+                lines: accounts::between(new.account_id, house, amount),
             };
             if !post.write(&mut conn).await? {
                 return Ok(false);
@@ -150,35 +150,27 @@ impl Store {
             return Err(StoreError::OutOfRange { what: "correction" });
         }
         again(|| async {
-let mut conn = self.begin().await?;
-        accounts::lock(&mut conn, new.account_id).await?;
-        if let Some(corrects) = new.corrects {
-            let known = on!(conn, CORRECTED, (q, c) => {
-                q.bind(corrects).bind(new.account_id).fetch_optional(c).await.map(|row| row.is_some())
-            })?;
-            if !known {
-                let what = "transaction or request of that account";
-                return Err(StoreError::NotFound { what });
+            let mut conn = self.begin().await?;
+            accounts::lock(&mut conn, new.account_id).await?;
+            check_corrected(&mut conn, &new).await?;
+            let post = Post {
+                id: new.id,
+                kind,
+                corrects: new.corrects,
+                actor: &new.actor,
+                reason: &new.reason,
+                at: new.at,
+                lines: accounts::between(new.account_id, house, amount),
+            };
+            if !post.write(&mut conn).await? {
+                return Ok(false);
             }
-        }
-        let post = Post {
-            id: new.id,
-            kind,
-            corrects: new.corrects,
-            actor: &new.actor,
-            reason: &new.reason,
-            at: new.at,
-            lines: vec![(new.account_id, amount), (house, amount.saturating_neg())],
-        };
-        if !post.write(&mut conn).await? {
-            return Ok(false);
-        }
-        shift(&mut conn, new.account_id, amount).await?;
-        if amount < 0 {
-            consume(&mut conn, new.account_id, amount.saturating_neg()).await?;
-        }
-        conn.commit().await?;
-        Ok(true)
+            shift(&mut conn, new.account_id, amount).await?;
+            if amount < 0 {
+                consume(&mut conn, new.account_id, amount.saturating_neg()).await?;
+            }
+            conn.commit().await?;
+            Ok(true)
         })
         .await
     }
@@ -210,7 +202,7 @@ let mut conn = self.begin().await?;
                     actor: "tollgate",
                     reason: "expired",
                     at: now,
-                    lines: vec![(account, off.saturating_neg()), (house, off)],
+                    lines: accounts::between(account, house, off.saturating_neg()),
                 };
                 post.write_new(&mut conn).await?;
                 total = total.saturating_add(off);
@@ -221,6 +213,20 @@ let mut conn = self.begin().await?;
             Ok(Usd::from_pico(total))
         })
         .await
+    }
+}
+
+/// What an adjustment corrects has to be something of that account's.
+async fn check_corrected(conn: &mut Conn, new: &Adjustment) -> Result<(), StoreError> {
+    let Some(corrects) = new.corrects else { return Ok(()) };
+    let known = on!(*conn, CORRECTED, (q, c) => {
+        let q = q.bind(corrects).bind(new.account_id);
+        q.fetch_optional(c).await.map(|row| row.is_some())
+    })?;
+    if known {
+        Ok(())
+    } else {
+        Err(StoreError::NotFound { what: "transaction or request of that account" })
     }
 }
 
