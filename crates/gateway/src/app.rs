@@ -11,6 +11,7 @@ use crate::funds::{self, Funds};
 use crate::idempotency::Keys;
 use crate::journal::Journal;
 use crate::providers::Providers;
+use crate::proxies::Proxies;
 use crate::snapshot::Snapshots;
 use crate::upstream::Upstream;
 
@@ -39,7 +40,9 @@ impl App {
         let needs_tls =
             providers.iter().any(|p| p.key.is_some() && p.base_url.starts_with("https:"));
         let upstream = Upstream::new(settings.upstream_timeout(), needs_tls)?;
-        let snapshots = Arc::new(Snapshots::load(store.clone()).await?);
+        let snapshots = Arc::new(
+            Snapshots::load(store.clone(), Proxies::new(&settings.trusted_proxies)).await?,
+        );
         let background = TaskTracker::new();
         let stop = CancellationToken::new();
         let (folder, durability) = (&settings.data_dir, settings.durability);

@@ -1,29 +1,47 @@
 //! Who calls: a key in any of the places where the SDKs put it, looked up by its hash.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri, header};
-use uuid::Uuid;
 
 use crate::keys;
 use crate::problem::Problem;
+use crate::scopes::Scope;
 use crate::snapshot::{KeyEntry, Snapshot};
+use crate::web::{Proof, SignedIn, Who};
 
-/// A user on whose behalf something is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) user_id: Uuid,
-    pub(crate) user: String,
+/// What tells who calls.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) uri: &'a Uri,
+    /// Where the connection comes from.
+    pub(crate) peer: IpAddr,
+    pub(crate) now: i64,
 }
 
-/// Finds the key of a request, which alone says who calls.
+/// The address of the other end of a connection, which the server puts beside every request.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+impl<'a> Asked<'a> {
+    /// From the head of a request. One that no server has put a peer beside comes from nowhere.
+    pub(crate) fn of(parts: &'a Parts, now: i64) -> Self {
+        let peer = parts.extensions.get::<Peer>();
+        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
+        Self { headers: &parts.headers, uri: &parts.uri, peer, now }
+    }
+}
+
+/// Finds the key of a request, which alone says who calls, and whether it may do that.
 pub(crate) fn caller(
     snapshot: &Snapshot,
-    headers: &HeaderMap,
-    uri: &Uri,
-    now: i64,
+    asked: &Asked<'_>,
+    scope: Option<Scope>,
 ) -> Result<Arc<KeyEntry>, Problem> {
-    let key = presented_key(headers, uri).ok_or_else(|| {
+    let key = presented_key(asked.headers, asked.uri).ok_or_else(|| {
         Problem::unauthorized(
             "missing_api_key",
             "no API key: send one such as tg-… in the header authorization, x-api-key, x-goog-api-key or api-key",
@@ -33,8 +51,25 @@ pub(crate) fn caller(
     if entry.revoked {
         return Err(Problem::unauthorized("api_key_revoked", "this API key has been revoked"));
     }
-    if entry.expires_at.is_some_and(|at| at <= now) {
+    if entry.expires_at.is_some_and(|at| at <= asked.now) {
         return Err(Problem::unauthorized("api_key_expired", "this API key has expired"));
+    }
+    if entry.disabled {
+        return Err(Problem::unauthorized("api_key_disabled", "this API key is switched off"));
+    }
+    if let Some(scope) = scope
+        && !entry.scopes.has(scope)
+    {
+        let message =
+            format!("this API key has not the scope {}; it has: {}", scope.name(), entry.scopes);
+        return Err(Problem::new(StatusCode::FORBIDDEN, "scope_missing", message));
+    }
+    if let Some(networks) = &entry.allowed_ips {
+        let from = snapshot.proxies.client(asked.peer, asked.headers);
+        if !networks.iter().any(|network| network.contains(&from)) {
+            let message = format!("this API key may not be used from {from}");
+            return Err(Problem::new(StatusCode::FORBIDDEN, "ip_not_allowed", message));
+        }
     }
     Ok(Arc::clone(entry))
 }
@@ -46,18 +81,17 @@ fn unknown() -> Problem {
 /// Finds the key of a native request: the headers `user` and `api-key`.
 pub(crate) fn native_caller(
     snapshot: &Snapshot,
-    headers: &HeaderMap,
-    uri: &Uri,
-    now: i64,
+    asked: &Asked<'_>,
+    scope: Scope,
 ) -> Result<Arc<KeyEntry>, Problem> {
-    let user = user_header(headers)?;
-    if presented_key(headers, uri).is_none() {
+    let user = user_header(asked.headers)?;
+    if presented_key(asked.headers, asked.uri).is_none() {
         return Err(Problem::unauthorized(
             "missing_api_key",
             "the header api-key is missing; it holds a key such as tg-…",
         ));
     }
-    let key = caller(snapshot, headers, uri, now)?;
+    let key = caller(snapshot, asked, Some(scope))?;
     if !snapshot.users.contains_key(user) {
         return Err(unknown());
     }
@@ -68,25 +102,22 @@ pub(crate) fn native_caller(
     Ok(key)
 }
 
-/// Finds the user of a request that manages keys or reads a bill.
-///
-/// With `trust_user_header` the header `user` alone is enough, as behind a proxy that sets it.
-pub(crate) fn native_identity(
+/// The user whom a proxy that is trusted names in the header `user`; or a key that comes with it, which says no less than it
+/// does by itself.
+pub(crate) fn trusted(
     snapshot: &Snapshot,
-    headers: &HeaderMap,
-    uri: &Uri,
-    now: i64,
-    trust_user_header: bool,
-) -> Result<Identity, Problem> {
-    if trust_user_header {
-        let user = user_header(headers)?;
-        let user_id = snapshot.users.get(user);
-        return user_id
-            .map(|id| Identity { user_id: *id, user: user.to_owned() })
-            .ok_or_else(|| Problem::unauthorized("unknown_user", "this user is not known"));
+    asked: &Asked<'_>,
+    scope: Scope,
+) -> Result<Who, Problem> {
+    let user = user_header(asked.headers)?;
+    if presented_key(asked.headers, asked.uri).is_some_and(|key| keys::hash(key).is_some()) {
+        return native_caller(snapshot, asked, scope).map(Who::Key);
     }
-    let key = native_caller(snapshot, headers, uri, now)?;
-    Ok(Identity { user_id: key.user_id, user: key.user.clone() })
+    let person = snapshot.users.get(user).and_then(|id| snapshot.people.get(id));
+    let person = person.filter(|person| !person.disabled);
+    let person =
+        person.ok_or_else(|| Problem::unauthorized("unknown_user", "this user is not known"))?;
+    Ok(Who::Person(SignedIn { person: Arc::clone(person), proof: Proof::Header }))
 }
 
 /// The header `user`. Given twice, it could be the client's own beside that of a trusted proxy, so neither counts.

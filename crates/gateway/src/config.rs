@@ -36,6 +36,10 @@ pub(crate) struct Settings {
     #[arg(long, env = "HOST", default_value = "127.0.0.1", global = true)]
     pub(crate) host: IpAddr,
 
+    /// The address under which people reach this, such as https://gate.example.com; with https, cookies ask for it
+    #[arg(long, env = "TOLLGATE_PUBLIC_URL", global = true)]
+    pub(crate) public_url: Option<String>,
+
     /// Where the books are kept: sqlite://FILE or postgres://USER:PASSWORD@HOST/DATABASE
     #[arg(
         long,
@@ -102,6 +106,10 @@ pub(crate) struct Settings {
           num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub(crate) trust_user_header: bool,
 
+    /// Proxies whose word on where a request comes from counts (x-forwarded-for): networks separated by commas
+    #[arg(long, env = "TOLLGATE_TRUSTED_PROXIES", value_delimiter = ',', value_parser = trusted, global = true)]
+    pub(crate) trusted_proxies: Vec<ipnet::IpNet>,
+
     /// Web pages that may call the API from a browser: origins separated by commas, or *
     #[arg(long, env = "TOLLGATE_CORS_ORIGINS", value_delimiter = ',', global = true)]
     pub(crate) cors_origins: Vec<String>,
@@ -160,6 +168,11 @@ impl Settings {
         crate::providers::ROWS.iter().any(|row| self.provider(row.name).0.is_some())
     }
 
+    /// Whether browsers reach this by TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
+    }
+
     /// How long a stream may be silent.
     pub(crate) fn stream_idle(&self) -> Duration {
         Duration::from_secs(u64::from(self.stream_idle_seconds))
@@ -174,6 +187,12 @@ impl Settings {
 #[expect(clippy::unnecessary_wraps, reason = "the shape that clap asks of a parser")]
 fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
     Ok(SecretString::from(text))
+}
+
+fn trusted(text: &str) -> Result<ipnet::IpNet, String> {
+    crate::proxies::network(text).ok_or_else(|| {
+        "expected networks such as 10.0.0.0/8 or addresses, with commas between".to_owned()
+    })
 }
 
 /// Reads a `.env` file of the working folder into the environment, if there is one; what is set already wins.

@@ -1,20 +1,16 @@
 //! `GET /api/v1/generation?id=`: what one answer used and cost, as `OpenRouter` tells it.
 //! <https://openrouter.ai/docs/api-reference/get-a-generation>
 
-use std::sync::Arc;
-
-use axum::Json;
-use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use http::StatusCode;
 use ledger::{Meter, Outcome, Receipt, Region, Usd};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::app::App;
+use crate::clock;
 use crate::problem::Problem;
-use crate::{auth, clock, endpoints};
+use crate::web::{self, Call};
 
 const MICROS_PER_MILLI: i64 = 1_000;
 
@@ -84,17 +80,9 @@ struct Generation {
 type Unknown = ();
 
 /// Once the store has every receipt that was written before.
-pub(crate) async fn get(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Response {
-    match find(&app, &headers, &uri).await {
-        Ok(found) => Json(found).into_response(),
-        Err(problem) => problem.response(endpoints::face(uri.path(), &headers)),
-    }
-}
-
-async fn find(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<Found, Problem> {
-    let key = auth::caller(&app.snapshots.current(), headers, uri, clock::now())?;
-    let asked = Query::<Asked>::try_from_uri(uri);
-    let Query(Asked { id }) = asked.map_err(|error| Problem::bad_request(error.body_text()))?;
+pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
+    let (app, Asked { id }) = (&call.app, call.query::<Asked>()?);
+    let (user_id, account_id) = (call.user()?.0, call.who.account_id());
     if id.is_empty() {
         return Err(Problem::bad_request("id: expected the id of an answer, as in ?id=…"));
     }
@@ -103,16 +91,17 @@ async fn find(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<Found, Proble
     if let Some(request) = request_id(&id) {
         let attempts = app.store.receipts_of_request(request).await.map_err(Problem::store)?;
         // The last attempt is the one that was answered with.
-        receipt = attempts.into_iter().rfind(|receipt| receipt.account_id == key.account_id);
+        receipt = attempts.into_iter().rfind(|receipt| Some(receipt.account_id) == account_id);
     }
     if receipt.is_none() {
-        let found = app.store.receipt_of_upstream(key.user_id, key.account_id, &id).await;
+        let account_id = account_id.unwrap_or_default();
+        let found = app.store.receipt_of_upstream(user_id, account_id, &id).await;
         receipt = found.map_err(Problem::store)?;
     }
     let receipt = receipt.ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no generation of this id")
     })?;
-    Ok(Found { data: Generation::of(id, &receipt)? })
+    web::json(&Found { data: Generation::of(id, &receipt)? })
 }
 
 /// The request that an id of ours stands for: the `x-request-id` of its answer, or the id in an answer whose provider gave

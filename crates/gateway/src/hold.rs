@@ -11,6 +11,7 @@ use crate::funds::{Funds, Taken};
 use crate::inbound::{Inbound, Operation};
 use crate::journal::{Admitted, CommitError, Dispatched, Journal, Progress, Unfinished};
 use crate::routing::{Plan, Target};
+use crate::snapshot::KeyEntry;
 
 /// A longer body may hold pictures, which are no text.
 const PLAIN_BYTES: usize = 64 * 1024;
@@ -20,6 +21,7 @@ pub(crate) struct Hold {
     journal: Arc<Journal>,
     funds: Arc<Funds>,
     catalogue: Arc<Catalogue>,
+    key: Arc<KeyEntry>,
     admitted: Admitted,
     state: Mutex<State>,
 }
@@ -37,7 +39,13 @@ struct State {
 
 impl Hold {
     /// Admits a request for whom that was taken.
-    pub(crate) fn new(app: &App, inbound: &Inbound, plan: &Plan, taken: Taken) -> Self {
+    pub(crate) fn new(
+        app: &App,
+        inbound: &Inbound,
+        plan: &Plan,
+        taken: Taken,
+        key: Arc<KeyEntry>,
+    ) -> Self {
         let Taken { scopes, amount } = taken;
         let admitted = Admitted {
             request_id: inbound.id,
@@ -55,7 +63,7 @@ impl Hold {
         let state = State { amount, ..State::default() };
         let (journal, funds) = (Arc::clone(&app.journal), Arc::clone(&app.funds));
         let (catalogue, state) = (Arc::clone(&plan.catalogue), Mutex::new(state));
-        Self { journal, funds, catalogue, admitted, state }
+        Self { journal, funds, catalogue, key, admitted, state }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -115,9 +123,17 @@ impl Hold {
             state.held
         };
         let held = held.ok_or(CommitError::Undispatched)?;
+        self.used(receipt);
         self.journal.commit(receipt, held).await?;
         self.state().held = None;
         Ok(())
+    }
+
+    /// Counts against the pace of the key.
+    fn used(&self, receipt: &Receipt) {
+        let usage = receipt.report.total();
+        let tokens = usage.input_tokens().saturating_add(usage.output_tokens());
+        self.key.used(tokens, receipt.ended_at);
     }
 
     /// Charges what a receipt comes to, of which `amount` is held, as far as there is credit. The house pays the rest.
@@ -141,6 +157,7 @@ impl Drop for Hold {
                 let left = Unfinished { admitted, dispatched, progress };
                 let mut receipt = left.receipt(Some(&self.catalogue), clock::now());
                 self.charge(&mut receipt, amount);
+                self.used(&receipt);
                 if let Err(error) = self.journal.settle(&receipt, held) {
                     let request_id = self.admitted.request_id;
                     tracing::error!(%error, %request_id, "a receipt was not written");

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
+use http::request::Parts;
 use http::{HeaderMap, Uri};
 use ledger::{Meter, Model, Status, Terms, UnitPrice};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::auth::{self, Asked};
 use crate::face::{ANTHROPIC, Face, GEMINI, OPENAI_CHAT};
 use crate::inbound::Wanted;
 use crate::problem::Problem;
 use crate::snapshot::Snapshot;
-use crate::{auth, clock, routing};
+use crate::{clock, routing};
 
 const OPENAI_FACE: Face = Face::of(OPENAI_CHAT, "models");
 const ANTHROPIC_FACE: Face = Face::of(ANTHROPIC, "models");
@@ -43,12 +45,12 @@ impl Page {
 }
 
 /// `GET /v1/models`, for clients of `OpenAI`, for those of Anthropic, who send its version, and for those of Gemini.
-pub(crate) async fn list(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Response {
-    if is_gemini(&headers, &uri) {
-        return list_gemini(State(app), headers, uri).await;
+pub(crate) async fn list(State(app): State<Arc<App>>, parts: Parts) -> Response {
+    if is_gemini(&parts) {
+        return list_gemini(State(app), parts).await;
     }
-    let (face, view): (_, fn(&Listed) -> Value) = faced(&headers);
-    let page = open(&app, &headers, &uri).and_then(|listed| Ok((listed, Page::of(&uri)?)));
+    let (face, view): (_, fn(&Listed) -> Value) = faced(&parts.headers);
+    let page = open(&app, &parts).and_then(|listed| Ok((listed, Page::of(&parts.uri)?)));
     match page {
         Err(problem) => problem.response(face),
         Ok((listed, page)) if face.is(wire::anthropic::NAME) => anthropic_page(&listed, &page)
@@ -63,20 +65,19 @@ pub(crate) async fn list(State(app): State<Arc<App>>, headers: HeaderMap, uri: U
 /// `GET /v1/models/{id}`
 pub(crate) async fn one(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    uri: Uri,
+    parts: Parts,
     Path(id): Path<String>,
 ) -> Response {
-    if is_gemini(&headers, &uri) {
-        return one_gemini(State(app), headers, uri, Path(id)).await;
+    if is_gemini(&parts) {
+        return one_gemini(State(app), parts, Path(id)).await;
     }
-    let (face, view) = faced(&headers);
-    find(&app, &headers, &uri, &id)
+    let (face, view) = faced(&parts.headers);
+    find(&app, &parts, &id)
         .map_or_else(|problem| problem.response(face), |listed| Json(view(&listed)).into_response())
 }
 
 /// Whether the caller is one of Gemini's, whose SDKs have a version `v1` too.
-fn is_gemini(headers: &HeaderMap, uri: &Uri) -> bool {
+fn is_gemini(Parts { headers, uri, .. }: &Parts) -> bool {
     let in_query =
         || uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("key=")));
     headers.contains_key("x-goog-api-key") || in_query()
@@ -94,12 +95,8 @@ fn faced(headers: &HeaderMap) -> (Face, fn(&Listed) -> Value) {
 }
 
 /// `GET /v1beta/models`
-pub(crate) async fn list_gemini(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
-    let page = open(&app, &headers, &uri).and_then(|listed| gemini_page(&listed, &Page::of(&uri)?));
+pub(crate) async fn list_gemini(State(app): State<Arc<App>>, parts: Parts) -> Response {
+    let page = open(&app, &parts).and_then(|listed| gemini_page(&listed, &Page::of(&parts.uri)?));
     page.map_or_else(|problem| problem.response(GEMINI_FACE), IntoResponse::into_response)
 }
 
@@ -122,11 +119,10 @@ fn gemini_page(listed: &[Listed], page: &Page) -> Result<Json<Value>, Problem> {
 /// `GET /v1beta/models/{id}`
 pub(crate) async fn one_gemini(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    uri: Uri,
+    parts: Parts,
     Path(id): Path<String>,
 ) -> Response {
-    find(&app, &headers, &uri, &id).map_or_else(
+    find(&app, &parts, &id).map_or_else(
         |problem| problem.response(GEMINI_FACE),
         |listed| Json(listed.gemini()).into_response(),
     )
@@ -148,15 +144,15 @@ pub(crate) async fn list_openrouter(State(app): State<Arc<App>>, uri: Uri) -> Re
     Json(json!({ "data": data, "links": { "next": null }, "total_count": count })).into_response()
 }
 
-fn open(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<Vec<Listed>, Problem> {
+fn open(app: &App, parts: &Parts) -> Result<Vec<Listed>, Problem> {
     let snapshot = app.snapshots.current();
-    let key = auth::caller(&snapshot, headers, uri, clock::now())?;
+    let key = auth::caller(&snapshot, &Asked::of(parts, clock::now()), None)?;
     Ok(offered(app, &snapshot, |provider, model| key.may_use(provider, model)))
 }
 
-fn find(app: &App, headers: &HeaderMap, uri: &Uri, id: &str) -> Result<Listed, Problem> {
+fn find(app: &App, parts: &Parts, id: &str) -> Result<Listed, Problem> {
     let snapshot = app.snapshots.current();
-    let key = auth::caller(&snapshot, headers, uri, clock::now())?;
+    let key = auth::caller(&snapshot, &Asked::of(parts, clock::now()), None)?;
     let wanted = Wanted { provider: None, model: id.to_owned() };
     let (provider, model) = routing::find(app, &snapshot, &wanted)?;
     if !key.may_use(provider.row.name, &model.name) {

@@ -5,20 +5,24 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
+use http::StatusCode;
 use uuid::Uuid;
 
 use crate::answer::{self, Head};
 use crate::app::App;
+use crate::auth::{self, Asked};
 use crate::face::{Face, Speech};
 use crate::hold::Hold;
 use crate::idempotency::Turn;
 use crate::inbound::{Inbound, Named, Operation};
 use crate::outbound::{self, Outbound};
+use crate::pace::TooFast;
 use crate::problem::Problem;
 use crate::providers::Provider;
 use crate::routing::{self, Plan, Target};
+use crate::scopes::Scope;
 use crate::upstream::{Body, Outgoing};
-use crate::{afford, auth, body, clock, count, embed, failure, stream, unread, whole};
+use crate::{afford, body, clock, count, embed, failure, stream, unread, whole};
 
 /// Answers a request in the client's own dialect, whatever becomes of it.
 pub(crate) async fn serve(
@@ -52,9 +56,10 @@ async fn admit(
     let (parts, body) = request.into_parts();
     let snapshot = app.snapshots.current();
     let now = clock::now();
+    let asked = Asked::of(&parts, now);
     let key = match face.speech {
-        Speech::Native => auth::native_caller(&snapshot, &parts.headers, &parts.uri, now),
-        _ => auth::caller(&snapshot, &parts.headers, &parts.uri, now),
+        Speech::Native => auth::native_caller(&snapshot, &asked, Scope::Inference),
+        _ => auth::caller(&snapshot, &asked, Some(Scope::Inference)),
     };
     let key = match key {
         Ok(key) => key,
@@ -81,12 +86,13 @@ async fn admit(
 
     // 4. Targets and prices, from the same snapshot as the key.
     let plan = routing::plan(&app, &snapshot, &key, &inbound)?;
+    key.begin(now).map_err(too_fast)?;
     key.touch(now);
 
     // 5. What it may cost at most.
     let taken = afford::take(&app, &snapshot, &key, &mut inbound, &plan).await?;
-    let hold = Hold::new(&app, &inbound, &plan, taken);
-    drop((key, snapshot));
+    let hold = Hold::new(&app, &inbound, &plan, taken, key);
+    drop(snapshot);
 
     let tasks = app.tasks.clone();
     let work = |mut head: Head| async move {
@@ -96,6 +102,15 @@ async fn admit(
         head.finish().await;
     };
     answer::respond(&tasks, id, claim, work).await
+}
+
+/// 429: the key's own pace, with the seconds after which it may go on.
+fn too_fast(over: TooFast) -> Problem {
+    let TooFast { what, limit, wait } = over;
+    let message = format!("this API key may use {limit} {what} per minute");
+    let mut problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", message);
+    problem.retry_after = Some(u64::try_from(wait).unwrap_or(0).div_ceil(1_000_000));
+    problem
 }
 
 /// One try to have a request answered.

@@ -14,7 +14,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::get;
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -26,11 +26,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
 use crate::app::App;
+use crate::auth::Peer;
 use crate::idempotency::REPLAYED;
 use crate::inbound::Named;
 use crate::problem::Problem;
 use crate::protocols::Protocols;
-use crate::{answer, clock, endpoints, generation, native, pipeline, unread};
+use crate::{answer, clock, endpoints, pipeline, unread, web};
 
 /// How long answers under way may take once the end is asked for.
 const DRAIN: Duration = Duration::from_mins(1);
@@ -38,11 +39,7 @@ const DRAIN: Duration = Duration::from_mins(1);
 /// All routes.
 pub(crate) fn router(app: &Arc<App>) -> Router {
     let mut router = endpoints::models()
-        .route("/api/keys/list", get(native::keys::list))
-        .route("/api/keys/generate", post(native::keys::generate))
-        .route("/api/keys/delete", delete(native::keys::delete))
-        .route("/api/usage/check", get(native::usage::check))
-        .route("/api/v1/generation", get(generation::get))
+        .merge(web::router())
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .fallback(not_found)
@@ -131,7 +128,8 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Futur
     // Pages that may call from elsewhere need the router's layers.
     let direct = app.settings.cors_origins.iter().all(|origin| origin.trim().is_empty());
     let router = TowerToHyperService::new(router(&app));
-    let service = service_fn(move |request: http::Request<Incoming>| {
+    let service = move |peer: Peer, mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         let found = endpoints::direct(request.method(), request.uri().path());
         match found.filter(|_| direct) {
             Some((face, operation)) => {
@@ -141,16 +139,16 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Futur
             }
             None => Served::Routed(Box::pin(router.call(request))),
         }
-    });
+    };
     let server = Arc::new(Protocols::new());
     let connections = GracefulShutdown::new();
     let tasks = TaskTracker::new();
     let (closing, late) = (CancellationToken::new(), CancellationToken::new());
     tokio::pin!(stop);
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok((stream, peer)) => (stream, Peer(peer.ip())),
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not accepted");
                     continue;
@@ -169,6 +167,7 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Futur
                 () = closing.cancelled() => None,
             };
             let Some(begun) = begun else { return };
+            let service = service_fn(move |request| service(peer, request));
             let served = server.serve(begun, stream, service, watcher);
             tokio::select! {
                 ended = served => if let Err(error) = ended {

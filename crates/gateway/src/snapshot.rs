@@ -10,13 +10,17 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use ledger::{BudgetPeriod, Catalogue, Scope, ScopeKind};
-use store::{Budget, BudgetOwner, Store, StoreError};
+use store::{Budget, BudgetOwner, Member, Role, Store, StoreError, User};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clock;
 use crate::keys::KeyHash;
+use crate::pace::{Limits, Pace, TooFast};
+use crate::proxies::{Proxies, network};
+use crate::scopes::Scopes;
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often the moments of last use go to the store, in looks.
@@ -30,6 +34,14 @@ pub(crate) struct KeyEntry {
     pub(crate) account_id: Uuid,
     pub(crate) expires_at: Option<i64>,
     pub(crate) revoked: bool,
+    /// Switched off, or its user is shut out.
+    pub(crate) disabled: bool,
+    pub(crate) scopes: Scopes,
+    /// Where it may be used from; `None` is everywhere.
+    pub(crate) allowed_ips: Option<Vec<IpNet>>,
+    limits: Limits,
+    /// Goes on from one snapshot to the next.
+    pace: Arc<Pace>,
     /// The models it may use; `None` is all.
     pub(crate) models: Option<Vec<String>>,
     /// Whether the account has to have credit.
@@ -62,18 +74,54 @@ impl KeyEntry {
         scopes
     }
 
+    /// Counts a request, unless the key is too fast.
+    pub(crate) fn begin(&self, now: i64) -> Result<(), TooFast> {
+        self.pace.begin(self.limits, now)
+    }
+
+    /// Counts what a request has used, once it is known.
+    pub(crate) fn used(&self, tokens: u64, now: i64) {
+        self.pace.used(self.limits, tokens, now);
+    }
+
     /// Notes that the key was used.
     pub(crate) fn touch(&self, at: i64) {
         self.last_used.store(at, Ordering::Relaxed);
     }
 }
 
+/// A user or an organization, as a request meets it.
+#[derive(Clone, Debug)]
+pub(crate) struct Person {
+    pub(crate) id: Uuid,
+    pub(crate) name: String,
+    pub(crate) account_id: Uuid,
+    pub(crate) is_organization: bool,
+    pub(crate) operator: bool,
+    pub(crate) prepaid: bool,
+    pub(crate) disabled: bool,
+    /// The organizations that the person belongs to, with their accounts.
+    pub(crate) memberships: Vec<Membership>,
+}
+
+/// Somebody in an organization.
+#[derive(Clone, Debug)]
+pub(crate) struct Membership {
+    pub(crate) organization: Uuid,
+    pub(crate) name: String,
+    pub(crate) account_id: Uuid,
+    pub(crate) role: Role,
+}
+
 /// All of it, at one revision.
 pub(crate) struct Snapshot {
     revision: i64,
     pub(crate) keys: HashMap<KeyHash, Arc<KeyEntry>>,
-    /// User ids by name.
+    /// Ids of users and organizations by name.
     pub(crate) users: HashMap<String, Uuid>,
+    /// Everybody who may sign in, and organizations.
+    pub(crate) people: HashMap<Uuid, Arc<Person>>,
+    pub(crate) proxies: Proxies,
     /// Budgets by their ids.
     pub(crate) budgets: HashMap<Uuid, Budget>,
     pub(crate) price_version: i64,
@@ -83,6 +131,7 @@ pub(crate) struct Snapshot {
 /// The current snapshot, and the way to the next.
 pub(crate) struct Snapshots {
     store: Store,
+    proxies: Proxies,
     current: ArcSwap<Snapshot>,
     /// One load at a time, so that an older load never replaces a newer one.
     loading: tokio::sync::Mutex<()>,
@@ -90,10 +139,11 @@ pub(crate) struct Snapshots {
 
 impl Snapshots {
     /// Loads the first.
-    pub(crate) async fn load(store: Store) -> Result<Self, StoreError> {
-        let first = read(&store, None).await?;
+    pub(crate) async fn load(store: Store, proxies: Proxies) -> Result<Self, StoreError> {
+        let first = read(&store, &proxies, None).await?;
         Ok(Self {
             store,
+            proxies,
             current: ArcSwap::from_pointee(first),
             loading: tokio::sync::Mutex::new(()),
         })
@@ -110,7 +160,7 @@ impl Snapshots {
         let current = self.current();
         if self.store.revision().await? != current.revision {
             self.touch(&current).await?;
-            self.current.store(Arc::new(read(&self.store, Some(&current)).await?));
+            self.current.store(Arc::new(read(&self.store, &self.proxies, Some(&current)).await?));
         }
         Ok(())
     }
@@ -157,7 +207,11 @@ impl Snapshots {
     }
 }
 
-async fn read(store: &Store, last: Option<&Snapshot>) -> Result<Snapshot, StoreError> {
+async fn read(
+    store: &Store,
+    proxies: &Proxies,
+    last: Option<&Snapshot>,
+) -> Result<Snapshot, StoreError> {
     // The revision is read first: a change while the rest is read is seen at the next look.
     let revision = store.revision().await?;
     let price_version = store
@@ -172,6 +226,7 @@ async fn read(store: &Store, last: Option<&Snapshot>) -> Result<Snapshot, StoreE
     let users = store.users().await?;
     let prepaid: HashSet<Uuid> =
         users.iter().filter(|user| user.prepaid).map(|user| user.account_id).collect();
+    let people = people(&users, store.all_members().await?);
     let users = users.into_iter().map(|user| (user.name, user.id)).collect();
     let budgets: HashMap<Uuid, Budget> =
         store.budgets(clock::now()).await?.into_iter().map(|budget| (budget.id, budget)).collect();
@@ -187,24 +242,68 @@ async fn read(store: &Store, last: Option<&Snapshot>) -> Result<Snapshot, StoreE
             BudgetOwner::User(key.user_id),
             BudgetOwner::Account(key.account_id),
         ];
-        let entry = KeyEntry {
+        let budgets = own.into_iter().filter_map(|owner| by_owner.get(&owner)).flatten();
+        let budgets = budgets.copied().collect();
+        let prepaid = prepaid.contains(&key.account_id);
+        let pace = last.and_then(|last| last.keys.get(&hash)).map(|key| Arc::clone(&key.pace));
+        let entry = KeyEntry::of(key, prepaid, budgets, pace.unwrap_or_default());
+        keys.insert(hash, Arc::new(entry));
+    }
+    let proxies = proxies.clone();
+    Ok(Snapshot { revision, keys, users, people, proxies, budgets, price_version, catalogue })
+}
+
+fn people(users: &[User], members: Vec<Member>) -> HashMap<Uuid, Arc<Person>> {
+    let accounts: HashMap<Uuid, Uuid> =
+        users.iter().map(|user| (user.id, user.account_id)).collect();
+    let mut memberships: HashMap<Uuid, Vec<Membership>> = HashMap::new();
+    for member in members {
+        let Some(account_id) = accounts.get(&member.organization_id) else { continue };
+        memberships.entry(member.user_id).or_default().push(Membership {
+            organization: member.organization_id,
+            name: member.organization,
+            account_id: *account_id,
+            role: member.role,
+        });
+    }
+    let person = |user: &User| Person {
+        id: user.id,
+        name: user.name.clone(),
+        account_id: user.account_id,
+        is_organization: user.kind == "organization",
+        operator: user.operator,
+        prepaid: user.prepaid,
+        disabled: user.disabled_at.is_some(),
+        memberships: memberships.get(&user.id).cloned().unwrap_or_default(),
+    };
+    users.iter().map(|user| (user.id, Arc::new(person(user)))).collect()
+}
+
+impl KeyEntry {
+    fn of(
+        key: store::Key,
+        prepaid: bool,
+        budgets: Vec<(Uuid, BudgetPeriod)>,
+        pace: Arc<Pace>,
+    ) -> Self {
+        // What cannot be read lets nobody in.
+        let networks = |texts: Vec<String>| texts.iter().filter_map(|t| network(t)).collect();
+        Self {
             id: key.id,
             user_id: key.user_id,
             user: key.user,
             account_id: key.account_id,
             expires_at: key.expires_at,
             revoked: key.revoked_at.is_some(),
+            disabled: key.disabled_at.is_some() || key.user_disabled_at.is_some(),
+            scopes: Scopes::stored(&key.scopes),
+            allowed_ips: key.allowed_ips.map(networks),
+            limits: Limits { requests: key.requests_per_minute, tokens: key.tokens_per_minute },
+            pace,
             models: key.models,
-            prepaid: prepaid.contains(&key.account_id),
-            budgets: own
-                .into_iter()
-                .filter_map(|owner| by_owner.get(&owner))
-                .flatten()
-                .copied()
-                .collect(),
+            prepaid,
+            budgets,
             last_used: AtomicI64::new(0),
-        };
-        keys.insert(hash, Arc::new(entry));
+        }
     }
-    Ok(Snapshot { revision, keys, users, budgets, price_version, catalogue })
 }

@@ -1,11 +1,12 @@
 //! The double-entry ledger: transactions whose lines sum to zero, written once.
 
 use ledger::Usd;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::engine::{Conn, Sql};
-use crate::{Store, StoreError, bump};
+use crate::{Store, StoreError};
 
 /// What providers are owed.
 pub(crate) const COST: Uuid = Uuid::from_u128(1);
@@ -122,7 +123,8 @@ impl Store {
         on!(conn, SET, (q, c) => {
             q.bind(prepaid).bind(floor.pico()).bind(account_id).execute(c).await.map(drop)
         })?;
-        bump(&mut conn).await?;
+        let detail = json!({ "prepaid": prepaid, "floor_usd": floor.to_string() });
+        self.changed(&mut conn, "account.pays", &format!("account {account_id}"), &detail).await?;
         conn.commit().await
     }
 

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::accounts::{self, ABSORBED, COMMISSION, COST, Post};
 use crate::engine::{Conn, Pool, Sql};
 use crate::receipts::insert;
+use crate::rollups::Rollups;
 use crate::row::{Money, Row};
 use crate::{Entry, Store, StoreError, again, budgets, credit, seals};
 
@@ -179,14 +180,17 @@ impl Store {
             return Ok(applied);
         }
         let mut moves = Moves::default();
-        let charges: Vec<_> = rows.iter().map(Row::money).collect();
+        let mut rollups = Rollups::default();
+        let charges: Vec<_> = rows.iter().map(|row| (row.money(), Rollups::of(row))).collect();
         let news = insert(conn, &self.inserts.receipts, which.0, rows).await?;
-        for (money, _) in charges.iter().zip(news).filter(|(_, is_new)| *is_new) {
-            moves.add(money)?;
+        for ((money, sums), _) in charges.into_iter().zip(news).filter(|(_, is_new)| *is_new) {
+            moves.add(&money)?;
+            rollups.add(sums)?;
             applied.new += 1;
         }
         if applied.new > 0 {
             settle(conn, &moves, which, &mut applied).await?;
+            rollups.write(conn, &self.inserts.rollups, which.1).await?;
         }
         Ok(applied)
     }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use ledger::{BudgetPeriod, Scope, Usd};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::engine::{Conn, Sql};
-use crate::{Store, StoreError, again, bump};
+use crate::{Store, StoreError, again};
 
 const CURRENT: Sql = sql!(
     "SELECT id FROM tollgate.budgets WHERE owner_id = $1 AND period = $2 AND removed_at IS NULL"
@@ -26,6 +27,9 @@ const RECALL: Sql = sql!(
 );
 const REMOVE: Sql =
     sql!("UPDATE tollgate.budgets SET removed_at = $1 WHERE id = $2 AND removed_at IS NULL");
+const REMOVE_OTHERS: Sql = sql!(
+    "UPDATE tollgate.budgets SET removed_at = $1 WHERE owner_id = $2 AND period <> $3 AND removed_at IS NULL"
+);
 const ALL: Sql = sql!(
     "SELECT id, owner_kind, owner_id, period, limit_pico, created_at FROM tollgate.budgets ",
     "WHERE removed_at IS NULL ORDER BY created_at, id"
@@ -136,8 +140,10 @@ impl Store {
     pub async fn set_budget(&self, new: NewBudget) -> Result<(), StoreError> {
         again(|| async {
             let mut conn = self.begin().await?;
+            let (owner, id) = new.owner.parts();
+            let detail = json!({ "period": new.period.name(), "usd": new.limit.to_string() });
             // First, because it makes others wait that would set the same.
-            bump(&mut conn).await?;
+            self.changed(&mut conn, "budget.set", &format!("{owner} {id}"), &detail).await?;
             set(&mut conn, new).await?;
             conn.commit().await
         })
@@ -156,7 +162,7 @@ impl Store {
         if removed == 0 {
             return Err(StoreError::NotFound { what: "budget" });
         }
-        bump(&mut conn).await?;
+        self.changed(&mut conn, "budget.remove", &format!("budget {id}"), &json!({})).await?;
         conn.commit().await
     }
 
@@ -216,6 +222,35 @@ pub(crate) async fn set(conn: &mut Conn, new: NewBudget) -> Result<(), StoreErro
     on!(*conn, LIMIT, (q, c) => q.bind(limit).bind(id).execute(c).await.map(drop))?;
     on!(*conn, CEILING, (q, c) => q.bind(limit).bind(id).execute(c).await.map(drop))?;
     Ok(())
+}
+
+/// Sets the only budget of an owner, or takes all away.
+pub(crate) async fn replace(
+    conn: &mut Conn,
+    owner: BudgetOwner,
+    budget: Option<(BudgetPeriod, Usd)>,
+    at: i64,
+) -> Result<(), StoreError> {
+    let (_, id) = owner.parts();
+    let kept = budget.map_or("", |(period, _)| period.name());
+    on!(*conn, REMOVE_OTHERS, (q, c) => {
+        q.bind(at).bind(id).bind(kept).execute(c).await.map(drop)
+    })?;
+    let Some((period, limit)) = budget else { return Ok(()) };
+    // As ids of ours are, by the owner's and the time.
+    set(conn, NewBudget { id: budget_id(id, period, at), owner, period, limit, at }).await
+}
+
+/// An id that no other budget has: one of an owner begins at a time.
+fn budget_id(owner: Uuid, period: BudgetPeriod, at: i64) -> Uuid {
+    use sha2::{Digest as _, Sha256};
+    let mut hash = Sha256::new();
+    hash.update(owner);
+    hash.update(period.name());
+    hash.update(at.to_le_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize()[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 /// Opens a budget's period with what was spent in it before, unless that was done; what may still be set aside of it.

@@ -131,6 +131,8 @@ impl Store {
         })?;
         self.write_models(&mut conn, id, &models).await?;
         self.write_prices(&mut conn, id, &prices).await?;
+        let detail = serde_json::json!({ "source": source, "models": count });
+        self.changed(&mut conn, "prices.import", &format!("prices {id}"), &detail).await?;
         conn.commit().await?;
         Ok(id)
     }

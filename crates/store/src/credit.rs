@@ -1,6 +1,7 @@
 //! Credit: what is paid in, given, corrected, and what expires.
 
 use ledger::Usd;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::accounts::{self, ABSORBED, CASH, PROMO, Post};
@@ -92,6 +93,11 @@ pub struct Adjustment {
     pub at: i64,
 }
 
+/// How the audit log names an account.
+fn target(account: Uuid) -> String {
+    format!("account {account}")
+}
+
 impl Store {
     /// Adds credit to an account; false where that was done before.
     pub async fn add_credit(&self, new: NewCredit) -> Result<bool, StoreError> {
@@ -123,6 +129,8 @@ impl Store {
                 q.bind(new.expires_at).bind(new.at).execute(c).await.map(drop)
             })?;
             shift(&mut conn, new.account_id, amount).await?;
+            let detail = json!({ "usd": new.amount.to_string(), "reason": new.reason });
+            self.changed(&mut conn, "credit.add", &target(new.account_id), &detail).await?;
             conn.commit().await?;
             Ok(true)
         })
@@ -169,6 +177,11 @@ impl Store {
             if amount < 0 {
                 consume(&mut conn, new.account_id, amount.saturating_neg()).await?;
             }
+            let detail = json!({
+                "kind": kind, "usd": new.amount.to_string(), "corrects": new.corrects,
+                "reason": new.reason,
+            });
+            self.changed(&mut conn, "credit.adjust", &target(new.account_id), &detail).await?;
             conn.commit().await?;
             Ok(true)
         })

@@ -32,6 +32,9 @@ pub enum StoreError {
         /// What is missing, and of what.
         what: String,
     },
+    /// An organization has an owner at all times.
+    #[error("an organization needs an owner: make somebody else one first")]
+    LastOwner,
     /// There is one already.
     #[error("this {what} already exists")]
     Duplicate {

@@ -1,18 +1,21 @@
 //! API keys. The secret is never here: only its SHA-256, and what a person needs to recognise it.
 
 use ledger::{BudgetPeriod, Usd};
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::engine::Sql;
-use crate::{BudgetOwner, NewBudget, Store, StoreError, budgets, bump};
+use crate::engine::{Conn, Sql};
+use crate::{BudgetOwner, NewBudget, Store, StoreError, budgets};
 
-/// A key to be made, which spends from its user's personal account.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A key to be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewKey {
     /// The key.
     pub id: Uuid,
     /// The name of the user whose key it is.
     pub user: String,
+    /// The name of whose account it spends from; `None`: the user's own.
+    pub payer: Option<String>,
     /// What the user calls it.
     pub name: String,
     /// SHA-256 of the secret: 64 hexadecimal digits.
@@ -21,12 +24,20 @@ pub struct NewKey {
     pub prefix: String,
     /// How it ends.
     pub last4: String,
+    /// What it may do, with spaces between.
+    pub scopes: String,
     /// From when on it is refused, microseconds since 1970.
     pub expires_at: Option<i64>,
-    /// The most that it may spend.
-    pub budget: Option<Usd>,
+    /// The most that it may spend, in all or in each period.
+    pub budget: Option<(BudgetPeriod, Usd)>,
     /// The only models it may use; `None`: all.
     pub models: Option<Vec<String>>,
+    /// The only networks it may be used from; `None`: all.
+    pub allowed_ips: Option<Vec<String>>,
+    /// The most requests that it may begin in a minute.
+    pub requests_per_minute: Option<i64>,
+    /// The most tokens that it may use in a minute.
+    pub tokens_per_minute: Option<i64>,
     /// Microseconds since 1970.
     pub created_at: i64,
 }
@@ -50,18 +61,88 @@ pub struct Key {
     pub prefix: String,
     /// How it ends.
     pub last4: String,
+    /// What it may do, with spaces between.
+    pub scopes: String,
     /// Microseconds since 1970, as are the following.
     pub created_at: i64,
+    /// When something of it was last changed.
+    pub updated_at: Option<i64>,
     /// From when on it is refused.
     pub expires_at: Option<i64>,
-    /// When it was revoked.
+    /// When it was revoked, for good.
     pub revoked_at: Option<i64>,
+    /// When it was switched off, which can be undone.
+    pub disabled_at: Option<i64>,
+    /// When its user was shut out.
+    pub user_disabled_at: Option<i64>,
     /// When it was last used, about.
     pub last_used_at: Option<i64>,
-    /// The most that it may spend.
+    /// The most that it may spend in all, where it was made with such a budget.
     pub budget: Option<Usd>,
     /// The only models it may use; `None`: all.
     pub models: Option<Vec<String>>,
+    /// The only networks it may be used from; `None`: all.
+    pub allowed_ips: Option<Vec<String>>,
+    /// The most requests that it may begin in a minute.
+    pub requests_per_minute: Option<i64>,
+    /// The most tokens that it may use in a minute.
+    pub tokens_per_minute: Option<i64>,
+    /// The key that has taken its place.
+    pub rotated_to: Option<Uuid>,
+}
+
+/// What is to be changed of a key; `None` stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyChange {
+    /// What the user calls it.
+    pub name: Option<String>,
+    /// Whether it is switched off.
+    pub disabled: Option<bool>,
+    /// What it may do.
+    pub scopes: Option<String>,
+    /// From when on it is refused.
+    pub expires_at: Option<Option<i64>>,
+    /// The most that it may spend; it has no other budget then.
+    pub budget: Option<Option<(BudgetPeriod, Usd)>>,
+    /// The only models it may use.
+    pub models: Option<Option<Vec<String>>>,
+    /// The only networks it may be used from.
+    pub allowed_ips: Option<Option<Vec<String>>>,
+    /// The most requests that it may begin in a minute.
+    pub requests_per_minute: Option<Option<i64>>,
+    /// The most tokens that it may use in a minute.
+    pub tokens_per_minute: Option<Option<i64>>,
+}
+
+/// Whose keys somebody may look at and change. Others are not there.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Everybody's.
+    Anybodys,
+    /// A user's own, whoever pays.
+    Users(Uuid),
+    /// All that spend from an account.
+    Accounts(Uuid),
+    /// A user's own that spend from an account.
+    UsersOfAccount(Uuid, Uuid),
+}
+
+impl Whose {
+    /// The user and the account that a key must have.
+    const fn parts(self) -> (Option<Uuid>, Option<Uuid>) {
+        match self {
+            Self::Anybodys => (None, None),
+            Self::Users(user) => (Some(user), None),
+            Self::Accounts(account) => (None, Some(account)),
+            Self::UsersOfAccount(user, account) => (Some(user), Some(account)),
+        }
+    }
+
+    /// Whether a key of that user and account is among them.
+    pub fn has(self, user: Uuid, account: Uuid) -> bool {
+        let (users, accounts) = self.parts();
+        users.is_none_or(|id| id == user) && accounts.is_none_or(|id| id == account)
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -74,20 +155,30 @@ struct Row {
     hash: String,
     prefix: String,
     last4: String,
+    scopes: String,
     created_at: i64,
+    updated_at: Option<i64>,
     expires_at: Option<i64>,
     revoked_at: Option<i64>,
+    disabled_at: Option<i64>,
+    user_disabled_at: Option<i64>,
     last_used_at: Option<i64>,
     budget_pico: Option<i64>,
     models: Option<String>,
+    allowed_ips: Option<String>,
+    requests_per_minute: Option<i64>,
+    tokens_per_minute: Option<i64>,
+    rotated_to: Option<Uuid>,
 }
 
 macro_rules! select {
     ($rest:literal) => {
         sql!(
             "SELECT k.id, k.user_id, u.name AS user_name, k.account_id, k.name, k.hash, k.prefix, ",
-            "k.last4, k.created_at, k.expires_at, k.revoked_at, k.last_used_at, k.budget_pico, ",
-            "k.models FROM tollgate.api_keys k JOIN tollgate.users u ON u.id = k.user_id ",
+            "k.last4, k.scopes, k.created_at, k.updated_at, k.expires_at, k.revoked_at, k.disabled_at, ",
+            "u.disabled_at AS user_disabled_at, k.last_used_at, k.budget_pico, k.models, k.allowed_ips, ",
+            "k.requests_per_minute, k.tokens_per_minute, k.rotated_to ",
+            "FROM tollgate.api_keys k JOIN tollgate.users u ON u.id = k.user_id ",
             $rest
         )
     };
@@ -96,16 +187,39 @@ macro_rules! select {
 const ALL: Sql = select!("ORDER BY k.created_at, k.id");
 const OF_USER: Sql = select!("WHERE k.user_id = $1 ORDER BY k.created_at, k.id");
 const BY_ID: Sql = select!("WHERE k.id = $1");
+const BY_HASH: Sql = select!("WHERE k.hash = $1");
+// Newest first: the ids of keys grow with time.
+const PAGE: Sql = select!("WHERE k.id < $1 AND k.revoked_at IS NULL ORDER BY k.id DESC LIMIT $2");
+const PAGE_OF_USER: Sql = select!(
+    "WHERE k.user_id = $3 AND k.id < $1 AND k.revoked_at IS NULL ORDER BY k.id DESC LIMIT $2"
+);
+const PAGE_OF_ACCOUNT: Sql = select!(
+    "WHERE k.account_id = $3 AND k.id < $1 AND k.revoked_at IS NULL ORDER BY k.id DESC LIMIT $2"
+);
+const PAGE_OF_BOTH: Sql = select!(
+    "WHERE k.user_id = $3 AND k.account_id = $4 AND k.id < $1 AND k.revoked_at IS NULL ORDER BY k.id DESC LIMIT $2"
+);
 const INSERT: Sql = sql!(
     "INSERT INTO tollgate.api_keys (id, user_id, account_id, name, hash, prefix, last4, ",
-    "created_at, expires_at, budget_pico, models) ",
-    "SELECT $1, u.id, a.id, $2, $3, $4, $5, $6, $7, $8, $9 FROM tollgate.users u ",
-    "JOIN tollgate.accounts a ON a.user_id = u.id AND a.name = u.name WHERE u.name = $10"
+    "created_at, expires_at, budget_pico, models, scopes, allowed_ips, requests_per_minute, tokens_per_minute) ",
+    "SELECT $1, u.id, a.id, $2, $3, $4, $5, $6, $7, $8, $9, $12, $13, $14, $15 FROM tollgate.users u ",
+    "JOIN tollgate.accounts a ON a.name = $11 WHERE u.name = $10"
 );
-const ID_OF_HASH: Sql = sql!("SELECT id FROM tollgate.api_keys WHERE hash = $1");
-const OWNER: Sql = sql!("SELECT user_id FROM tollgate.api_keys WHERE id = $1");
+const CHANGE: Sql = sql!(
+    "UPDATE tollgate.api_keys SET name = $1, scopes = $2, expires_at = $3, disabled_at = $4, models = $5, ",
+    "allowed_ips = $6, requests_per_minute = $7, tokens_per_minute = $8, updated_at = $9, budget_pico = $10 ",
+    "WHERE id = $11"
+);
+const ROTATED: Sql = sql!(
+    "UPDATE tollgate.api_keys SET rotated_to = $1, updated_at = $2, ",
+    "expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END WHERE id = $4"
+);
 const REVOKE: Sql =
     sql!("UPDATE tollgate.api_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL");
+const REVOKE_OF: Sql = sql!(
+    "UPDATE tollgate.api_keys SET revoked_at = $1 ",
+    "WHERE user_id = $2 AND account_id = $3 AND revoked_at IS NULL"
+);
 // Replicas write what each has seen, in any order: the latest stays.
 const TOUCH: Sql = sql!(
     "UPDATE tollgate.api_keys SET last_used_at = $1 WHERE id = $2 ",
@@ -116,36 +230,143 @@ impl Store {
     /// Adds a key.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] where there is no such user, [`StoreError::Duplicate`] where the id or the hash is
-    /// taken.
+    /// [`StoreError::NotFound`] where there is no such user or account, [`StoreError::Duplicate`] where the id or the hash
+    /// is taken.
     pub async fn add_key(&self, new: NewKey) -> Result<Key, StoreError> {
-        let models = new.models.as_ref().map(serde_json::to_string).transpose();
-        let models = models.map_err(|_| StoreError::OutOfRange { what: "models of a key" })?;
         let mut conn = self.begin().await?;
-        let added = on!(conn, INSERT, (q, c) => {
-            let q = q.bind(new.id).bind(new.name).bind(new.hash).bind(new.prefix).bind(new.last4);
-            let q = q.bind(new.created_at).bind(new.expires_at).bind(new.budget.map(Usd::pico));
-            q.bind(models).bind(new.user).execute(c).await.map(|done| done.rows_affected())
-        })
-        .map_err(|error| StoreError::or_duplicate(error, "key"))?;
-        if added == 0 {
-            return Err(StoreError::NotFound { what: "user" });
-        }
-        if let Some(limit) = new.budget {
-            let (owner, period) = (BudgetOwner::Key(new.id), BudgetPeriod::Total);
-            let (id, at) = (new.id, new.created_at);
-            budgets::set(&mut conn, NewBudget { id, owner, period, limit, at }).await?;
-        }
-        bump(&mut conn).await?;
-        let row: Row = on!(conn, BY_ID => _, (q, c) => q.bind(new.id).fetch_one(c).await)?;
+        let key = insert(&mut conn, &new).await?;
+        let detail = json!({ "user": key.user, "name": key.name, "scopes": key.scopes });
+        self.changed(&mut conn, "key.create", &target(&key), &detail).await?;
         conn.commit().await?;
-        row.try_into()
+        Ok(key)
+    }
+
+    /// Changes a key.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is no such key, or it is another's, or it is revoked.
+    pub async fn change_key(
+        &self,
+        whose: Whose,
+        id: Uuid,
+        change: KeyChange,
+        at: i64,
+    ) -> Result<Key, StoreError> {
+        let mut conn = self.begin().await?;
+        let key = owned(&mut conn, whose, id).await?;
+        let detail = change.changes();
+        let budget_pico = match &change.budget {
+            None => key.budget.map(Usd::pico),
+            Some(budget) => budget.and_then(total),
+        };
+        let models = change.models.unwrap_or(key.models);
+        let ips = change.allowed_ips.unwrap_or(key.allowed_ips);
+        let disabled_at = match change.disabled {
+            None => key.disabled_at,
+            Some(disabled) => disabled.then(|| key.disabled_at.unwrap_or(at)),
+        };
+        let (requests, tokens) = (
+            change.requests_per_minute.unwrap_or(key.requests_per_minute),
+            change.tokens_per_minute.unwrap_or(key.tokens_per_minute),
+        );
+        let (models, ips) = (list(models.as_ref())?, list(ips.as_ref())?);
+        on!(conn, CHANGE, (q, c) => {
+            let q = q.bind(change.name.unwrap_or(key.name)).bind(change.scopes.unwrap_or(key.scopes));
+            let q = q.bind(change.expires_at.unwrap_or(key.expires_at)).bind(disabled_at);
+            let q = q.bind(models).bind(ips).bind(requests).bind(tokens).bind(at);
+            q.bind(budget_pico).bind(id).execute(c).await.map(drop)
+        })?;
+        if let Some(budget) = change.budget {
+            budgets::replace(&mut conn, BudgetOwner::Key(id), budget, at).await?;
+        }
+        let row: Row = on!(conn, BY_ID => _, (q, c) => q.bind(id).fetch_one(c).await)?;
+        let key = Key::try_from(row)?;
+        self.changed(&mut conn, "key.change", &target(&key), &detail).await?;
+        conn.commit().await?;
+        Ok(key)
+    }
+
+    /// Puts another key in the place of one, which is refused from `until` on. What it may do and spend is for the caller to
+    /// carry over.
+    ///
+    /// # Errors
+    /// As [`Store::change_key`]; [`StoreError::Duplicate`] where it has been done.
+    pub async fn rotate_key(
+        &self,
+        whose: Whose,
+        id: Uuid,
+        new: NewKey,
+        until: i64,
+    ) -> Result<Key, StoreError> {
+        let mut conn = self.begin().await?;
+        let old = owned(&mut conn, whose, id).await?;
+        if old.rotated_to.is_some() {
+            return Err(StoreError::Duplicate { what: "rotation" });
+        }
+        let key = insert(&mut conn, &new).await?;
+        on!(conn, ROTATED, (q, c) => {
+            let q = q.bind(key.id).bind(new.created_at).bind(until).bind(id);
+            q.execute(c).await.map(drop)
+        })?;
+        let detail = json!({ "to": key.id, "until": until });
+        self.changed(&mut conn, "key.rotate", &target(&old), &detail).await?;
+        conn.commit().await?;
+        Ok(key)
+    }
+
+    /// A key.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is none of that id, or it is another's.
+    pub async fn key(&self, whose: Whose, id: Uuid) -> Result<Key, StoreError> {
+        let mut conn = self.read().await?;
+        find(&mut conn, whose, id).await
+    }
+
+    /// The key whose secret has that hash; otherwise as [`Store::key`].
+    pub async fn key_by_hash(&self, whose: Whose, hash: &str) -> Result<Key, StoreError> {
+        let mut conn = self.read().await?;
+        let row: Option<Row> =
+            on!(conn, BY_HASH => _, (q, c) => q.bind(hash).fetch_optional(c).await)?;
+        let key: Key = row.ok_or(StoreError::NotFound { what: "key" })?.try_into()?;
+        if whose.has(key.user_id, key.account_id) {
+            Ok(key)
+        } else {
+            Err(StoreError::NotFound { what: "key" })
+        }
     }
 
     /// The keys of a user, oldest first, revoked ones too.
     pub async fn keys_of(&self, user_id: Uuid) -> Result<Vec<Key>, StoreError> {
         let mut conn = self.read().await?;
         let rows: Vec<Row> = on!(conn, OF_USER => _, (q, c) => q.bind(user_id).fetch_all(c).await)?;
+        rows.into_iter().map(TryInto::try_into).collect()
+    }
+
+    /// A page of keys that are not revoked, newest first: the first `limit` of those before `before`.
+    pub async fn keys_page(
+        &self,
+        whose: Whose,
+        before: Option<Uuid>,
+        limit: u16,
+    ) -> Result<Vec<Key>, StoreError> {
+        let before = before.unwrap_or(Uuid::max());
+        let limit = i64::from(limit);
+        let mut conn = self.read().await?;
+        let rows: Vec<Row> = match whose {
+            Whose::Anybodys => {
+                on!(conn, PAGE => _, (q, c) => q.bind(before).bind(limit).fetch_all(c).await)?
+            }
+            Whose::Users(id) => on!(conn, PAGE_OF_USER => _, (q, c) => {
+                q.bind(before).bind(limit).bind(id).fetch_all(c).await
+            })?,
+            Whose::Accounts(id) => on!(conn, PAGE_OF_ACCOUNT => _, (q, c) => {
+                q.bind(before).bind(limit).bind(id).fetch_all(c).await
+            })?,
+            Whose::UsersOfAccount(user, account) => on!(conn, PAGE_OF_BOTH => _, (q, c) => {
+                q.bind(before).bind(limit).bind(user).bind(account).fetch_all(c).await
+            })?,
+        };
         rows.into_iter().map(TryInto::try_into).collect()
     }
 
@@ -156,49 +377,20 @@ impl Store {
         rows.into_iter().map(TryInto::try_into).collect()
     }
 
-    /// Revokes a key, of `user` alone where one is given. False where it was revoked before.
+    /// Revokes a key. False where it was revoked before.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] where there is no such key, or it is another's.
-    pub async fn revoke_key_by_id(
-        &self,
-        user: Option<Uuid>,
-        id: Uuid,
-        at: i64,
-    ) -> Result<bool, StoreError> {
-        self.revoke(user, id, at).await
-    }
-
-    /// Revokes the key whose secret has that hash; otherwise as [`Store::revoke_key_by_id`].
-    pub async fn revoke_key_by_hash(
-        &self,
-        user: Option<Uuid>,
-        hash: &str,
-        at: i64,
-    ) -> Result<bool, StoreError> {
-        let mut conn = self.read().await?;
-        let found: Option<(Uuid,)> =
-            on!(conn, ID_OF_HASH => _, (q, c) => q.bind(hash).fetch_optional(c).await)?;
-        drop(conn);
-        let (id,) = found.ok_or(StoreError::NotFound { what: "key" })?;
-        self.revoke(user, id, at).await
-    }
-
-    async fn revoke(&self, user: Option<Uuid>, id: Uuid, at: i64) -> Result<bool, StoreError> {
+    pub async fn revoke_key(&self, whose: Whose, id: Uuid, at: i64) -> Result<bool, StoreError> {
         let mut conn = self.begin().await?;
-        let owner: Option<(Uuid,)> =
-            on!(conn, OWNER => _, (q, c) => q.bind(id).fetch_optional(c).await)?;
-        let (owner,) = owner.ok_or(StoreError::NotFound { what: "key" })?;
-        if user.is_some_and(|user| user != owner) {
-            return Err(StoreError::NotFound { what: "key" });
-        }
+        let key = find(&mut conn, whose, id).await?;
         let changed = on!(conn, REVOKE, (q, c) => {
             q.bind(at).bind(id).execute(c).await.map(|done| done.rows_affected())
         })?;
         if changed == 0 {
             return Ok(false);
         }
-        bump(&mut conn).await?;
+        self.changed(&mut conn, "key.revoke", &target(&key), &json!({})).await?;
         conn.commit().await?;
         Ok(true)
     }
@@ -216,11 +408,100 @@ impl Store {
     }
 }
 
+/// How the audit log names a key.
+fn target(key: &Key) -> String {
+    format!("key {}", key.id)
+}
+
+/// What of a budget is for all time, which the key's own row has too.
+fn total((period, limit): (BudgetPeriod, Usd)) -> Option<i64> {
+    (period == BudgetPeriod::Total).then(|| limit.pico())
+}
+
+fn list(items: Option<&Vec<String>>) -> Result<Option<String>, StoreError> {
+    let text = items.map(serde_json::to_string).transpose();
+    text.map_err(|_| StoreError::OutOfRange { what: "list of a key" })
+}
+
+async fn find(conn: &mut Conn, whose: Whose, id: Uuid) -> Result<Key, StoreError> {
+    let row: Option<Row> = on!(*conn, BY_ID => _, (q, c) => q.bind(id).fetch_optional(c).await)?;
+    let key = row.filter(|row| whose.has(row.user_id, row.account_id));
+    key.ok_or(StoreError::NotFound { what: "key" })?.try_into()
+}
+
+/// One that can be changed.
+async fn owned(conn: &mut Conn, whose: Whose, id: Uuid) -> Result<Key, StoreError> {
+    // First, so that two changes do not undo each other.
+    crate::bump(conn).await?;
+    let key = find(conn, whose, id).await?;
+    let live = Some(key).filter(|key| key.revoked_at.is_none());
+    live.ok_or(StoreError::NotFound { what: "key" })
+}
+
+async fn insert(conn: &mut Conn, new: &NewKey) -> Result<Key, StoreError> {
+    let (models, ips) = (list(new.models.as_ref())?, list(new.allowed_ips.as_ref())?);
+    let payer = new.payer.as_ref().unwrap_or(&new.user);
+    let added = on!(*conn, INSERT, (q, c) => {
+        let q = q.bind(new.id).bind(&new.name).bind(&new.hash).bind(&new.prefix).bind(&new.last4);
+        let q = q.bind(new.created_at).bind(new.expires_at).bind(new.budget.and_then(total));
+        let q = q.bind(models).bind(&new.user).bind(payer).bind(&new.scopes).bind(ips);
+        let q = q.bind(new.requests_per_minute).bind(new.tokens_per_minute);
+        q.execute(c).await.map(|done| done.rows_affected())
+    })
+    .map_err(|error| StoreError::or_duplicate(error, "key"))?;
+    if added == 0 {
+        return Err(StoreError::NotFound { what: "user" });
+    }
+    if let Some((period, limit)) = new.budget {
+        let (id, owner, at) = (new.id, BudgetOwner::Key(new.id), new.created_at);
+        budgets::set(conn, NewBudget { id, owner, period, limit, at }).await?;
+    }
+    let row: Row = on!(*conn, BY_ID => _, (q, c) => q.bind(new.id).fetch_one(c).await)?;
+    row.try_into()
+}
+
+/// Revokes all keys of a user that spend from an account.
+pub(crate) async fn revoke_of(
+    conn: &mut Conn,
+    user: Uuid,
+    account: Uuid,
+    at: i64,
+) -> Result<(), StoreError> {
+    on!(*conn, REVOKE_OF, (q, c) => {
+        q.bind(at).bind(user).bind(account).execute(c).await.map(drop)
+    })?;
+    Ok(())
+}
+
+impl KeyChange {
+    /// What is changed, for the audit log.
+    fn changes(&self) -> serde_json::Value {
+        let mut changes = serde_json::Map::new();
+        let mut put = |name: &str, value: Option<serde_json::Value>| {
+            changes.extend(value.map(|value| (name.to_owned(), value)));
+        };
+        put("name", self.name.as_ref().map(|name| json!(name)));
+        put("disabled", self.disabled.map(|disabled| json!(disabled)));
+        put("scopes", self.scopes.as_ref().map(|scopes| json!(scopes)));
+        put("expires_at", self.expires_at.map(|at| json!(at)));
+        let budget = |(period, limit): (BudgetPeriod, Usd)| json!({ "period": period.name(), "usd": limit.to_string() });
+        put("budget", self.budget.map(|set| json!(set.map(budget))));
+        put("models", self.models.as_ref().map(|models| json!(models)));
+        put("allowed_ips", self.allowed_ips.as_ref().map(|ips| json!(ips)));
+        put("requests_per_minute", self.requests_per_minute.map(|most| json!(most)));
+        put("tokens_per_minute", self.tokens_per_minute.map(|most| json!(most)));
+        changes.into()
+    }
+}
+
 impl TryFrom<Row> for Key {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        let models = row.models.map(|models| serde_json::from_str(&models)).transpose();
+        let corrupt = |_| StoreError::corrupt(format!("list of key {}", row.id));
+        let read = |list: Option<String>| {
+            list.map(|list| serde_json::from_str(&list)).transpose().map_err(corrupt)
+        };
         Ok(Self {
             id: row.id,
             user_id: row.user_id,
@@ -230,12 +511,20 @@ impl TryFrom<Row> for Key {
             hash: row.hash,
             prefix: row.prefix,
             last4: row.last4,
+            scopes: row.scopes,
             created_at: row.created_at,
+            updated_at: row.updated_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
+            disabled_at: row.disabled_at,
+            user_disabled_at: row.user_disabled_at,
             last_used_at: row.last_used_at,
             budget: row.budget_pico.map(Usd::from_pico),
-            models: models.map_err(|_| StoreError::corrupt(format!("models of key {}", row.id)))?,
+            models: read(row.models)?,
+            allowed_ips: read(row.allowed_ips)?,
+            requests_per_minute: row.requests_per_minute,
+            tokens_per_minute: row.tokens_per_minute,
+            rotated_to: row.rotated_to,
         })
     }
 }

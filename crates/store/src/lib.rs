@@ -22,6 +22,7 @@ mod engine;
 mod row;
 
 mod accounts;
+mod acts;
 mod apply;
 mod audit;
 mod budgets;
@@ -32,10 +33,13 @@ mod error;
 mod generations;
 mod idempotency;
 mod keys;
+mod members;
 mod migrate;
+mod people;
 mod receipts;
 mod replicas;
 mod reports;
+mod rollups;
 mod seals;
 mod slices;
 mod statements;
@@ -46,6 +50,7 @@ use std::sync::Arc;
 use engine::{Conn, Pool, Sql};
 
 pub use accounts::{Balance, Transaction};
+pub use acts::{Act, ActFilter, Actor};
 pub use apply::{Applied, Batch};
 pub use audit::{AuditFault, Audited};
 pub use budgets::{Budget, BudgetOwner, NewBudget};
@@ -54,10 +59,13 @@ pub use credit::{Adjustment, AdjustmentKind, CreditSource, NewCredit};
 pub use entry::Entry;
 pub use error::StoreError;
 pub use idempotency::{Claimed, IdempotencyKey, Kept, NewClaim, Refusal};
-pub use keys::{Key, NewKey};
+pub use keys::{Key, KeyChange, NewKey, Whose};
+pub use members::{Member, Role};
+pub use people::{LinkPurpose, SecretHash, Session};
 pub use receipts::Cursor;
 pub use replicas::{Replica, ReplicaState};
 pub use reports::{BillRow, By, Payer, Period, Sums, UsageRow};
+pub use rollups::{Grain, Rollup, RollupFault};
 pub use seals::{SealAudit, Sealed};
 pub use slices::Grant;
 pub use statements::Stored;
@@ -73,6 +81,8 @@ pub struct Store {
     read: Pool,
     write: Pool,
     inserts: Arc<Inserts>,
+    /// Who makes changes; see [`Store::by`].
+    actor: Option<Arc<Actor>>,
 }
 
 /// The statements that insert many rows at once: their text is put together when the store is opened.
@@ -81,6 +91,7 @@ struct Inserts {
     receipts: engine::Insert,
     models: engine::Insert,
     prices: engine::Insert,
+    rollups: engine::Insert,
 }
 
 impl Store {
@@ -98,8 +109,9 @@ impl Store {
             receipts: receipts::statement(),
             models: catalogue::insert_models(),
             prices: catalogue::insert_prices(),
+            rollups: rollups::statement(),
         });
-        Ok(Self { read, write, inserts })
+        Ok(Self { read, write, inserts, actor: None })
     }
 
     /// `SQLite` or `PostgreSQL`.

@@ -1,9 +1,11 @@
-//! Users, each with a personal account.
+//! Users, each with a personal account, and organizations, which are kept beside them.
 
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::engine::Sql;
-use crate::{Store, StoreError, accounts, bump};
+use crate::people::target;
+use crate::{Store, StoreError, accounts};
 
 /// A user to be made. The caller makes the ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub struct NewUser {
     pub account_id: Uuid,
     /// A name that no other has.
     pub name: String,
+    /// The person who owns an organization; without one it is a person.
+    pub owner: Option<Uuid>,
     /// Whether this user runs the place.
     pub operator: bool,
     /// Whether the account spends only what was put into it.
@@ -31,18 +35,22 @@ pub struct User {
     pub account_id: Uuid,
     /// The name.
     pub name: String,
+    /// `person` or `organization`.
+    pub kind: String,
     /// Whether this user runs the place.
     pub operator: bool,
     /// Whether the account spends only what was put into it.
     pub prepaid: bool,
     /// Microseconds since 1970.
     pub created_at: i64,
+    /// When this user was shut out.
+    pub disabled_at: Option<i64>,
 }
 
 macro_rules! select {
     ($rest:literal) => {
         sql!(
-            "SELECT u.id, a.id AS account_id, u.name, u.operator, l.prepaid, u.created_at ",
+            "SELECT u.id, a.id AS account_id, u.name, u.kind, u.operator, l.prepaid, u.created_at, u.disabled_at ",
             "FROM tollgate.users u JOIN tollgate.accounts a ON a.user_id = u.id AND a.name = u.name ",
             "JOIN tollgate.ledger_accounts l ON l.id = a.id ",
             $rest
@@ -51,9 +59,17 @@ macro_rules! select {
 }
 
 const BY_NAME: Sql = select!("WHERE u.name = $1");
+const BY_ID: Sql = select!("WHERE u.id = $1");
 const ALL: Sql = select!("ORDER BY u.name");
-const INSERT: Sql =
-    sql!("INSERT INTO tollgate.users (id, name, operator, created_at) VALUES ($1, $2, $3, $4)");
+const PAGE: Sql = select!(
+    "WHERE u.kind = $1 AND u.name > $2 AND u.name LIKE $3 ESCAPE '!' ORDER BY u.name LIMIT $4"
+);
+const INSERT: Sql = sql!(
+    "INSERT INTO tollgate.users (id, name, operator, kind, created_at) VALUES ($1, $2, $3, $4, $5)"
+);
+const INSERT_OWNER: Sql = sql!(
+    "INSERT INTO tollgate.members (organization_id, user_id, role, created_at) VALUES ($1, $2, 'owner', $3)"
+);
 const INSERT_ACCOUNT: Sql =
     sql!("INSERT INTO tollgate.accounts (id, name, user_id, created_at) VALUES ($1, $2, $3, $4)");
 
@@ -63,9 +79,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Duplicate`] where a user or an account has that name.
     pub async fn add_user(&self, new: NewUser) -> Result<User, StoreError> {
+        let kind = if new.owner.is_some() { "organization" } else { "person" };
         let mut conn = self.begin().await?;
         on!(conn, INSERT, (q, c) => {
-            let q = q.bind(new.id).bind(&new.name).bind(new.operator).bind(new.created_at);
+            let q = q.bind(new.id).bind(&new.name).bind(new.operator).bind(kind).bind(new.created_at);
             q.execute(c).await.map(drop)
         })
         .map_err(|error| StoreError::or_duplicate(error, "user"))?;
@@ -74,11 +91,46 @@ impl Store {
             q.execute(c).await.map(drop)
         })
         .map_err(|error| StoreError::or_duplicate(error, "account"))?;
+        if let Some(owner) = new.owner {
+            on!(conn, INSERT_OWNER, (q, c) => {
+                q.bind(new.id).bind(owner).bind(new.created_at).execute(c).await.map(drop)
+            })?;
+        }
         accounts::open(&mut conn, new.account_id, new.prepaid).await?;
-        bump(&mut conn).await?;
+        let NewUser { id, account_id, name, operator, prepaid, created_at, .. } = new;
+        let kind = kind.to_owned();
+        let disabled_at = None;
+        let user = User { id, account_id, name, kind, operator, prepaid, created_at, disabled_at };
+        let detail = json!({ "operator": operator, "prepaid": prepaid });
+        self.changed(&mut conn, "user.create", &target(&user), &detail).await?;
         conn.commit().await?;
-        let NewUser { id, account_id, name, operator, prepaid, created_at } = new;
-        Ok(User { id, account_id, name, operator, prepaid, created_at })
+        Ok(user)
+    }
+
+    /// The user of that id.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is none.
+    pub async fn user_by_id(&self, id: Uuid) -> Result<User, StoreError> {
+        let mut conn = self.read().await?;
+        let user: Option<User> =
+            on!(conn, BY_ID => _, (q, c) => q.bind(id).fetch_optional(c).await)?;
+        user.ok_or(StoreError::NotFound { what: "user" })
+    }
+
+    /// A page of users of a kind whose names have `part` in them, by name: the first `limit` behind the name `after`.
+    pub async fn users_page(
+        &self,
+        (kind, part): (&str, &str),
+        after: &str,
+        limit: u16,
+    ) -> Result<Vec<User>, StoreError> {
+        let escaped = part.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+        let mut conn = self.read().await?;
+        Ok(on!(conn, PAGE => _, (q, c) => {
+            let q = q.bind(kind).bind(after).bind(format!("%{escaped}%")).bind(i64::from(limit));
+            q.fetch_all(c).await
+        })?)
     }
 
     /// The user of that name.

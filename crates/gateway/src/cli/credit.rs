@@ -106,7 +106,7 @@ pub(super) async fn run(
     settings: &Settings,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let store = super::open(settings).await?;
+    let store = super::desk(settings).await?;
     let user = match command {
         Command::Add(Add { user, usd, promo, expires_at, reason, id }) => {
             let new = NewCredit {

@@ -9,7 +9,9 @@ use super::output::Output;
 use super::serve;
 use crate::app::App;
 use crate::config::Settings;
-use crate::{clock, native, server};
+use crate::manage::keys::{self, Wanted};
+use crate::scopes::Scopes;
+use crate::{clock, server};
 
 const USER: &str = "demo";
 
@@ -35,12 +37,14 @@ pub(super) async fn run(mut settings: Settings, output: &Output) -> anyhow::Resu
             id: clock::new_id(),
             account_id: clock::new_id(),
             name: USER.to_owned(),
+            owner: None,
             operator: false,
             prepaid: false,
             created_at: clock::now(),
         })
         .await?;
-    let (key, _) = native::keys::create(&app.store, USER, "demo", None, None, None).await?;
+    let wanted = Wanted::of("demo".to_owned(), Scopes::ALL);
+    let key = keys::create(&app.store, USER, None, wanted, clock::now()).await?.secret;
     app.snapshots.refresh().await?;
     let (listener, address) = match server::listen(&app).await {
         Ok(open) => open,

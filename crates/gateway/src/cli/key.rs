@@ -1,28 +1,50 @@
-//! `tollgate key create|list|revoke`
+//! `tollgate key create|list|rotate|disable|enable|revoke`
 
 use anyhow::Context as _;
 use clap::Args;
+use ledger::{BudgetPeriod, Usd};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
-use store::StoreError;
+use store::{BudgetOwner, Key, KeyChange, Store, StoreError, Whose};
 use uuid::Uuid;
 
 use super::output::Output;
 use crate::config::Settings;
-use crate::native::keys::{allowed_models, create, view};
-use crate::{clock, keys};
+use crate::manage::keys::{self, Made, Wanted};
+use crate::native::keys::view;
+use crate::scopes::Scopes;
+use crate::{clock, keys as secrets};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Create a key; it is printed alone, this once
-    Create(Create),
+    Create(Box<Create>),
     /// List keys
     List {
         /// Only those of this user
         #[arg(long, value_name = "NAME")]
         user: Option<String>,
     },
-    /// Revoke a key, everywhere within a second
+    /// Put another key in a key's place; it is printed alone, this once
+    Rotate {
+        /// The key itself, or its id
+        key: String,
+
+        /// How long the old one goes on working, in hours
+        #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(0..=8_760))]
+        overlap_hours: u32,
+    },
+    /// Switch a key off, everywhere within a second
+    Disable {
+        /// The key itself, or its id
+        key: String,
+    },
+    /// Switch a key on again
+    Enable {
+        /// The key itself, or its id
+        key: String,
+    },
+    /// Revoke a key for good, everywhere within a second
     Revoke {
         /// The key itself, or its id
         key: String,
@@ -35,9 +57,17 @@ pub(super) struct Create {
     #[arg(long, value_name = "NAME")]
     user: String,
 
+    /// Whose account it spends from, where that is not the user's own: an organization's
+    #[arg(long, value_name = "NAME")]
+    payer: Option<String>,
+
     /// What to call it
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", value_parser = keys::name)]
     name: String,
+
+    /// What it may do: inference, usage, keys, billing; may be given more than once. All but billing, where none is
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
 
     /// From when on it is refused, such as 2027-01-31
     #[arg(long, value_name = "DATE", value_parser = moment_to_come)]
@@ -45,11 +75,27 @@ pub(super) struct Create {
 
     /// The most that it may spend in all, in dollars; `tollgate budget set` has daily and monthly ones
     #[arg(long, value_name = "USD", value_parser = super::credit::dollars)]
-    budget_usd: Option<ledger::Usd>,
+    budget_usd: Option<Usd>,
 
     /// A model it may use, such as openai/gpt-4o; may be given more than once. All, where none is
     #[arg(long = "model", value_name = "PROVIDER/MODEL")]
     models: Vec<String>,
+
+    /// A network or an address it may be used from; may be given more than once. All, where none is
+    #[arg(long = "allow-ip", value_name = "NETWORK")]
+    allowed_ips: Vec<String>,
+
+    /// The most requests in a minute
+    #[arg(long, value_name = "N", value_parser = per_minute)]
+    requests_per_minute: Option<i64>,
+
+    /// The most tokens in a minute
+    #[arg(long, value_name = "N", value_parser = per_minute)]
+    tokens_per_minute: Option<i64>,
+}
+
+fn per_minute(text: &str) -> Result<i64, String> {
+    keys::per_minute(text.parse().unwrap_or(0))
 }
 
 pub(super) fn moment_to_come(text: &str) -> Result<i64, String> {
@@ -63,46 +109,100 @@ pub(super) async fn run(
     settings: &Settings,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let store = super::open(settings).await?;
+    let store = super::desk(settings).await?;
     match command {
-        Command::Create(Create { user, name, expires_at, budget_usd, models }) => {
-            let models = if models.is_empty() {
-                None
-            } else {
-                let version = store.latest_price_version().await?;
-                let version = version.context("there is no price version")?.id;
-                let allowed = allowed_models(&store.catalogue(version).await?, &models);
-                Some(allowed.map_err(|message| anyhow::anyhow!("--model: {message}"))?)
-            };
-            let (key, stored) =
-                create(&store, &user, &name, expires_at, budget_usd, models).await?;
-            let json = json!({ "key": key.expose_secret(), "id": stored.id });
-            output.say(&json, key.expose_secret())
+        Command::Create(create) => {
+            let Made { secret, key } = create.run(&store).await?;
+            let json = json!({ "key": secret.expose_secret(), "id": key.id });
+            output.say(&json, secret.expose_secret())
         }
         Command::List { user } => list(&store, user.as_deref(), output).await,
+        Command::Rotate { key, overlap_hours } => {
+            let old = find(&store, &key).await?;
+            let until = clock::now() + i64::from(overlap_hours) * 3_600_000_000;
+            let Made { secret, key } = rotate(&store, &old, until).await?;
+            let json = json!({
+                "key": secret.expose_secret(), "id": key.id, "old_id": old.id,
+                "old_expires_at": clock::rfc3339(until),
+            });
+            output.say(&json, secret.expose_secret())
+        }
+        Command::Disable { key } => switch(&store, &key, true, output).await,
+        Command::Enable { key } => switch(&store, &key, false, output).await,
         Command::Revoke { key } => {
-            let now = clock::now();
-            let revoked = if let Some(hash) = keys::hash(&key) {
-                store.revoke_key_by_hash(None, &ledger::to_hex(&hash), now).await
-            } else if let Ok(id) = key.parse::<Uuid>() {
-                store.revoke_key_by_id(None, id, now).await
-            } else {
-                anyhow::bail!(
-                    "expected a key such as tg-… or an id as `tollgate key list` shows it"
-                );
-            };
-            let changed = match revoked {
-                Ok(changed) => changed,
-                Err(StoreError::NotFound { .. }) => anyhow::bail!("there is no such key"),
-                Err(error) => return Err(error.into()),
-            };
+            let id = find(&store, &key).await?.id;
+            let changed = store.revoke_key(Whose::Anybodys, id, clock::now()).await?;
             let text = if changed { "The key is revoked." } else { "The key was revoked before." };
             output.say(&json!({ "revoked": true, "changed": changed }), text)
         }
     }
 }
 
-async fn list(store: &store::Store, user: Option<&str>, output: &Output) -> anyhow::Result<()> {
+/// The key that is meant: by itself, or by its id.
+async fn find(store: &Store, key: &str) -> anyhow::Result<Key> {
+    let found = if let Some(hash) = secrets::hash(key) {
+        store.key_by_hash(Whose::Anybodys, &ledger::to_hex(&hash)).await
+    } else if let Ok(id) = key.parse::<Uuid>() {
+        store.key(Whose::Anybodys, id).await
+    } else {
+        anyhow::bail!("expected a key such as tg-… or an id as `tollgate key list` shows it");
+    };
+    match found {
+        Ok(key) => Ok(key),
+        Err(StoreError::NotFound { .. }) => anyhow::bail!("there is no such key"),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Create {
+    async fn run(self, store: &Store) -> anyhow::Result<Made> {
+        let flag = |flag: &str, message: String| anyhow::anyhow!("{flag}: {message}");
+        let scopes = if self.scopes.is_empty() {
+            Scopes::ORDINARY
+        } else {
+            keys::scopes(&self.scopes, Scopes::ALL).map_err(|e| flag("--scope", e))?
+        };
+        let mut wanted = Wanted::of(self.name, scopes);
+        wanted.expires_at = self.expires_at;
+        wanted.budget = self.budget_usd.map(|limit| (BudgetPeriod::Total, limit));
+        if !self.models.is_empty() {
+            let version = store.latest_price_version().await?;
+            let version = version.context("there is no price version")?.id;
+            let models = keys::models(&store.catalogue(version).await?, &self.models);
+            wanted.models = Some(models.map_err(|e| flag("--model", e))?);
+        }
+        if !self.allowed_ips.is_empty() {
+            let networks =
+                keys::allowed_ips(&self.allowed_ips).map_err(|e| flag("--allow-ip", e))?;
+            wanted.allowed_ips = Some(networks);
+        }
+        wanted.requests_per_minute = self.requests_per_minute;
+        wanted.tokens_per_minute = self.tokens_per_minute;
+        let payer = self.payer.as_deref();
+        Ok(keys::create(store, &self.user, payer, wanted, clock::now()).await?)
+    }
+}
+
+async fn rotate(store: &Store, old: &Key, until: i64) -> anyhow::Result<Made> {
+    let now = clock::now();
+    let budgets = store.budgets(now).await?;
+    let own = budgets.iter().find(|budget| budget.owner == BudgetOwner::Key(old.id));
+    let budget = own.map(|budget| (budget.period, budget.limit));
+    let users = store.users().await?;
+    let payer = users.iter().find(|user| user.account_id == old.account_id);
+    let payer = payer.context("the key's account has no owner")?;
+    Ok(keys::rotate(store, Whose::Anybodys, old, (&payer.name, budget), (now, until)).await?)
+}
+
+async fn switch(store: &Store, key: &str, disabled: bool, output: &Output) -> anyhow::Result<()> {
+    let id = find(store, key).await?.id;
+    let change = KeyChange { disabled: Some(disabled), ..KeyChange::default() };
+    keys::change(store, Whose::Anybodys, id, change).await?;
+    let text = if disabled { "The key is switched off." } else { "The key is switched on." };
+    output.say(&json!({ "id": id, "disabled": disabled }), text)
+}
+
+async fn list(store: &Store, user: Option<&str>, output: &Output) -> anyhow::Result<()> {
     let keys = match user {
         Some(name) => store.keys_of(store.user(name).await?.id).await?,
         None => store.all_keys().await?,
@@ -120,6 +220,7 @@ async fn list(store: &store::Store, user: Option<&str>, output: &Output) -> anyh
         .map(|key| {
             let state = match (key.revoked_at, key.expires_at) {
                 (Some(_), _) => "revoked".to_owned(),
+                (None, _) if key.disabled_at.is_some() => "off".to_owned(),
                 (None, Some(at)) if at <= clock::now() => "expired".to_owned(),
                 (None, Some(at)) => format!("until {}", clock::rfc3339(at)),
                 (None, None) => "active".to_owned(),

@@ -135,6 +135,12 @@ pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Store> {
     Ok(store)
 }
 
+/// The same, for somebody who changes things from the command line.
+async fn desk(settings: &Settings) -> anyhow::Result<Store> {
+    let (name, at) = ("the command line".to_owned(), crate::clock::now());
+    Ok(open(settings).await?.by(store::Actor { id: None, name, via: "cli", at }))
+}
+
 /// The same, with every receipt that is in the journal of the settings.
 async fn books(settings: &Settings) -> anyhow::Result<Store> {
     let store = open(settings).await?;

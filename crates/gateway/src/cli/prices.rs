@@ -64,7 +64,7 @@ pub(super) async fn run(
     settings: &Settings,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let store = super::open(settings).await?;
+    let store = super::desk(settings).await?;
     match command {
         Command::Import(args) => import_file(args, &store, output).await,
         Command::List => list(&store, output).await,

@@ -65,13 +65,14 @@ pub(super) async fn run(
     settings: &Settings,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let store = super::open(settings).await?;
+    let store = super::desk(settings).await?;
     match command {
         Command::Add(Add { name, operator, prepaid }) => {
             let new = NewUser {
                 id: clock::new_id(),
                 account_id: clock::new_id(),
                 name,
+                owner: None,
                 operator,
                 prepaid,
                 created_at: clock::now(),

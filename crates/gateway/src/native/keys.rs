@@ -1,26 +1,19 @@
 //! `/api/keys/…`: a user's own keys.
 
-use std::sync::Arc;
-
-use axum::Json;
-use axum::body::Body;
-use axum::extract::State;
-use http::{HeaderMap, StatusCode, Uri};
-use ledger::Usd;
+use axum::response::Response;
+use http::StatusCode;
+use ledger::{BudgetPeriod, Usd};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::{NewKey, StoreError};
+use store::{StoreError, Whose};
 use uuid::Uuid;
 
-use super::json::read_json;
-use crate::app::App;
-use crate::auth::{Identity, native_identity};
+use crate::manage::keys::{self, Wanted};
 use crate::problem::Problem;
-use crate::{body, clock, keys, providers};
-
-const LONGEST_NAME: usize = 100;
-const SMALL_BODY_BYTES: u32 = 64 * 1024;
+use crate::scopes::Scopes;
+use crate::web::{self, Call};
+use crate::{clock, keys as secrets};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
@@ -30,6 +23,10 @@ struct Generate {
     /// A number or its text: amounts of more digits than a JSON number keeps.
     budget_usd: Option<Value>,
     models: Option<Vec<String>>,
+    scopes: Option<Vec<String>>,
+    allowed_ips: Option<Vec<String>>,
+    requests_per_minute: Option<i64>,
+    tokens_per_minute: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -39,21 +36,11 @@ struct Delete {
     id: Option<String>,
 }
 
-fn identify(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<Identity, Problem> {
-    let snapshot = app.snapshots.current();
-    native_identity(&snapshot, headers, uri, clock::now(), app.settings.trust_user_header)
-}
-
 /// `GET /api/keys/list`
-pub(crate) async fn list(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Result<Json<Value>, Problem> {
-    let identity = identify(&app, &headers, &uri)?;
-    let keys = app.store.keys_of(identity.user_id).await.map_err(Problem::store)?;
+pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
+    let keys = call.app.store.keys_of(call.user()?.0).await.map_err(Problem::store)?;
     let keys: Vec<Value> = keys.iter().map(view).collect();
-    Ok(Json(json!({ "keys": keys })))
+    web::json(&json!({ "keys": keys }))
 }
 
 /// A key as it may be shown, at any time.
@@ -67,54 +54,65 @@ pub(crate) fn view(key: &store::Key) -> Value {
         "last_used_at": key.last_used_at.map(clock::rfc3339),
         "expires_at": key.expires_at.map(clock::rfc3339),
         "revoked": key.revoked_at.is_some(),
+        "disabled": key.disabled_at.is_some(),
+        "scopes": key.scopes.split_whitespace().collect::<Vec<_>>(),
         "budget_usd": key.budget.map(|budget| budget.to_string()),
         "models": key.models,
+        "allowed_ips": key.allowed_ips,
+        "requests_per_minute": key.requests_per_minute,
+        "tokens_per_minute": key.tokens_per_minute,
     })
 }
 
 /// `POST /api/keys/generate`
-pub(crate) async fn generate(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Body,
-) -> Result<Json<Value>, Problem> {
-    let identity = identify(&app, &headers, &uri)?;
-    let body = body::read(&headers, body, SMALL_BODY_BYTES).await?;
-    let wanted: Generate = if body.is_empty() { Generate::default() } else { read_json(&body)? };
-    let now = clock::now();
-    let name = wanted.name.unwrap_or_default();
-    if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-        return Err(Problem::bad_request(format!(
-            "name: expected at most {LONGEST_NAME} characters on one line"
-        )));
+pub(crate) async fn generate(call: Call) -> Result<Response, Problem> {
+    let asked = if call.body.is_empty() { Generate::default() } else { call.json()? };
+    let (_, user) = call.user()?;
+    let wanted = asked.wanted(&call)?;
+    let made = keys::create(&call.store(), user, None, wanted, call.now).await;
+    let made = made.map_err(Problem::store)?;
+    call.app.snapshots.refresh().await.map_err(Problem::store)?;
+    web::json(&json!({ "key": made.secret.expose_secret(), "id": made.key.id }))
+}
+
+impl Generate {
+    fn wanted(self, call: &Call) -> Result<Wanted, Problem> {
+        let named =
+            |field: &str, message: String| Problem::bad_request(format!("{field}: {message}"));
+        let granted = call.who.grants();
+        let scopes = match self.scopes {
+            // A key that was narrowed makes no wider one.
+            None => Scopes::ORDINARY.and(granted),
+            Some(names) => keys::scopes(&names, granted).map_err(|e| named("scopes", e))?,
+        };
+        let name = keys::name(&self.name.unwrap_or_default()).map_err(|e| named("name", e))?;
+        let mut wanted = Wanted::of(name, scopes);
+        if let Some(text) = self.expires_at {
+            let at = keys::expiry(&text, call.now).map_err(|e| named("expires_at", e))?;
+            wanted.expires_at = Some(at);
+        }
+        if let Some(value) = &self.budget_usd {
+            let limit = budget(value).ok_or_else(|| {
+                Problem::bad_request("budget_usd: expected dollars, such as 5 or \"0.50\"")
+            })?;
+            wanted.budget = Some((BudgetPeriod::Total, limit));
+        }
+        if let Some(ids) = self.models {
+            let catalogue = &call.app.snapshots.current().catalogue;
+            wanted.models = Some(keys::models(catalogue, &ids).map_err(|e| named("models", e))?);
+        }
+        if let Some(texts) = self.allowed_ips {
+            let networks = keys::allowed_ips(&texts).map_err(|e| named("allowed_ips", e))?;
+            wanted.allowed_ips = Some(networks);
+        }
+        for (field, number, place) in [
+            ("requests_per_minute", self.requests_per_minute, &mut wanted.requests_per_minute),
+            ("tokens_per_minute", self.tokens_per_minute, &mut wanted.tokens_per_minute),
+        ] {
+            *place = number.map(keys::per_minute).transpose().map_err(|e| named(field, e))?;
+        }
+        Ok(wanted)
     }
-    let expires_at = match wanted.expires_at.as_deref() {
-        None => None,
-        Some(text) => Some(clock::parse_moment(text).filter(|at| *at > now).ok_or_else(|| {
-            Problem::bad_request(
-                "expires_at: expected a moment to come, such as 2027-01-31T00:00:00Z",
-            )
-        })?),
-    };
-    let budget = match &wanted.budget_usd {
-        None => None,
-        Some(value) => Some(budget(value).ok_or_else(|| {
-            Problem::bad_request("budget_usd: expected dollars, such as 5 or \"0.50\"")
-        })?),
-    };
-    let models = match wanted.models {
-        None => None,
-        Some(ids) => Some(
-            allowed_models(&app.snapshots.current().catalogue, &ids)
-                .map_err(|message| Problem::bad_request(format!("models: {message}")))?,
-        ),
-    };
-    let (key, stored) = create(&app.store, &identity.user, &name, expires_at, budget, models)
-        .await
-        .map_err(Problem::store)?;
-    app.snapshots.refresh().await.map_err(Problem::store)?;
-    Ok(Json(json!({ "key": key.expose_secret(), "id": stored.id })))
 }
 
 /// An amount of more than nothing.
@@ -127,92 +125,33 @@ fn budget(value: &Value) -> Option<Usd> {
     amount.filter(|amount| *amount > Usd::ZERO)
 }
 
-/// Ids of models as keys keep them, each with the name of its provider.
-///
-/// # Errors
-/// What is wrong with them.
-pub(crate) fn allowed_models(
-    catalogue: &ledger::Catalogue,
-    ids: &[String],
-) -> Result<Vec<String>, String> {
-    if ids.is_empty() {
-        return Err("expected at least one model; leave it out to allow all".to_owned());
-    }
-    let known = |id: &String| {
-        let (provider, model) = id.split_once('/')?;
-        let provider = providers::canonical(provider);
-        catalogue.get(provider, model).map(|_| format!("{provider}/{model}"))
-    };
-    ids.iter()
-        .map(|id| {
-            known(id).ok_or_else(|| {
-                let id = crate::routing::quoted(id);
-                format!("{id} is not in the price list; expected ids such as openai/gpt-4o")
-            })
-        })
-        .collect()
-}
-
-/// Makes a key for a user and stores its hash. The key itself is in the caller's hands alone.
-pub(crate) async fn create(
-    store: &store::Store,
-    user: &str,
-    name: &str,
-    expires_at: Option<i64>,
-    budget: Option<Usd>,
-    models: Option<Vec<String>>,
-) -> Result<(secrecy::SecretString, store::Key), StoreError> {
-    let key = keys::generate();
-    let hash = keys::hash(key.expose_secret()).ok_or(StoreError::NotFound { what: "key" })?;
-    let (prefix, last4) = keys::prefix_and_last4(&key);
-    let new = NewKey {
-        id: clock::new_id(),
-        user: user.to_owned(),
-        name: name.to_owned(),
-        hash: ledger::to_hex(&hash),
-        prefix,
-        last4,
-        expires_at,
-        budget,
-        models,
-        created_at: clock::now(),
-    };
-    let stored = store.add_key(new).await?;
-    Ok((key, stored))
-}
-
 /// `DELETE /api/keys/delete`
-pub(crate) async fn delete(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Body,
-) -> Result<Json<Value>, Problem> {
-    let identity = identify(&app, &headers, &uri)?;
-    let wanted: Delete = read_json(&body::read(&headers, body, SMALL_BODY_BYTES).await?)?;
-    let (of, now) = (Some(identity.user_id), clock::now());
-    let revoked = match (&wanted.key, &wanted.id) {
+pub(crate) async fn delete(call: Call) -> Result<Response, Problem> {
+    let wanted: Delete = call.json()?;
+    let (store, whose) = (call.store(), Whose::Users(call.user()?.0));
+    let id = match (&wanted.key, &wanted.id) {
         (Some(key), None) => {
-            let hash = keys::hash(key).ok_or_else(not_found)?;
-            app.store.revoke_key_by_hash(of, &ledger::to_hex(&hash), now).await
+            let hash = secrets::hash(key).ok_or_else(not_found)?;
+            match store.key_by_hash(whose, &ledger::to_hex(&hash)).await {
+                Ok(key) => key.id,
+                Err(StoreError::NotFound { .. }) => return Err(not_found()),
+                Err(error) => return Err(Problem::store(error)),
+            }
         }
-        (None, Some(id)) => {
-            let id = id.parse::<Uuid>().map_err(|_| not_found())?;
-            app.store.revoke_key_by_id(of, id, now).await
-        }
+        (None, Some(id)) => id.parse::<Uuid>().map_err(|_| not_found())?,
         _ => {
             return Err(Problem::bad_request(
                 "expected one of {\"key\":\"tg-...\"} and {\"id\":\"...\"}",
             ));
         }
     };
-    match revoked {
+    match store.revoke_key(whose, id, call.now).await {
         Ok(true) => {}
         Ok(false) | Err(StoreError::NotFound { .. }) => return Err(not_found()),
         Err(error) => return Err(Problem::store(error)),
     }
-    app.snapshots.refresh().await.map_err(Problem::store)?;
-    Ok(Json(json!({ "message": "API key deleted successfully" })))
+    call.app.snapshots.refresh().await.map_err(Problem::store)?;
+    web::json(&json!({ "message": "API key deleted successfully" }))
 }
 
 fn not_found() -> Problem {

@@ -1,18 +1,12 @@
 //! `GET /api/usage/check`: what a user owes, over all keys, up to this moment.
 
-use std::sync::Arc;
-
-use axum::Json;
-use axum::extract::State;
-use http::{HeaderMap, Uri};
+use axum::response::Response;
 use ledger::{sum_exact, sum_six_decimals};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::app::App;
-use crate::auth::native_identity;
-use crate::clock;
 use crate::problem::Problem;
+use crate::web::{self, Call};
 
 /// The answer's outer object.
 #[derive(Serialize)]
@@ -42,18 +36,12 @@ struct Exact {
 }
 
 /// The sums of the store, once it has every receipt that was written before: each is, before its answer ends.
-pub(crate) async fn check(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Result<Json<Checked>, Problem> {
-    let snapshot = app.snapshots.current();
-    let identity =
-        native_identity(&snapshot, &headers, &uri, clock::now(), app.settings.trust_user_header)?;
+pub(crate) async fn check(call: Call) -> Result<Response, Problem> {
+    let (app, (user_id, user)) = (&call.app, call.user()?);
     app.journal.applied().await.map_err(Problem::store)?;
-    let sums = app.store.usage_of_user(identity.user_id).await.map_err(Problem::store)?;
+    let sums = app.store.usage_of_user(user_id).await.map_err(Problem::store)?;
     let price_to_pay = PriceToPay {
-        username: identity.user,
+        username: user.to_owned(),
         total_input_tokens: sums.input_tokens,
         total_output_tokens: sums.output_tokens,
         total_tokens: sums.input_tokens + sums.output_tokens,
@@ -66,7 +54,7 @@ pub(crate) async fn check(
             final_price: sum_exact(sums.charge),
         },
     };
-    Ok(Json(Checked { price_to_pay }))
+    web::json(&Checked { price_to_pay })
 }
 
 /// A JSON number with exactly six decimals.

@@ -84,6 +84,7 @@ pub(crate) fn new_user(number: u128, name: &str) -> NewUser {
         id: id(number),
         account_id: id(number + 1),
         name: name.to_owned(),
+        owner: None,
         operator: number.is_multiple_of(4),
         prepaid: false,
         created_at: 1_700_000_000_000_000,
@@ -98,10 +99,9 @@ pub(crate) fn new_key(number: u128, user: &str) -> NewKey {
         hash: format!("{number:064x}"),
         prefix: "tg-abcd".to_owned(),
         last4: "wxyz".to_owned(),
-        expires_at: None,
-        budget: None,
-        models: None,
+        scopes: "inference usage keys".to_owned(),
         created_at: 1_700_000_000_000_000 + i64::try_from(number).unwrap(),
+        ..NewKey::default()
     }
 }
 

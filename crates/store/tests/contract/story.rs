@@ -3,9 +3,10 @@
 use crate::common::{
     TestDatabase, id, insert, new_key, new_user, python_sums, receipt, rich_catalogue,
 };
-use ledger::{Catalogue, Receipt, Signer, Usd};
+use ledger::{BudgetPeriod, Catalogue, Receipt, Signer, Usd};
 use store::{
     Batch, BillRow, By, Cursor, Entry, NewKey, NewUser, Payer, Period, Store, StoreError, Sums,
+    Whose,
 };
 use uuid::Uuid;
 
@@ -52,13 +53,13 @@ async fn keys(store: &Store) {
     let before = store.revision().await.unwrap();
     let rich = NewKey {
         expires_at: Some(5),
-        budget: Some(Usd::DOLLAR),
+        budget: Some((BudgetPeriod::Total, Usd::DOLLAR)),
         models: Some(vec!["openai/gpt-4o".to_owned(), "a \"b\"".to_owned()]),
         ..new_key(21, "ada")
     };
     let first = store.add_key(rich.clone()).await.unwrap();
     assert_eq!((first.user_id, first.account_id, first.user.as_str()), (id(0), id(1), "ada"));
-    assert_eq!((first.budget, &first.models), (rich.budget, &rich.models));
+    assert_eq!((first.budget, &first.models), (Some(Usd::DOLLAR), &rich.models));
     let second = store.add_key(new_key(22, "ada")).await.unwrap();
     let third = store.add_key(new_key(23, "bob")).await.unwrap();
     assert_eq!(store.keys_of(id(0)).await.unwrap(), [first.clone(), second.clone()]);
@@ -69,15 +70,17 @@ async fn keys(store: &Store) {
     assert!(matches!(orphan, Err(StoreError::NotFound { what: "user" })), "{orphan:?}");
     assert_eq!(store.revision().await.unwrap(), before + 3);
 
-    let foreign = store.revoke_key_by_id(Some(id(11)), id(21), 9).await;
+    let bobs = Whose::Users(id(11));
+    let foreign = store.revoke_key(bobs, id(21), 9).await;
     assert!(matches!(foreign, Err(StoreError::NotFound { what: "key" })), "{foreign:?}");
-    let foreign = store.revoke_key_by_hash(Some(id(11)), &first.hash, 9).await;
+    let foreign = store.key_by_hash(bobs, &first.hash).await;
     assert!(matches!(foreign, Err(StoreError::NotFound { what: "key" })), "{foreign:?}");
-    let unknown = store.revoke_key_by_hash(None, &"0".repeat(64), 9).await;
+    let unknown = store.key_by_hash(Whose::Anybodys, &"0".repeat(64)).await;
     assert!(matches!(unknown, Err(StoreError::NotFound { what: "key" })), "{unknown:?}");
-    assert!(store.revoke_key_by_id(Some(id(0)), id(21), 9).await.unwrap());
-    assert!(!store.revoke_key_by_id(None, id(21), 10).await.unwrap());
-    assert!(store.revoke_key_by_hash(None, &third.hash, 11).await.unwrap());
+    assert!(store.revoke_key(Whose::Users(id(0)), id(21), 9).await.unwrap());
+    assert!(!store.revoke_key(Whose::Anybodys, id(21), 10).await.unwrap());
+    let found = store.key_by_hash(Whose::Users(third.user_id), &third.hash).await.unwrap();
+    assert!(store.revoke_key(Whose::Accounts(third.account_id), found.id, 11).await.unwrap());
     assert_eq!(store.revision().await.unwrap(), before + 5);
 
     store.touch_keys(&[(id(22), 50), (id(21), 60), (id(22), 40), (id(555), 1)]).await.unwrap();

@@ -1,0 +1,237 @@
+//! Keys: made, changed, rotated, revoked. What is asked for is checked here, whoever asks, and the message names the field.
+
+use ipnet::IpNet;
+use ledger::{BudgetPeriod, Catalogue, Usd};
+use secrecy::{ExposeSecret as _, SecretString};
+use store::{Key, KeyChange, NewKey, Store, StoreError, Whose};
+use uuid::Uuid;
+
+use crate::scopes::Scopes;
+use crate::{clock, keys, providers, proxies};
+
+const LONGEST_NAME: usize = 100;
+/// The most models, and the most networks, that a key is narrowed to.
+const MOST_LISTED: usize = 100;
+
+/// What a key is to be like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    pub(crate) scopes: Scopes,
+    pub(crate) expires_at: Option<i64>,
+    pub(crate) budget: Option<(BudgetPeriod, Usd)>,
+    pub(crate) models: Option<Vec<String>>,
+    pub(crate) allowed_ips: Option<Vec<String>>,
+    pub(crate) requests_per_minute: Option<i64>,
+    pub(crate) tokens_per_minute: Option<i64>,
+}
+
+impl Wanted {
+    /// A key that may do that, without limits.
+    pub(crate) const fn of(name: String, scopes: Scopes) -> Self {
+        Self {
+            name,
+            scopes,
+            expires_at: None,
+            budget: None,
+            models: None,
+            allowed_ips: None,
+            requests_per_minute: None,
+            tokens_per_minute: None,
+        }
+    }
+
+    /// What a key is like that is there.
+    fn like(key: &Key, budget: Option<(BudgetPeriod, Usd)>) -> Self {
+        Self {
+            name: key.name.clone(),
+            scopes: Scopes::stored(&key.scopes),
+            expires_at: key.expires_at,
+            budget,
+            models: key.models.clone(),
+            allowed_ips: key.allowed_ips.clone(),
+            requests_per_minute: key.requests_per_minute,
+            tokens_per_minute: key.tokens_per_minute,
+        }
+    }
+}
+
+/// A key that was just made. The secret is in the caller's hands alone.
+pub(crate) struct Made {
+    pub(crate) secret: SecretString,
+    pub(crate) key: Key,
+}
+
+/// Makes a key of `user` that spends from the account of `payer`, or from the user's own.
+pub(crate) async fn create(
+    store: &Store,
+    user: &str,
+    payer: Option<&str>,
+    wanted: Wanted,
+    now: i64,
+) -> Result<Made, StoreError> {
+    let (secret, new) = draft(user, payer, wanted, now)?;
+    let key = store.add_key(new).await?;
+    Ok(Made { secret, key })
+}
+
+/// Makes a key that takes the place of another, which goes on working until `until`. `budget` is what the old one may spend
+/// in all; what it has spent is not the new one's.
+pub(crate) async fn rotate(
+    store: &Store,
+    whose: Whose,
+    old: &Key,
+    (payer, budget): (&str, Option<(BudgetPeriod, Usd)>),
+    (now, until): (i64, i64),
+) -> Result<Made, StoreError> {
+    let wanted = Wanted::like(old, budget);
+    let (secret, new) = draft(&old.user, Some(payer), wanted, now)?;
+    let key = store.rotate_key(whose, old.id, new, until).await?;
+    Ok(Made { secret, key })
+}
+
+/// Changes a key.
+pub(crate) async fn change(
+    store: &Store,
+    whose: Whose,
+    id: Uuid,
+    change: KeyChange,
+) -> Result<Key, StoreError> {
+    store.change_key(whose, id, change, clock::now()).await
+}
+
+fn draft(
+    user: &str,
+    payer: Option<&str>,
+    wanted: Wanted,
+    now: i64,
+) -> Result<(SecretString, NewKey), StoreError> {
+    let secret = keys::generate();
+    let hash = keys::hash(secret.expose_secret()).ok_or(StoreError::NotFound { what: "key" })?;
+    let (prefix, last4) = keys::prefix_and_last4(&secret);
+    let new = NewKey {
+        id: clock::new_id(),
+        user: user.to_owned(),
+        payer: payer.map(str::to_owned),
+        name: wanted.name,
+        hash: ledger::to_hex(&hash),
+        prefix,
+        last4,
+        scopes: wanted.scopes.to_string(),
+        expires_at: wanted.expires_at,
+        budget: wanted.budget,
+        models: wanted.models,
+        allowed_ips: wanted.allowed_ips,
+        requests_per_minute: wanted.requests_per_minute,
+        tokens_per_minute: wanted.tokens_per_minute,
+        created_at: now,
+    };
+    Ok((secret, new))
+}
+
+/// What to call a key.
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    if text.chars().count() > LONGEST_NAME || text.chars().any(char::is_control) {
+        return Err(format!("expected at most {LONGEST_NAME} characters on one line"));
+    }
+    Ok(text.to_owned())
+}
+
+/// From when on it is refused.
+pub(crate) fn expiry(text: &str, now: i64) -> Result<i64, String> {
+    clock::parse_moment(text)
+        .filter(|at| *at > now)
+        .ok_or_else(|| "expected a moment to come, such as 2027-01-31T00:00:00Z".to_owned())
+}
+
+/// What it may do, which is no more than who makes it may grant.
+pub(crate) fn scopes(names: &[String], granted: Scopes) -> Result<Scopes, String> {
+    let known = Scopes::ALL.to_string();
+    let wanted = Scopes::parse(names.iter().map(String::as_str))
+        .map_err(|name| format!("there is no scope {name:?}; expected some of: {known}"))?;
+    if names.is_empty() {
+        return Err(format!("expected at least one of: {known}"));
+    }
+    if !wanted.within(granted) {
+        return Err(format!("you may grant no more than: {granted}"));
+    }
+    Ok(wanted)
+}
+
+/// Ids of models as keys keep them, each with the name of its provider.
+pub(crate) fn models(catalogue: &Catalogue, ids: &[String]) -> Result<Vec<String>, String> {
+    if ids.is_empty() {
+        return Err("expected at least one model; leave it out to allow all".to_owned());
+    }
+    if ids.len() > MOST_LISTED {
+        return Err(format!("expected at most {MOST_LISTED} models"));
+    }
+    let known = |id: &String| {
+        let (provider, model) = id.split_once('/')?;
+        let provider = providers::canonical(provider);
+        catalogue.get(provider, model).map(|_| format!("{provider}/{model}"))
+    };
+    ids.iter()
+        .map(|id| {
+            known(id).ok_or_else(|| {
+                let id = crate::routing::quoted(id);
+                format!("{id} is not in the price list; expected ids such as openai/gpt-4o")
+            })
+        })
+        .collect()
+}
+
+/// Networks and addresses that it may be used from.
+pub(crate) fn allowed_ips(texts: &[String]) -> Result<Vec<String>, String> {
+    if texts.is_empty() {
+        return Err("expected at least one network; leave it out to allow all".to_owned());
+    }
+    if texts.len() > MOST_LISTED {
+        return Err(format!("expected at most {MOST_LISTED} networks"));
+    }
+    let read = |text: &String| {
+        let network: Option<IpNet> = proxies::network(text);
+        network.map(|network| network.to_string()).ok_or_else(|| {
+            let text = crate::routing::quoted(text);
+            format!("{text} is no network; expected such as 203.0.113.0/24 or 2001:db8::1")
+        })
+    };
+    texts.iter().map(read).collect()
+}
+
+/// A number of requests or tokens in a minute.
+pub(crate) fn per_minute(number: i64) -> Result<i64, String> {
+    if (1..=1_000_000_000).contains(&number) {
+        Ok(number)
+    } else {
+        Err("expected a whole number from 1 to 1000000000".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{allowed_ips, name, per_minute, scopes};
+    use crate::scopes::Scopes;
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        let list = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(allowed_ips(&list(&["10.1.2.3/8"])), Ok(list(&["10.0.0.0/8"])));
+        assert!(
+            allowed_ips(&list(&["10.1.2.3", "x"])).is_err_and(|e| e.starts_with("\"x\" is no"))
+        );
+        assert!(allowed_ips(&[]).is_err());
+        assert_eq!(
+            scopes(&list(&["usage"]), Scopes::ALL),
+            Scopes::parse(["usage"]).map_err(|_| String::new())
+        );
+        assert!(
+            scopes(&list(&["billing"]), Scopes::ORDINARY)
+                .is_err_and(|e| e.contains("no more than"))
+        );
+        assert!(scopes(&list(&["root"]), Scopes::ALL).is_err_and(|e| e.contains("\"root\"")));
+        assert!(scopes(&[], Scopes::ALL).is_err());
+        assert!(name(&"n".repeat(101)).is_err() && name("a\nb").is_err() && name("").is_ok());
+        assert!(per_minute(0).is_err() && per_minute(1).is_ok());
+    }
+}

@@ -1,0 +1,3 @@
+//! What operators and customers do to the place: one function for the command line, the API and the console.
+
+pub(crate) mod keys;

@@ -1,0 +1,120 @@
+//! From a request to the handler of its route, for whom the route's policy lets in.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{RawPathParams, Request, State};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::{MethodFilter, on};
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode};
+use serde::Deserialize;
+
+use super::{Call, Policy, Proof, ROUTES, Route, SignedIn, Who, session};
+use crate::app::App;
+use crate::auth::{self, Asked};
+use crate::problem::Problem;
+use crate::{body, clock, endpoints};
+
+/// The longest body that is taken here, in bytes: a price file.
+const BODY_LIMIT: u32 = 8 * 1024 * 1024;
+
+/// All routes of the table.
+pub(crate) fn router() -> Router<Arc<App>> {
+    ROUTES.iter().fold(Router::new(), |router, route| {
+        let Ok(method) = MethodFilter::try_from(route.method.clone()) else { return router };
+        let serve = move |State(app): State<Arc<App>>, params: RawPathParams, request: Request| {
+            serve(app, route, params, request)
+        };
+        router.route(route.path, on(method, serve))
+    })
+}
+
+async fn serve(
+    app: Arc<App>,
+    route: &'static Route,
+    params: RawPathParams,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let (headers, path) = (parts.headers.clone(), parts.uri.clone());
+    let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    match answer(app, route, params, parts, body).await {
+        Ok(response) => response,
+        Err(problem) if route.policy.is_page() => page_problem(route, &path, problem),
+        Err(problem) => problem.response(endpoints::face(path.path(), &headers)),
+    }
+}
+
+async fn answer(
+    app: Arc<App>,
+    route: &Route,
+    params: Vec<(String, String)>,
+    parts: Parts,
+    body: Body,
+) -> Result<Response, Problem> {
+    let now = clock::now();
+    let who = admit(&app, route.policy, &parts, now).await?;
+    let body = body::read(&parts.headers, body, BODY_LIMIT).await?;
+    if let Who::Person(SignedIn { proof: Proof::Session { csrf, .. }, .. }) = &who
+        && route.method != Method::GET
+    {
+        check_form(csrf, &parts.headers, &body)?;
+    }
+    (route.handler)(Call { app, who, parts, body, now, params }).await
+}
+
+/// Who calls, if the policy lets them in.
+async fn admit(app: &App, policy: Policy, parts: &Parts, now: i64) -> Result<Who, Problem> {
+    let snapshot = app.snapshots.current();
+    let asked = Asked::of(parts, now);
+    match policy {
+        Policy::Public => {
+            let signed_in = session::find(app, parts, now).await?;
+            Ok(signed_in.map_or(Who::Nobody, Who::Person))
+        }
+        Policy::Api(scope) => auth::caller(&snapshot, &asked, scope).map(Who::Key),
+        Policy::Native(scope) if app.settings.trust_user_header => {
+            auth::trusted(&snapshot, &asked, scope)
+        }
+        Policy::Native(scope) => auth::native_caller(&snapshot, &asked, scope).map(Who::Key),
+        Policy::Page | Policy::Operator => {
+            let signed_in = session::find(app, parts, now)
+                .await?
+                .ok_or_else(|| Problem::unauthorized("not_signed_in", "you are not signed in"))?;
+            if policy == Policy::Operator && !signed_in.person.operator {
+                // Nobody else learns what there is.
+                let message = "there is nothing at this path";
+                return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", message));
+            }
+            Ok(Who::Person(signed_in))
+        }
+    }
+}
+
+/// Whether a form is one of our own pages' of that very session.
+fn check_form(csrf: &str, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
+    #[derive(Deserialize)]
+    struct Form {
+        csrf: String,
+    }
+    let header = headers.get("x-csrf-token").and_then(|value| value.to_str().ok());
+    let field = || serde_urlencoded::from_bytes::<Form>(body).ok().map(|form| form.csrf);
+    let brought = header.map(str::to_owned).or_else(field);
+    if brought.as_deref() == Some(csrf) {
+        return Ok(());
+    }
+    let message = "this form is not of your session; load the page again";
+    Err(Problem::new(StatusCode::FORBIDDEN, "csrf", message))
+}
+
+/// Where a person is led who meets a problem.
+fn page_problem(route: &Route, uri: &http::Uri, problem: Problem) -> Response {
+    if problem.code == "not_signed_in" && route.method == Method::GET {
+        let next = uri.path_and_query().map_or("/", |path| path.as_str());
+        let query = serde_urlencoded::to_string([("next", next)]).unwrap_or_default();
+        return Redirect::to(&format!("/sign-in?{query}")).into_response();
+    }
+    problem.into_response()
+}

@@ -1,0 +1,29 @@
+//! The table of routes.
+
+use http::Method;
+
+use super::{Doc, Policy, Route};
+use crate::scopes::Scope;
+use crate::{generation, native};
+
+/// A route of the table.
+macro_rules! route {
+    ($method:ident $path:literal, $policy:expr, $handler:path, $doc:expr) => {
+        Route {
+            method: Method::$method,
+            path: $path,
+            policy: $policy,
+            handler: |call| Box::pin($handler(call)),
+            doc: Some($doc),
+        }
+    };
+}
+
+/// All but the endpoints that call a model (`endpoints.rs`), and the lists of models, which are read with any key.
+pub(crate) const ROUTES: &[Route] = &[
+    route!(GET "/api/keys/list", Policy::Native(Scope::Keys), native::keys::list, Doc::of("Your keys")),
+    route!(POST "/api/keys/generate", Policy::Native(Scope::Keys), native::keys::generate, Doc::of("Make a key")),
+    route!(DELETE "/api/keys/delete", Policy::Native(Scope::Keys), native::keys::delete, Doc::of("Revoke a key")),
+    route!(GET "/api/usage/check", Policy::Native(Scope::Usage), native::usage::check, Doc::of("What you owe")),
+    route!(GET "/api/v1/generation", Policy::Api(None), generation::get, Doc::of("What one answer used and cost")),
+];
