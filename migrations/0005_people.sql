@@ -101,7 +101,8 @@ CREATE TABLE tollgate.credentials (
 -- key            the key           provider/model    the day
 -- account_month  the account       ''                the first of the month
 -- key_month      the key           ''                the first of the month
--- Of the house there is a row for each replica, so that none waits for another's.
+-- Of the house there is a row for each replica, so that none waits for another's. An amount is high × 10⁹ + low: so neither
+-- overflows before a thousand million receipts of the largest amount.
 CREATE TABLE tollgate.rollups (
     grain TEXT NOT NULL CHECK (grain IN ('house', 'account', 'user', 'key', 'account_month', 'key_month')),
     id UUID NOT NULL,
@@ -112,9 +113,12 @@ CREATE TABLE tollgate.rollups (
     output_tokens BIGINT NOT NULL CHECK (output_tokens >= 0),
     cache_read BIGINT NOT NULL CHECK (cache_read >= 0),
     reasoning BIGINT NOT NULL CHECK (reasoning >= 0),
-    cost BIGINT NOT NULL CHECK (cost >= 0),
-    commission BIGINT NOT NULL CHECK (commission >= 0),
-    charge BIGINT NOT NULL CHECK (charge >= 0),
+    cost_high BIGINT NOT NULL CHECK (cost_high >= 0),
+    cost_low BIGINT NOT NULL CHECK (cost_low >= 0),
+    commission_high BIGINT NOT NULL CHECK (commission_high >= 0),
+    commission_low BIGINT NOT NULL CHECK (commission_low >= 0),
+    charge_high BIGINT NOT NULL CHECK (charge_high >= 0),
+    charge_low BIGINT NOT NULL CHECK (charge_low >= 0),
     PRIMARY KEY (grain, id, day, item)
 );
 
@@ -131,32 +135,38 @@ CREATE TABLE tollgate.provider_hours (
 );
 
 -- What there is already.
-INSERT INTO tollgate.rollups (grain, id, day, item, receipts, input_tokens, output_tokens, cache_read, reasoning, cost, commission, charge)
+INSERT INTO tollgate.rollups (grain, id, day, item, receipts, input_tokens, output_tokens, cache_read, reasoning, cost_high, cost_low, commission_high,
+    commission_low, charge_high, charge_low)
 SELECT 'account', r.account_id, r.started_at / 86400000000, r.provider || '/' || r.model, COUNT(*), CAST(SUM(r.input_tokens) AS BIGINT), CAST(SUM(r.output_tokens) AS BIGINT), CAST(SUM(r.cache_read) AS BIGINT),
-    CAST(SUM(r.reasoning) AS BIGINT), CAST(SUM(r.cost) AS BIGINT), CAST(SUM(r.commission) AS BIGINT), CAST(SUM(r.charge) AS BIGINT)
+    CAST(SUM(r.reasoning) AS BIGINT), CAST(SUM(r.cost / 1000000000) AS BIGINT), CAST(SUM(r.cost % 1000000000) AS BIGINT), CAST(SUM(r.commission / 1000000000) AS BIGINT), CAST(SUM(r.commission % 1000000000) AS BIGINT), CAST(SUM(r.charge / 1000000000) AS BIGINT), CAST(SUM(r.charge % 1000000000) AS BIGINT)
 FROM tollgate.receipts r GROUP BY r.account_id, r.started_at / 86400000000, r.provider, r.model;
-INSERT INTO tollgate.rollups (grain, id, day, item, receipts, input_tokens, output_tokens, cache_read, reasoning, cost, commission, charge)
+INSERT INTO tollgate.rollups (grain, id, day, item, receipts, input_tokens, output_tokens, cache_read, reasoning, cost_high, cost_low, commission_high,
+    commission_low, charge_high, charge_low)
 SELECT 'user', r.user_id, r.started_at / 86400000000, r.provider || '/' || r.model, COUNT(*), CAST(SUM(r.input_tokens) AS BIGINT), CAST(SUM(r.output_tokens) AS BIGINT), CAST(SUM(r.cache_read) AS BIGINT),
-    CAST(SUM(r.reasoning) AS BIGINT), CAST(SUM(r.cost) AS BIGINT), CAST(SUM(r.commission) AS BIGINT), CAST(SUM(r.charge) AS BIGINT)
+    CAST(SUM(r.reasoning) AS BIGINT), CAST(SUM(r.cost / 1000000000) AS BIGINT), CAST(SUM(r.cost % 1000000000) AS BIGINT), CAST(SUM(r.commission / 1000000000) AS BIGINT), CAST(SUM(r.commission % 1000000000) AS BIGINT), CAST(SUM(r.charge / 1000000000) AS BIGINT), CAST(SUM(r.charge % 1000000000) AS BIGINT)
 FROM tollgate.receipts r GROUP BY r.user_id, r.started_at / 86400000000, r.provider, r.model;
-INSERT INTO tollgate.rollups (grain, id, day, item, receipts, input_tokens, output_tokens, cache_read, reasoning, cost, commission, charge)
+INSERT INTO tollgate.rollups (grain, id, day, item, receipts, input_tokens, output_tokens, cache_read, reasoning, cost_high, cost_low, commission_high,
+    commission_low, charge_high, charge_low)
 SELECT 'key', r.key_id, r.started_at / 86400000000, r.provider || '/' || r.model, COUNT(*), CAST(SUM(r.input_tokens) AS BIGINT), CAST(SUM(r.output_tokens) AS BIGINT), CAST(SUM(r.cache_read) AS BIGINT),
-    CAST(SUM(r.reasoning) AS BIGINT), CAST(SUM(r.cost) AS BIGINT), CAST(SUM(r.commission) AS BIGINT), CAST(SUM(r.charge) AS BIGINT)
+    CAST(SUM(r.reasoning) AS BIGINT), CAST(SUM(r.cost / 1000000000) AS BIGINT), CAST(SUM(r.cost % 1000000000) AS BIGINT), CAST(SUM(r.commission / 1000000000) AS BIGINT), CAST(SUM(r.commission % 1000000000) AS BIGINT), CAST(SUM(r.charge / 1000000000) AS BIGINT), CAST(SUM(r.charge % 1000000000) AS BIGINT)
 FROM tollgate.receipts r GROUP BY r.key_id, r.started_at / 86400000000, r.provider, r.model;
 
 -- engine: sqlite
 
-INSERT INTO rollups (grain, id, day, item, receipts, input_tokens, output_tokens, cache_read, reasoning, cost, commission, charge)
+INSERT INTO rollups (grain, id, day, item, receipts, input_tokens, output_tokens, cache_read, reasoning, cost_high, cost_low, commission_high,
+    commission_low, charge_high, charge_low)
 SELECT 'house', x'00000000000000000000000000000000', r.started_at / 86400000000, r.provider || '/' || r.model, COUNT(*), CAST(SUM(r.input_tokens) AS INTEGER), CAST(SUM(r.output_tokens) AS INTEGER), CAST(SUM(r.cache_read) AS INTEGER),
-    CAST(SUM(r.reasoning) AS INTEGER), CAST(SUM(r.cost) AS INTEGER), CAST(SUM(r.commission) AS INTEGER), CAST(SUM(r.charge) AS INTEGER)
+    CAST(SUM(r.reasoning) AS INTEGER), CAST(SUM(r.cost / 1000000000) AS INTEGER), CAST(SUM(r.cost % 1000000000) AS INTEGER), CAST(SUM(r.commission / 1000000000) AS INTEGER), CAST(SUM(r.commission % 1000000000) AS INTEGER), CAST(SUM(r.charge / 1000000000) AS INTEGER), CAST(SUM(r.charge % 1000000000) AS INTEGER)
 FROM receipts r GROUP BY r.started_at / 86400000000, r.provider, r.model;
-INSERT INTO rollups (grain, id, day, item, receipts, input_tokens, output_tokens, cache_read, reasoning, cost, commission, charge)
+INSERT INTO rollups (grain, id, day, item, receipts, input_tokens, output_tokens, cache_read, reasoning, cost_high, cost_low, commission_high,
+    commission_low, charge_high, charge_low)
 SELECT 'account_month', r.account_id, CAST(julianday(datetime(r.started_at / 1000000, 'unixepoch', 'start of month')) - 2440587.5 AS INTEGER), '', COUNT(*), CAST(SUM(r.input_tokens) AS INTEGER), CAST(SUM(r.output_tokens) AS INTEGER), CAST(SUM(r.cache_read) AS INTEGER),
-    CAST(SUM(r.reasoning) AS INTEGER), CAST(SUM(r.cost) AS INTEGER), CAST(SUM(r.commission) AS INTEGER), CAST(SUM(r.charge) AS INTEGER)
+    CAST(SUM(r.reasoning) AS INTEGER), CAST(SUM(r.cost / 1000000000) AS INTEGER), CAST(SUM(r.cost % 1000000000) AS INTEGER), CAST(SUM(r.commission / 1000000000) AS INTEGER), CAST(SUM(r.commission % 1000000000) AS INTEGER), CAST(SUM(r.charge / 1000000000) AS INTEGER), CAST(SUM(r.charge % 1000000000) AS INTEGER)
 FROM receipts r GROUP BY r.account_id, CAST(julianday(datetime(r.started_at / 1000000, 'unixepoch', 'start of month')) - 2440587.5 AS INTEGER);
-INSERT INTO rollups (grain, id, day, item, receipts, input_tokens, output_tokens, cache_read, reasoning, cost, commission, charge)
+INSERT INTO rollups (grain, id, day, item, receipts, input_tokens, output_tokens, cache_read, reasoning, cost_high, cost_low, commission_high,
+    commission_low, charge_high, charge_low)
 SELECT 'key_month', r.key_id, CAST(julianday(datetime(r.started_at / 1000000, 'unixepoch', 'start of month')) - 2440587.5 AS INTEGER), '', COUNT(*), CAST(SUM(r.input_tokens) AS INTEGER), CAST(SUM(r.output_tokens) AS INTEGER), CAST(SUM(r.cache_read) AS INTEGER),
-    CAST(SUM(r.reasoning) AS INTEGER), CAST(SUM(r.cost) AS INTEGER), CAST(SUM(r.commission) AS INTEGER), CAST(SUM(r.charge) AS INTEGER)
+    CAST(SUM(r.reasoning) AS INTEGER), CAST(SUM(r.cost / 1000000000) AS INTEGER), CAST(SUM(r.cost % 1000000000) AS INTEGER), CAST(SUM(r.commission / 1000000000) AS INTEGER), CAST(SUM(r.commission % 1000000000) AS INTEGER), CAST(SUM(r.charge / 1000000000) AS INTEGER), CAST(SUM(r.charge % 1000000000) AS INTEGER)
 FROM receipts r GROUP BY r.key_id, CAST(julianday(datetime(r.started_at / 1000000, 'unixepoch', 'start of month')) - 2440587.5 AS INTEGER);
 
 CREATE TRIGGER audit_log_no_update BEFORE UPDATE ON audit_log
@@ -166,17 +176,20 @@ BEGIN SELECT RAISE(ABORT, 'audit_log is append-only'); END;
 
 -- engine: postgres
 
-INSERT INTO tollgate.rollups (grain, id, day, item, receipts, input_tokens, output_tokens, cache_read, reasoning, cost, commission, charge)
+INSERT INTO tollgate.rollups (grain, id, day, item, receipts, input_tokens, output_tokens, cache_read, reasoning, cost_high, cost_low, commission_high,
+    commission_low, charge_high, charge_low)
 SELECT 'house', '00000000-0000-0000-0000-000000000000'::uuid, r.started_at / 86400000000, r.provider || '/' || r.model, COUNT(*), CAST(SUM(r.input_tokens) AS BIGINT), CAST(SUM(r.output_tokens) AS BIGINT), CAST(SUM(r.cache_read) AS BIGINT),
-    CAST(SUM(r.reasoning) AS BIGINT), CAST(SUM(r.cost) AS BIGINT), CAST(SUM(r.commission) AS BIGINT), CAST(SUM(r.charge) AS BIGINT)
+    CAST(SUM(r.reasoning) AS BIGINT), CAST(SUM(r.cost / 1000000000) AS BIGINT), CAST(SUM(r.cost % 1000000000) AS BIGINT), CAST(SUM(r.commission / 1000000000) AS BIGINT), CAST(SUM(r.commission % 1000000000) AS BIGINT), CAST(SUM(r.charge / 1000000000) AS BIGINT), CAST(SUM(r.charge % 1000000000) AS BIGINT)
 FROM tollgate.receipts r GROUP BY r.started_at / 86400000000, r.provider, r.model;
-INSERT INTO tollgate.rollups (grain, id, day, item, receipts, input_tokens, output_tokens, cache_read, reasoning, cost, commission, charge)
+INSERT INTO tollgate.rollups (grain, id, day, item, receipts, input_tokens, output_tokens, cache_read, reasoning, cost_high, cost_low, commission_high,
+    commission_low, charge_high, charge_low)
 SELECT 'account_month', r.account_id, CAST(EXTRACT(EPOCH FROM date_trunc('month', to_timestamp(r.started_at / 1000000) AT TIME ZONE 'UTC')) / 86400 AS BIGINT), '', COUNT(*), CAST(SUM(r.input_tokens) AS BIGINT), CAST(SUM(r.output_tokens) AS BIGINT), CAST(SUM(r.cache_read) AS BIGINT),
-    CAST(SUM(r.reasoning) AS BIGINT), CAST(SUM(r.cost) AS BIGINT), CAST(SUM(r.commission) AS BIGINT), CAST(SUM(r.charge) AS BIGINT)
+    CAST(SUM(r.reasoning) AS BIGINT), CAST(SUM(r.cost / 1000000000) AS BIGINT), CAST(SUM(r.cost % 1000000000) AS BIGINT), CAST(SUM(r.commission / 1000000000) AS BIGINT), CAST(SUM(r.commission % 1000000000) AS BIGINT), CAST(SUM(r.charge / 1000000000) AS BIGINT), CAST(SUM(r.charge % 1000000000) AS BIGINT)
 FROM tollgate.receipts r GROUP BY r.account_id, CAST(EXTRACT(EPOCH FROM date_trunc('month', to_timestamp(r.started_at / 1000000) AT TIME ZONE 'UTC')) / 86400 AS BIGINT);
-INSERT INTO tollgate.rollups (grain, id, day, item, receipts, input_tokens, output_tokens, cache_read, reasoning, cost, commission, charge)
+INSERT INTO tollgate.rollups (grain, id, day, item, receipts, input_tokens, output_tokens, cache_read, reasoning, cost_high, cost_low, commission_high,
+    commission_low, charge_high, charge_low)
 SELECT 'key_month', r.key_id, CAST(EXTRACT(EPOCH FROM date_trunc('month', to_timestamp(r.started_at / 1000000) AT TIME ZONE 'UTC')) / 86400 AS BIGINT), '', COUNT(*), CAST(SUM(r.input_tokens) AS BIGINT), CAST(SUM(r.output_tokens) AS BIGINT), CAST(SUM(r.cache_read) AS BIGINT),
-    CAST(SUM(r.reasoning) AS BIGINT), CAST(SUM(r.cost) AS BIGINT), CAST(SUM(r.commission) AS BIGINT), CAST(SUM(r.charge) AS BIGINT)
+    CAST(SUM(r.reasoning) AS BIGINT), CAST(SUM(r.cost / 1000000000) AS BIGINT), CAST(SUM(r.cost % 1000000000) AS BIGINT), CAST(SUM(r.commission / 1000000000) AS BIGINT), CAST(SUM(r.commission % 1000000000) AS BIGINT), CAST(SUM(r.charge / 1000000000) AS BIGINT), CAST(SUM(r.charge % 1000000000) AS BIGINT)
 FROM tollgate.receipts r GROUP BY r.key_id, CAST(EXTRACT(EPOCH FROM date_trunc('month', to_timestamp(r.started_at / 1000000) AT TIME ZONE 'UTC')) / 86400 AS BIGINT);
 
 CREATE TRIGGER audit_log_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON tollgate.audit_log

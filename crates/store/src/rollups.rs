@@ -44,7 +44,7 @@ impl Grain {
 }
 
 /// One sum.
-#[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rollup {
     /// The account, user or key; nil where rows of several are summed.
     pub id: Uuid,
@@ -70,6 +70,51 @@ pub struct Rollup {
     pub charge: i64,
 }
 
+/// The same as it is kept, with amounts in two parts: `high × 10⁹ + low`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
+struct Kept {
+    id: Uuid,
+    day: i64,
+    item: String,
+    receipts: i64,
+    input_tokens: i64,
+    output_tokens: i64,
+    cache_read: i64,
+    reasoning: i64,
+    cost_high: i64,
+    cost_low: i64,
+    commission_high: i64,
+    commission_low: i64,
+    charge_high: i64,
+    charge_low: i64,
+}
+
+const PART: i64 = 1_000_000_000;
+
+impl TryFrom<Kept> for Rollup {
+    type Error = StoreError;
+
+    fn try_from(kept: Kept) -> Result<Self, StoreError> {
+        let whole = |high: i64, low: i64| {
+            let sum = i128::from(high) * i128::from(PART) + i128::from(low);
+            i64::try_from(sum).map_err(|_| StoreError::OutOfRange { what: "sum of a day" })
+        };
+        Ok(Self {
+            id: kept.id,
+            day: kept.day,
+            item: kept.item,
+            receipts: kept.receipts,
+            input_tokens: kept.input_tokens,
+            output_tokens: kept.output_tokens,
+            cache_read: kept.cache_read,
+            reasoning: kept.reasoning,
+            cost: whole(kept.cost_high, kept.cost_low)?,
+            commission: whole(kept.commission_high, kept.commission_low)?,
+            charge: whole(kept.charge_high, kept.charge_low)?,
+        })
+    }
+}
+
 /// A sum that is not that of its receipts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RollupFault {
@@ -79,11 +124,12 @@ pub struct RollupFault {
     pub more: Rollup,
 }
 
-type Numbers = [i64; 8];
+type Numbers = [i64; 11];
 
 macro_rules! columns {
     () => {
-        "receipts, input_tokens, output_tokens, cache_read, reasoning, cost, commission, charge"
+        "receipts, input_tokens, output_tokens, cache_read, reasoning, cost_high, cost_low, commission_high, \
+         commission_low, charge_high, charge_low"
     };
 }
 
@@ -92,8 +138,10 @@ macro_rules! sums {
     () => {
         "CAST(SUM(receipts) AS BIGINT) AS receipts, CAST(SUM(input_tokens) AS BIGINT) AS input_tokens, \
          CAST(SUM(output_tokens) AS BIGINT) AS output_tokens, CAST(SUM(cache_read) AS BIGINT) AS cache_read, \
-         CAST(SUM(reasoning) AS BIGINT) AS reasoning, CAST(SUM(cost) AS BIGINT) AS cost, \
-         CAST(SUM(commission) AS BIGINT) AS commission, CAST(SUM(charge) AS BIGINT) AS charge "
+         CAST(SUM(reasoning) AS BIGINT) AS reasoning, CAST(SUM(cost_high) AS BIGINT) AS cost_high, \
+         CAST(SUM(cost_low) AS BIGINT) AS cost_low, CAST(SUM(commission_high) AS BIGINT) AS commission_high, \
+         CAST(SUM(commission_low) AS BIGINT) AS commission_low, CAST(SUM(charge_high) AS BIGINT) AS charge_high, \
+         CAST(SUM(charge_low) AS BIGINT) AS charge_low "
     };
 }
 
@@ -101,8 +149,11 @@ const INTO: Sql = sql!("INSERT INTO tollgate.rollups (grain, id, day, item, ", c
 const ADD: &str = " ON CONFLICT (grain, id, day, item) DO UPDATE SET \
     receipts = rollups.receipts + excluded.receipts, input_tokens = rollups.input_tokens + excluded.input_tokens, \
     output_tokens = rollups.output_tokens + excluded.output_tokens, cache_read = rollups.cache_read + excluded.cache_read, \
-    reasoning = rollups.reasoning + excluded.reasoning, cost = rollups.cost + excluded.cost, \
-    commission = rollups.commission + excluded.commission, charge = rollups.charge + excluded.charge";
+    reasoning = rollups.reasoning + excluded.reasoning, cost_high = rollups.cost_high + excluded.cost_high, \
+    cost_low = rollups.cost_low + excluded.cost_low, \
+    commission_high = rollups.commission_high + excluded.commission_high, \
+    commission_low = rollups.commission_low + excluded.commission_low, \
+    charge_high = rollups.charge_high + excluded.charge_high, charge_low = rollups.charge_low + excluded.charge_low";
 const OF_ONE: Sql = sql!(
     "SELECT id, day, item, ",
     columns!(),
@@ -117,19 +168,37 @@ const OF_ALL: Sql = sql!(
 const TOP: Sql = sql!(
     "SELECT id, day, item, ",
     columns!(),
-    " FROM tollgate.rollups WHERE grain = $1 AND day = $2 ORDER BY charge DESC, id LIMIT $3"
+    " FROM tollgate.rollups WHERE grain = $1 AND day = $2 ORDER BY charge_high + charge_low / 1000000000 DESC, id LIMIT $3"
 );
 const TOP_KEYS: Sql = sql!(
     "SELECT id, day, item, ",
     columns!(),
     " FROM tollgate.rollups WHERE grain = 'key_month' AND day = $1 ",
-    "AND id IN (SELECT id FROM tollgate.api_keys WHERE account_id = $2) ORDER BY charge DESC, id LIMIT $3"
+    "AND id IN (SELECT id FROM tollgate.api_keys WHERE account_id = $2) ORDER BY charge_high + charge_low / 1000000000 DESC, id LIMIT $3"
 );
 const TOTAL_OF_ONE: Sql = sql!(
     "SELECT $2 AS id, CAST(0 AS BIGINT) AS day, '' AS item, ",
     sums!(),
     "FROM tollgate.rollups WHERE grain = $1 AND id = $2 AND day >= $3 AND day < $4 HAVING COUNT(*) > 0"
 );
+
+/// What receipts have less than sums say.
+macro_rules! less {
+    () => {
+        "-1, -input_tokens, -output_tokens, -cache_read, -reasoning, -(cost / 1000000000), -(cost % 1000000000), \
+         -(commission / 1000000000), -(commission % 1000000000), -(charge / 1000000000), -(charge % 1000000000) \
+         FROM tollgate.receipts"
+    };
+}
+
+/// Whether a group comes to something.
+macro_rules! not_even {
+    () => {
+        " HAVING SUM(receipts) <> 0 OR SUM(input_tokens) <> 0 OR SUM(output_tokens) <> 0 OR SUM(cache_read) <> 0 \
+         OR SUM(reasoning) <> 0 OR SUM(cost_high) <> 0 OR SUM(cost_low) <> 0 OR SUM(commission_high) <> 0 \
+         OR SUM(commission_low) <> 0 OR SUM(charge_high) <> 0 OR SUM(charge_low) <> 0 "
+    };
+}
 
 /// The groups of both sides, receipts taken off, that do not come to nothing.
 macro_rules! uneven {
@@ -141,11 +210,11 @@ macro_rules! uneven {
             $rollups,
             " UNION ALL SELECT ",
             $receipt,
-            " AS id, started_at / 86400000000 AS day, provider || '/' || model AS item, -1, -input_tokens, ",
-            "-output_tokens, -cache_read, -reasoning, -cost, -commission, -charge FROM tollgate.receipts) d ",
-            "GROUP BY id, day, item HAVING SUM(receipts) <> 0 OR SUM(input_tokens) <> 0 OR SUM(output_tokens) <> 0 ",
-            "OR SUM(cache_read) <> 0 OR SUM(reasoning) <> 0 OR SUM(cost) <> 0 OR SUM(commission) <> 0 ",
-            "OR SUM(charge) <> 0 ORDER BY id, day, item"
+            " AS id, started_at / 86400000000 AS day, provider || '/' || model AS item, ",
+            less!(),
+            ") d GROUP BY id, day, item",
+            not_even!(),
+            "ORDER BY id, day, item"
         )
     };
 }
@@ -173,11 +242,11 @@ const UNEVEN_HOUSE: Sql = sql!(
     "FROM (SELECT day, item, ",
     columns!(),
     " FROM tollgate.rollups WHERE grain = 'house' ",
-    "UNION ALL SELECT started_at / 86400000000, provider || '/' || model, -1, -input_tokens, ",
-    "-output_tokens, -cache_read, -reasoning, -cost, -commission, -charge FROM tollgate.receipts) d ",
-    "GROUP BY day, item HAVING SUM(receipts) <> 0 OR SUM(input_tokens) <> 0 OR SUM(output_tokens) <> 0 ",
-    "OR SUM(cache_read) <> 0 OR SUM(reasoning) <> 0 OR SUM(cost) <> 0 OR SUM(commission) <> 0 ",
-    "OR SUM(charge) <> 0 ORDER BY day, item"
+    "UNION ALL SELECT started_at / 86400000000, provider || '/' || model, ",
+    less!(),
+    ") d GROUP BY day, item",
+    not_even!(),
+    "ORDER BY day, item"
 );
 const DAYS: Sql = sql!(
     "SELECT id, day, '' AS item, ",
@@ -186,7 +255,7 @@ const DAYS: Sql = sql!(
 );
 
 pub(crate) fn statement() -> Insert {
-    Insert::new(INTO, 12, ADD)
+    Insert::new(INTO, 15, ADD)
 }
 
 /// What of a receipt is summed with that of its like.
@@ -217,7 +286,22 @@ impl Rollups {
         };
         let [input, output] = [row.input_tokens, row.output_tokens];
         let (cached, reasoning) = (row.cache_read, row.reasoning);
-        (group, [1, input, output, cached, reasoning, row.cost, row.commission, row.charge])
+        let [cost, commission, charge] =
+            [row.cost, row.commission, row.charge].map(|amount| (amount / PART, amount % PART));
+        let numbers = [
+            1,
+            input,
+            output,
+            cached,
+            reasoning,
+            cost.0,
+            cost.1,
+            commission.0,
+            commission.1,
+            charge.0,
+            charge.1,
+        ];
+        (group, numbers)
     }
 
     pub(crate) fn add(&mut self, (group, numbers): (Group, Numbers)) -> Result<(), StoreError> {
@@ -284,7 +368,7 @@ impl Store {
         (from, to): (i64, i64),
     ) -> Result<Vec<Rollup>, StoreError> {
         let mut conn = self.read().await?;
-        Ok(on!(conn, OF_ONE => _, (q, c) => {
+        read(on!(conn, OF_ONE => _, (q, c) => {
             q.bind(grain.name()).bind(id).bind(from).bind(to).fetch_all(c).await
         })?)
     }
@@ -292,7 +376,7 @@ impl Store {
     /// The sums of the house over days from `from` on and before `to`, all replicas together.
     pub async fn house_rollups(&self, (from, to): (i64, i64)) -> Result<Vec<Rollup>, StoreError> {
         let mut conn = self.read().await?;
-        Ok(on!(conn, OF_ALL => _, (q, c) => {
+        read(on!(conn, OF_ALL => _, (q, c) => {
             let q = q.bind(Grain::House.name()).bind(Uuid::nil()).bind(from).bind(to);
             q.fetch_all(c).await
         })?)
@@ -301,7 +385,7 @@ impl Store {
     /// The accounts that were charged most in the month that begins with `month`.
     pub async fn top_accounts(&self, month: i64, limit: u16) -> Result<Vec<Rollup>, StoreError> {
         let mut conn = self.read().await?;
-        Ok(on!(conn, TOP => _, (q, c) => {
+        read(on!(conn, TOP => _, (q, c) => {
             let q = q.bind(Grain::AccountMonth.name()).bind(month).bind(i64::from(limit));
             q.fetch_all(c).await
         })?)
@@ -315,7 +399,7 @@ impl Store {
         limit: u16,
     ) -> Result<Vec<Rollup>, StoreError> {
         let mut conn = self.read().await?;
-        Ok(on!(conn, TOP_KEYS => _, (q, c) => {
+        read(on!(conn, TOP_KEYS => _, (q, c) => {
             q.bind(month).bind(account).bind(i64::from(limit)).fetch_all(c).await
         })?)
     }
@@ -328,11 +412,11 @@ impl Store {
         (from, to): (i64, i64),
     ) -> Result<Rollup, StoreError> {
         let mut conn = self.read().await?;
-        let row: Option<Rollup> = on!(conn, TOTAL_OF_ONE => _, (q, c) => {
+        let row: Option<Kept> = on!(conn, TOTAL_OF_ONE => _, (q, c) => {
             let q = q.bind(grain.name()).bind(id).bind(from).bind(to);
             q.fetch_optional(c).await
         })?;
-        Ok(row.unwrap_or_default())
+        row.unwrap_or_default().try_into()
     }
 
     /// Adds every receipt up again and compares, all at one moment. What differs is told to `look`.
@@ -346,81 +430,94 @@ impl Store {
             (Grain::User, UNEVEN_USERS),
             (Grain::Key, UNEVEN_KEYS),
         ] {
-            let uneven: Vec<Rollup> = on!(conn, sql => _, (q, c) => q.fetch_all(c).await)?;
-            uneven.into_iter().for_each(|more| look(RollupFault { grain, more }));
+            let uneven: Vec<Kept> = on!(conn, sql => _, (q, c) => q.fetch_all(c).await)?;
+            uneven.into_iter().for_each(|more| look(RollupFault { grain, more: more.rollup() }));
         }
-        let uneven: Vec<Rollup> =
+        let uneven: Vec<Kept> =
             on!(conn, UNEVEN_HOUSE => _, (q, c) => q.bind(Uuid::nil()).fetch_all(c).await)?;
-        uneven.into_iter().for_each(|more| look(RollupFault { grain: Grain::House, more }));
+        uneven
+            .into_iter()
+            .for_each(|more| look(RollupFault { grain: Grain::House, more: more.rollup() }));
         for (days, months) in [(Grain::Account, Grain::AccountMonth), (Grain::Key, Grain::KeyMonth)]
         {
-            let mut sums: BTreeMap<(Uuid, i64), Numbers> = BTreeMap::new();
+            let mut sums: BTreeMap<(Uuid, i64), Kept> = BTreeMap::new();
             for (grain, sign) in [(months, 1), (days, -1)] {
-                let rows: Vec<Rollup> =
+                let rows: Vec<Kept> =
                     on!(conn, DAYS => _, (q, c) => q.bind(grain.name()).fetch_all(c).await)?;
-                for row in rows {
-                    let sum = sums.entry((row.id, month_of(row.day))).or_default();
-                    add(sum, &row.numbers().map(|number| number.saturating_mul(sign)))?;
+                for mut row in rows {
+                    let (id, day) = (row.id, month_of(row.day));
+                    let sum = sums.entry((id, day)).or_insert(Kept { id, day, ..Kept::default() });
+                    let pairs = sum.numbers().into_iter().zip(row.numbers());
+                    pairs.for_each(|(sum, more)| {
+                        *sum = sum.saturating_add(more.saturating_mul(sign))
+                    });
                 }
             }
-            for ((id, day), numbers) in sums.into_iter().filter(|(_, sum)| *sum != [0; 8]) {
-                look(RollupFault { grain: months, more: Rollup::from_numbers(id, day, numbers) });
+            for mut more in sums.into_values() {
+                if more.numbers().into_iter().any(|number| *number != 0) {
+                    look(RollupFault { grain: months, more: more.rollup() });
+                }
             }
         }
         Ok(())
     }
 }
 
-impl Rollup {
-    const fn numbers(&self) -> Numbers {
+fn read(rows: Vec<Kept>) -> Result<Vec<Rollup>, StoreError> {
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+impl Kept {
+    fn numbers(&mut self) -> [&mut i64; 11] {
         [
-            self.receipts,
-            self.input_tokens,
-            self.output_tokens,
-            self.cache_read,
-            self.reasoning,
-            self.cost,
-            self.commission,
-            self.charge,
+            &mut self.receipts,
+            &mut self.input_tokens,
+            &mut self.output_tokens,
+            &mut self.cache_read,
+            &mut self.reasoning,
+            &mut self.cost_high,
+            &mut self.cost_low,
+            &mut self.commission_high,
+            &mut self.commission_low,
+            &mut self.charge_high,
+            &mut self.charge_low,
         ]
     }
 
-    fn from_numbers(id: Uuid, day: i64, numbers: Numbers) -> Self {
-        let [
-            receipts,
-            input_tokens,
-            output_tokens,
-            cache_read,
-            reasoning,
-            cost,
-            commission,
-            charge,
-        ] = numbers;
-        let item = String::new();
-        Self {
-            id,
-            day,
-            item,
-            receipts,
-            input_tokens,
-            output_tokens,
-            cache_read,
-            reasoning,
-            cost,
-            commission,
-            charge,
-        }
+    /// To be shown; where an amount is too large, as nothing.
+    fn rollup(self) -> Rollup {
+        let (id, day, item, receipts) = (self.id, self.day, self.item.clone(), self.receipts);
+        self.try_into().unwrap_or(Rollup { id, day, item, receipts, ..Rollup::default() })
     }
 }
 
 impl std::fmt::Display for RollupFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Rollup { id, day, item, receipts, charge, .. } = &self.more;
+        let more = &self.more;
         let grain = self.grain.name();
         write!(
             f,
-            "rollups {grain}/{id}/{day}/{item}: it has {receipts} receipts and {} USD more than its receipts",
-            ledger::sum_exact((*charge).into())
-        )
+            "rollups {grain}/{}/{}/{}: more than its receipts say:",
+            more.id, more.day, more.item
+        )?;
+        for (name, number) in [
+            ("receipts", more.receipts),
+            ("input_tokens", more.input_tokens),
+            ("output_tokens", more.output_tokens),
+            ("cache_read", more.cache_read),
+            ("reasoning", more.reasoning),
+        ] {
+            if number != 0 {
+                write!(f, " {name} {number}")?;
+            }
+        }
+        for (name, amount) in
+            [("cost", more.cost), ("commission", more.commission), ("charge", more.charge)]
+        {
+            if amount != 0 {
+                write!(f, " {name} {} USD", ledger::sum_exact(amount.into()))?;
+            }
+        }
+        Ok(())
     }
 }

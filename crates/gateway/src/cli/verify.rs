@@ -91,6 +91,7 @@ async fn ledger(
 ) -> anyhow::Result<Value> {
     let Audited { transactions, accounts, periods } =
         store.audit(|found| fault(found.to_string())).await?;
+    store.verify_rollups(|found| fault(found.to_string())).await?;
     output.note(format_args!(
         "{transactions} transactions of {accounts} accounts and {periods} periods of budgets added up again."
     ))?;

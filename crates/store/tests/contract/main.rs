@@ -15,6 +15,10 @@ mod money_stories;
 #[cfg(test)]
 mod money_upgrade;
 #[cfg(test)]
+mod people;
+#[cfg(test)]
+mod rollups;
+#[cfg(test)]
 mod seals;
 #[cfg(test)]
 mod statements;

@@ -125,6 +125,7 @@ impl Books {
 
     pub(crate) async fn close(self) {
         assert_eq!(self.faults().await, Vec::<String>::new());
+        self.store.verify_rollups(|fault| panic!("{fault}")).await.unwrap();
         self.database.drop(self.store).await;
     }
 }

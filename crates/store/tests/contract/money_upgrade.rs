@@ -2,7 +2,7 @@
 
 use ledger::{BudgetPeriod, Receipt, Usd};
 use sha2::{Digest as _, Sha256};
-use store::{BudgetOwner, Store};
+use store::{BudgetOwner, Grain, Store};
 use uuid::Uuid;
 
 use crate::common::{TestDatabase, id};
@@ -189,6 +189,13 @@ async fn upgraded(store: &Store) {
     }
     assert_eq!(budgets(store).await, [(21, 900, 0), (22, 100, 0)], "nothing is held of them yet");
     store.audit(|fault| panic!("{fault}")).await.unwrap();
+    store.verify_rollups(|fault| panic!("{fault}")).await.unwrap();
+    let days = store.rollups(Grain::Account, id(1), (0, i64::MAX)).await.unwrap();
+    let charged: Vec<_> = days.iter().map(|day| (day.receipts, day.charge)).collect();
+    assert_eq!(charged, [(1, 30), (1, 1_000)], "a day each of two models");
+    let months = store.rollups(Grain::AccountMonth, id(1), (0, i64::MAX)).await.unwrap();
+    assert_eq!(months.iter().map(|month| month.charge).sum::<i64>(), 1_030);
+    assert!(months.iter().all(|month| month.item.is_empty()));
 }
 
 /// The keys that have a budget, its limit, and what is used of it.
