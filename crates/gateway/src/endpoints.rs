@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::face::{ANTHROPIC, Face, GEMINI, OPENAI_CHAT, OPENAI_RESPONSES, Speech};
 use crate::inbound::{Named, Operation};
 use crate::problem::Problem;
+use crate::web::Policy;
 use crate::{answer, clock, models, pipeline, unread};
 
 const CHAT: Face = Face::of(OPENAI_CHAT, "openai_chat");
@@ -71,6 +72,53 @@ pub(crate) fn models() -> Routes {
         .route("/v1beta/models", get(models::list_gemini))
         .route("/v1beta/models/{*id}", get(models::one_gemini))
         .route("/api/v1/models", get(models::list_openrouter))
+}
+
+/// An endpoint that is not in the table of routes, for whoever describes the API.
+pub(crate) struct Described {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) policy: Policy,
+    /// Where its dialect is described.
+    pub(crate) source: Option<&'static str>,
+}
+
+/// The endpoints of this file.
+pub(crate) fn described() -> Vec<Described> {
+    let called = ENDPOINTS.iter().map(|(path, face, operation)| Described {
+        method: "POST",
+        path,
+        summary: match operation {
+            Operation::Chat => "Ask a model",
+            Operation::Count => "Count the tokens of a prompt",
+            Operation::Embed => "Embed texts",
+        },
+        policy: Policy::Inference,
+        source: face.source(),
+    });
+    let gemini = GENERATE.source();
+    let key = Policy::Api(None);
+    let (post, get) = ("POST", "GET");
+    let others = [
+        (post, "/v1beta/models/{*id}", "Ask a model of Gemini's form", Policy::Inference, gemini),
+        (post, "/v1/models/{*id}", "Ask a model of Gemini's form", Policy::Inference, gemini),
+        (get, "/v1/models", "The models that the key may use", key, CHAT.source()),
+        (get, "/v1/models/{*id}", "One model", key, CHAT.source()),
+        (get, "/v1beta/models", "The models that the key may use", key, gemini),
+        (get, "/v1beta/models/{*id}", "One model", key, gemini),
+        (get, "/api/v1/models", "All models and what they cost", Policy::Public, None),
+        (get, "/healthz", "Whether the process runs", Policy::Public, None),
+        (get, "/readyz", "Whether it can keep the books", Policy::Public, None),
+    ];
+    let others = others.into_iter().map(|(method, path, summary, policy, source)| Described {
+        method,
+        path,
+        summary,
+        policy,
+        source,
+    });
+    called.chain(others).collect()
 }
 
 /// How a client is spoken to that has found no endpoint: by the base of its path, and where two dialects share one by

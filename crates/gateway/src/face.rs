@@ -48,6 +48,21 @@ impl Face {
         }
     }
 
+    /// Where the dialect is described.
+    pub(crate) fn source(self) -> Option<&'static str> {
+        match self.surface {
+            "openai_chat" => Some("https://platform.openai.com/docs/api-reference/chat"),
+            "openai_responses" => Some("https://platform.openai.com/docs/api-reference/responses"),
+            "openai_completions" => {
+                Some("https://platform.openai.com/docs/api-reference/completions")
+            }
+            "anthropic" => Some("https://docs.claude.com/en/api/messages"),
+            "gemini" => Some("https://ai.google.dev/api/generate-content"),
+            "openrouter" => Some("https://openrouter.ai/docs/api-reference/overview"),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is(self, dialect: &str) -> bool {
         self.dialect().is_some_and(|own| own.name() == dialect)
     }

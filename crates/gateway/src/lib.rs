@@ -29,6 +29,7 @@ mod keys;
 mod manage;
 mod models;
 mod native;
+mod openapi;
 mod outbound;
 mod pace;
 mod pipeline;

@@ -91,29 +91,6 @@ pub struct Key {
     pub rotated_to: Option<Uuid>,
 }
 
-/// What is to be changed of a key; `None` stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeyChange {
-    /// What the user calls it.
-    pub name: Option<String>,
-    /// Whether it is switched off.
-    pub disabled: Option<bool>,
-    /// What it may do.
-    pub scopes: Option<String>,
-    /// From when on it is refused.
-    pub expires_at: Option<Option<i64>>,
-    /// The most that it may spend; it has no other budget then.
-    pub budget: Option<Option<(BudgetPeriod, Usd)>>,
-    /// The only models it may use.
-    pub models: Option<Option<Vec<String>>>,
-    /// The only networks it may be used from.
-    pub allowed_ips: Option<Option<Vec<String>>>,
-    /// The most requests that it may begin in a minute.
-    pub requests_per_minute: Option<Option<i64>>,
-    /// The most tokens that it may use in a minute.
-    pub tokens_per_minute: Option<Option<i64>>,
-}
-
 /// Whose keys somebody may look at and change. Others are not there.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Whose {
@@ -205,15 +182,6 @@ const INSERT: Sql = sql!(
     "SELECT $1, u.id, a.id, $2, $3, $4, $5, $6, $7, $8, $9, $12, $13, $14, $15 FROM tollgate.users u ",
     "JOIN tollgate.accounts a ON a.name = $11 WHERE u.name = $10"
 );
-const CHANGE: Sql = sql!(
-    "UPDATE tollgate.api_keys SET name = $1, scopes = $2, expires_at = $3, disabled_at = $4, models = $5, ",
-    "allowed_ips = $6, requests_per_minute = $7, tokens_per_minute = $8, updated_at = $9, budget_pico = $10 ",
-    "WHERE id = $11"
-);
-const ROTATED: Sql = sql!(
-    "UPDATE tollgate.api_keys SET rotated_to = $1, updated_at = $2, ",
-    "expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END WHERE id = $4"
-);
 const REVOKE: Sql =
     sql!("UPDATE tollgate.api_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL");
 const REVOKE_OF: Sql = sql!(
@@ -237,79 +205,6 @@ impl Store {
         let key = insert(&mut conn, &new).await?;
         let detail = json!({ "user": key.user, "name": key.name, "scopes": key.scopes });
         self.changed(&mut conn, "key.create", &target(&key), &detail).await?;
-        conn.commit().await?;
-        Ok(key)
-    }
-
-    /// Changes a key.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] where there is no such key, or it is another's, or it is revoked.
-    pub async fn change_key(
-        &self,
-        whose: Whose,
-        id: Uuid,
-        change: KeyChange,
-        at: i64,
-    ) -> Result<Key, StoreError> {
-        let mut conn = self.begin().await?;
-        let key = owned(&mut conn, whose, id).await?;
-        let detail = change.changes();
-        let budget_pico = match &change.budget {
-            None => key.budget.map(Usd::pico),
-            Some(budget) => budget.and_then(total),
-        };
-        let models = change.models.unwrap_or(key.models);
-        let ips = change.allowed_ips.unwrap_or(key.allowed_ips);
-        let disabled_at = match change.disabled {
-            None => key.disabled_at,
-            Some(disabled) => disabled.then(|| key.disabled_at.unwrap_or(at)),
-        };
-        let (requests, tokens) = (
-            change.requests_per_minute.unwrap_or(key.requests_per_minute),
-            change.tokens_per_minute.unwrap_or(key.tokens_per_minute),
-        );
-        let (models, ips) = (list(models.as_ref())?, list(ips.as_ref())?);
-        on!(conn, CHANGE, (q, c) => {
-            let q = q.bind(change.name.unwrap_or(key.name)).bind(change.scopes.unwrap_or(key.scopes));
-            let q = q.bind(change.expires_at.unwrap_or(key.expires_at)).bind(disabled_at);
-            let q = q.bind(models).bind(ips).bind(requests).bind(tokens).bind(at);
-            q.bind(budget_pico).bind(id).execute(c).await.map(drop)
-        })?;
-        if let Some(budget) = change.budget {
-            budgets::replace(&mut conn, BudgetOwner::Key(id), budget, at).await?;
-        }
-        let row: Row = on!(conn, BY_ID => _, (q, c) => q.bind(id).fetch_one(c).await)?;
-        let key = Key::try_from(row)?;
-        self.changed(&mut conn, "key.change", &target(&key), &detail).await?;
-        conn.commit().await?;
-        Ok(key)
-    }
-
-    /// Puts another key in the place of one, which is refused from `until` on. What it may do and spend is for the caller to
-    /// carry over.
-    ///
-    /// # Errors
-    /// As [`Store::change_key`]; [`StoreError::Duplicate`] where it has been done.
-    pub async fn rotate_key(
-        &self,
-        whose: Whose,
-        id: Uuid,
-        new: NewKey,
-        until: i64,
-    ) -> Result<Key, StoreError> {
-        let mut conn = self.begin().await?;
-        let old = owned(&mut conn, whose, id).await?;
-        if old.rotated_to.is_some() {
-            return Err(StoreError::Duplicate { what: "rotation" });
-        }
-        let key = insert(&mut conn, &new).await?;
-        on!(conn, ROTATED, (q, c) => {
-            let q = q.bind(key.id).bind(new.created_at).bind(until).bind(id);
-            q.execute(c).await.map(drop)
-        })?;
-        let detail = json!({ "to": key.id, "until": until });
-        self.changed(&mut conn, "key.rotate", &target(&old), &detail).await?;
         conn.commit().await?;
         Ok(key)
     }
@@ -409,36 +304,27 @@ impl Store {
 }
 
 /// How the audit log names a key.
-fn target(key: &Key) -> String {
+pub(crate) fn target(key: &Key) -> String {
     format!("key {}", key.id)
 }
 
 /// What of a budget is for all time, which the key's own row has too.
-fn total((period, limit): (BudgetPeriod, Usd)) -> Option<i64> {
+pub(crate) fn total((period, limit): (BudgetPeriod, Usd)) -> Option<i64> {
     (period == BudgetPeriod::Total).then(|| limit.pico())
 }
 
-fn list(items: Option<&Vec<String>>) -> Result<Option<String>, StoreError> {
+pub(crate) fn list(items: Option<&Vec<String>>) -> Result<Option<String>, StoreError> {
     let text = items.map(serde_json::to_string).transpose();
     text.map_err(|_| StoreError::OutOfRange { what: "list of a key" })
 }
 
-async fn find(conn: &mut Conn, whose: Whose, id: Uuid) -> Result<Key, StoreError> {
+pub(crate) async fn find(conn: &mut Conn, whose: Whose, id: Uuid) -> Result<Key, StoreError> {
     let row: Option<Row> = on!(*conn, BY_ID => _, (q, c) => q.bind(id).fetch_optional(c).await)?;
     let key = row.filter(|row| whose.has(row.user_id, row.account_id));
     key.ok_or(StoreError::NotFound { what: "key" })?.try_into()
 }
 
-/// One that can be changed.
-async fn owned(conn: &mut Conn, whose: Whose, id: Uuid) -> Result<Key, StoreError> {
-    // First, so that two changes do not undo each other.
-    crate::bump(conn).await?;
-    let key = find(conn, whose, id).await?;
-    let live = Some(key).filter(|key| key.revoked_at.is_none());
-    live.ok_or(StoreError::NotFound { what: "key" })
-}
-
-async fn insert(conn: &mut Conn, new: &NewKey) -> Result<Key, StoreError> {
+pub(crate) async fn insert(conn: &mut Conn, new: &NewKey) -> Result<Key, StoreError> {
     let (models, ips) = (list(new.models.as_ref())?, list(new.allowed_ips.as_ref())?);
     let payer = new.payer.as_ref().unwrap_or(&new.user);
     let added = on!(*conn, INSERT, (q, c) => {
@@ -471,27 +357,6 @@ pub(crate) async fn revoke_of(
         q.bind(at).bind(user).bind(account).execute(c).await.map(drop)
     })?;
     Ok(())
-}
-
-impl KeyChange {
-    /// What is changed, for the audit log.
-    fn changes(&self) -> serde_json::Value {
-        let mut changes = serde_json::Map::new();
-        let mut put = |name: &str, value: Option<serde_json::Value>| {
-            changes.extend(value.map(|value| (name.to_owned(), value)));
-        };
-        put("name", self.name.as_ref().map(|name| json!(name)));
-        put("disabled", self.disabled.map(|disabled| json!(disabled)));
-        put("scopes", self.scopes.as_ref().map(|scopes| json!(scopes)));
-        put("expires_at", self.expires_at.map(|at| json!(at)));
-        let budget = |(period, limit): (BudgetPeriod, Usd)| json!({ "period": period.name(), "usd": limit.to_string() });
-        put("budget", self.budget.map(|set| json!(set.map(budget))));
-        put("models", self.models.as_ref().map(|models| json!(models)));
-        put("allowed_ips", self.allowed_ips.as_ref().map(|ips| json!(ips)));
-        put("requests_per_minute", self.requests_per_minute.map(|most| json!(most)));
-        put("tokens_per_minute", self.tokens_per_minute.map(|most| json!(most)));
-        changes.into()
-    }
 }
 
 impl TryFrom<Row> for Key {

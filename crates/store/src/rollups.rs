@@ -31,7 +31,7 @@ pub enum Grain {
 }
 
 impl Grain {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::House => "house",
             Self::Account => "account",
@@ -72,21 +72,21 @@ pub struct Rollup {
 
 /// The same as it is kept, with amounts in two parts: `high × 10⁹ + low`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
-struct Kept {
-    id: Uuid,
-    day: i64,
-    item: String,
-    receipts: i64,
-    input_tokens: i64,
-    output_tokens: i64,
-    cache_read: i64,
-    reasoning: i64,
-    cost_high: i64,
-    cost_low: i64,
-    commission_high: i64,
-    commission_low: i64,
-    charge_high: i64,
-    charge_low: i64,
+pub(crate) struct Kept {
+    pub(crate) id: Uuid,
+    pub(crate) day: i64,
+    pub(crate) item: String,
+    pub(crate) receipts: i64,
+    pub(crate) input_tokens: i64,
+    pub(crate) output_tokens: i64,
+    pub(crate) cache_read: i64,
+    pub(crate) reasoning: i64,
+    pub(crate) cost_high: i64,
+    pub(crate) cost_low: i64,
+    pub(crate) commission_high: i64,
+    pub(crate) commission_low: i64,
+    pub(crate) charge_high: i64,
+    pub(crate) charge_low: i64,
 }
 
 const PART: i64 = 1_000_000_000;
@@ -113,15 +113,6 @@ impl TryFrom<Kept> for Rollup {
             charge: whole(kept.charge_high, kept.charge_low)?,
         })
     }
-}
-
-/// A sum that is not that of its receipts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RollupFault {
-    /// Of what it is a sum.
-    pub grain: Grain,
-    /// What it has more than its receipts; negative: less.
-    pub more: Rollup,
 }
 
 type Numbers = [i64; 11];
@@ -180,78 +171,6 @@ const TOTAL_OF_ONE: Sql = sql!(
     "SELECT $2 AS id, CAST(0 AS BIGINT) AS day, '' AS item, ",
     sums!(),
     "FROM tollgate.rollups WHERE grain = $1 AND id = $2 AND day >= $3 AND day < $4 HAVING COUNT(*) > 0"
-);
-
-/// What receipts have less than sums say.
-macro_rules! less {
-    () => {
-        "-1, -input_tokens, -output_tokens, -cache_read, -reasoning, -(cost / 1000000000), -(cost % 1000000000), \
-         -(commission / 1000000000), -(commission % 1000000000), -(charge / 1000000000), -(charge % 1000000000) \
-         FROM tollgate.receipts"
-    };
-}
-
-/// Whether a group comes to something.
-macro_rules! not_even {
-    () => {
-        " HAVING SUM(receipts) <> 0 OR SUM(input_tokens) <> 0 OR SUM(output_tokens) <> 0 OR SUM(cache_read) <> 0 \
-         OR SUM(reasoning) <> 0 OR SUM(cost_high) <> 0 OR SUM(cost_low) <> 0 OR SUM(commission_high) <> 0 \
-         OR SUM(commission_low) <> 0 OR SUM(charge_high) <> 0 OR SUM(charge_low) <> 0 "
-    };
-}
-
-/// The groups of both sides, receipts taken off, that do not come to nothing.
-macro_rules! uneven {
-    ($rollups:expr, $receipt:literal) => {
-        sql!(
-            "SELECT id, day, item, ",
-            sums!(),
-            "FROM (",
-            $rollups,
-            " UNION ALL SELECT ",
-            $receipt,
-            " AS id, started_at / 86400000000 AS day, provider || '/' || model AS item, ",
-            less!(),
-            ") d GROUP BY id, day, item",
-            not_even!(),
-            "ORDER BY id, day, item"
-        )
-    };
-}
-
-/// The rows of a grain as one side.
-macro_rules! side {
-    ($grain:literal) => {
-        concat!(
-            "SELECT id, day, item, ",
-            columns!(),
-            " FROM tollgate.rollups WHERE grain = '",
-            $grain,
-            "'"
-        )
-    };
-}
-
-const UNEVEN_ACCOUNTS: Sql = uneven!(side!("account"), "account_id");
-const UNEVEN_USERS: Sql = uneven!(side!("user"), "user_id");
-const UNEVEN_KEYS: Sql = uneven!(side!("key"), "key_id");
-// All replicas together are one, whose id is that of the least.
-const UNEVEN_HOUSE: Sql = sql!(
-    "SELECT $1 AS id, day, item, ",
-    sums!(),
-    "FROM (SELECT day, item, ",
-    columns!(),
-    " FROM tollgate.rollups WHERE grain = 'house' ",
-    "UNION ALL SELECT started_at / 86400000000, provider || '/' || model, ",
-    less!(),
-    ") d GROUP BY day, item",
-    not_even!(),
-    "ORDER BY day, item"
-);
-const DAYS: Sql = sql!(
-    "SELECT id, day, '' AS item, ",
-    sums!(),
-    "FROM tollgate.rollups WHERE grain = $1 GROUP BY id, day"
 );
 
 pub(crate) fn statement() -> Insert {
@@ -337,7 +256,7 @@ impl Rollups {
             on!(*conn, chunk, (q, c) => {
                 let q = rows.by_ref().take(chunk.rows).fold(q, |q, ((grain, id, day, item), numbers)| {
                     let q = q.bind(grain).bind(id).bind(day).bind(item);
-                    numbers.into_iter().fold(q, |q, number| q.bind(number))
+                    numbers.into_iter().fold(q, sqlx::query::Query::bind)
                 });
                 q.execute(c).await.map(drop)
             })?;
@@ -418,106 +337,8 @@ impl Store {
         })?;
         row.unwrap_or_default().try_into()
     }
-
-    /// Adds every receipt up again and compares, all at one moment. What differs is told to `look`.
-    pub async fn verify_rollups(
-        &self,
-        mut look: impl FnMut(RollupFault) + Send,
-    ) -> Result<(), StoreError> {
-        let mut conn = self.snapshot().await?;
-        for (grain, sql) in [
-            (Grain::Account, UNEVEN_ACCOUNTS),
-            (Grain::User, UNEVEN_USERS),
-            (Grain::Key, UNEVEN_KEYS),
-        ] {
-            let uneven: Vec<Kept> = on!(conn, sql => _, (q, c) => q.fetch_all(c).await)?;
-            uneven.into_iter().for_each(|more| look(RollupFault { grain, more: more.rollup() }));
-        }
-        let uneven: Vec<Kept> =
-            on!(conn, UNEVEN_HOUSE => _, (q, c) => q.bind(Uuid::nil()).fetch_all(c).await)?;
-        uneven
-            .into_iter()
-            .for_each(|more| look(RollupFault { grain: Grain::House, more: more.rollup() }));
-        for (days, months) in [(Grain::Account, Grain::AccountMonth), (Grain::Key, Grain::KeyMonth)]
-        {
-            let mut sums: BTreeMap<(Uuid, i64), Kept> = BTreeMap::new();
-            for (grain, sign) in [(months, 1), (days, -1)] {
-                let rows: Vec<Kept> =
-                    on!(conn, DAYS => _, (q, c) => q.bind(grain.name()).fetch_all(c).await)?;
-                for mut row in rows {
-                    let (id, day) = (row.id, month_of(row.day));
-                    let sum = sums.entry((id, day)).or_insert(Kept { id, day, ..Kept::default() });
-                    let pairs = sum.numbers().into_iter().zip(row.numbers());
-                    pairs.for_each(|(sum, more)| {
-                        *sum = sum.saturating_add(more.saturating_mul(sign))
-                    });
-                }
-            }
-            for mut more in sums.into_values() {
-                if more.numbers().into_iter().any(|number| *number != 0) {
-                    look(RollupFault { grain: months, more: more.rollup() });
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 fn read(rows: Vec<Kept>) -> Result<Vec<Rollup>, StoreError> {
     rows.into_iter().map(TryInto::try_into).collect()
-}
-
-impl Kept {
-    fn numbers(&mut self) -> [&mut i64; 11] {
-        [
-            &mut self.receipts,
-            &mut self.input_tokens,
-            &mut self.output_tokens,
-            &mut self.cache_read,
-            &mut self.reasoning,
-            &mut self.cost_high,
-            &mut self.cost_low,
-            &mut self.commission_high,
-            &mut self.commission_low,
-            &mut self.charge_high,
-            &mut self.charge_low,
-        ]
-    }
-
-    /// To be shown; where an amount is too large, as nothing.
-    fn rollup(self) -> Rollup {
-        let (id, day, item, receipts) = (self.id, self.day, self.item.clone(), self.receipts);
-        self.try_into().unwrap_or(Rollup { id, day, item, receipts, ..Rollup::default() })
-    }
-}
-
-impl std::fmt::Display for RollupFault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let more = &self.more;
-        let grain = self.grain.name();
-        write!(
-            f,
-            "rollups {grain}/{}/{}/{}: more than its receipts say:",
-            more.id, more.day, more.item
-        )?;
-        for (name, number) in [
-            ("receipts", more.receipts),
-            ("input_tokens", more.input_tokens),
-            ("output_tokens", more.output_tokens),
-            ("cache_read", more.cache_read),
-            ("reasoning", more.reasoning),
-        ] {
-            if number != 0 {
-                write!(f, " {name} {number}")?;
-            }
-        }
-        for (name, amount) in
-            [("cost", more.cost), ("commission", more.commission), ("charge", more.charge)]
-        {
-            if amount != 0 {
-                write!(f, " {name} {} USD", ledger::sum_exact(amount.into()))?;
-            }
-        }
-        Ok(())
-    }
 }

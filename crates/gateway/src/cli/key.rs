@@ -212,6 +212,11 @@ async fn list(store: &Store, user: Option<&str>, output: &Output) -> anyhow::Res
         .map(|key| {
             let mut shown = view(key);
             shown["user"] = key.user.clone().into();
+            shown["disabled"] = key.disabled_at.is_some().into();
+            shown["scopes"] = key.scopes.split_whitespace().collect();
+            shown["allowed_ips"] = json!(key.allowed_ips);
+            shown["requests_per_minute"] = key.requests_per_minute.into();
+            shown["tokens_per_minute"] = key.tokens_per_minute.into();
             shown
         })
         .collect();

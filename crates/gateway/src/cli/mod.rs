@@ -7,6 +7,7 @@ mod credit;
 mod demo;
 mod doctor;
 mod key;
+mod openapi;
 mod output;
 mod prices;
 mod replica;
@@ -81,6 +82,8 @@ enum Command {
     Bill(bill::BillArgs),
     /// Work every receipt out again and compare, and check that each is where it was sealed
     Verify,
+    /// Print the description of the API, as /openapi.json gives it
+    Openapi(openapi::OpenapiArgs),
     /// Work a bill out again from its file alone; needs no database
     VerifyBill(verify_bill::VerifyBillArgs),
 }
@@ -110,6 +113,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve => serve::run(settings, &output).await.map(done),
         Command::Demo => Box::pin(demo::run(settings, &output)).await.map(done),
         Command::Migrate => migrate(&settings, &output).await.map(done),
+        Command::Openapi(args) => openapi::run(&args, &settings, &output).map(done),
         Command::Doctor => doctor::run(&settings, &output).await,
         Command::User(command) => user::run(command, &settings, &output).await.map(done),
         Command::Key(command) => key::run(command, &settings, &output).await.map(done),

@@ -54,13 +54,8 @@ pub(crate) fn view(key: &store::Key) -> Value {
         "last_used_at": key.last_used_at.map(clock::rfc3339),
         "expires_at": key.expires_at.map(clock::rfc3339),
         "revoked": key.revoked_at.is_some(),
-        "disabled": key.disabled_at.is_some(),
-        "scopes": key.scopes.split_whitespace().collect::<Vec<_>>(),
         "budget_usd": key.budget.map(|budget| budget.to_string()),
         "models": key.models,
-        "allowed_ips": key.allowed_ips,
-        "requests_per_minute": key.requests_per_minute,
-        "tokens_per_minute": key.tokens_per_minute,
     })
 }
 

@@ -15,10 +15,13 @@ use super::{Call, Policy, Proof, ROUTES, Route, SignedIn, Who, session};
 use crate::app::App;
 use crate::auth::{self, Asked};
 use crate::problem::Problem;
+use crate::scopes::Scope;
 use crate::{body, clock, endpoints};
 
-/// The longest body that is taken here, in bytes: a price file.
-const BODY_LIMIT: u32 = 8 * 1024 * 1024;
+/// The longest body that a program may send here, in bytes.
+const BODY_LIMIT: u32 = 64 * 1024;
+/// The longest form: a price file.
+const FORM_LIMIT: u32 = 8 * 1024 * 1024;
 
 /// All routes of the table.
 pub(crate) fn router() -> Router<Arc<App>> {
@@ -56,7 +59,8 @@ async fn answer(
 ) -> Result<Response, Problem> {
     let now = clock::now();
     let who = admit(&app, route.policy, &parts, now).await?;
-    let body = body::read(&parts.headers, body, BODY_LIMIT).await?;
+    let limit = if route.policy.is_page() { FORM_LIMIT } else { BODY_LIMIT };
+    let body = body::read(&parts.headers, body, limit).await?;
     if let Who::Person(SignedIn { proof: Proof::Session { csrf, .. }, .. }) = &who
         && route.method != Method::GET
     {
@@ -74,6 +78,7 @@ async fn admit(app: &App, policy: Policy, parts: &Parts, now: i64) -> Result<Who
             let signed_in = session::find(app, parts, now).await?;
             Ok(signed_in.map_or(Who::Nobody, Who::Person))
         }
+        Policy::Inference => auth::caller(&snapshot, &asked, Some(Scope::Inference)).map(Who::Key),
         Policy::Api(scope) => auth::caller(&snapshot, &asked, scope).map(Who::Key),
         Policy::Native(scope) if app.settings.trust_user_header => {
             auth::trusted(&snapshot, &asked, scope)

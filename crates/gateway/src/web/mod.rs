@@ -5,6 +5,7 @@ mod dispatch;
 mod routes;
 pub(crate) mod session;
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub(crate) enum Policy {
     Public,
     /// A key that has the scope, or any key where none is named; a person's token.
     Api(Option<Scope>),
+    /// A key that may ask models. The endpoint sees to that itself, before it reads the body.
+    Inference,
     /// The native API: the header `user`, and a key of that user that has the scope.
     Native(Scope),
     /// Somebody who is signed in, in a browser.
@@ -48,6 +51,20 @@ impl Policy {
     /// Whether people meet it, who are answered with pages.
     pub(crate) const fn is_page(self) -> bool {
         matches!(self, Self::Page | Self::Operator)
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Public => f.write_str("anybody"),
+            Self::Api(None) => f.write_str("key"),
+            Self::Api(Some(scope)) => write!(f, "key:{}", scope.name()),
+            Self::Inference => f.write_str("key:inference"),
+            Self::Native(scope) => write!(f, "user:{}", scope.name()),
+            Self::Page => f.write_str("person"),
+            Self::Operator => f.write_str("operator"),
+        }
     }
 }
 

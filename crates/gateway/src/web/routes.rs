@@ -4,7 +4,7 @@ use http::Method;
 
 use super::{Doc, Policy, Route};
 use crate::scopes::Scope;
-use crate::{generation, native};
+use crate::{generation, native, openapi};
 
 /// A route of the table.
 macro_rules! route {
@@ -21,6 +21,7 @@ macro_rules! route {
 
 /// All but the endpoints that call a model (`endpoints.rs`), and the lists of models, which are read with any key.
 pub(crate) const ROUTES: &[Route] = &[
+    route!(GET "/openapi.json", Policy::Public, openapi::get, Doc::of("This description")),
     route!(GET "/api/keys/list", Policy::Native(Scope::Keys), native::keys::list, Doc::of("Your keys")),
     route!(POST "/api/keys/generate", Policy::Native(Scope::Keys), native::keys::generate, Doc::of("Make a key")),
     route!(DELETE "/api/keys/delete", Policy::Native(Scope::Keys), native::keys::delete, Doc::of("Revoke a key")),

@@ -1,0 +1,240 @@
+//! Who may use what: every route of the table, by everybody who could ask. What is expected stands here a second time, in
+//! words of its own, so that a route whose policy nobody has thought about is in the way.
+
+use std::collections::HashMap;
+
+use reqwest::{Method, header};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use store::{NewUser, Role, Store};
+use uuid::Uuid;
+
+use crate::app::{Answer, App, USER};
+use crate::books::Books;
+
+/// What somebody brings to prove who it is.
+#[derive(Clone, Debug)]
+enum Proof {
+    Nothing,
+    /// Of that user.
+    Key(&'static str, String),
+    Session(String),
+}
+
+/// How a request may end, as far as it says who may ask.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+enum End {
+    /// Whatever else was wrong with it.
+    In,
+    /// 401, or to the page for signing in.
+    Unknown,
+    /// 403.
+    Forbidden,
+    /// 404, as if there were nothing.
+    Hidden,
+}
+
+const NOW: i64 = 1_800_000_000_000_000;
+const SOON: i64 = NOW + 40_000_000_000_000;
+
+/// Of the role `name`, whose key has these scopes.
+fn expected(policy: &str, name: &str) -> End {
+    let scopes: &[&str] = match name {
+        "user key" | "foreign key" => &["inference", "usage", "keys"],
+        "narrow key" => &["usage"],
+        "management key" => &["usage", "keys", "billing"],
+        _ => &[],
+    };
+    let is_key = !scopes.is_empty();
+    let is_person = matches!(name, "user" | "other user" | "member" | "org admin" | "operator");
+    match policy {
+        "anybody" => End::In,
+        "person" if is_person => End::In,
+        "operator" if name == "operator" => End::In,
+        "operator" if is_person => End::Hidden,
+        "key" if is_key => End::In,
+        "person" | "operator" | "key" => End::Unknown,
+        _ => {
+            let (kind, scope) = policy.split_once(':').expect("a policy that this test knows");
+            assert!(
+                ["key", "user"].contains(&kind),
+                "a policy that this test does not know: {policy}"
+            );
+            assert!(["inference", "usage", "keys", "billing"].contains(&scope), "{policy}");
+            match is_key {
+                true if scopes.contains(&scope) => End::In,
+                true => End::Forbidden,
+                false => End::Unknown,
+            }
+        }
+    }
+}
+
+async fn session(store: &Store, name: &str) -> String {
+    let token = ledger::to_hex(&Sha256::digest(name.as_bytes()));
+    let hash = Sha256::digest(token.as_bytes()).into();
+    let user = store.user(name).await.expect("a user");
+    store.begin_session(hash, &user, (NOW, SOON)).await.expect("a session");
+    token
+}
+
+/// Everybody who could ask.
+async fn roles(app: &App) -> Vec<(&'static str, Proof)> {
+    let books = &app.books;
+    let foreign = books.add_user("bob").await;
+    for name in ["mia", "max", "olga"] {
+        books.cli(&["user", "add", name]).await;
+    }
+    let key = async |name: &'static str, more: &[&str]| {
+        let create = [&["key", "create", "--user", name][..], more].concat();
+        Proof::Key(name, books.cli(&create).await)
+    };
+    let narrow = key(USER, &["--scope", "usage"]).await;
+    let management =
+        key(USER, &["--scope", "usage", "--scope", "keys", "--scope", "billing"]).await;
+    let [revoked, off, expired] =
+        [key(USER, &[]).await, key(USER, &[]).await, key(USER, &[]).await];
+    let text = |proof: &Proof| match proof {
+        Proof::Key(_, key) => key.clone(),
+        _ => unreachable!("a key"),
+    };
+    books.cli(&["key", "revoke", &text(&revoked)]).await;
+    books.cli(&["key", "disable", &text(&off)]).await;
+    let hash = ledger::to_hex(&Sha256::digest(text(&expired).as_bytes()));
+    books
+        .shell(&format!("UPDATE tollgate.api_keys SET expires_at = 5 WHERE hash = '{hash}'"))
+        .await;
+
+    let store = Store::open(&books.url, 1).await.expect("the books");
+    let id = |number: u128| Uuid::from_u128((0x0193_0000_0000_7000 << 64) + number);
+    let owner = store.user(USER).await.expect("Ada").id;
+    let acme = NewUser {
+        id: id(1),
+        account_id: id(2),
+        name: "acme".to_owned(),
+        owner: Some(owner),
+        operator: false,
+        prepaid: false,
+        created_at: NOW,
+    };
+    let acme = store.add_user(acme).await.expect("an organization");
+    for (name, role) in [("mia", Role::Member), ("max", Role::Admin)] {
+        let user = store.user(name).await.expect("a member");
+        store.set_member(&acme, &user, role, NOW).await.expect("a membership");
+    }
+    let olga = store.user("olga").await.expect("Olga");
+    store.set_operator(&olga, true).await.expect("an operator");
+    let mut roles = vec![
+        ("anonymous", Proof::Nothing),
+        ("junk key", Proof::Key(USER, "tg-junk".to_owned())),
+        ("junk session", Proof::Session("0".repeat(64))),
+        ("user key", Proof::Key(USER, app.key.clone())),
+        ("foreign key", Proof::Key("bob", foreign)),
+        ("narrow key", narrow),
+        ("management key", management),
+        ("revoked key", revoked),
+        ("disabled key", off),
+        ("expired key", expired),
+    ];
+    for (role, name) in [
+        ("user", USER),
+        ("other user", "bob"),
+        ("member", "mia"),
+        ("org admin", "max"),
+        ("operator", "olga"),
+    ] {
+        roles.push((role, Proof::Session(session(&store, name).await)));
+    }
+    store.close().await;
+    roles
+}
+
+impl App {
+    /// The end of a request to a route in that role. What the path leaves open is filled with what nobody has.
+    async fn tried(&self, (method, path): (&str, &str), proof: &Proof) -> (End, u16) {
+        let nothing = Uuid::from_u128(77).to_string();
+        let fill = |part: &str| match part.split_once('}') {
+            // The rest of such a path names a model and what is asked of it.
+            Some(("*id", rest)) => format!("nothing:generateContent{rest}"),
+            Some((_, rest)) => format!("{nothing}{rest}"),
+            None => part.to_owned(),
+        };
+        let filled: String = path.split('{').map(fill).collect();
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let mut request = self.request(method.clone(), &filled);
+        match proof {
+            Proof::Nothing => {}
+            Proof::Key(user, key) => request = request.header("user", *user).bearer_auth(key),
+            Proof::Session(token) => {
+                request = request.header(header::COOKIE, format!("tollgate={token}"));
+            }
+        }
+        if method != Method::GET {
+            let csrf = match proof {
+                Proof::Session(token) => {
+                    ledger::to_hex(&Sha256::digest(format!("csrf {token}").as_bytes()))
+                }
+                _ => String::new(),
+            };
+            request = request.header("x-csrf-token", csrf).header("sec-fetch-site", "same-origin");
+            request = request.json(&json!({}));
+        }
+        let answer = Answer::of(request).await;
+        let signs_in = answer.header("location").starts_with("/sign-in?");
+        let end = match answer.status {
+            401 => End::Unknown,
+            303 if signs_in => End::Unknown,
+            403 => End::Forbidden,
+            404 if answer.body.to_string().contains("there is nothing at this path") => End::Hidden,
+            _ => End::In,
+        };
+        (end, answer.status)
+    }
+}
+
+async fn everybody_at_every_door(mut app: App) {
+    let roles = roles(&app).await;
+    app.restart().await;
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    app.client = client.no_proxy().build().expect("a client");
+    let table = app.books.cli_json(&["openapi", "--routes"]).await;
+    let table = table.as_array().expect("a table");
+    assert!(table.len() > 25, "{table:?}");
+    let mut wrong = Vec::new();
+    let mut tried: HashMap<End, usize> = HashMap::new();
+    for route in table {
+        let text = |name: &str| route[name].as_str().expect("text");
+        let (method, path, policy) = (text("method"), text("path"), text("policy"));
+        for (role, proof) in &roles {
+            // A page that ends the session it is asked in would end the test of that role.
+            if path == "/sign-out" && matches!(proof, Proof::Session(_)) {
+                continue;
+            }
+            let wanted = expected(policy, role);
+            let (found, status) = app.tried((method, path), proof).await;
+            // Nobody learns more from what is hidden than from what is not there; 404 of other words is an object that is not.
+            if found != wanted {
+                wrong.push(format!(
+                    "{method} {path} ({policy}) as {role}: {status} {found:?}, not {wanted:?}"
+                ));
+            }
+            assert!(status < 500 || status == 503, "{method} {path} as {role}: {status}");
+            *tried.entry(wanted).or_default() += 1;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(tried[&End::In] > 50 && tried[&End::Unknown] > 50, "{tried:?}");
+    assert!(app.close().await.is_empty(), "nothing was charged");
+}
+
+#[tokio::test]
+async fn on_sqlite() {
+    everybody_at_every_door(App::start().await).await;
+}
+
+#[tokio::test]
+async fn on_postgres() {
+    if let Some(books) = Books::postgres("matrix").await {
+        everybody_at_every_door(App::start_on(books, crate::app::Start::default()).await).await;
+    }
+}
