@@ -113,7 +113,10 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, doc: &Doc) -> Value
 fn of_endpoint(described: &Described) -> Value {
     let Described { method, path, summary, policy, source } = described;
     let mut responses = failures(*policy);
-    let mut content = json!({ "application/json": { "schema": { "type": "object" } } });
+    let mut content = match tag(path) {
+        "Server" => json!({ "text/plain": { "schema": { "type": "string" } } }),
+        _ => json!({ "application/json": { "schema": { "type": "object" } } }),
+    };
     if *method == "POST" {
         content["text/event-stream"] = json!({ "schema": { "type": "string" } });
     }

@@ -25,6 +25,7 @@ mod journal;
 mod keys;
 mod leaving;
 mod leaving_streams;
+mod many;
 mod matrix;
 mod memory;
 mod outage;

@@ -14,4 +14,5 @@ mod app;
 #[path = "../it/books.rs"]
 mod books;
 mod clients;
+mod described;
 mod run;

@@ -1,0 +1,197 @@
+//! Pages over many receipts. `TOLLGATE_TEST_RELEASE=… TOLLGATE_TEST_RECEIPTS=1000000 TOLLGATE_TEST_KEYS=10000` measures what
+//! is promised; otherwise fewer are there, and only that every page comes is looked at.
+
+use std::time::{Duration, Instant};
+
+use ledger::{Meter, Outcome, Receipt, Usage, UsageReport, UsageSource, Usd};
+use reqwest::{Method, header};
+use sha2::{Digest as _, Sha256};
+use store::{NewKey, NewUser, Store};
+use uuid::Uuid;
+
+use crate::app::{App, Start, USER};
+use crate::books::{Books, number};
+
+/// What a page may take.
+const PAGE: Duration = Duration::from_millis(200);
+const MODELS: [&str; 8] =
+    ["gpt-4o", "gpt-4o-mini", "o3", "o4-mini", "gpt-4.1", "gpt-5", "gpt-5-mini", "gpt-5-nano"];
+const USERS: u64 = 100;
+const DAYS: u64 = 60;
+const DAY: u64 = 86_400_000_000;
+/// So many receipts in a batch.
+const BATCH: u64 = 2_000;
+
+fn id(kind: u128, number: u64) -> Uuid {
+    Uuid::from_u128((0x0192_0000_0000_7000 << 64) + (kind << 48) + u128::from(number))
+}
+
+/// Half of the keys are Ada's, the others of a hundred users'.
+const fn owner(key: u64) -> u64 {
+    if key.is_multiple_of(2) { 0 } else { 1 + key % USERS }
+}
+
+async fn fill(books: &Books, receipts: u64, keys: u64, now: u64) {
+    let store = Store::open(&books.url, 2).await.expect("the books");
+    let ada = store.user(USER).await.expect("Ada");
+    let micros = |at: u64| i64::try_from(at).expect("a moment");
+    for user in 1..=USERS {
+        let new = NewUser {
+            id: id(1, user),
+            account_id: id(2, user),
+            name: format!("user-{user:03}"),
+            owner: None,
+            operator: false,
+            prepaid: false,
+            created_at: micros(now),
+        };
+        store.add_user(new).await.expect("a user");
+    }
+    for key in 0..keys {
+        let user = match owner(key) {
+            0 => USER.to_owned(),
+            user => format!("user-{user:03}"),
+        };
+        let new = NewKey {
+            id: id(3, key),
+            user,
+            name: format!("key {key}"),
+            hash: ledger::to_hex(&Sha256::digest(key.to_le_bytes())),
+            prefix: "tg-many".to_owned(),
+            last4: "many".to_owned(),
+            scopes: "inference".to_owned(),
+            created_at: micros(now),
+            ..NewKey::default()
+        };
+        store.add_key(new).await.expect("a key");
+    }
+    let begin = now - DAYS * DAY;
+    let step = (DAYS * DAY / receipts).max(1);
+    for batch in 0..receipts.div_ceil(BATCH) {
+        let numbers = batch * BATCH..((batch + 1) * BATCH).min(receipts);
+        let rows: Vec<Receipt> = numbers
+            .map(|number| {
+                let key = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % keys;
+                let (user_id, account_id) = match owner(key) {
+                    0 => (ada.id, ada.account_id),
+                    user => (id(1, user), id(2, user)),
+                };
+                receipt(begin + number * step, (user_id, account_id, id(3, key)), number)
+            })
+            .collect();
+        store.insert_receipts(Uuid::now_v7(), &rows, micros(now)).await.expect("receipts");
+    }
+    store.verify_rollups(|fault| panic!("{fault}")).await.expect("sums");
+    store.close().await;
+}
+
+fn receipt(at: u64, (user_id, account_id, key_id): (Uuid, Uuid, Uuid), number: u64) -> Receipt {
+    let usage =
+        Usage::of(&[(Meter::Input, 900 + number % 400), (Meter::Output, 100 + number % 90)]);
+    let started_at = i64::try_from(at).expect("a moment");
+    let (cost, commission) =
+        (1_000_000_000 + i64::try_from(number % 977).expect("small"), 50_000_000);
+    // As ids of version 7 are: they grow with time.
+    let request_id = Uuid::from_u128(
+        (u128::from(at / 1_000) << 80) + (0x7000 << 64) + (0x8000 << 48) + u128::from(number),
+    );
+    Receipt {
+        request_id,
+        attempt: 1,
+        account_id,
+        user_id,
+        key_id,
+        surface: "openai_chat".to_owned(),
+        provider: "openai".to_owned(),
+        model: MODELS[usize::try_from(number % 8).expect("small")].to_owned(),
+        model_served: None,
+        upstream_id: None,
+        price_version: 1,
+        commission_bps: 500,
+        report: UsageReport { usage, ..UsageReport::default() },
+        usage_source: UsageSource::Provider,
+        outcome: Outcome::Complete,
+        cost: Usd::from_pico(cost),
+        commission: Usd::from_pico(commission),
+        charge: Usd::from_pico(cost + commission),
+        absorbed: Usd::ZERO,
+        bound: None,
+        scopes: Vec::new(),
+        started_at,
+        ended_at: started_at + 900_000,
+    }
+}
+
+async fn session(store: &Store, name: &str, now: u64) -> String {
+    let token = ledger::to_hex(&Sha256::digest(name.as_bytes()));
+    let hash = Sha256::digest(token.as_bytes()).into();
+    let (user, now) =
+        (store.user(name).await.expect("a user"), i64::try_from(now).expect("a moment"));
+    store.begin_session(hash, &user, (now, now + 3_600_000_000)).await.expect("a session");
+    token
+}
+
+async fn every_page(books: Books) {
+    let measured = std::env::var_os("TOLLGATE_TEST_RECEIPTS").is_some();
+    let receipts = number("TOLLGATE_TEST_RECEIPTS", 10_000);
+    let keys = number("TOLLGATE_TEST_KEYS", 300);
+    let now = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_micros();
+    let now = u64::try_from(now).expect("a moment");
+    let mut app = App::start_on(books, Start::default()).await;
+    fill(&app.books, receipts, keys, now).await;
+    app.books.cli(&["user", "add", "olga", "--operator"]).await;
+    let store = Store::open(&app.books.url, 1).await.expect("the books");
+    let (ada, olga) = (session(&store, USER, now).await, session(&store, "olga", now).await);
+    store.close().await;
+    app.restart().await;
+    let table = app.books.cli_json(&["openapi", "--routes"]).await;
+    let pages = table.as_array().expect("a table").iter().filter(|route| route["method"] == "GET");
+    let mut slow = Vec::new();
+    let mut seen = 0;
+    for route in pages {
+        let (path, policy) = (route["path"].as_str().expect("text"), &route["policy"]);
+        let token = match policy.as_str() {
+            Some("person") => &ada,
+            Some("operator") => &olga,
+            _ => continue,
+        };
+        // A file of all rows is as long as they are, and what opens a thing needs one.
+        if path.contains('{') || path.contains(".csv") || path.contains("export") {
+            continue;
+        }
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            let begun = Instant::now();
+            let request = app.request(Method::GET, path);
+            let request = request.header(header::COOKIE, format!("tollgate={token}"));
+            let answer = request.send().await.expect("an answer");
+            let status = answer.status().as_u16();
+            let page = answer.text().await.expect("a page");
+            times.push(begun.elapsed());
+            // Some pages ask for something in their query.
+            assert!(status == 200 || status == 400, "{path}: {status} {page}");
+        }
+        times.sort_unstable();
+        println!("{path}: {:.1} ms", times[2].as_secs_f64() * 1e3);
+        if times[2] > PAGE {
+            slow.push((path.to_owned(), times[2]));
+        }
+        seen += 1;
+    }
+    assert!(seen > 10, "{table}");
+    assert!(!measured || slow.is_empty(), "{slow:?}");
+    app.kill().await;
+    app.books.remove().await;
+}
+
+#[tokio::test]
+async fn on_sqlite() {
+    every_page(Books::sqlite()).await;
+}
+
+#[tokio::test]
+async fn on_postgres() {
+    if let Some(books) = Books::postgres("many").await {
+        every_page(books).await;
+    }
+}
