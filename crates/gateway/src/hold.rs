@@ -16,6 +16,11 @@ use crate::snapshot::KeyEntry;
 /// A longer body may hold pictures, which are no text.
 const PLAIN_BYTES: usize = 64 * 1024;
 
+/// What is said ahead of an answer that goes on: an eighth of what there is…
+const AHEAD: u64 = 8;
+/// … and at least this, in bytes.
+const LEAST_AHEAD: u64 = 128;
+
 /// A request under way.
 pub(crate) struct Hold {
     journal: Arc<Journal>,
@@ -34,7 +39,10 @@ struct State {
     held: Option<u64>,
     /// The attempt that is under way.
     dispatched: Option<Dispatched>,
+    /// How much of its answer the client has, or gets now.
     progress: Progress,
+    /// How much of it the journal says, which is never less.
+    written_bytes: u64,
 }
 
 impl Hold {
@@ -85,25 +93,30 @@ impl Hold {
         let mut state = self.state();
         state.held = Some(held);
         (state.dispatched, state.progress) = (Some(attempt), Progress::default());
+        state.written_bytes = 0;
         Ok(())
     }
 
     /// Writes how much of the answer its client gets now, before it does.
+    ///
+    /// A little more than that is written, so that not every bit of a stream has a record of its own: the next one comes
+    /// when that is passed. Only where the process dies is it charged, at most an eighth or 128 bytes more than was
+    /// delivered, and never more than is held. Every other end is settled by what there was.
     pub(crate) fn progress(
         &self,
         output_bytes: u64,
         report: Option<UsageReport>,
     ) -> Result<(), CommitError> {
         let mut state = self.state();
-        let known = &mut state.progress;
-        let news = report.filter(|report| known.report.as_ref() != Some(report));
-        if news.is_none() && known.output_bytes == output_bytes {
-            return Ok(());
+        let news = report.filter(|report| state.progress.report.as_ref() != Some(report));
+        if news.is_some() || output_bytes > state.written_bytes {
+            let bytes = ahead(output_bytes, state.written_bytes);
+            self.journal.progress(self.admitted.request_id, bytes, news.as_ref())?;
+            state.written_bytes = bytes;
         }
-        self.journal.progress(self.admitted.request_id, output_bytes, news.as_ref())?;
-        known.output_bytes = output_bytes;
+        state.progress.output_bytes = output_bytes;
         if news.is_some() {
-            known.report = news;
+            state.progress.report = news;
         }
         Ok(())
     }
@@ -149,7 +162,7 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let State { amount, held, dispatched, progress } = std::mem::take(&mut *self.state());
+        let State { amount, held, dispatched, progress, .. } = std::mem::take(&mut *self.state());
         if let (Some(held), Some(dispatched)) = (held, dispatched) {
             // The work on it was given up, by a panic say: what the client may have is charged.
             if progress.output_bytes > 0 {
@@ -170,11 +183,38 @@ impl Drop for Hold {
     }
 }
 
+/// How much is written of an answer that has come so far, where so much is written already.
+fn ahead(output_bytes: u64, written: u64) -> u64 {
+    if output_bytes <= written {
+        return written;
+    }
+    output_bytes.saturating_add((output_bytes / AHEAD).max(LEAST_AHEAD))
+}
+
 /// About how many tokens the prompt has.
 fn input_tokens(inbound: &Inbound) -> u64 {
     if inbound.operation == Operation::Chat && inbound.body.len() > PLAIN_BYTES {
         crate::settle::prompt(inbound)
     } else {
         crate::settle::tokens(inbound.body.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ahead;
+
+    #[test]
+    fn what_is_written_is_never_less_and_little_more() {
+        let (mut written, mut records) = (0, 0);
+        for output in 0..100_000 {
+            let next = ahead(output, written);
+            records += u64::from(next != written);
+            written = next;
+            let most = output + (output / 8).max(128);
+            assert!((output..=most).contains(&written), "{output}: {written}");
+        }
+        assert!(records < 60, "{records} records");
+        assert_eq!(ahead(u64::MAX, 5), u64::MAX);
     }
 }

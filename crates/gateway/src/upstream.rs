@@ -116,8 +116,6 @@ impl Upstream {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from(path);
         set_headers(request.headers_mut(), provider, speaks, headers);
-        // Others who are as far go first: requests that leave together cost less each.
-        tokio::task::yield_now().await;
         match tokio::time::timeout(self.timeout, self.exchange(provider, request)).await {
             Ok(answer) => answer,
             Err(_) => Err(UpstreamError::Timeout),

@@ -7,13 +7,13 @@
 //! way and applies what is left.
 
 mod folder;
+mod group;
 mod record;
 mod recover;
 mod running;
 mod segments;
 mod work;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +29,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use folder::Folder;
+use group::{Part, Written};
 use record::Kind;
 use segments::{Tail, Writer};
 
@@ -56,7 +57,7 @@ pub(crate) enum CommitError {
     #[error(transparent)]
     Receipt(#[from] StoreError),
     #[error("the journal: {0}")]
-    Journal(#[from] JournalError),
+    Journal(Arc<JournalError>),
     #[error("a receipt of what was never sent")]
     Undispatched,
     #[error("the journal cannot be relied on any more: a sync has failed")]
@@ -78,22 +79,6 @@ impl Applied {
     /// Why the database refuses what was written, where it is not just away.
     fn refusal(&self) -> Option<&StoreError> {
         self.failure.as_ref().filter(|error| !error.is_transient())
-    }
-}
-
-/// What is written, and what of it is still needed.
-struct Written {
-    writer: Writer,
-    /// The records with which the requests begin that have not ended.
-    running: BTreeSet<u64>,
-    /// The record of the last receipt.
-    settled: u64,
-}
-
-impl Written {
-    /// The first record that a recovery would have to read.
-    fn oldest(&self) -> u64 {
-        self.running.first().copied().unwrap_or(self.writer.last() + 1)
     }
 }
 
@@ -130,7 +115,7 @@ impl Journal {
         let writer = Writer::open(&folder.path, cursor)?;
         let synced = watch::Sender::new(writer.last());
         let applied = watch::Sender::new(Applied { seq: cursor, cursor, failure: None });
-        let written = Written { settled: writer.last(), writer, running: BTreeSet::new() };
+        let written = Written::new(writer);
         let journal = Arc::new(Self {
             folder,
             durability,
@@ -167,7 +152,7 @@ impl Journal {
     /// or too much waits for it.
     pub(crate) fn is_open(&self) -> bool {
         let applied = self.applied.borrow();
-        let waiting = self.written().writer.last().saturating_sub(applied.seq);
+        let waiting = self.written().last().saturating_sub(applied.seq);
         let full = self.full.load(Ordering::Relaxed);
         !self.is_broken() && !full && applied.refusal().is_none() && waiting < MOST_WAITING
     }
@@ -187,19 +172,14 @@ impl Journal {
         if self.is_broken() {
             return Err(CommitError::Closed);
         }
-        let (first, last) = {
+        let (first, last, part) = {
             let mut written = self.written();
-            if held.is_none() {
-                written.writer.prepare(Kind::Held, |bytes| admitted.encode(bytes));
-            }
+            let first = held.unwrap_or_else(|| written.begin(|bytes| admitted.encode(bytes)));
             let id = admitted.request_id;
-            written.writer.prepare(Kind::Dispatched, |bytes| attempt.encode(id, bytes));
-            let last = written.writer.flush()?;
-            let first = held.unwrap_or(last.saturating_sub(1));
-            written.running.insert(first);
-            (first, last)
+            let last = written.prepare(Kind::Dispatched, |bytes| attempt.encode(id, bytes));
+            (first, last, Part::of(self, &written))
         };
-        self.unsynced.notify_one();
+        part.written().await?;
         self.on_disk(last).await?;
         Ok(first)
     }
@@ -214,50 +194,47 @@ impl Journal {
         let body = |bytes: &mut Vec<u8>| {
             running::encode_progress(request_id, output_bytes, report, bytes);
         };
-        self.written().writer.append(Kind::Progress, body)?;
-        Ok(())
+        self.written().append(Kind::Progress, body)
     }
 
     /// Writes that a request which began with record `held` ended without a cost.
     pub(crate) fn void(&self, request_id: Uuid, held: u64) {
         let mut written = self.written();
         let body = |bytes: &mut Vec<u8>| running::encode_void(request_id, bytes);
-        if let Err(error) = written.writer.append(Kind::Void, body) {
+        if let Err(error) = written.append(Kind::Void, body) {
             // The next start takes it for one that was under way, of which nothing was delivered.
             tracing::error!(%error, %request_id, "the end of a request was not written");
         }
-        written.running.remove(&held);
+        written.end(held);
     }
 
     /// Writes the receipt of a request which began with record `held`. When this returns `Ok`, it will be in the
     /// database, whatever becomes of this process.
     pub(crate) async fn commit(&self, receipt: &Receipt, held: u64) -> Result<(), CommitError> {
-        let seq = self.settle(receipt, held)?;
-        // Others who are as far go first: answers that leave together cost a fifth less each.
-        tokio::task::yield_now().await;
+        let (seq, part) = self.prepare(receipt, held)?;
+        part.written().await?;
         self.on_disk(seq).await
     }
 
     /// The same without waiting for anything.
-    pub(crate) fn settle(&self, receipt: &Receipt, held: u64) -> Result<u64, CommitError> {
+    pub(crate) fn settle(&self, receipt: &Receipt, held: u64) -> Result<(), CommitError> {
+        let (_, part) = self.prepare(receipt, held)?;
+        part.write()
+    }
+
+    fn prepare(&self, receipt: &Receipt, held: u64) -> Result<(u64, Part<'_>), CommitError> {
         let entry = Entry::of(receipt)?;
         if self.is_broken() {
             return Err(CommitError::Closed);
         }
-        let seq = {
-            let mut written = self.written();
-            let seq = written.writer.append(Kind::Settled, |bytes| entry.encode(bytes))?;
-            written.settled = seq;
-            written.running.remove(&held);
-            seq
-        };
-        self.unsynced.notify_one();
-        Ok(seq)
+        let mut written = self.written();
+        let seq = written.settle(held, |bytes| entry.encode(bytes));
+        Ok((seq, Part::of(self, &written)))
     }
 
     /// Waits until everything that was written before now is on the disk.
     pub(crate) async fn sync(&self) -> Result<(), CommitError> {
-        let last = self.written().writer.last();
+        let last = self.written().last();
         self.unsynced.notify_one();
         self.synced_to(last).await
     }
@@ -275,7 +252,7 @@ impl Journal {
 
     /// Whether the database has every receipt.
     pub(crate) fn is_applied(&self) -> bool {
-        self.applied.borrow().seq >= self.written().settled
+        self.applied.borrow().seq >= self.written().settled()
     }
 
     /// Waits until the database has every receipt that was written before now.
@@ -286,7 +263,7 @@ impl Journal {
         if self.is_applied() {
             return Ok(());
         }
-        let wanted = self.written().settled;
+        let wanted = self.written().settled();
         let mut applied = self.applied.subscribe();
         self.hurry.notify_one();
         let there = applied.wait_for(|now| now.seq >= wanted || now.refusal().is_some());

@@ -123,6 +123,12 @@ impl Writer {
         self.file.try_clone()
     }
 
+    /// Writes to another file from now on.
+    #[cfg(test)]
+    pub(super) fn put(&mut self, file: File) -> File {
+        std::mem::replace(&mut self.file, file)
+    }
+
     /// Appends a record and returns its number. It outlives this process from now on, and once it is synced the machine.
     pub(super) fn append(
         &mut self,
@@ -133,10 +139,13 @@ impl Writer {
         self.flush()
     }
 
-    /// Prepares a record, which is written by the next [`Writer::flush`] or [`Writer::append`].
-    pub(super) fn prepare(&mut self, kind: Kind, body: impl FnOnce(&mut Vec<u8>)) {
-        record::write(&mut self.buffer, self.next + self.prepared, kind, body);
+    /// Prepares a record, which is written by the next [`Writer::flush`] or [`Writer::append`] under the number that is
+    /// returned.
+    pub(super) fn prepare(&mut self, kind: Kind, body: impl FnOnce(&mut Vec<u8>)) -> u64 {
+        let seq = self.next + self.prepared;
+        record::write(&mut self.buffer, seq, kind, body);
         self.prepared += 1;
+        seq
     }
 
     /// Writes what was prepared, all or nothing, and returns the number of the last record.
@@ -168,7 +177,7 @@ impl Writer {
         self.length >= SEGMENT
     }
 
-    /// Goes on in another segment. The one before is synced first.
+    /// Goes on in another segment, with nothing prepared. The one before is synced first.
     pub(super) fn turn(&mut self) -> Result<(), JournalError> {
         self.file.sync_all().map_err(io_at(&self.folder))?;
         let next = Self::create(&self.folder, self.next)?;

@@ -78,7 +78,7 @@ fn a_write_that_fails_leaves_nothing_behind() {
     let mut writer = Writer::open(folder.path(), 0).unwrap();
     append(&mut writer, 1..3);
     let path = folder.path().join(file_name(1));
-    let good = std::mem::replace(&mut writer.file, File::open(&path).unwrap());
+    let good = writer.put(File::open(&path).unwrap());
     for _ in 0..2 {
         assert!(writer.append(Kind::Settled, |bytes| bytes.push(9)).is_err());
         assert!(!writer.whole);
@@ -87,7 +87,7 @@ fn a_write_that_fails_leaves_nothing_behind() {
     let mut part = fs::read(&path).unwrap();
     part.extend_from_within(record::START..record::START + 20);
     fs::write(&path, part).unwrap();
-    writer.file = good;
+    writer.put(good);
     append(&mut writer, 3..4);
     assert_eq!((writer.last(), bodies(folder.path(), 0)), (3, vec![1, 2, 3]));
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::record::Kind;
 use super::segments::{self, Tail};
-use super::{Applied, Durability, Folder, Journal, Written};
+use super::{Applied, Durability, Folder, Journal};
 use crate::clock;
 
 /// What is written may wait so long to be synced with more.
@@ -60,7 +60,8 @@ pub(super) async fn sync(journal: Arc<Journal>, stop: CancellationToken) {
 
 fn sync_once(journal: &Journal) -> anyhow::Result<()> {
     let (file, last, is_full) = {
-        let Written { writer, .. } = &*journal.written();
+        let written = journal.written();
+        let writer = written.writer();
         (writer.file()?, writer.last(), writer.is_full())
     };
     file.sync_data()?;
@@ -71,7 +72,7 @@ fn sync_once(journal: &Journal) -> anyhow::Result<()> {
     if is_full {
         let oldest = {
             let written = &mut *journal.written();
-            written.writer.turn()?;
+            written.turn()?;
             written.oldest()
         };
         let applied = journal.applied.borrow().cursor;
