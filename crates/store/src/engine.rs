@@ -314,6 +314,16 @@ impl Pool {
         })
     }
 
+    /// Knocks at the server once, past the pool: that would go on knocking by itself, more and more seldom, as long as its
+    /// patience lasts.
+    pub(crate) async fn reach(&self) -> Result<(), StoreError> {
+        let Self::Postgres(pool, _) = self else { return Ok(()) };
+        let options = pool.connect_options();
+        let connected = tokio::time::timeout(PATIENCE, PgConnection::connect_with(&options)).await;
+        connected.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
+        Ok(())
+    }
+
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite(pool) => pool.close().await,

@@ -134,6 +134,12 @@ impl Store {
         Ok(())
     }
 
+    /// Whether the server takes connections now. Where it does not, that is said at once; every other call waits a while for
+    /// one that is away. SQLite has none.
+    pub async fn reach(&self) -> Result<(), StoreError> {
+        self.write.reach().await
+    }
+
     /// A number that grows with every change of users, keys and price versions. A replica that sees it grow reads
     /// them again.
     pub async fn revision(&self) -> Result<i64, StoreError> {

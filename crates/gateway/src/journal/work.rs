@@ -29,6 +29,9 @@ const LEAST_ROOM: u64 = 256 * 1024 * 1024;
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
 /// How long to wait before each try after the first; from then on as long as before the last.
 const BACKOFF_MS: [u64; 6] = [50, 100, 200, 400, 800, 1_600];
+/// A database that is away is looked for at least so often: to look for it costs neither side much, and what waits for
+/// it grows meanwhile.
+const LOOK_FOR_DATABASE: Duration = Duration::from_millis(200);
 
 /// Syncs whatever is written, until `stop`.
 pub(super) async fn sync(journal: Arc<Journal>, stop: CancellationToken) {
@@ -91,10 +94,17 @@ pub(super) async fn apply(
     let Folder { replica, epoch, ref signer, .. } = journal.folder;
     let mut books = Books { store: &store, replica, epoch, signer, cursor: tail.last() };
     let mut tries = 0;
+    // Whether the last try has not even found the database.
+    let mut away = false;
     loop {
         let wait = async {
             if tries > 0 {
-                return sleep(wait_after(tries)).await;
+                // Who asks for usage may know that it is there again.
+                tokio::select! {
+                    () = sleep(wait_after(tries, away)) => {}
+                    () = journal.hurry.notified(), if away => {}
+                }
+                return;
             }
             journal.unapplied.notified().await;
             tokio::select! {
@@ -115,16 +125,29 @@ pub(super) async fn apply(
             // What was written last is synced now.
             let _ = journal.sync().await;
         }
-        let end = *journal.synced.borrow();
-        match books.apply_all(&mut tail, end, || journal.written().oldest(), tell).await {
-            Ok(()) => tries = 0,
-            Err(error) => {
-                tracing::error!(%error, "receipts wait in the journal: the database does not take them");
-                // It may be another one by now, restored from an older copy.
-                if let Ok(Some(known)) = store.replica(replica).await {
-                    books.cursor = known.cursor;
+        let again = async {
+            if tries > 0 {
+                if let Err(error) = books.find().await {
+                    tell(books.cursor, Err(error.clone()));
+                    return Err(error.into());
                 }
                 tail = Tail::behind(&journal.folder.path, books.cursor);
+            }
+            let end = *journal.synced.borrow();
+            books.apply_all(&mut tail, end, || journal.written().oldest(), tell).await
+        };
+        match again.await {
+            Ok(()) => {
+                if tries > 0 {
+                    tracing::info!(cursor = books.cursor, "the database has taken what waited");
+                }
+                tries = 0;
+            }
+            Err(error) => {
+                away = error.downcast_ref().is_some_and(StoreError::is_transient);
+                if tries == 0 || !away {
+                    tracing::error!(%error, "receipts wait in the journal: the database does not take them");
+                }
                 tries += 1;
             }
         }
@@ -134,10 +157,11 @@ pub(super) async fn apply(
     }
 }
 
-fn wait_after(tries: usize) -> Duration {
+fn wait_after(tries: usize, away: bool) -> Duration {
     let last = BACKOFF_MS.len() - 1;
     let wait = BACKOFF_MS.get(tries.saturating_sub(1).min(last));
-    Duration::from_millis(wait.copied().unwrap_or_default())
+    let wait = Duration::from_millis(wait.copied().unwrap_or_default());
+    if away { wait.min(LOOK_FOR_DATABASE) } else { wait }
 }
 
 /// The database's side of a journal.
@@ -153,6 +177,16 @@ pub(super) struct Books<'a> {
 }
 
 impl Books<'_> {
+    /// Looks for a database that was away, and how far it has come: it may be another one by now, restored from an older
+    /// copy.
+    async fn find(&mut self) -> Result<(), StoreError> {
+        self.store.reach().await?;
+        if let Some(known) = self.store.replica(self.replica).await? {
+            self.cursor = known.cursor;
+        }
+        Ok(())
+    }
+
     /// Applies what a journal has up to record `end`, and tells after each batch the database's cursor and how far it has
     /// come. `oldest` is the first record that a recovery would need.
     pub(super) async fn apply_all(

@@ -474,7 +474,7 @@ async fn two_processes_on_postgres() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_database_nothing_is_sent() {
     let Some(books) = Books::postgres("keyless").await else { return };
-    let (cable, url) = Cable::to(&books).await;
+    let (cable, url) = Cable::to(&books);
     let mut app = App::start_on(books, Start::default().set("DATABASE_URL", url)).await;
     let ask = Ask::new(Client::Chat, 0, "Hello", false);
     let first = ask.told(&app, "one").await;

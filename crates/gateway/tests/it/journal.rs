@@ -19,7 +19,7 @@ fn segment(app: &App) -> PathBuf {
 async fn a_database_that_is_away() {
     const CHATS: usize = 30;
     let Some(books) = Books::postgres("away").await else { return };
-    let (cable, url) = Cable::to(&books).await;
+    let (cable, url) = Cable::to(&books);
     let mut app = App::start_on(books, Start::default().set("DATABASE_URL", url)).await;
     app.chatted(&say("openai", "gpt-4o", "Hello")).await;
     cable.cut();
