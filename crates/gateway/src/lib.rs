@@ -29,6 +29,7 @@ mod keys;
 mod manage;
 mod models;
 mod native;
+mod openrouter;
 mod outbound;
 mod pace;
 mod pipeline;
