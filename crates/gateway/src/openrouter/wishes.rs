@@ -128,13 +128,11 @@ impl NewKeyWish {
 /// There is one workspace: the account of the key that asks.
 pub(super) fn check_workspace(call: &Call, id: Option<&str>) -> Result<(), Problem> {
     let own = call.who.account_id().unwrap_or_default().to_string();
-    match id.filter(|id| *id != own) {
-        None => Ok(()),
-        Some(_) => {
-            let message = format!("workspace_id: this key has only the workspace {own}");
-            Err(Problem::bad_request(message))
-        }
+    if id.is_some_and(|id| id != own) {
+        let message = format!("workspace_id: this key has only the workspace {own}");
+        return Err(Problem::bad_request(message));
     }
+    Ok(())
 }
 
 impl KeyWish {
