@@ -71,7 +71,6 @@ pub(crate) fn models() -> Routes {
         .route("/v1/models/{*id}", get(models::one))
         .route("/v1beta/models", get(models::list_gemini))
         .route("/v1beta/models/{*id}", get(models::one_gemini))
-        .route("/api/v1/models", get(models::list_openrouter))
 }
 
 /// An endpoint that is not in the table of routes, for whoever describes the API.

@@ -30,6 +30,7 @@ mod manage;
 mod models;
 mod native;
 mod openapi;
+mod openrouter;
 mod outbound;
 mod pace;
 mod pipeline;

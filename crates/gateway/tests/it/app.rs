@@ -61,6 +61,11 @@ impl App {
     /// Starts on these books, which get the user and a key.
     pub(crate) async fn start_on(books: Books, start: Start) -> Self {
         let key = books.add_user(USER).await;
+        Self::start_with_key(books, start, key).await
+    }
+
+    /// Starts on these books, in which there is a key.
+    pub(crate) async fn start_with_key(books: Books, start: Start, key: String) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let simulator = start.simulator.start(address).await.expect("the simulator");
         let mut settings = provider_settings(&simulator);

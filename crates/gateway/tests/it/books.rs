@@ -126,6 +126,19 @@ impl Books {
             sqlx::raw_sql(statement).execute(&mut conn).await.expect("done");
         }
     }
+
+    /// How many rows a statement finds.
+    pub(crate) async fn count(&self, statement: &str) -> usize {
+        if self.server.is_some() {
+            let statement = AssertSqlSafe(statement.to_owned());
+            let mut conn = PgConnection::connect(&self.url).await.expect("the books");
+            sqlx::raw_sql(statement).fetch_all(&mut conn).await.expect("rows").len()
+        } else {
+            let statement = AssertSqlSafe(statement.replace("tollgate.", ""));
+            let mut conn = SqliteConnection::connect(&self.url).await.expect("the books");
+            sqlx::raw_sql(statement).fetch_all(&mut conn).await.expect("rows").len()
+        }
+    }
 }
 
 /// The program: the one that was built for the tests, or a release of it.
