@@ -10,6 +10,7 @@ use crate::config::Settings;
 use crate::funds::{self, Funds};
 use crate::idempotency::Keys;
 use crate::journal::Journal;
+use crate::people::People;
 use crate::providers::Providers;
 use crate::proxies::Proxies;
 use crate::snapshot::Snapshots;
@@ -25,6 +26,7 @@ pub(crate) struct App {
     pub(crate) journal: Arc<Journal>,
     pub(crate) funds: Arc<Funds>,
     pub(crate) idempotency: Arc<Keys>,
+    pub(crate) people: People,
     /// Upstream calls and what follows them: they outlive their client, and shutdown waits for them.
     pub(crate) tasks: TaskTracker,
     /// Work in the background, which ends after the last task.
@@ -63,6 +65,7 @@ impl App {
             journal,
             funds,
             idempotency,
+            people: People::default(),
             tasks,
             background,
             stop,

@@ -31,6 +31,7 @@ mod models;
 mod native;
 mod outbound;
 mod pace;
+mod people;
 mod pipeline;
 mod problem;
 mod protocols;
