@@ -38,6 +38,7 @@ impl App {
     /// Opens the store, brings it up to date and starts the background work.
     pub(crate) async fn build(settings: Settings) -> anyhow::Result<Arc<Self>> {
         let providers = Providers::from_settings(&settings)?;
+        let people = People::from_settings(&settings)?;
         let store = crate::cli::open(&settings).await?;
         let needs_tls =
             providers.iter().any(|p| p.key.is_some() && p.base_url.starts_with("https:"));
@@ -65,7 +66,7 @@ impl App {
             journal,
             funds,
             idempotency,
-            people: People::default(),
+            people,
             tasks,
             background,
             stop,

@@ -15,10 +15,18 @@ const OF_NAME: i64 = 10;
 const FROM_ADDRESS: i64 = 30;
 /// Of so many names and addresses it is known how often they were tried. Beyond, those that rest are forgotten.
 const MOST_KNOWN: usize = 20_000;
+const SWEPT_EVERY: i64 = 1_000_000;
 
 /// What was tried lately.
 #[derive(Default)]
-pub(crate) struct Attempts(Mutex<HashMap<Tried, Pace>>);
+pub(crate) struct Attempts(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    paces: HashMap<Tried, Pace>,
+    /// When it was last looked for those that rest, which takes long where there are many.
+    swept_at: i64,
+}
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Tried {
@@ -29,22 +37,30 @@ enum Tried {
 impl Attempts {
     /// Counts a try, unless there were too many.
     pub(crate) fn count(&self, name: &str, from: IpAddr, now: i64) -> Result<(), Problem> {
-        self.one(Tried::Address(network(from)), FROM_ADDRESS, now)?;
+        self.count_from(from, now)?;
         // What is no name of anybody's takes no more room than one.
         let name: String = name.chars().take(100).collect();
         self.one(Tried::Name(name), OF_NAME, now)
     }
 
+    /// The same, where no name is given.
+    pub(crate) fn count_from(&self, from: IpAddr, now: i64) -> Result<(), Problem> {
+        self.one(Tried::Address(network(from)), FROM_ADDRESS, now)
+    }
+
     fn one(&self, tried: Tried, limit: i64, now: i64) -> Result<(), Problem> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST_KNOWN && !known.contains_key(&tried) {
-            known.retain(|_, pace| !pace.rests(now));
-            if known.len() >= MOST_KNOWN {
-                return Err(too_many(1));
+        if known.paces.len() >= MOST_KNOWN && !known.paces.contains_key(&tried) {
+            if now - known.swept_at >= SWEPT_EVERY {
+                known.swept_at = now;
+                known.paces.retain(|_, pace| !pace.rests(now));
+            }
+            if known.paces.len() >= MOST_KNOWN {
+                return Err(too_many(SWEPT_EVERY));
             }
         }
         let limits = Limits { requests: Some(limit), tokens: None };
-        let counted = known.entry(tried).or_default().begin(limits, now);
+        let counted = known.paces.entry(tried).or_default().begin(limits, now);
         counted.map_err(|over| too_many(over.wait))
     }
 }
@@ -102,10 +118,10 @@ mod tests {
             let from = std::net::Ipv4Addr::from_bits(n << 4).into();
             let _ = attempts.count(&n.to_string(), from, NOW);
         }
-        assert_eq!(attempts.0.lock().expect("a map").len(), MOST_KNOWN);
+        assert_eq!(attempts.0.lock().expect("a map").paces.len(), MOST_KNOWN);
         let from = "203.0.113.1".parse().expect("an address");
         assert!(attempts.count("new", from, NOW).is_err(), "nothing is forgotten too early");
         assert!(attempts.count("new", from, NOW + 60_000_000).is_ok());
-        assert_eq!(attempts.0.lock().expect("a map").len(), 2);
+        assert_eq!(attempts.0.lock().expect("a map").paces.len(), 2);
     }
 }

@@ -20,8 +20,8 @@ struct SignInPage<'a> {
     problem: &'a str,
     user: &'a str,
     next: &'a str,
-    /// What the other way to sign in is called.
-    elsewhere: bool,
+    /// Where else people may sign in; empty for nowhere.
+    elsewhere: &'a str,
 }
 
 #[derive(Template)]
@@ -56,7 +56,7 @@ pub(crate) fn page(status: StatusCode, template: &impl Template) -> Result<Respo
 }
 
 /// The same, for somebody who has to wait.
-fn waiting(problem: &Problem, template: &impl Template) -> Result<Response, Problem> {
+pub(super) fn waiting(problem: &Problem, template: &impl Template) -> Result<Response, Problem> {
     let mut response = page(problem.status, template)?;
     if let Some(seconds) = problem.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -81,7 +81,17 @@ pub(super) fn local(next: &str) -> &str {
 pub(crate) async fn sign_in_page(call: Call) -> Result<Response, Problem> {
     let Next { next } = call.query()?;
     let next = local(&next);
-    page(StatusCode::OK, &SignInPage { problem: "", user: "", next, elsewhere: false })
+    let elsewhere = elsewhere(&call, next);
+    page(StatusCode::OK, &SignInPage { problem: "", user: "", next, elsewhere: &elsewhere })
+}
+
+/// A link and not a form, whose way to another site the page's policy would not let anybody go.
+fn elsewhere(call: &Call, next: &str) -> String {
+    if !call.app.people.sign_in_elsewhere() {
+        return String::new();
+    }
+    let query = serde_urlencoded::to_string([("next", next)]).unwrap_or_default();
+    format!("/sign-in/oidc?{query}")
 }
 
 #[derive(Deserialize)]
@@ -96,7 +106,8 @@ struct SignIn {
 pub(crate) async fn sign_in(call: Call) -> Result<Response, Problem> {
     let SignIn { user: name, password, next } = call.form()?;
     let (name, next) = (name.trim(), local(&next));
-    let again = |problem| SignInPage { problem, user: name, next, elsewhere: false };
+    let elsewhere = elsewhere(&call, next);
+    let again = |problem| SignInPage { problem, user: name, next, elsewhere: &elsewhere };
     if let Err(problem) = count(&call, name) {
         return waiting(&problem, &again("Too many tries. Wait a little, and try again."));
     }
@@ -113,7 +124,7 @@ fn count(call: &Call, name: &str) -> Result<(), Problem> {
 
 impl Call {
     /// Where it comes from.
-    fn from(&self) -> std::net::IpAddr {
+    pub(super) fn from(&self) -> std::net::IpAddr {
         let peer = Asked::of(&self.parts, self.now).peer;
         self.app.snapshots.current().proxies.client(peer, &self.parts.headers)
     }

@@ -73,6 +73,16 @@ async fn answer(
 async fn admit(app: &App, policy: Policy, parts: &Parts, now: i64) -> Result<Who, Problem> {
     let snapshot = app.snapshots.current();
     let asked = Asked::of(parts, now);
+    if matches!(policy, Policy::Api(_) | Policy::Native(_))
+        && app.people.tokens.are_taken()
+        && let Some(token) = auth::presented_token(&asked)
+    {
+        let person = app.people.tokens.person(app, token, now).await?;
+        if matches!(policy, Policy::Native(_)) {
+            auth::same_user(&parts.headers, &person)?;
+        }
+        return Ok(Who::Person(SignedIn { person, proof: Proof::Token }));
+    }
     match policy {
         Policy::Public | Policy::Form => {
             if policy == Policy::Form {

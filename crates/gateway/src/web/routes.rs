@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::{Doc, Policy, Route};
-use crate::people::pages;
+use crate::people::{oidc, pages};
 use crate::scopes::Scope;
 use crate::{generation, native};
 
@@ -42,6 +42,8 @@ pub(crate) const ROUTES: &[Route] = &[
     route!(GET "/api/v1/generation", Policy::Api(None), generation::get, Doc::of("What one answer used and cost")),
     page!(GET "/sign-in", Policy::Public, pages::sign_in_page),
     page!(POST "/sign-in", Policy::Form, pages::sign_in),
+    page!(GET "/sign-in/oidc", Policy::Public, oidc::begin),
+    page!(GET "/sign-in/oidc/callback", Policy::Public, oidc::callback),
     page!(POST "/sign-out", Policy::Page, pages::sign_out),
     page!(GET "/password/{token}", Policy::Public, pages::password_page),
     page!(POST "/password/{token}", Policy::Form, pages::choose_password),
