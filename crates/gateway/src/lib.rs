@@ -33,6 +33,7 @@ mod openapi;
 mod openrouter;
 mod outbound;
 mod pace;
+mod people;
 mod pipeline;
 mod problem;
 mod protocols;

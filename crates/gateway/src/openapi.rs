@@ -151,7 +151,7 @@ fn failures(policy: Policy) -> Map<String, Value> {
         ("415", "The body is packed in a way that is not known"),
         ("503", "The books cannot be kept right now"),
     ];
-    if policy != Policy::Public {
+    if !matches!(policy, Policy::Public | Policy::Form) {
         statuses.push(("401", "Nobody known asks"));
         statuses.push(("403", "The key may not do that"));
         statuses.push(("409", "It has been done, or is being done"));
@@ -175,7 +175,7 @@ fn failures(policy: Policy) -> Map<String, Value> {
 
 fn security(policy: Policy) -> Value {
     match policy {
-        Policy::Public => json!([]),
+        Policy::Public | Policy::Form => json!([]),
         Policy::Api(_) | Policy::Inference => {
             json!([{ "bearer": [] }, { "x-api-key": [] }, { "x-goog-api-key": [] }, { "api-key": [] }])
         }

@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod key;
 mod openapi;
+mod org;
 mod output;
 mod prices;
 mod replica;
@@ -61,6 +62,9 @@ enum Command {
     /// Users
     #[command(subcommand)]
     User(user::Command),
+    /// Organizations, and who belongs to them
+    #[command(subcommand)]
+    Org(org::Command),
     /// API keys
     #[command(subcommand)]
     Key(key::Command),
@@ -116,6 +120,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Openapi(args) => openapi::run(&args, &settings, &output).map(done),
         Command::Doctor => doctor::run(&settings, &output).await,
         Command::User(command) => user::run(command, &settings, &output).await.map(done),
+        Command::Org(command) => org::run(command, &settings, &output).await.map(done),
         Command::Key(command) => key::run(command, &settings, &output).await.map(done),
         Command::Credit(command) => credit::run(command, &settings, &output).await.map(done),
         Command::Budget(command) => budget::run(command, &settings, &output).await.map(done),

@@ -2,6 +2,8 @@
 //! who calls; it is never run for anybody whom the policy of its route keeps out.
 
 mod dispatch;
+mod headers;
+mod origin;
 mod routes;
 pub(crate) mod session;
 
@@ -35,6 +37,8 @@ pub(crate) use routes::ROUTES;
 pub(crate) enum Policy {
     /// Anybody.
     Public,
+    /// Anybody, by a form of a page of ours: nobody else's page can send it in a visitor's name.
+    Form,
     /// A key that has the scope, or any key where none is named; a person's token.
     Api(Option<Scope>),
     /// A key that may ask models. The endpoint sees to that itself, before it reads the body.
@@ -50,7 +54,7 @@ pub(crate) enum Policy {
 impl Policy {
     /// Whether people meet it, who are answered with pages.
     pub(crate) const fn is_page(self) -> bool {
-        matches!(self, Self::Page | Self::Operator)
+        matches!(self, Self::Form | Self::Page | Self::Operator)
     }
 }
 
@@ -58,6 +62,7 @@ impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Public => f.write_str("anybody"),
+            Self::Form => f.write_str("form"),
             Self::Api(None) => f.write_str("key"),
             Self::Api(Some(scope)) => write!(f, "key:{}", scope.name()),
             Self::Inference => f.write_str("key:inference"),

@@ -8,6 +8,7 @@ use super::{Doc, Policy, Route, Shape};
 use crate::openrouter::{
     Data, activity, catalog, credits, endpoints, filter, key, keys, pkce, view, wishes,
 };
+use crate::people::{oidc, pages};
 use crate::scopes::Scope;
 use crate::{generation, native, openapi};
 
@@ -32,6 +33,19 @@ macro_rules! shape {
 }
 
 const KEYS: Policy = Policy::Api(Some(Scope::Keys));
+
+/// What people meet in a browser.
+macro_rules! page {
+    ($method:ident $path:literal, $policy:expr, $handler:path) => {
+        Route {
+            method: Method::$method,
+            path: $path,
+            policy: $policy,
+            handler: |call| Box::pin($handler(call)),
+            doc: None,
+        }
+    };
+}
 
 /// All but the endpoints that call a model (`endpoints.rs`), and the lists of models, which are read with any key.
 pub(crate) const ROUTES: &[Route] = &[
@@ -90,4 +104,15 @@ pub(crate) const ROUTES: &[Route] = &[
     route!(POST "/api/v1/auth/keys", Policy::Public, pkce::exchange,
         Doc::of("Get the key that a code stands for").body(shape!(pkce::Exchange))
             .answer(200, shape!(pkce::Exchanged))),
+    page!(GET "/sign-in", Policy::Public, pages::sign_in_page),
+    page!(POST "/sign-in", Policy::Form, pages::sign_in),
+    page!(GET "/sign-in/oidc", Policy::Public, oidc::begin),
+    page!(GET "/sign-in/oidc/callback", Policy::Public, oidc::callback),
+    page!(POST "/sign-out", Policy::Page, pages::sign_out),
+    page!(GET "/password/{token}", Policy::Public, pages::password_page),
+    page!(POST "/password/{token}", Policy::Form, pages::choose_password),
+    page!(GET "/welcome/{token}", Policy::Public, pages::welcome_page),
+    page!(POST "/welcome/{token}", Policy::Form, pages::welcome),
+    page!(GET "/account/password", Policy::Page, pages::change_page),
+    page!(POST "/account/password", Policy::Page, pages::change_password),
 ];

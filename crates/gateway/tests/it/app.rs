@@ -64,6 +64,12 @@ impl App {
         Self::start_with_key(books, start, key).await
     }
 
+    /// Starts on these books, which have the user; the user gets a key.
+    pub(crate) async fn start_beside(books: Books, start: Start) -> Self {
+        let key = books.cli(&["key", "create", "--user", USER]).await;
+        Self::start_with_key(books, start, key).await
+    }
+
     /// Starts on these books, in which there is a key.
     pub(crate) async fn start_with_key(books: Books, start: Start, key: String) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

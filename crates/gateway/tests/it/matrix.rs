@@ -48,7 +48,7 @@ fn expected(policy: &str, name: &str) -> End {
     let is_key = !scopes.is_empty();
     let is_person = matches!(name, "user" | "other user" | "member" | "org admin" | "operator");
     match policy {
-        "anybody" => End::In,
+        "anybody" | "form" => End::In,
         "person" if is_person => End::In,
         "operator" if name == "operator" => End::In,
         "operator" if is_person => End::Hidden,
