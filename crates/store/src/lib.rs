@@ -72,7 +72,7 @@ pub use rollups::{Grain, Rollup, RollupFault};
 pub use seals::{SealAudit, Sealed};
 pub use slices::Grant;
 pub use statements::Stored;
-pub use totals::KeyUsage;
+pub use totals::PeriodUsage;
 pub use users::{NewUser, User};
 
 const PING: Sql = sql!("SELECT 1");
