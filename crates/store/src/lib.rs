@@ -77,7 +77,7 @@ pub use rollups::{Grain, Rollup};
 pub use seals::{SealAudit, Sealed};
 pub use slices::Grant;
 pub use statements::Stored;
-pub use totals::KeyUsage;
+pub use totals::PeriodUsage;
 pub use users::{NewUser, User};
 
 const PING: Sql = sql!("SELECT 1");

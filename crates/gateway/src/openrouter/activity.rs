@@ -52,6 +52,8 @@ pub(crate) struct Activity {
     byok_usage_inference: Dollars,
     requests: i64,
     prompt_tokens: i64,
+    /// Which are among the prompt tokens.
+    cached_tokens: i64,
     completion_tokens: i64,
     /// Which are among the completion tokens.
     reasoning_tokens: i64,
@@ -147,6 +149,7 @@ async fn of_keys(
                 (&mut sum.receipts, more.receipts),
                 (&mut sum.input_tokens, more.input_tokens),
                 (&mut sum.output_tokens, more.output_tokens),
+                (&mut sum.cache_read, more.cache_read),
                 (&mut sum.reasoning, more.reasoning),
                 (&mut sum.charge, more.charge),
             ] {
@@ -169,6 +172,7 @@ impl Activity {
             byok_usage_inference: Dollars::ZERO,
             requests: rollup.receipts,
             prompt_tokens: rollup.input_tokens,
+            cached_tokens: rollup.cache_read,
             completion_tokens: rollup.output_tokens,
             reasoning_tokens: rollup.reasoning,
             endpoint_id: rollup.item,

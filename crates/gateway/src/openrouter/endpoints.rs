@@ -1,5 +1,7 @@
 //! `GET /api/v1/models/{author}/{slug}/endpoints`: where a model is served. Each has one provider here.
 
+use std::collections::BTreeMap;
+
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -38,6 +40,12 @@ struct Endpoint {
     supports_implicit_caching: bool,
     supports_tool_choice: ToolChoice,
     supports_voice_cloning: bool,
+    supports_diarization: bool,
+    supports_image_reference: bool,
+    supports_multiple_audio_references: bool,
+    /// Tools of the provider's own in place of others.
+    native_tools: BTreeMap<String, NativeTool>,
+    service_tier: Option<String>,
     quantization: Option<String>,
     status: i32,
     uptime_last_5m: Option<f64>,
@@ -45,6 +53,11 @@ struct Endpoint {
     uptime_last_1d: Option<f64>,
     latency_last_30m: Option<Percentiles>,
     throughput_last_30m: Option<Percentiles>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct NativeTool {
+    r#type: String,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -93,6 +106,11 @@ impl Served {
                 function: tools,
             },
             supports_voice_cloning: false,
+            supports_diarization: false,
+            supports_image_reference: false,
+            supports_multiple_audio_references: false,
+            native_tools: BTreeMap::new(),
+            service_tier: None,
             quantization: None,
             status: 0,
             uptime_last_5m: None,

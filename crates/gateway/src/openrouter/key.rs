@@ -3,10 +3,11 @@
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
-use store::{Key, KeyUsage, Whose};
+use store::{BudgetOwner, Key, PeriodUsage, Whose};
 
-use super::Data;
+use super::budgets::KeyBudget;
 use super::view::{Spent, label};
+use super::{Data, limits};
 use crate::clock;
 use crate::problem::Problem;
 use crate::scopes::{Scope, Scopes};
@@ -20,6 +21,9 @@ pub(crate) struct CurrentKey {
     label: String,
     #[serde(flatten)]
     spent: Spent,
+    /// All that it spends from.
+    budgets: Vec<KeyBudget>,
+    effective_budget: Option<KeyBudget>,
     expires_at: Option<String>,
     is_free_tier: bool,
     /// Whether it manages keys and asks no model.
@@ -63,14 +67,14 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     call.app.journal.applied().await.map_err(Problem::store)?;
     let store = &call.app.store;
     let key = store.key(Whose::Anybodys, asking.id).await.map_err(Problem::store)?;
-    let usage = store.key_usage(&[key.id], call.now).await.map_err(Problem::store)?;
-    let usage = usage.first().copied().unwrap_or_default();
+    let usage = limits::used(store, BudgetOwner::Key(key.id), call.now).await?;
     let snapshot = call.app.snapshots.current();
-    web::json(&Data { data: CurrentKey::of(&snapshot, &key, usage) })
+    let budgets = KeyBudget::of(store, &snapshot, &key, call.now).await?;
+    web::json(&Data { data: CurrentKey::of(&snapshot, &key, usage, budgets) })
 }
 
 impl CurrentKey {
-    fn of(snapshot: &Snapshot, key: &Key, usage: KeyUsage) -> Self {
+    fn of(snapshot: &Snapshot, key: &Key, usage: PeriodUsage, budgets: Vec<KeyBudget>) -> Self {
         let scopes = Scopes::stored(&key.scopes);
         let manages = scopes.has(Scope::Keys) && !scopes.has(Scope::Inference);
         let mut people = snapshot.people.values();
@@ -79,6 +83,8 @@ impl CurrentKey {
         Self {
             label: label(key),
             spent: Spent::of(snapshot, key.id, usage),
+            effective_budget: KeyBudget::effective(&budgets),
+            budgets,
             expires_at: key.expires_at.map(clock::rfc3339),
             is_free_tier: false,
             is_management_key: manages,

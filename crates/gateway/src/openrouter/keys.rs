@@ -5,9 +5,9 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use store::{Key, StoreError, Whose};
+use store::{BudgetOwner, Key, StoreError, Whose};
 
-use super::limits::Limits;
+use super::limits::{self, Limit, Limits};
 use super::view::KeyView;
 use super::wishes::{KeyWish, NewKeyWish, check_workspace};
 use super::{Data, forbidden, not_found};
@@ -30,6 +30,8 @@ pub(crate) struct ListQuery {
     offset: Option<usize>,
     /// Those that are switched off too.
     include_disabled: Option<bool>,
+    /// Those that are over too.
+    include_expired: Option<bool>,
     /// Only the account of the key that asks.
     workspace_id: Option<String>,
 }
@@ -71,14 +73,18 @@ pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
 }
 
 async fn page(call: &Call, whose: Whose, query: &ListQuery) -> Result<Vec<Key>, StoreError> {
-    let all = query.include_disabled.unwrap_or(false);
+    let shows = |key: &Key| {
+        let over = key.expires_at.is_some_and(|at| at <= call.now);
+        (query.include_disabled == Some(true) || key.disabled_at.is_none())
+            && (query.include_expired == Some(true) || !over)
+    };
     let mut passed = query.offset.unwrap_or(0);
     let (mut shown, mut before) = (Vec::new(), None);
     loop {
         let keys = call.app.store.keys_page(whose, before, 1_000).await?;
         let Some(last) = keys.last() else { return Ok(shown) };
         before = Some(last.id);
-        for key in keys.into_iter().filter(|key| all || key.disabled_at.is_none()) {
+        for key in keys.into_iter().filter(&shows) {
             if shown.len() == PAGE {
                 return Ok(shown);
             }
@@ -179,11 +185,10 @@ pub(crate) async fn change(call: Call) -> Result<Response, Problem> {
 }
 
 /// What a key may spend by now.
-async fn limit(call: &Call, key: &Key) -> Result<Option<super::limits::Limit>, Problem> {
+async fn limit(call: &Call, key: &Key) -> Result<Option<Limit>, Problem> {
     // Another replica may have changed it just now.
     call.app.snapshots.refresh().await.map_err(Problem::store)?;
-    let usage = call.app.store.key_usage(&[key.id], call.now).await.map_err(Problem::store)?;
-    let usage = usage.first().copied().unwrap_or_default();
+    let usage = limits::used(&call.app.store, BudgetOwner::Key(key.id), call.now).await?;
     Ok(Limits(&call.app.snapshots.current()).of(key.id, usage))
 }
 

@@ -3,7 +3,7 @@
 use ledger::{BudgetPeriod, Usd};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::{BudgetOwner, KeyUsage};
+use store::{BudgetOwner, PeriodUsage, Store};
 use uuid::Uuid;
 
 use super::Given;
@@ -43,6 +43,16 @@ impl Reset {
 /// How much, and how often.
 pub(crate) type Limit = (BudgetPeriod, Usd);
 
+/// What one has used by now.
+pub(crate) async fn used(
+    store: &Store,
+    owner: BudgetOwner,
+    now: i64,
+) -> Result<PeriodUsage, Problem> {
+    let usage = store.usage_by(&[owner], now).await.map_err(Problem::store)?;
+    usage.first().copied().ok_or_else(|| Problem::internal("nothing was added up"))
+}
+
 /// The limits of keys, from a snapshot.
 pub(crate) struct Limits<'a>(pub(crate) &'a Snapshot);
 
@@ -55,12 +65,13 @@ impl Limits<'_> {
     }
 
     /// A key's limit; of several that of which least is left, and of these the one that begins anew least often.
-    pub(crate) fn of(&self, key: Uuid, usage: KeyUsage) -> Option<Limit> {
+    pub(crate) fn of(&self, key: Uuid, usage: PeriodUsage) -> Option<Limit> {
         self.all(key).min_by_key(|limit| (left(*limit, usage), rank(limit.0)))
     }
 }
 
-const fn rank(period: BudgetPeriod) -> u8 {
+/// First what never begins anew.
+pub(super) const fn rank(period: BudgetPeriod) -> u8 {
     match period {
         BudgetPeriod::Total => 0,
         BudgetPeriod::Month => 1,
@@ -70,7 +81,7 @@ const fn rank(period: BudgetPeriod) -> u8 {
 }
 
 /// What is left of a limit, never less than nothing.
-pub(crate) fn left((period, limit): Limit, usage: KeyUsage) -> Usd {
+pub(crate) fn left((period, limit): Limit, usage: PeriodUsage) -> Usd {
     Usd::from_pico(limit.pico().saturating_sub(usage.of(period)).max(0))
 }
 
@@ -102,7 +113,7 @@ pub(crate) fn wanted(
 #[cfg(test)]
 mod tests {
     use ledger::{BudgetPeriod, Usd};
-    use store::KeyUsage;
+    use store::PeriodUsage;
 
     use super::{Dollars, Reset, left, wanted};
 
@@ -128,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_is_left_is_never_less_than_nothing() {
-        let usage = KeyUsage { ever: 9, month: 4, week: 2, today: 1 };
+        let usage = PeriodUsage { ever: 9, month: 4, week: 2, today: 1 };
         let of = |period, pico| left((period, Usd::from_pico(pico)), usage).pico();
         assert_eq!(of(BudgetPeriod::Total, 10), 1);
         assert_eq!(of(BudgetPeriod::Total, 8), 0);

@@ -2,6 +2,7 @@
 //! <https://openrouter.ai/docs/api-reference/overview>
 
 pub(crate) mod activity;
+pub(crate) mod budgets;
 pub(crate) mod catalog;
 pub(crate) mod credits;
 pub(crate) mod dollars;

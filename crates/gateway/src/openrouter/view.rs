@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use store::{Key, KeyUsage, Store};
+use store::{BudgetOwner, Key, PeriodUsage, Store};
 use uuid::Uuid;
 
 use super::dollars::Dollars;
@@ -31,7 +31,7 @@ pub(crate) struct Spent {
 }
 
 impl Spent {
-    pub(crate) fn of(snapshot: &Snapshot, key: Uuid, usage: KeyUsage) -> Self {
+    pub(crate) fn of(snapshot: &Snapshot, key: Uuid, usage: PeriodUsage) -> Self {
         let limit = Limits(snapshot).of(key, usage);
         Self {
             limit: limit.map(|(_, amount)| Dollars(amount)),
@@ -83,7 +83,7 @@ pub(crate) struct KeyView {
 }
 
 impl KeyView {
-    fn of(snapshot: &Snapshot, key: Key, usage: KeyUsage) -> Self {
+    fn of(snapshot: &Snapshot, key: Key, usage: PeriodUsage) -> Self {
         Self {
             label: label(&key),
             disabled: key.disabled_at.is_some(),
@@ -113,8 +113,8 @@ impl KeyView {
         keys: Vec<Key>,
         now: i64,
     ) -> Result<Vec<Self>, Problem> {
-        let ids: Vec<Uuid> = keys.iter().map(|key| key.id).collect();
-        let usage = store.key_usage(&ids, now).await.map_err(Problem::store)?;
+        let owners: Vec<_> = keys.iter().map(|key| BudgetOwner::Key(key.id)).collect();
+        let usage = store.usage_by(&owners, now).await.map_err(Problem::store)?;
         let views = keys.into_iter().zip(usage).map(|(key, usage)| Self::of(snapshot, key, usage));
         Ok(views.collect())
     }

@@ -53,6 +53,8 @@ pub(crate) struct KeyWish {
     /// Without effect: there is no other usage than that of the house's own credentials.
     #[serde(rename = "include_byok_in_limit")]
     _include_byok_in_limit: Option<bool>,
+    /// Only the one that it has.
+    workspace_id: Option<String>,
     #[serde(default, deserialize_with = "given")]
     expires_at: Given<String>,
     scopes: Option<Vec<String>>,
@@ -138,6 +140,7 @@ pub(super) fn check_workspace(call: &Call, id: Option<&str>) -> Result<(), Probl
 impl KeyWish {
     /// `limit` is that which the key has.
     pub(super) fn change(self, call: &Call, limit: Option<Limit>) -> Result<KeyChange, Problem> {
+        check_workspace(call, self.workspace_id.as_deref())?;
         let name = self.name.map(|name| keys::name(&name)).transpose().map_err(named("name"))?;
         let granted = call.who.grants();
         let scopes = self.scopes.map(|names| keys::scopes(&names, granted));

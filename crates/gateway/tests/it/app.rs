@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ledger::Receipt;
 use reqwest::Method;
@@ -152,6 +152,15 @@ impl App {
     /// A request to the program, without credentials.
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    /// Waits for the program to hear of a key.
+    pub(crate) async fn knows(&self, key: &str) {
+        let start = Instant::now();
+        let key = || self.request(Method::GET, "/api/v1/key").bearer_auth(key);
+        while Answer::of(key()).await.status == 401 {
+            assert!(start.elapsed() < Duration::from_secs(10), "the key is not known");
+        }
     }
 
     /// A request of the native API in the user's name.

@@ -8,6 +8,9 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use store::Store;
 use tokio::process::Command;
 
+/// What a key may do that manages and asks no model.
+pub(crate) const MANAGEMENT: [&str; 3] = ["keys", "usage", "billing"];
+
 /// Where the books are. Goes away with the value.
 pub(crate) struct Books {
     pub(crate) url: String,
@@ -112,6 +115,13 @@ impl Books {
         let report = self.cli_json(&["verify"]).await;
         assert_eq!((&report["clean"], &report["faults"]), (&true.into(), &0.into()), "{report}");
         report
+    }
+
+    /// A key of a user that is there.
+    pub(crate) async fn key_with(&self, user: &str, scopes: &[&str]) -> String {
+        let mut arguments = vec!["key", "create", "--user", user];
+        arguments.extend(scopes.iter().flat_map(|scope| ["--scope", *scope]));
+        self.cli(&arguments).await
     }
 
     /// Runs a statement past the program, as somebody with a database shell would.

@@ -7,19 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::app::{Answer, App, Start, USER};
-use crate::books::Books;
-
-/// A key that manages and asks no model.
-pub(crate) const MANAGEMENT: [&str; 3] = ["keys", "usage", "billing"];
-
-impl Books {
-    /// A key of a user that is there.
-    pub(crate) async fn key_with(&self, user: &str, scopes: &[&str]) -> String {
-        let mut arguments = vec!["key", "create", "--user", user];
-        arguments.extend(scopes.iter().flat_map(|scope| ["--scope", *scope]));
-        self.cli(&arguments).await
-    }
-}
+use crate::books::{Books, MANAGEMENT};
 
 impl App {
     /// A program, and a key of its user that manages.
@@ -32,14 +20,6 @@ impl App {
         let key = app.books.key_with(USER, &MANAGEMENT).await;
         app.knows(&key).await;
         (app, key)
-    }
-
-    /// Waits for the program to hear of a key.
-    pub(crate) async fn knows(&self, key: &str) {
-        let start = Instant::now();
-        while self.v1(key, Method::GET, "key", None).await.status == 401 {
-            assert!(start.elapsed() < Duration::from_secs(10), "the key is not known");
-        }
     }
 
     /// A request to a path below `/api/v1`.
@@ -261,6 +241,38 @@ async fn the_key_that_asks() {
             assert!(told.contains(part), "{part} is not in {told}");
         }
     }
+    // Whatever it spends from, and what it meets first.
+    let budget = async |owner: &[&str], period: &str, usd: &str| {
+        let more = [USER, "--period", period, "--usd", usd];
+        app.books.cli(&[&["budget", "set"], owner, &more].concat()).await;
+    };
+    budget(&["--user"], "month", "0.5").await;
+    budget(&["--account"], "week", "0.0006").await;
+    let start = Instant::now();
+    let told = loop {
+        let told = app.read(&key, "key").await;
+        if told["budgets"].as_array().map(Vec::len) == Some(3) {
+            break told;
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "{told}");
+    };
+    let row = |scope: &str, limit: f64, left: f64, reset: &str| {
+        let found = told["budgets"].as_array().expect("a list").iter();
+        let found = found.clone().find(|budget| budget["scope"] == scope).expect("a budget");
+        assert_eq!(found["spend_usd"], 0.000_551_565, "{found}");
+        assert_eq!((&found["limit_usd"], &found["remaining_usd"]), (&json!(limit), &json!(left)));
+        assert_eq!(found["reset_interval"], reset, "{found}");
+        let end: jiff::Timestamp =
+            found["resets_at"].as_str().expect("an end").parse().expect("a moment");
+        assert!(end > jiff::Timestamp::now(), "{end}");
+        assert_eq!(found["budget_id"].is_null(), scope == "key_limit", "{found}");
+    };
+    row("member", 0.5, 0.499_448_435, "monthly");
+    row("workspace", 0.0006, 0.000_048_435, "weekly");
+    row("key_limit", 1.0, 0.999_448_435, "daily");
+    assert_eq!(told["effective_budget"]["scope"], "workspace");
+    assert_eq!(told["limit_remaining"], 0.999_448_435, "the key's own");
+
     let told = text(&management, "/api/v1/key").await;
     assert!(told.contains(r#""limit":null,"limit_remaining":null,"limit_reset":null"#), "{told}");
     assert!(told.contains(r#""is_management_key":true,"is_provisioning_key":true"#), "{told}");
@@ -424,9 +436,15 @@ async fn a_key_gives_its_place_to_another() {
     refused(&app.rotate(&management, &hash, json!({})).await, 409, "has been rotated");
     // Without an overlap the old one ends at once.
     let next = data["hash"].as_str().expect("a hash");
+    let listed = async |query: &str| {
+        let keys = app.read(&management, &format!("keys{query}")).await;
+        keys.as_array().expect("a list").iter().any(|key| key["hash"] == next)
+    };
+    assert!(listed("").await);
     let last = app.rotate(&management, next, json!({ "overlap_hours": 0 })).await;
     assert_eq!(last.status, 201, "{}", last.body);
     assert_eq!(app.tried(new).await, (401, "this API key has expired".to_owned()));
+    assert!(!listed("").await && listed("?include_expired=true").await);
     app.examples(last.body["key"].as_str().expect("a key"), 1).await;
     app.close().await;
 }
@@ -453,50 +471,5 @@ async fn from_where_and_how_fast() {
         (&Value::Null, &Value::Null)
     );
     app.examples(&key, 1).await;
-    app.close().await;
-}
-
-#[tokio::test]
-async fn what_makes_no_sense_is_named() {
-    let (app, management) = App::managed().await;
-    let (_, hash) = app.made(&management, json!({ "name": "" })).await;
-    for (wish, word) in [
-        (json!({}), "name: is missing"),
-        (json!({ "name": 5 }), "name: expected a string"),
-        (json!({ "name": "a\nb" }), "name: expected at most"),
-        (json!({ "name": "", "limit": "much" }), "limit: expected dollars"),
-        (json!({ "name": "", "limit": -1 }), "limit: expected no less than 0"),
-        (json!({ "name": "", "limit_reset": "daily" }), "limit_reset: there is no limit"),
-        (
-            json!({ "name": "", "limit": 1, "limit_reset": "yearly" }),
-            "limit_reset: expected one of",
-        ),
-        (json!({ "name": "", "expires_at": "2020-01-01T00:00:00Z" }), "expires_at: expected"),
-        (json!({ "name": "", "scopes": ["root"] }), "scopes: there is no scope"),
-        (json!({ "name": "", "models": ["openai/none"] }), "models: "),
-        (json!({ "name": "", "allowed_ips": ["home"] }), "allowed_ips: "),
-        (json!({ "name": "", "requests_per_minute": 0 }), "requests_per_minute: "),
-        (json!({ "name": "", "tokens_per_minute": -5 }), "tokens_per_minute: "),
-        (json!({ "name": "", "creator_user_id": "bob" }), "creator_user_id: "),
-        (json!({ "name": "", "workspace_id": "x" }), "workspace_id: "),
-        (json!({ "name": "", "budget": 5 }), "budget: there is no such field"),
-    ] {
-        let answer = app.v1(&management, Method::POST, "keys", Some(wish.clone())).await;
-        refused(&answer, 400, word);
-    }
-    for (change, word) in [
-        (json!({ "disabled": "yes" }), "disabled: expected true or false"),
-        (json!({ "limit_reset": "daily" }), "limit_reset: "),
-        (json!({ "hash": "x" }), "hash: there is no such field"),
-    ] {
-        refused(&app.patch(&management, &hash, change).await, 400, word);
-    }
-    for (query, word) in [
-        ("offset=-1", "offset"),
-        ("include_disabled=5", "include_disabled"),
-        ("workspace_id=x", "workspace_id"),
-    ] {
-        refused(&app.v1(&management, Method::GET, &format!("keys?{query}"), None).await, 400, word);
-    }
     app.close().await;
 }

@@ -65,7 +65,7 @@ async fn activity(books: Books) {
             "date": date, "model": "openai/gpt-4o-mini", "model_permaslug": "openai/gpt-4o-mini",
             "endpoint_id": "openai/gpt-4o-mini", "provider_name": "OpenAI",
             "usage": if requests == 3 { THREE } else { TWO }, "byok_usage_inference": 0, "requests": requests,
-            "prompt_tokens": 1_234 * requests, "completion_tokens": 567 * requests, "reasoning_tokens": 0,
+            "prompt_tokens": 1_234 * requests, "cached_tokens": 0, "completion_tokens": 567 * requests, "reasoning_tokens": 0,
         })
     };
     let user = app.read(&management, "key").await["creator_user_id"].clone();
@@ -277,5 +277,55 @@ async fn models_and_who_serves_them() {
         .map(|one| one["slug"].as_str().expect("text"))
         .collect();
     assert_eq!(slugs, ["openai", "gemini", "anthropic", "deepseek"]);
+    app.close().await;
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_named() {
+    let (app, management) = App::managed().await;
+    let (_, hash) = app.made(&management, json!({ "name": "" })).await;
+    for (wish, word) in [
+        (json!({}), "name: is missing"),
+        (json!({ "name": 5 }), "name: expected a string"),
+        (json!({ "name": "a\nb" }), "name: expected at most"),
+        (json!({ "name": "", "limit": "much" }), "limit: expected dollars"),
+        (json!({ "name": "", "limit": -1 }), "limit: expected no less than 0"),
+        (json!({ "name": "", "limit_reset": "daily" }), "limit_reset: there is no limit"),
+        (
+            json!({ "name": "", "limit": 1, "limit_reset": "yearly" }),
+            "limit_reset: expected one of",
+        ),
+        (json!({ "name": "", "expires_at": "2020-01-01T00:00:00Z" }), "expires_at: expected"),
+        (json!({ "name": "", "scopes": ["root"] }), "scopes: there is no scope"),
+        (json!({ "name": "", "models": ["openai/none"] }), "models: "),
+        (json!({ "name": "", "allowed_ips": ["home"] }), "allowed_ips: "),
+        (json!({ "name": "", "requests_per_minute": 0 }), "requests_per_minute: "),
+        (json!({ "name": "", "tokens_per_minute": -5 }), "tokens_per_minute: "),
+        (json!({ "name": "", "creator_user_id": "bob" }), "creator_user_id: "),
+        (json!({ "name": "", "workspace_id": "x" }), "workspace_id: "),
+        (json!({ "name": "", "budget": 5 }), "budget: there is no such field"),
+    ] {
+        let answer = app.v1(&management, Method::POST, "keys", Some(wish.clone())).await;
+        refused(&answer, 400, word);
+    }
+    for (change, word) in [
+        (json!({ "disabled": "yes" }), "disabled: expected true or false"),
+        (json!({ "limit_reset": "daily" }), "limit_reset: "),
+        (json!({ "workspace_id": "x" }), "workspace_id: "),
+        (json!({ "hash": "x" }), "hash: there is no such field"),
+    ] {
+        refused(
+            &app.v1(&management, Method::PATCH, &format!("keys/{hash}"), Some(change)).await,
+            400,
+            word,
+        );
+    }
+    for (query, word) in [
+        ("offset=-1", "offset"),
+        ("include_disabled=5", "include_disabled"),
+        ("workspace_id=x", "workspace_id"),
+    ] {
+        refused(&app.v1(&management, Method::GET, &format!("keys?{query}"), None).await, 400, word);
+    }
     app.close().await;
 }
