@@ -13,6 +13,7 @@ mod catalogue;
 mod cli;
 mod clock;
 mod config;
+mod console;
 mod count;
 mod embed;
 mod endpoints;

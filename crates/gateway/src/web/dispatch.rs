@@ -15,7 +15,7 @@ use super::{Call, Policy, Proof, ROUTES, Route, SignedIn, Who, session};
 use crate::app::App;
 use crate::auth::{self, Asked};
 use crate::problem::Problem;
-use crate::{body, clock, endpoints};
+use crate::{body, clock, console, endpoints};
 
 /// The longest body that is taken here, in bytes: a price file.
 const BODY_LIMIT: u32 = 8 * 1024 * 1024;
@@ -42,7 +42,7 @@ async fn serve(
     let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     match answer(app, route, params, parts, body).await {
         Ok(response) => response,
-        Err(problem) if route.policy.is_page() => page_problem(route, &path, problem),
+        Err(problem) if route.policy.is_page() => page_problem(route, &path, &headers, problem),
         Err(problem) => problem.response(endpoints::face(path.path(), &headers)),
     }
 }
@@ -110,11 +110,11 @@ fn check_form(csrf: &str, headers: &HeaderMap, body: &[u8]) -> Result<(), Proble
 }
 
 /// Where a person is led who meets a problem.
-fn page_problem(route: &Route, uri: &http::Uri, problem: Problem) -> Response {
+fn page_problem(route: &Route, uri: &http::Uri, headers: &HeaderMap, problem: Problem) -> Response {
     if problem.code == "not_signed_in" && route.method == Method::GET {
         let next = uri.path_and_query().map_or("/", |path| path.as_str());
         let query = serde_urlencoded::to_string([("next", next)]).unwrap_or_default();
         return Redirect::to(&format!("/sign-in?{query}")).into_response();
     }
-    problem.into_response()
+    console::problem::response(problem, headers)
 }

@@ -4,7 +4,7 @@ use http::Method;
 
 use super::{Doc, Policy, Route};
 use crate::scopes::Scope;
-use crate::{generation, native};
+use crate::{console, generation, native};
 
 /// A route of the table.
 macro_rules! route {
@@ -19,6 +19,19 @@ macro_rules! route {
     };
 }
 
+/// A route whose answer is looked at in a browser.
+macro_rules! page {
+    ($method:ident $path:literal, $policy:expr, $handler:path) => {
+        Route {
+            method: Method::$method,
+            path: $path,
+            policy: $policy,
+            handler: |call| Box::pin($handler(call)),
+            doc: None,
+        }
+    };
+}
+
 /// All but the endpoints that call a model (`endpoints.rs`), and the lists of models, which are read with any key.
 pub(crate) const ROUTES: &[Route] = &[
     route!(GET "/api/keys/list", Policy::Native(Scope::Keys), native::keys::list, Doc::of("Your keys")),
@@ -26,4 +39,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route!(DELETE "/api/keys/delete", Policy::Native(Scope::Keys), native::keys::delete, Doc::of("Revoke a key")),
     route!(GET "/api/usage/check", Policy::Native(Scope::Usage), native::usage::check, Doc::of("What you owe")),
     route!(GET "/api/v1/generation", Policy::Api(None), generation::get, Doc::of("What one answer used and cost")),
+    page!(GET "/assets/{name}", Policy::Public, console::assets::get),
+    page!(GET "/", Policy::Page, console::overview::get),
+    page!(POST "/switch", Policy::Page, console::page::switch),
 ];
