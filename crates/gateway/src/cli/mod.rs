@@ -1,6 +1,6 @@
 //! The command line: `tollgate COMMAND`, with `--json` for programs.
 
-mod bill;
+pub(crate) mod bill;
 mod bill_pdf;
 mod budget;
 mod credit;
