@@ -21,6 +21,7 @@ mod face;
 mod failure;
 mod funds;
 mod generation;
+mod health;
 mod hold;
 mod hops;
 mod idempotency;

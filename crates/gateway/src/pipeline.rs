@@ -1,6 +1,7 @@
 //! The life of a request, top to bottom. What flows from step to step is the value of the step before.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -176,13 +177,16 @@ impl Attempt<'_> {
             let written = self.hold.dispatch(self.number, self.target).await;
             written.map_err(Problem::store)?;
         }
+        let begun = Instant::now();
         let sent = self.app.upstream.send(self.provider, outgoing).await;
-        let response = sent.map_err(|error| failure::of_transport(&error, self))?;
-        if response.status().is_success() {
-            Ok(response)
-        } else {
-            Err(Box::pin(failure::of_provider(self, response)).await)
-        }
+        let took = begun.elapsed();
+        let answer = match sent {
+            Err(error) => Err(failure::of_transport(&error, self)),
+            Ok(response) if response.status().is_success() => Ok(response),
+            Ok(response) => Err(Box::pin(failure::of_provider(self, response)).await),
+        };
+        self.app.health.note(self.target.provider, took, answer.as_ref().err());
+        answer
     }
 
     /// Reads a body of the provider's to its end.

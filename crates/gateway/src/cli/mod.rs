@@ -12,7 +12,7 @@ mod prices;
 mod replica;
 mod report;
 mod serve;
-mod user;
+pub(crate) mod user;
 mod verify;
 mod verify_bill;
 mod verify_seals;

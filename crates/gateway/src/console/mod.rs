@@ -8,6 +8,7 @@ pub(crate) mod connect;
 pub(crate) mod html;
 mod key_form;
 pub(crate) mod keys;
+pub(crate) mod operator;
 pub(crate) mod organization;
 pub(crate) mod overview;
 pub(crate) mod page;

@@ -3,6 +3,7 @@
 use http::Method;
 
 use super::{Doc, Policy, Route};
+use crate::console::operator;
 use crate::scopes::Scope;
 use crate::{console, generation, native};
 
@@ -64,4 +65,17 @@ pub(crate) const ROUTES: &[Route] = &[
     page!(POST "/organization/members/remove", Policy::Page, console::organization::remove),
     page!(GET "/settings", Policy::Page, console::settings::get),
     page!(POST "/settings/sessions/end", Policy::Page, console::settings::end),
+    page!(GET "/operator", Policy::Operator, operator::get),
+    page!(GET "/operator/users", Policy::Operator, operator::users::users),
+    page!(POST "/operator/users", Policy::Operator, operator::users::create),
+    page!(GET "/operator/organizations", Policy::Operator, operator::users::organizations),
+    page!(POST "/operator/organizations", Policy::Operator, operator::users::create),
+    page!(GET "/operator/customers/{name}", Policy::Operator, operator::customers::get),
+    page!(POST "/operator/customers/{name}/{act}", Policy::Operator, operator::customers::act),
+    page!(GET "/operator/prices", Policy::Operator, operator::prices::get),
+    page!(GET "/operator/prices/import", Policy::Operator, operator::import::form),
+    page!(POST "/operator/prices/import", Policy::Operator, operator::import::post),
+    page!(GET "/operator/prices/models/{provider}/{*model}", Policy::Operator, operator::prices::model),
+    page!(GET "/operator/providers", Policy::Operator, operator::providers::get),
+    page!(GET "/operator/audit", Policy::Operator, operator::audit::get),
 ];
