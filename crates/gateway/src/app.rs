@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Settings;
 use crate::funds::{self, Funds};
+use crate::health::{self, Health};
 use crate::idempotency::Keys;
 use crate::journal::Journal;
 use crate::people::People;
@@ -27,6 +28,7 @@ pub(crate) struct App {
     pub(crate) funds: Arc<Funds>,
     pub(crate) idempotency: Arc<Keys>,
     pub(crate) people: People,
+    pub(crate) health: Arc<Health>,
     /// Upstream calls and what follows them: they outlive their client, and shutdown waits for them.
     pub(crate) tasks: TaskTracker,
     /// Work in the background, which ends after the last task.
@@ -54,6 +56,10 @@ impl App {
             Arc::new(Funds::new(store.clone(), Arc::clone(&journal), settings.slice_seconds));
         background.spawn(funds::keep(Arc::clone(&funds), stop.clone()));
         background.spawn(Arc::clone(&snapshots).follow(stop.clone()));
+        let health = Arc::new(Health::default());
+        let kept =
+            health::keep(Arc::clone(&health), store.clone(), journal.replica(), stop.clone());
+        background.spawn(kept);
         let tasks = TaskTracker::new();
         let idempotency = Keys::open(&store, journal.replica(), &tasks).await?;
         background.spawn(Arc::clone(&idempotency).follow(stop.clone()));
@@ -67,6 +73,7 @@ impl App {
             funds,
             idempotency,
             people,
+            health,
             tasks,
             background,
             stop,

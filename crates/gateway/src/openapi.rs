@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::endpoints::{self, Described};
 use crate::problem::Problem;
-use crate::web::{self, Call, Doc, Policy, ROUTES, Route};
+use crate::web::{self, Call, Doc, Policy, Route};
 
 /// `GET /openapi.json`
 pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
@@ -42,7 +42,7 @@ pub(crate) fn describe(address: Option<&str>) -> Value {
         let item = paths.entry(path).or_insert_with(|| json!({}));
         item[method.to_lowercase()] = operation;
     };
-    for route in ROUTES {
+    for route in web::routes() {
         if let Some(doc) = &route.doc {
             put(route.path, route.method.as_str(), operation(&mut generator, route, doc));
         }

@@ -1,11 +1,13 @@
 //! The life of a request, top to bottom. What flows from step to step is the value of the step before.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
+use http::request::Parts;
 use uuid::Uuid;
 
 use crate::answer::{self, Head};
@@ -21,6 +23,7 @@ use crate::problem::Problem;
 use crate::providers::Provider;
 use crate::routing::{self, Plan, Target};
 use crate::scopes::Scope;
+use crate::snapshot::KeyEntry;
 use crate::upstream::{Body, Outgoing};
 use crate::{afford, body, clock, count, embed, failure, stream, unread, whole};
 
@@ -43,7 +46,27 @@ pub(crate) async fn serve(
     }
 }
 
-/// Steps 2 to 5: what came, from whom, whereto, at which prices, and whether it can be paid. What follows goes on when the client hangs up.
+/// The same for somebody who is signed in and asks with a key whose secret nobody has. The body was read before.
+pub(crate) async fn serve_with(
+    app: Arc<App>,
+    face: Face,
+    key: Arc<KeyEntry>,
+    parts: &Parts,
+    body: Bytes,
+) -> Response {
+    let id = clock::new_id();
+    let call = (face, Operation::Chat, Named::default());
+    match run(app, id, call, key, parts, body).await {
+        Ok(response) => response,
+        Err(problem) => {
+            let mut response = problem.response(face);
+            answer::name(response.headers_mut(), id);
+            response
+        }
+    }
+}
+
+/// Steps 2 and 3: what came, and from whom.
 async fn admit(
     app: Arc<App>,
     id: Uuid,
@@ -55,12 +78,12 @@ async fn admit(
     // 3. From memory, and before the body is read: a stranger's is not worth it.
     let (parts, body) = request.into_parts();
     let snapshot = app.snapshots.current();
-    let now = clock::now();
-    let asked = Asked::of(&parts, now);
+    let asked = Asked::of(&parts, clock::now());
     let key = match face.speech {
         Speech::Native => auth::native_caller(&snapshot, &asked, Scope::Inference),
         _ => auth::caller(&snapshot, &asked, Some(Scope::Inference)),
     };
+    drop(snapshot);
     let key = match key {
         Ok(key) => key,
         Err(problem) => {
@@ -76,15 +99,29 @@ async fn admit(
 
     // 2. The body, as far as it must be known.
     let body = body::read(&parts.headers, body, app.settings.body_limit_bytes).await?;
-    let mut inbound = Inbound::read(id, face, operation, named, &key, &parts, body)?;
+    run(app, id, (face, operation, named), key, &parts, body).await
+}
+
+/// Steps 4 and 5: whereto, at which prices, and whether it can be paid. What follows goes on when the client hangs up.
+async fn run(
+    app: Arc<App>,
+    id: Uuid,
+    (face, operation, named): (Face, Operation, Named),
+    key: Arc<KeyEntry>,
+    parts: &Parts,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let mut inbound = Inbound::read(id, face, operation, named, &key, parts, body)?;
 
     // A retry needs nothing but the answer that is there.
-    let claim = match app.idempotency.turn(&inbound, &parts).await? {
+    let claim = match app.idempotency.turn(&inbound, parts).await? {
         Turn::Run(claim) => claim,
         Turn::Answer(response) => return Ok(response),
     };
 
-    // 4. Targets and prices, from the same snapshot as the key.
+    // 4. Targets and prices, from one snapshot.
+    let snapshot = app.snapshots.current();
+    let now = clock::now();
     let plan = routing::plan(&app, &snapshot, &key, &inbound)?;
     key.begin(now).map_err(too_fast)?;
     key.touch(now);
@@ -140,13 +177,16 @@ impl Attempt<'_> {
             let written = self.hold.dispatch(self.number, self.target).await;
             written.map_err(Problem::store)?;
         }
+        let begun = Instant::now();
         let sent = self.app.upstream.send(self.provider, outgoing).await;
-        let response = sent.map_err(|error| failure::of_transport(&error, self))?;
-        if response.status().is_success() {
-            Ok(response)
-        } else {
-            Err(Box::pin(failure::of_provider(self, response)).await)
-        }
+        let took = begun.elapsed();
+        let answer = match sent {
+            Err(error) => Err(failure::of_transport(&error, self)),
+            Ok(response) if response.status().is_success() => Ok(response),
+            Ok(response) => Err(Box::pin(failure::of_provider(self, response)).await),
+        };
+        self.app.health.note(self.target.provider, took, answer.as_ref().err());
+        answer
     }
 
     /// Reads a body of the provider's to its end.

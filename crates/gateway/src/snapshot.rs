@@ -98,7 +98,6 @@ pub(crate) struct Person {
     pub(crate) account_id: Uuid,
     pub(crate) is_organization: bool,
     pub(crate) operator: bool,
-    pub(crate) prepaid: bool,
     pub(crate) disabled: bool,
     /// The organizations that the person belongs to, with their accounts.
     pub(crate) memberships: Vec<Membership>,
@@ -272,7 +271,6 @@ fn people(users: &[User], members: Vec<Member>) -> HashMap<Uuid, Arc<Person>> {
         account_id: user.account_id,
         is_organization: user.kind == "organization",
         operator: user.operator,
-        prepaid: user.prepaid,
         disabled: user.disabled_at.is_some(),
         memberships: memberships.get(&user.id).cloned().unwrap_or_default(),
     };

@@ -20,6 +20,8 @@
 mod engine;
 #[macro_use]
 mod row;
+#[macro_use]
+mod rollups;
 
 mod accounts;
 mod acts;
@@ -32,17 +34,17 @@ mod credit;
 mod entry;
 mod error;
 mod generations;
+mod health;
 mod idempotency;
 mod key_changes;
 mod keys;
 mod members;
 mod migrate;
+mod pages;
 mod people;
 mod receipts;
 mod replicas;
 mod reports;
-#[macro_use]
-mod rollups;
 mod rollup_audit;
 mod seals;
 mod slices;
@@ -64,10 +66,12 @@ pub use catalogue::PriceVersion;
 pub use credit::{Adjustment, AdjustmentKind, CreditSource, NewCredit};
 pub use entry::Entry;
 pub use error::StoreError;
+pub use health::ProviderHour;
 pub use idempotency::{Claimed, IdempotencyKey, Kept, NewClaim, Refusal};
 pub use key_changes::KeyChange;
 pub use keys::{Key, NewKey, Whose};
 pub use members::{Member, Role};
+pub use pages::{Identity, ReceiptFilter, ReceiptPage};
 pub use people::{LinkPurpose, SecretHash, Session};
 pub use receipts::Cursor;
 pub use replicas::{Replica, ReplicaState};

@@ -40,7 +40,7 @@ macro_rules! uneven {
     ($rollups:expr, $receipt:literal) => {
         sql!(
             "SELECT id, day, item, ",
-            sums!(),
+            rollup_sums!(),
             "FROM (",
             $rollups,
             " UNION ALL SELECT ",
@@ -59,7 +59,7 @@ macro_rules! side {
     ($grain:literal) => {
         concat!(
             "SELECT id, day, item, ",
-            columns!(),
+            rollup_columns!(),
             " FROM tollgate.rollups WHERE grain = '",
             $grain,
             "'"
@@ -73,9 +73,9 @@ const UNEVEN_KEYS: Sql = uneven!(side!("key"), "key_id");
 // All replicas together are one, whose id is that of the least.
 const UNEVEN_HOUSE: Sql = sql!(
     "SELECT $1 AS id, day, item, ",
-    sums!(),
+    rollup_sums!(),
     "FROM (SELECT day, item, ",
-    columns!(),
+    rollup_columns!(),
     " FROM tollgate.rollups WHERE grain = 'house' ",
     "UNION ALL SELECT started_at / 86400000000, provider || '/' || model, ",
     less!(),
@@ -85,7 +85,7 @@ const UNEVEN_HOUSE: Sql = sql!(
 );
 const DAYS: Sql = sql!(
     "SELECT id, day, '' AS item, ",
-    sums!(),
+    rollup_sums!(),
     "FROM tollgate.rollups WHERE grain = $1 GROUP BY id, day"
 );
 

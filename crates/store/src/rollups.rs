@@ -117,7 +117,7 @@ impl TryFrom<Kept> for Rollup {
 
 type Numbers = [i64; 11];
 
-macro_rules! columns {
+macro_rules! rollup_columns {
     () => {
         "receipts, input_tokens, output_tokens, cache_read, reasoning, cost_high, cost_low, commission_high, \
          commission_low, charge_high, charge_low"
@@ -125,7 +125,7 @@ macro_rules! columns {
 }
 
 /// The sums of all columns, from whatever follows.
-macro_rules! sums {
+macro_rules! rollup_sums {
     () => {
         "CAST(SUM(receipts) AS BIGINT) AS receipts, CAST(SUM(input_tokens) AS BIGINT) AS input_tokens, \
          CAST(SUM(output_tokens) AS BIGINT) AS output_tokens, CAST(SUM(cache_read) AS BIGINT) AS cache_read, \
@@ -136,7 +136,8 @@ macro_rules! sums {
     };
 }
 
-const INTO: Sql = sql!("INSERT INTO tollgate.rollups (grain, id, day, item, ", columns!(), ")");
+const INTO: Sql =
+    sql!("INSERT INTO tollgate.rollups (grain, id, day, item, ", rollup_columns!(), ")");
 const ADD: &str = " ON CONFLICT (grain, id, day, item) DO UPDATE SET \
     receipts = rollups.receipts + excluded.receipts, input_tokens = rollups.input_tokens + excluded.input_tokens, \
     output_tokens = rollups.output_tokens + excluded.output_tokens, cache_read = rollups.cache_read + excluded.cache_read, \
@@ -147,29 +148,29 @@ const ADD: &str = " ON CONFLICT (grain, id, day, item) DO UPDATE SET \
     charge_high = rollups.charge_high + excluded.charge_high, charge_low = rollups.charge_low + excluded.charge_low";
 const OF_ONE: Sql = sql!(
     "SELECT id, day, item, ",
-    columns!(),
+    rollup_columns!(),
     " FROM tollgate.rollups WHERE grain = $1 AND id = $2 AND day >= $3 AND day < $4 ORDER BY day, item"
 );
 const OF_ALL: Sql = sql!(
     "SELECT $2 AS id, day, item, ",
-    sums!(),
+    rollup_sums!(),
     "FROM tollgate.rollups WHERE grain = $1 AND day >= $3 AND day < $4 GROUP BY day, item ORDER BY day, item"
 );
 // The largest sums of a month.
 const TOP: Sql = sql!(
     "SELECT id, day, item, ",
-    columns!(),
+    rollup_columns!(),
     " FROM tollgate.rollups WHERE grain = $1 AND day = $2 ORDER BY charge_high + charge_low / 1000000000 DESC, id LIMIT $3"
 );
 const TOP_KEYS: Sql = sql!(
     "SELECT id, day, item, ",
-    columns!(),
+    rollup_columns!(),
     " FROM tollgate.rollups WHERE grain = 'key_month' AND day = $1 ",
     "AND id IN (SELECT id FROM tollgate.api_keys WHERE account_id = $2) ORDER BY charge_high + charge_low / 1000000000 DESC, id LIMIT $3"
 );
 const TOTAL_OF_ONE: Sql = sql!(
     "SELECT $2 AS id, CAST(0 AS BIGINT) AS day, '' AS item, ",
-    sums!(),
+    rollup_sums!(),
     "FROM tollgate.rollups WHERE grain = $1 AND id = $2 AND day >= $3 AND day < $4 HAVING COUNT(*) > 0"
 );
 
@@ -339,6 +340,6 @@ impl Store {
     }
 }
 
-fn read(rows: Vec<Kept>) -> Result<Vec<Rollup>, StoreError> {
+pub(crate) fn read(rows: Vec<Kept>) -> Result<Vec<Rollup>, StoreError> {
     rows.into_iter().map(TryInto::try_into).collect()
 }

@@ -39,8 +39,9 @@ pub(super) struct BillArgs {
     out: Option<PathBuf>,
 }
 
+/// A form of a bill.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(crate) enum Format {
     Text,
     Csv,
     Json,
@@ -58,11 +59,7 @@ pub(super) async fn run(
     anyhow::ensure!(!(to_terminal && format == Format::Pdf), "a PDF needs a file: --out bill.pdf");
     let store = super::books(settings).await?;
     let user = store.user(&user).await?;
-    let kept = match format {
-        Format::Csv | Format::Json => Kept::Receipts,
-        Format::Text | Format::Pdf => Kept::Sums,
-    };
-    let bill = statement(&store, &user, month.unwrap_or(Period::ALL), kept).await?;
+    let bill = statement(&store, &user, month.unwrap_or(Period::ALL), format.kept()).await?;
     let mut sink = sink(out.as_deref())?;
     let written = match format {
         Format::Text if output.is_json() => write_summary(&bill, &mut sink),
@@ -77,6 +74,37 @@ pub(super) async fn run(
         Format::Pdf => Ok(sink.write_all(&bill_pdf::pages(&bill))?),
     };
     written.and_then(|()| Ok(sink.flush()?)).context("the bill could not be written")
+}
+
+impl Format {
+    /// Whether every receipt is needed for it.
+    pub(crate) const fn kept(self) -> Kept {
+        match self {
+            Self::Csv | Self::Json => Kept::Receipts,
+            Self::Text | Self::Pdf => Kept::Sums,
+        }
+    }
+}
+
+/// A bill as a file.
+pub(crate) async fn file(
+    store: &Store,
+    user: &User,
+    period: Period,
+    format: Format,
+) -> anyhow::Result<Vec<u8>> {
+    let bill = statement(store, user, period, format.kept()).await?;
+    let mut content = Vec::new();
+    match format {
+        Format::Text => {
+            let title = format!("Bill of {}", bill.user.name);
+            content = text(&bill, &title, user.created_at).into_bytes();
+        }
+        Format::Csv => write_sheet(&bill, &mut content)?,
+        Format::Json => write_document(bill, &mut content)?,
+        Format::Pdf => content = bill_pdf::pages(&bill),
+    }
+    Ok(content)
 }
 
 fn sink(out: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {

@@ -1,6 +1,6 @@
 //! The command line: `tollgate COMMAND`, with `--json` for programs.
 
-mod bill;
+pub(crate) mod bill;
 mod bill_pdf;
 mod budget;
 mod credit;
@@ -14,7 +14,7 @@ mod prices;
 mod replica;
 mod report;
 mod serve;
-mod user;
+pub(crate) mod user;
 mod verify;
 mod verify_bill;
 mod verify_seals;

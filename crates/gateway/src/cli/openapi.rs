@@ -7,7 +7,7 @@ use super::output::Output;
 use crate::config::Settings;
 use crate::endpoints;
 use crate::openapi;
-use crate::web::ROUTES;
+use crate::web::routes;
 
 #[derive(Debug, Args)]
 pub(super) struct OpenapiArgs {
@@ -21,8 +21,7 @@ pub(super) fn run(args: &OpenapiArgs, settings: &Settings, output: &Output) -> a
         let whole = openapi::describe(settings.public_url.as_deref());
         return output.say(&whole, serde_json::to_string_pretty(&whole)?);
     }
-    let table = ROUTES
-        .iter()
+    let table = routes()
         .map(|route| (route.method.as_str(), route.path, route.policy))
         .chain(endpoints::described().into_iter().map(|one| (one.method, one.path, one.policy)));
     let rows: Vec<Vec<String>> = table

@@ -4,7 +4,6 @@ use store::{NewUser, Role, Store, StoreError, User};
 
 use crate::clock;
 use crate::problem::Problem;
-use crate::snapshot::Person;
 
 /// By what somebody says who belongs to an organization.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -13,8 +12,6 @@ pub(crate) enum Authority {
     Operator,
     /// Is this in the organization.
     Member(Role),
-    /// A stranger to it.
-    None,
 }
 
 /// Why it is not done.
@@ -38,21 +35,13 @@ pub(crate) enum Refused {
 }
 
 impl Authority {
-    /// What a person may say in the organization whose account that is.
-    pub(crate) fn of(person: &Person, account_id: uuid::Uuid) -> Self {
-        if person.operator {
-            return Self::Operator;
-        }
-        person.role(account_id).map_or(Self::None, Self::Member)
-    }
-
     /// Whether somebody who is `now` that may become `then`; `None` is no member.
     pub(crate) fn may_change(self, now: Option<Role>, then: Option<Role>) -> bool {
         match self {
             Self::Operator | Self::Member(Role::Owner) => true,
             // Owners are made and unmade by owners.
             Self::Member(Role::Admin) => now != Some(Role::Owner) && then != Some(Role::Owner),
-            Self::Member(Role::Member | Role::Billing) | Self::None => false,
+            Self::Member(Role::Member | Role::Billing) => false,
         }
     }
 }
@@ -170,10 +159,8 @@ mod tests {
         assert!(!admin.may_change(Some(Role::Owner), None));
         assert!(!admin.may_change(Some(Role::Admin), Some(Role::Owner)));
         assert!(admin.may_change(None, Some(Role::Admin)));
-        for by in
-            [Authority::Member(Role::Member), Authority::Member(Role::Billing), Authority::None]
-        {
-            assert_eq!(count(by), 0, "{by:?}");
+        for role in [Role::Member, Role::Billing] {
+            assert_eq!(count(Authority::Member(role)), 0, "{role:?}");
         }
     }
 }

@@ -11,12 +11,12 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use serde::Deserialize;
 
-use super::{Call, Policy, Proof, ROUTES, Route, SignedIn, Who, headers, origin, session};
+use super::{Call, Policy, Proof, Route, SignedIn, Who, headers, origin, routes, session};
 use crate::app::App;
 use crate::auth::{self, Asked};
 use crate::problem::Problem;
 use crate::scopes::Scope;
-use crate::{body, clock, endpoints};
+use crate::{body, clock, console, endpoints};
 
 /// The longest body that a program may send here, in bytes.
 const BODY_LIMIT: u32 = 64 * 1024;
@@ -25,7 +25,7 @@ const FORM_LIMIT: u32 = 8 * 1024 * 1024;
 
 /// All routes of the table.
 pub(crate) fn router() -> Router<Arc<App>> {
-    ROUTES.iter().fold(Router::new(), |router, route| {
+    routes().fold(Router::new(), |router, route| {
         let Ok(method) = MethodFilter::try_from(route.method.clone()) else { return router };
         let serve = move |State(app): State<Arc<App>>, params: RawPathParams, request: Request| {
             serve(app, route, params, request)
@@ -46,7 +46,7 @@ async fn serve(
     let secure = app.settings.is_secure();
     let mut response = match answer(app, route, params, parts, body).await {
         Ok(response) => response,
-        Err(problem) if route.policy.is_page() => page_problem(route, &path, problem),
+        Err(problem) if route.policy.is_page() => page_problem(route, &path, &headers, problem),
         Err(problem) => problem.response(endpoints::face(path.path(), &headers)),
     };
     headers::protect(&mut response, secure);
@@ -132,11 +132,11 @@ fn check_form(csrf: &str, headers: &HeaderMap, body: &[u8]) -> Result<(), Proble
 }
 
 /// Where a person is led who meets a problem.
-fn page_problem(route: &Route, uri: &http::Uri, problem: Problem) -> Response {
+fn page_problem(route: &Route, uri: &http::Uri, headers: &HeaderMap, problem: Problem) -> Response {
     if problem.code == "not_signed_in" && route.method == Method::GET {
         let next = uri.path_and_query().map_or("/", |path| path.as_str());
         let query = serde_urlencoded::to_string([("next", next)]).unwrap_or_default();
         return Redirect::to(&format!("/sign-in?{query}")).into_response();
     }
-    problem.into_response()
+    console::problem::response(problem, headers)
 }

@@ -4,6 +4,7 @@
 mod dispatch;
 mod headers;
 mod origin;
+mod pages;
 mod routes;
 pub(crate) mod session;
 
@@ -30,7 +31,10 @@ use crate::scopes::{Scope, Scopes};
 use crate::snapshot::{KeyEntry, Person};
 
 pub(crate) use dispatch::router;
-pub(crate) use routes::ROUTES;
+/// All routes but those of `endpoints.rs`.
+pub(crate) fn routes() -> impl Iterator<Item = &'static Route> {
+    routes::ROUTES.iter().chain(pages::PAGES)
+}
 
 /// Who may use a route.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

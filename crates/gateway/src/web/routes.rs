@@ -1,4 +1,4 @@
-//! The table of routes.
+//! The routes that programs use.
 
 use http::Method;
 
@@ -8,7 +8,6 @@ use super::{Doc, Policy, Route, Shape};
 use crate::openrouter::{
     Data, activity, catalog, credits, endpoints, filter, key, keys, pkce, view, wishes,
 };
-use crate::people::{oidc, pages};
 use crate::scopes::Scope;
 use crate::{generation, native, openapi};
 
@@ -34,21 +33,8 @@ macro_rules! shape {
 
 const KEYS: Policy = Policy::Api(Some(Scope::Keys));
 
-/// What people meet in a browser.
-macro_rules! page {
-    ($method:ident $path:literal, $policy:expr, $handler:path) => {
-        Route {
-            method: Method::$method,
-            path: $path,
-            policy: $policy,
-            handler: |call| Box::pin($handler(call)),
-            doc: None,
-        }
-    };
-}
-
 /// All but the endpoints that call a model (`endpoints.rs`), and the lists of models, which are read with any key.
-pub(crate) const ROUTES: &[Route] = &[
+pub(super) const ROUTES: &[Route] = &[
     route!(GET "/openapi.json", Policy::Public, openapi::get, Doc::of("This description")),
     route!(GET "/api/keys/list", Policy::Native(Scope::Keys), native::keys::list, Doc::of("Your keys")),
     route!(POST "/api/keys/generate", Policy::Native(Scope::Keys), native::keys::generate, Doc::of("Make a key")),
@@ -104,15 +90,4 @@ pub(crate) const ROUTES: &[Route] = &[
     route!(POST "/api/v1/auth/keys", Policy::Public, pkce::exchange,
         Doc::of("Get the key that a code stands for").body(shape!(pkce::Exchange))
             .answer(200, shape!(pkce::Exchanged))),
-    page!(GET "/sign-in", Policy::Public, pages::sign_in_page),
-    page!(POST "/sign-in", Policy::Form, pages::sign_in),
-    page!(GET "/sign-in/oidc", Policy::Public, oidc::begin),
-    page!(GET "/sign-in/oidc/callback", Policy::Public, oidc::callback),
-    page!(POST "/sign-out", Policy::Page, pages::sign_out),
-    page!(GET "/password/{token}", Policy::Public, pages::password_page),
-    page!(POST "/password/{token}", Policy::Form, pages::choose_password),
-    page!(GET "/welcome/{token}", Policy::Public, pages::welcome_page),
-    page!(POST "/welcome/{token}", Policy::Form, pages::welcome),
-    page!(GET "/account/password", Policy::Page, pages::change_page),
-    page!(POST "/account/password", Policy::Page, pages::change_password),
 ];

@@ -151,7 +151,7 @@ async fn roles(app: &App) -> Vec<(&'static str, Proof)> {
 
 impl App {
     /// The end of a request to a route in that role. What the path leaves open is filled with what nobody has.
-    async fn tried(&self, (method, path): (&str, &str), proof: &Proof) -> (End, u16) {
+    async fn knock(&self, (method, path): (&str, &str), proof: &Proof) -> (End, u16) {
         let nothing = Uuid::from_u128(77).to_string();
         let fill = |part: &str| match part.split_once('}') {
             // The rest of such a path names a model and what is asked of it.
@@ -211,7 +211,7 @@ async fn everybody_at_every_door(mut app: App) {
                 continue;
             }
             let wanted = expected(policy, role);
-            let (found, status) = app.tried((method, path), proof).await;
+            let (found, status) = app.knock((method, path), proof).await;
             // Nobody learns more from what is hidden than from what is not there; 404 of other words is an object that is not.
             if found != wanted {
                 wrong.push(format!(

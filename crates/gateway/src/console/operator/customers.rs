@@ -1,0 +1,322 @@
+//! `/operator/customers/{name}`: how one customer stands, and what can be done about it.
+
+use askama::Template;
+use axum::response::Response;
+use ledger::{BudgetPeriod, Usd};
+use store::{
+    Adjustment, AdjustmentKind, Balance, Budget, BudgetOwner, CreditSource, Grain, NewBudget,
+    NewCredit, Transaction, User,
+};
+use uuid::Uuid;
+
+use super::super::chart;
+use super::super::html::{self, Html, Table};
+use super::super::key_form::{self, dollars};
+use super::super::keys::standing;
+use super::super::overview::{Tile, model_table};
+use super::super::page::{self, DAY, Desk, Fields, Frame, Notice, missing, query, told};
+use super::super::requests::Pick;
+use super::super::sums::{self, Total};
+use super::users::state;
+use crate::clock;
+use crate::manage::keys::expiry;
+use crate::problem::Problem;
+use crate::web::Call;
+
+const ENTRIES: u16 = 25;
+
+struct BudgetRow {
+    id: Uuid,
+    whose: &'static str,
+    text: Html,
+    meter: Html,
+}
+
+#[derive(Template)]
+#[template(path = "customer.html")]
+struct Page {
+    frame: Frame,
+    user: User,
+    state: Html,
+    tiles: Vec<Tile>,
+    chart: Html,
+    models: Table,
+    budgets: Vec<BudgetRow>,
+    periods: Vec<Pick>,
+    entries: Table,
+    older: Option<String>,
+    members: Table,
+    floor: String,
+    /// Makes what is done by a form that is sent twice one act.
+    act: Uuid,
+    /// Nobody shuts themselves out.
+    own: bool,
+}
+
+/// `GET /operator/customers/{name}`
+pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
+    page::settled(&call).await;
+    let page = show(&call, None).await?;
+    page::show(&page)
+}
+
+async fn customer(call: &Call) -> Result<User, Problem> {
+    call.app.store.user(call.param("name")).await.map_err(told)
+}
+
+async fn show(call: &Call, notice: Option<Notice>) -> Result<Page, Problem> {
+    let (desk, user) = (Desk::of(call)?, customer(call).await?);
+    let store = &call.app.store;
+    let balance = store.balance(user.account_id).await.map_err(told)?;
+    let today = call.now / DAY;
+    let days = (today - 29, today + 1);
+    let rows = store.rollups(Grain::Account, user.account_id, days).await.map_err(told)?;
+    let month = sums::month_of(call.now);
+    let spent =
+        store.rollup_total(Grain::AccountMonth, user.account_id, month).await.map_err(told)?;
+    let budgets = store.budgets(call.now).await.map_err(told)?;
+    let before = query(call, "before").and_then(|text| place(&text));
+    let entries = store.transactions(user.account_id, before, ENTRIES + 1).await.map_err(told)?;
+    let more = entries.len() > usize::from(ENTRIES);
+    let entries = entries.get(..usize::from(ENTRIES)).unwrap_or(&entries);
+    let older = entries.last().filter(|_| more);
+    let older = older.map(|last| {
+        format!("/operator/customers/{}?before={}.{}", user.name, last.created_at, last.id.simple())
+    });
+    let (labels, series) = sums::by_day(&rows, days, sums::charge);
+    let title = user.name.clone();
+    Ok(Page {
+        frame: Frame::new(call, &desk, &title).saying(notice),
+        state: state(&user),
+        tiles: tiles(&balance, &Total::of([&spent])),
+        chart: chart::bars("Spent by day, the last 30 days", &labels, &series, html::short_dollars),
+        models: model_table("By model, the last 30 days", &rows).or("Nothing in these days.", None),
+        budgets: budgets_of(&budgets, &user),
+        periods: key_form::periods(BudgetPeriod::Month),
+        entries: Table::new(
+            "Entries of the ledger",
+            &["When", "What", "#USD", "Why", "By"],
+            entries.iter().map(entry).collect(),
+        )
+        .or("Nothing was booked yet.", None),
+        older,
+        members: members(call, &user).await?,
+        floor: Usd::from_pico(balance.floor.pico().saturating_neg()).to_string(),
+        act: clock::new_id(),
+        own: user.id == desk.person.id,
+        user,
+    })
+}
+
+fn place(text: &str) -> Option<(i64, Uuid)> {
+    let (at, id) = text.split_once('.')?;
+    Some((at.parse().ok()?, id.parse().ok()?))
+}
+
+fn tiles(balance: &Balance, spent: &Total) -> Vec<Tile> {
+    let tile = |label, value, note| Tile { label, value, note, spark: Html::default() };
+    let pays = if balance.prepaid { "pays first" } else { "pays later" };
+    let posted = i128::from(balance.posted.pico());
+    let (label, shown) = if posted < 0 { ("Owes", -posted) } else { ("Balance", posted) };
+    vec![
+        tile(label, html::amount(shown), Html::text(pays)),
+        tile(
+            "Held by replicas",
+            html::amount(balance.leased.pico()),
+            Html::text("set aside for requests under way"),
+        ),
+        tile(
+            "Spent this month",
+            html::amount(spent.charge),
+            Html::text(&format!("{} requests", html::grouped(spent.requests))),
+        ),
+        tile(
+            "Margin this month",
+            html::amount(spent.margin()),
+            Html::text("charge less provider's cost"),
+        ),
+    ]
+}
+
+fn budgets_of(all: &[Budget], user: &User) -> Vec<BudgetRow> {
+    let own =
+        [(BudgetOwner::Account(user.account_id), "account"), (BudgetOwner::User(user.id), "user")];
+    let row = |budget: &Budget| {
+        let (_, whose) = own.iter().find(|(owner, _)| *owner == budget.owner)?;
+        let (text, meter) = standing(budget);
+        Some(BudgetRow { id: budget.id, whose, text, meter })
+    };
+    all.iter().filter_map(row).collect()
+}
+
+fn entry(transaction: &Transaction) -> Vec<Html> {
+    let kind = transaction.kind.replace('_', " ");
+    let mut why = transaction.reason.clone();
+    if let Some(id) = transaction.corrects {
+        why = format!("{why} (corrects {id})");
+    }
+    vec![
+        html::moment(transaction.created_at),
+        Html::text(&kind).below(&Html::code(&transaction.id.to_string())),
+        html::money(transaction.amount),
+        Html::text(&why),
+        Html::text(&transaction.actor),
+    ]
+}
+
+async fn members(call: &Call, user: &User) -> Result<Table, Problem> {
+    let store = &call.app.store;
+    let is_organization = user.kind == "organization";
+    let members = if is_organization {
+        store.members(user.id).await
+    } else {
+        store.memberships(user.id).await
+    };
+    let rows = members.map_err(told)?.into_iter().map(|member| {
+        let name = if is_organization { member.user } else { member.organization };
+        vec![
+            Html::link(&format!("/operator/customers/{name}"), &name),
+            Html::text(member.role.name()),
+        ]
+    });
+    let first = if is_organization { "Member" } else { "Organization" };
+    Ok(Table::new("Memberships", &[first, "Role"], rows.collect())
+        .or(if is_organization { "It has no members." } else { "In no organization." }, None))
+}
+
+/// `POST /operator/customers/{name}/{act}`
+pub(crate) async fn act(call: Call) -> Result<Response, Problem> {
+    let user = customer(&call).await?;
+    let fields = Fields::of(&call)?;
+    let done = match call.param("act") {
+        "credit" => credit(&call, &user, &fields).await,
+        "correct" => correct(&call, &user, &fields).await,
+        "budget" => budget(&call, &user, &fields).await,
+        "budget-removed" => remove_budget(&call, &user, &fields).await,
+        "pays" => pays(&call, &user, &fields).await,
+        "disabled" => disable(&call, &user, &fields).await,
+        "operator" => make_operator(&call, &user, &fields).await,
+        _ => Err(missing()),
+    };
+    match done {
+        Ok(done) => {
+            page::refreshed(&call).await?;
+            Ok(page::go(&format!("/operator/customers/{}?done={done}", user.name)))
+        }
+        Err(problem) if problem.status.is_client_error() && problem.code != "not_found" => {
+            let status = problem.status;
+            let page = show(&call, Some(Notice::bad(problem.message.into_owned()))).await?;
+            page::show_as(status, &page)
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+type Done = Result<&'static str, Problem>;
+
+/// The reason that stands in the books.
+fn reason(fields: &Fields) -> Result<String, Problem> {
+    fields
+        .some("reason")
+        .map(str::to_owned)
+        .ok_or_else(|| Problem::bad_request("reason: expected a few words, for the books"))
+}
+
+async fn credit(call: &Call, user: &User, fields: &Fields) -> Done {
+    let expires_at = fields.some("expires").map(|text| expiry(text, call.now)).transpose();
+    let new = NewCredit {
+        id: fields.id("act").unwrap_or_else(clock::new_id),
+        account_id: user.account_id,
+        amount: dollars(fields.text("usd")).map_err(page::wrong("amount"))?,
+        source: if fields.is_on("promo") { CreditSource::Promo } else { CreditSource::Paid },
+        expires_at: expires_at.map_err(page::wrong("expires"))?,
+        actor: call.user()?.1.to_owned(),
+        reason: fields.text("reason").to_owned(),
+        at: call.now,
+    };
+    call.store().add_credit(new).await.map_err(told)?;
+    Ok("credit")
+}
+
+async fn correct(call: &Call, user: &User, fields: &Fields) -> Done {
+    let usd = dollars(fields.text("usd")).map_err(page::wrong("amount"))?;
+    let taken = Usd::from_pico(usd.pico().saturating_neg());
+    let (kind, amount) = match fields.text("kind") {
+        "credit_note" => (AdjustmentKind::CreditNote, usd),
+        "charge" => (AdjustmentKind::Adjustment, taken),
+        "refund" => (AdjustmentKind::Refund, taken),
+        _ => return Err(Problem::bad_request("kind: expected one of the list")),
+    };
+    let corrects = fields.id("corrects").ok_or_else(|| {
+        Problem::bad_request(
+            "corrects: expected the id of an entry or of a request of this customer",
+        )
+    })?;
+    let adjustment = Adjustment {
+        id: fields.id("act").unwrap_or_else(clock::new_id),
+        account_id: user.account_id,
+        amount,
+        kind,
+        corrects: Some(corrects),
+        actor: call.user()?.1.to_owned(),
+        reason: reason(fields)?,
+        at: call.now,
+    };
+    call.store().adjust(adjustment).await.map_err(told)?;
+    Ok("corrected")
+}
+
+async fn budget(call: &Call, user: &User, fields: &Fields) -> Done {
+    let (period, limit) = key_form::budget(fields)
+        .and_then(|budget| budget.ok_or_else(|| "expected an amount".to_owned()))
+        .map_err(page::wrong("budget"))?;
+    let owner = match fields.text("whose") {
+        "user" => BudgetOwner::User(user.id),
+        _ => BudgetOwner::Account(user.account_id),
+    };
+    let new = NewBudget { id: clock::new_id(), owner, period, limit, at: call.now };
+    call.store().set_budget(new).await.map_err(told)?;
+    Ok("budget-set")
+}
+
+async fn remove_budget(call: &Call, user: &User, fields: &Fields) -> Done {
+    let id = fields.id("budget").ok_or_else(missing)?;
+    let all = call.app.store.budgets(call.now).await.map_err(told)?;
+    // One that is not on this page is not taken away from it.
+    if !budgets_of(&all, user).iter().any(|row| row.id == id) {
+        return Err(missing());
+    }
+    call.store().remove_budget(id, call.now).await.map_err(told)?;
+    Ok("budget-removed")
+}
+
+async fn pays(call: &Call, user: &User, fields: &Fields) -> Done {
+    let line = match fields.some("line") {
+        Some("0") | None => Usd::ZERO,
+        Some(text) => dollars(text).map_err(page::wrong("credit line"))?,
+    };
+    let floor = Usd::from_pico(line.pico().saturating_neg());
+    let prepaid = fields.text("pays") == "first";
+    call.store().set_prepaid(user.account_id, prepaid, floor).await.map_err(told)?;
+    Ok("pays")
+}
+
+fn not_oneself(call: &Call, user: &User) -> Result<(), Problem> {
+    if call.user()?.0 == user.id {
+        return Err(Problem::bad_request("not to yourself: somebody else has to do that"));
+    }
+    Ok(())
+}
+
+async fn disable(call: &Call, user: &User, fields: &Fields) -> Done {
+    not_oneself(call, user)?;
+    let at = fields.is_on("off").then_some(call.now);
+    call.store().set_disabled(user, at).await.map_err(told)?;
+    Ok("user-changed")
+}
+
+async fn make_operator(call: &Call, user: &User, fields: &Fields) -> Done {
+    not_oneself(call, user)?;
+    call.store().set_operator(user, fields.is_on("on")).await.map_err(told)?;
+    Ok("user-changed")
+}

@@ -1,0 +1,256 @@
+//! `/operator/prices`: what models cost and are sold for, every version of it, and what is wrong with it.
+
+use std::sync::{Arc, LazyLock};
+
+use askama::Template;
+use axum::response::Response;
+use ledger::{Catalogue, Meter, Model, Rates, Status, Terms, sum_exact};
+use store::PriceVersion;
+
+use super::super::html::{self, Html, Table};
+use super::super::page::{self, Desk, Frame, missing, query, told};
+use super::super::requests::{meter, percent};
+use crate::problem::Problem;
+use crate::web::Call;
+
+/// Versions of which the history of a model is read.
+const VERSIONS: usize = 20;
+/// Alarms that are told one by one.
+const ALARMS: usize = 25;
+
+/// The list prices of the providers, as this program has come with them.
+static SHIPPED: LazyLock<Catalogue> =
+    LazyLock::new(|| crate::catalogue::shipped().unwrap_or_default());
+
+#[derive(Template)]
+#[template(path = "prices.html")]
+struct Page {
+    frame: Frame,
+    version: i64,
+    commission: String,
+    alarms: Vec<Html>,
+    more_alarms: usize,
+    search: String,
+    table: Table,
+    versions: Table,
+}
+
+/// `GET /operator/prices`
+pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
+    let desk = Desk::of(&call)?;
+    let snapshot = call.app.snapshots.current();
+    let (catalogue, bps) = (Arc::clone(&snapshot.catalogue), call.app.settings.commission_bps);
+    let search = query(&call, "q").unwrap_or_default();
+    let wanted = search.to_lowercase();
+    let fits = |model: &&Model| id(model).to_lowercase().contains(&wanted);
+    let rows = catalogue.models().filter(fits).map(|model| row(model, bps, call.now)).collect();
+    let columns =
+        ["Model", "Kind", "#Input", "#Cached", "#Output", "#Sold, input", "#Sold, output", "State"];
+    let mut versions = call.app.store.price_versions().await.map_err(told)?;
+    versions.reverse();
+    let alarms = alarms(&catalogue, bps, call.now);
+    let page = Page {
+        frame: Frame::new(&call, &desk, "Prices"),
+        version: snapshot.price_version,
+        commission: percent(bps),
+        more_alarms: alarms.len().saturating_sub(ALARMS),
+        alarms: alarms.into_iter().take(ALARMS).collect(),
+        table: Table::new("Prices in USD per million tokens", &columns, rows)
+            .or("No model has that in its name.", Some(("/operator/prices", "Show all"))),
+        versions: version_table(&versions),
+        search,
+    };
+    page::show(&page)
+}
+
+pub(super) fn id(model: &Model) -> String {
+    format!("{}/{}", model.provider, model.name)
+}
+
+fn rates(model: &Model, at: i64) -> Option<Rates> {
+    model.price.rates(0, &Terms { at, ..Terms::default() }).ok()
+}
+
+/// Dollars for a million tokens, with a commission on top.
+pub(super) fn million(rates: &Rates, meter: Meter, bps: u32) -> Option<String> {
+    let unit = i128::from(rates.get(meter)?.pico());
+    // A pico-dollar a token is a millionth of a dollar for a million.
+    Some(html::short(unit * 1_000_000 * (10_000 + i128::from(bps)) / 10_000))
+}
+
+fn row(model: &Model, bps: u32, now: i64) -> Vec<Html> {
+    let rates = rates(model, now).unwrap_or_default();
+    let price = |meter, bps| {
+        let text = million(&rates, meter, bps);
+        Html::text(&text.unwrap_or_else(|| "–".to_owned()))
+    };
+    let state = match (model.price.prices_text(now), model.info.status) {
+        (_, Status::Retired) => Html::badge("plain", "retired"),
+        (false, _) if model.info.mode == "chat" => Html::badge("bad", "no price"),
+        (_, Status::Deprecated) => Html::badge("warn", "deprecated"),
+        _ => Html::badge("good", "sold"),
+    };
+    vec![
+        Html::link(&format!("/operator/prices/models/{}", id(model)), &id(model)),
+        Html::text(&model.info.mode),
+        price(Meter::Input, 0),
+        price(Meter::CacheRead, 0),
+        price(Meter::Output, 0),
+        price(Meter::Input, bps),
+        price(Meter::Output, bps),
+        state,
+    ]
+}
+
+/// What loses money, or cannot be sold.
+pub(super) fn alarms(catalogue: &Catalogue, bps: u32, now: i64) -> Vec<Html> {
+    let mut below = Vec::new();
+    let mut without = Vec::new();
+    for model in catalogue.models().filter(|model| model.info.status != Status::Retired) {
+        let link = Html::link(&format!("/operator/prices/models/{}", id(model)), &id(model));
+        if model.info.mode == "chat" && !model.price.prices_text(now) {
+            without.push(Html::of(format!("{link} has no price for text: it is refused")));
+        }
+        let list = SHIPPED.get(&model.provider, &model.name).and_then(|list| rates(list, now));
+        let (Some(list), Some(own)) = (list, rates(model, now)) else { continue };
+        for (meter_of, unit) in list.entries() {
+            let Some(sold) = own.applying(meter_of) else { continue };
+            let sold = i128::from(sold.pico()) * (10_000 + i128::from(bps));
+            let cost = i128::from(unit.pico()) * 10_000;
+            if sold < cost {
+                let (sold, cost) = (sum_exact(sold * 100), sum_exact(cost * 100));
+                let name = meter(meter_of);
+                below.push(Html::of(format!(
+                    "{link} is sold below the provider's list price: {name} at ${sold} a million, which costs ${cost}"
+                )));
+                break;
+            }
+        }
+    }
+    below.extend(without);
+    below
+}
+
+fn version_table(versions: &[PriceVersion]) -> Table {
+    let row = |version: &PriceVersion| {
+        let sha: String = version.sha256.chars().take(12).collect();
+        vec![
+            html::count(version.id),
+            html::moment(version.created_at),
+            html::count(version.models),
+            Html::text(&version.source),
+            Html::code(&sha),
+            Html::text(&version.note),
+        ]
+    };
+    let columns = ["#Version", "Since", "#Models", "Source", "SHA-256", "Note"];
+    Table::new("Price versions", &columns, versions.iter().map(row).collect())
+}
+
+#[derive(Template)]
+#[template(path = "model.html")]
+struct One {
+    frame: Frame,
+    id: String,
+    facts: Vec<(&'static str, Html)>,
+    tariffs: Vec<(Html, Table)>,
+    history: Table,
+}
+
+/// `GET /operator/prices/models/{provider}/{model}`
+pub(crate) async fn model(call: Call) -> Result<Response, Problem> {
+    let desk = Desk::of(&call)?;
+    let snapshot = call.app.snapshots.current();
+    let (provider, name) = (call.param("provider"), call.param("model"));
+    let found = snapshot.catalogue.get(provider, name).ok_or_else(missing)?;
+    let bps = call.app.settings.commission_bps;
+    let info = &found.info;
+    let tokens = |number: Option<u64>| number.map_or_else(|| Html::text("unknown"), html::count);
+    let mut facts = vec![
+        ("Kind", Html::text(&info.mode)),
+        ("State", Html::text(info.status.name())),
+        ("Context, tokens", tokens(info.context_window)),
+        ("Longest answer, tokens", tokens(info.max_output_tokens)),
+        ("Prices from", Html::text(&info.source)),
+        ("Of", Html::text(&info.as_of)),
+    ];
+    if let Some(limit) = found.price.long_context_above {
+        facts.push(("Long context above, tokens", html::count(limit)));
+    }
+    if let Some(date) = &info.deprecation_date {
+        facts.push(("Ends", Html::text(date)));
+    }
+    let tariffs = found.price.tariffs.iter().rev().map(|tariff| {
+        let from = tariff.valid_from.map_or_else(|| "the beginning".to_owned(), html::day);
+        let title = Html::text(&format!("Prices from {from} on"));
+        (title, tariff_table(tariff, bps))
+    });
+    let page = One {
+        frame: Frame::new(&call, &desk, &id(found)),
+        id: id(found),
+        facts,
+        tariffs: tariffs.collect(),
+        history: history(&call, provider, name).await?,
+    };
+    page::show(&page)
+}
+
+fn tariff_table(tariff: &ledger::Tariff, bps: u32) -> Table {
+    let mut rows = Vec::new();
+    for (condition, rates) in &tariff.rates {
+        let mut on = condition.service_tier.name().to_owned();
+        if condition.long_context {
+            on.push_str(", long context");
+        }
+        if condition.off_peak {
+            on.push_str(", off-peak");
+        }
+        for (of, price) in rates.entries() {
+            let (scale, per) = if of.is_token() { (1_000_000, "1M") } else { (1, "1") };
+            let cost = i128::from(price.pico()) * scale;
+            let sold = cost * (10_000 + i128::from(bps)) / 10_000;
+            rows.push(vec![
+                Html::text(&meter(of)),
+                Html::text(&on),
+                Html::text(per),
+                Html::text(&sum_exact(cost)),
+                Html::text(&sum_exact(sold)),
+            ]);
+        }
+    }
+    Table::new("Prices", &["What", "On which terms", "#Per", "#Cost, USD", "#Sold, USD"], rows)
+}
+
+/// How the price of a model has changed from version to version.
+async fn history(call: &Call, provider: &str, name: &str) -> Result<Table, Problem> {
+    let versions = call.app.store.price_versions().await.map_err(told)?;
+    let skipped = versions.len().saturating_sub(VERSIONS);
+    let mut rows = Vec::new();
+    let mut last = None;
+    for version in versions.into_iter().skip(skipped) {
+        let catalogue = call.app.store.catalogue(version.id).await.map_err(told)?;
+        let price = catalogue.get(provider, name).map(|model| model.price.clone());
+        if last.as_ref() == Some(&price) {
+            continue;
+        }
+        let rates =
+            catalogue.get(provider, name).and_then(|model| rates(model, version.created_at));
+        let rates = rates.unwrap_or_default();
+        let cell = |meter| {
+            let text = million(&rates, meter, 0);
+            Html::text(&text.unwrap_or_else(|| "–".to_owned()))
+        };
+        rows.push(vec![
+            html::count(version.id),
+            html::moment(version.created_at),
+            cell(Meter::Input),
+            cell(Meter::CacheRead),
+            cell(Meter::Output),
+            Html::text(if price.is_some() { &version.source } else { "not in this version" }),
+        ]);
+        last = Some(price);
+    }
+    rows.reverse();
+    let columns = ["#Version", "Since", "#Input", "#Cached", "#Output", "Source"];
+    Ok(Table::new("Versions that have changed it, USD per million tokens", &columns, rows))
+}

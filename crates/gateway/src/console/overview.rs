@@ -1,0 +1,179 @@
+//! `/`: how an account stands, and what it has spent of late.
+
+use askama::Template;
+use axum::response::Response;
+use store::{Grain, Rollup};
+
+use super::chart::{self, Rank};
+use super::html::{self, Html, Table};
+use super::page::{self, Desk, Frame, told};
+use super::sums::{self, Total};
+use crate::problem::Problem;
+use crate::web::Call;
+
+/// Days in the chart.
+const DAYS: i64 = 30;
+/// How many models and keys are ranked.
+const RANKED: usize = 8;
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Page {
+    frame: Frame,
+    payer: String,
+    /// Whether all of the account is shown, or what the person alone has done.
+    whole: bool,
+    tiles: Vec<Tile>,
+    chart: Html,
+    models: Html,
+    keys: Html,
+    /// Whether nothing was ever asked.
+    fresh: bool,
+    has_keys: bool,
+}
+
+/// A number at the top.
+pub(crate) struct Tile {
+    pub(crate) label: &'static str,
+    pub(crate) value: Html,
+    pub(crate) note: Html,
+    pub(crate) spark: Html,
+}
+
+/// `GET /`
+pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
+    let desk = Desk::of(&call)?;
+    page::settled(&call).await;
+    let today = call.now / page::DAY;
+    let days = (today - DAYS + 1, today + 1);
+    let (month, next) = sums::month_of(call.now);
+    let wide = (days.0.min(month), days.1);
+    let rows = rollups(&call, &desk, wide).await?;
+    let of_days: Vec<Rollup> = rows.iter().filter(|row| row.day >= days.0).cloned().collect();
+    let of_month = rows.iter().filter(|row| row.day >= month && row.day < next);
+    let spent = Total::of(of_month);
+    let mut tiles = Vec::new();
+    if desk.sees_all() {
+        tiles.push(balance(&call, &desk).await?);
+    }
+    let spark = sums::days(&of_days, days, sums::charge);
+    tiles.push(Tile {
+        label: "Spent this month",
+        value: html::amount(spent.charge),
+        note: Html::text(&format!("since {}", sums::date(month))),
+        spark: chart::sparkline("Spent by day", &spark),
+    });
+    let requests = sums::days(&of_days, days, |row| row.receipts.into());
+    tiles.push(Tile {
+        label: "Requests this month",
+        value: html::count(spent.requests),
+        note: Html::text(&format!(
+            "{} tokens in, {} out",
+            html::grouped(spent.input),
+            html::grouped(spent.output)
+        )),
+        spark: chart::sparkline("Requests by day", &requests),
+    });
+    let (labels, series) = sums::by_day(&of_days, days, sums::charge);
+    let has_keys = desk.person.reach(desk.account).is_some();
+    let page = Page {
+        payer: desk.payer.clone(),
+        whole: desk.sees_all(),
+        tiles,
+        chart: chart::bars("Spent by day, the last 30 days", &labels, &series, html::short_dollars),
+        models: models(&of_days),
+        keys: if has_keys { keys(&call, &desk, month).await? } else { Html::default() },
+        fresh: rows.is_empty(),
+        has_keys,
+        frame: Frame::new(&call, &desk, "Overview"),
+    };
+    page::show(&page)
+}
+
+/// What is to be seen of the account: all, or what the person's own keys have spent.
+pub(crate) async fn rollups(
+    call: &Call,
+    desk: &Desk,
+    days: (i64, i64),
+) -> Result<Vec<Rollup>, Problem> {
+    let store = &call.app.store;
+    let rows = if desk.sees_all() {
+        store.rollups(Grain::Account, desk.account, days).await
+    } else {
+        store.rollups_of_keys(desk.person.id, desk.account, days).await
+    };
+    rows.map_err(told)
+}
+
+async fn balance(call: &Call, desk: &Desk) -> Result<Tile, Problem> {
+    let balance = call.app.store.balance(desk.account).await.map_err(told)?;
+    let pico = i128::from(balance.posted.pico());
+    let (label, value, note) = if balance.prepaid {
+        let line = i128::from(balance.floor.pico());
+        let note = match (pico > line, line < 0) {
+            (false, _) => Html::badge("bad", "used up: requests are refused"),
+            (true, true) => {
+                Html::text(&format!("and a credit line of {}", html::short_dollars(-line)))
+            }
+            (true, false) => Html::text("prepaid: spends what is there"),
+        };
+        ("Credit left", html::amount(pico), note)
+    } else if pico <= 0 {
+        ("Owed", html::amount(-pico), Html::text("billed later, everything so far"))
+    } else {
+        ("Credit", html::amount(pico), Html::text("used before anything is owed"))
+    };
+    Ok(Tile { label, value, note, spark: Html::default() })
+}
+
+fn models(rows: &[Rollup]) -> Html {
+    let ranks: Vec<Rank> = sums::by_item(rows, sums::charge)
+        .into_iter()
+        .take(RANKED)
+        .map(|(item, total)| Rank {
+            label: Html::text(&item),
+            value: total.charge,
+            shown: html::money(total.charge),
+        })
+        .collect();
+    chart::ranked("By model, the last 30 days", &ranks, "No model was asked in these days.")
+}
+
+async fn keys(call: &Call, desk: &Desk, month: i64) -> Result<Html, Problem> {
+    let whose = desk.keys()?;
+    let top = call.app.store.top_keys(desk.account, month, 50).await.map_err(told)?;
+    let mut ranks = Vec::new();
+    for row in top {
+        if ranks.len() == RANKED {
+            break;
+        }
+        // Somebody else's is not there.
+        let Ok(key) = call.app.store.key(whose, row.id).await else { continue };
+        let name = if key.name.is_empty() { "unnamed".to_owned() } else { key.name };
+        let tail = Html::of(format!("<code>…{}</code>", html::escape(&key.last4)));
+        ranks.push(Rank {
+            label: Html::link(&format!("/keys/{}", key.id), &name).and(&tail),
+            value: row.charge.into(),
+            shown: html::money(row.charge),
+        });
+    }
+    Ok(chart::ranked("By key, this month", &ranks, "No key has spent anything this month."))
+}
+
+/// Rollups as a table by model.
+pub(crate) fn model_table(caption: &str, rows: &[Rollup]) -> Table {
+    let items = sums::by_item(rows, sums::charge);
+    let line = |name: Html, total: &Total| {
+        vec![
+            name,
+            html::count(total.requests),
+            html::count(total.input),
+            html::count(total.output),
+            html::money(total.charge),
+        ]
+    };
+    let foot = line(Html::text("Total"), &Total::of(rows));
+    let rows = items.iter().map(|(item, total)| line(Html::text(item), total)).collect();
+    let names = ["Model", "#Requests", "#Tokens in", "#Tokens out", "#Charge"];
+    Table::new(caption, &names, rows).foot(foot)
+}

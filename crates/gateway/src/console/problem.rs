@@ -1,0 +1,62 @@
+//! A problem, as a page.
+
+use askama::Template;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, StatusCode, header};
+
+use super::assets::{self, Assets};
+use super::page;
+use crate::problem::Problem;
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct Page {
+    assets: &'static Assets,
+    status: u16,
+    title: &'static str,
+    message: String,
+    back: String,
+}
+
+/// What somebody sees who meets a problem in a browser.
+pub(crate) fn response(problem: Problem, headers: &HeaderMap) -> Response {
+    let title = match problem.status {
+        StatusCode::NOT_FOUND => "Nothing here",
+        StatusCode::FORBIDDEN => "Not for you",
+        StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::PAYLOAD_TOO_LARGE => {
+            "That did not work"
+        }
+        StatusCode::UNAUTHORIZED => "You are not signed in",
+        StatusCode::SERVICE_UNAVAILABLE => "Not right now",
+        _ => "Something went wrong",
+    };
+    let mut message = problem.message.to_string();
+    if let Some(first) = message.chars().next() {
+        message = first.to_uppercase().chain(message.chars().skip(1)).collect();
+    }
+    if !message.ends_with(['.', '?', '…']) {
+        message.push('.');
+    }
+    let page = Page {
+        assets: assets::hrefs(),
+        status: problem.status.as_u16(),
+        title,
+        message,
+        back: back(headers),
+    };
+    match page::show_as(problem.status, &page) {
+        Ok(response) => response,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// The page from which somebody came, where it is one of ours.
+fn back(headers: &HeaderMap) -> String {
+    let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+    let path = || {
+        let referer: http::Uri = text(header::REFERER)?.parse().ok()?;
+        let same = referer.authority().map(http::uri::Authority::as_str) == text(header::HOST);
+        Some(referer.path().to_owned()).filter(|path| same && !path.starts_with("//"))
+    };
+    path().unwrap_or_else(|| "/".to_owned())
+}
