@@ -15,6 +15,8 @@ mod money_stories;
 #[cfg(test)]
 mod money_upgrade;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod seals;
 #[cfg(test)]
 mod statements;
