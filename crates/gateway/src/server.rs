@@ -31,7 +31,7 @@ use crate::idempotency::REPLAYED;
 use crate::inbound::Named;
 use crate::problem::Problem;
 use crate::protocols::Protocols;
-use crate::{answer, clock, endpoints, pipeline, unread, web};
+use crate::{answer, clock, console, endpoints, pipeline, unread, web};
 
 /// How long answers under way may take once the end is asked for.
 const DRAIN: Duration = Duration::from_mins(1);
@@ -63,7 +63,11 @@ async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
 
 async fn not_found(request: Request) -> Response {
     let message = "there is nothing at this path";
-    no_endpoint(request, Problem::new(StatusCode::NOT_FOUND, "not_found", message)).await
+    let problem = Problem::new(StatusCode::NOT_FOUND, "not_found", message);
+    if console::problem::is_looked_at(request.method(), request.headers()) {
+        return console::problem::response(problem, request.headers());
+    }
+    no_endpoint(request, problem).await
 }
 
 async fn wrong_method(request: Request) -> Response {

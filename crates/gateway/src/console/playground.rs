@@ -6,7 +6,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
-use ledger::{Demand, Meter, Model, Status, Terms, bound, from_hex, sum_exact};
+use ledger::{Demand, Meter, Model, Status, Terms, bound, from_hex};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -109,13 +109,13 @@ pub(crate) async fn price(call: Call) -> Result<Response, Problem> {
             || "–".to_owned(),
             |price| {
                 let million = i128::from(price.pico()) * 1_000_000;
-                format!("${}", sum_exact(million))
+                html::short_dollars(million)
             },
         )
     };
     let html = format!(
         "<dt>Input, per million</dt><dd>{}</dd><dt>Output, per million</dt><dd>{}</dd>\
-         <dt>Commission</dt><dd>{}</dd><dt class=\"most\">The next answer, at most</dt><dd class=\"most\">{most}</dd>",
+         <dt>Commission</dt><dd>{}</dd><dt class=\"most\">Next answer, at most</dt><dd class=\"most\">{most}</dd>",
         rate(Meter::Input),
         rate(Meter::Output),
         super::requests::percent(bps),

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 
 use super::assets::{self, Assets};
 use super::page;
@@ -48,6 +48,12 @@ pub(crate) fn response(problem: Problem, headers: &HeaderMap) -> Response {
         Ok(response) => response,
         Err(problem) => problem.into_response(),
     }
+}
+
+/// Whether the answer is for a person before a browser.
+pub(crate) fn is_looked_at(method: &Method, headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    method == Method::GET && accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
 /// The page from which somebody came, where it is one of ours.

@@ -143,7 +143,7 @@ fn choices(keys: &[Key], chosen: Option<Uuid>) -> Vec<Pick> {
 /// What a key is called in a list.
 pub(crate) fn called(key: &Key) -> String {
     let name = if key.name.is_empty() { "unnamed" } else { &key.name };
-    format!("{name} …{}", key.last4)
+    format!("{name}\u{a0}…{}", key.last4)
 }
 
 fn row(receipt: &Receipt, keys: &[Key]) -> Vec<Html> {

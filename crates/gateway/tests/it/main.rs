@@ -10,6 +10,7 @@ mod books;
 mod cable;
 mod chat;
 mod cli;
+mod console;
 mod crash;
 mod credit;
 mod cut_streams;

@@ -18,6 +18,7 @@ mod money_upgrade;
 mod people;
 #[cfg(test)]
 mod rollups;
+mod pages;
 #[cfg(test)]
 mod seals;
 #[cfg(test)]
