@@ -24,6 +24,10 @@ const KILLS: u64 = 300;
 const RECOVERY: Duration = Duration::from_secs(2);
 /// What is said again and again: one frame each.
 const WORD: &str = "word, ";
+/// How often.
+const WORDS: usize = 30;
+/// How far the journal is ahead of what was delivered of so short an answer, in bytes.
+const AHEAD: usize = 128;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_seen_has_its_receipt() {
@@ -77,7 +81,8 @@ async fn survives(books: Books, cycles: u64, mut random: u64) {
                 clients.spawn(ask_until_it_dies(app.chat(&chat), sender));
             } else {
                 let (client, provider, model) = STREAMS[number / 2 % STREAMS.len()];
-                let body = client.ask(provider, model, &format!("say:{}", WORD.repeat(30)), true);
+                let body =
+                    client.ask(provider, model, &format!("say:{}", WORD.repeat(WORDS)), true);
                 clients.spawn(read_until_it_dies(client.send(&app, model, &body, true), sender));
             }
         }
@@ -91,7 +96,7 @@ async fn survives(books: Books, cycles: u64, mut random: u64) {
         app.kill().await;
         clients.join_all().await;
         while let Some(sight) = sights.recv().await {
-            cut += u64::from(sight.bytes > 0 && sight.bytes < WORD.len() * 30);
+            cut += u64::from(sight.bytes > 0 && sight.bytes < WORD.len() * WORDS);
             seen.insert(sight.id.clone(), sight);
         }
         // Sometimes the auditor is the first who finds the books as they were left, and cleans up.
@@ -123,12 +128,17 @@ async fn survives(books: Books, cycles: u64, mut random: u64) {
     }
 }
 
-/// Each answer that was seen has one receipt, which has at least what was seen of it.
+/// Each answer that was seen has one receipt, which has at least what was seen of it, and never much more.
 fn check(seen: &BTreeMap<String, Sight>, receipts: &[Receipt]) {
     let mut by_id = BTreeMap::new();
     for receipt in receipts {
         let twice = by_id.insert(receipt.request_id.to_string(), receipt);
         assert!(twice.is_none(), "two receipts of one request: {twice:?}");
+        if receipt.outcome == Outcome::Crashed {
+            // Little more than there was to have.
+            let tokens = usize::try_from(receipt.report.total().output_tokens()).expect("few");
+            assert!(tokens <= (WORD.len() * WORDS + AHEAD).div_ceil(4), "{receipt:?}");
+        }
     }
     for Sight { id, cost, bytes } in seen.values() {
         let receipt = by_id.get(id);
