@@ -50,3 +50,30 @@ fn not_found(what: &'static str) -> Problem {
 fn forbidden(message: &'static str) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "forbidden", message)
 }
+
+#[cfg(test)]
+mod tests {
+    use schemars::SchemaGenerator;
+
+    use super::view::KeyView;
+    use crate::web::ROUTES;
+
+    /// Each route here says what it takes and gives.
+    #[test]
+    fn every_shape_can_be_described() {
+        let mut generator = SchemaGenerator::default();
+        for route in ROUTES.iter().filter(|route| route.path.starts_with("/api/v1/")) {
+            let doc = route.doc.expect(route.path);
+            let answer = doc.answer.expect(route.path)(&mut generator);
+            assert!(answer.get("$ref").is_some(), "{}: {answer:?}", route.path);
+            for shape in [doc.query, doc.body].into_iter().flatten() {
+                assert!(shape(&mut generator).get("$ref").is_some(), "{}", route.path);
+            }
+        }
+        let key = generator.into_root_schema_for::<KeyView>();
+        let properties = key.get("properties").and_then(|all| all.as_object()).expect("fields");
+        for field in ["hash", "limit_remaining", "usage_daily", "scopes"] {
+            assert!(properties.contains_key(field), "{field}: {properties:?}");
+        }
+    }
+}

@@ -360,7 +360,7 @@ def codes(_):
     code = manager.o_auth.create_auth_code(
         callback_url="http://localhost:3000/", code_challenge=challenge, code_challenge_method="S256", limit=1
     ).data
-    bring = lambda: make("").o_auth.exchange_auth_code_for_api_key(
+    bring = lambda: make("none").o_auth.exchange_auth_code_for_api_key(
         code=code.id, code_verifier=verifier, code_challenge_method="S256"
     )
     got = bring()
