@@ -171,3 +171,85 @@ impl Known {
         fitting.next().is_none().then(|| found.1.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinSet;
+
+    use super::{Algorithm, FRESH, PAUSE, Place, Published};
+    use crate::people::fetch::{Fetch, address};
+
+    const NOW: i64 = 1_700_000_000_000_000;
+    const SET: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"one","alg":"ES256",
+        "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},
+        {"kty":"oct","k":"AAAA","kid":"two"}]}"#;
+
+    #[derive(Default)]
+    struct Server {
+        asked: AtomicUsize,
+        down: AtomicBool,
+    }
+
+    async fn serve(server: Arc<Server>, listener: TcpListener) {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            server.asked.fetch_add(1, Ordering::SeqCst);
+            let _ = stream.read(&mut [0; 4_096]).await;
+            let (status, body) =
+                if server.down.load(Ordering::SeqCst) { ("503 no", "") } else { ("200 OK", SET) };
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            );
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_are_asked_for_seldom_and_hold_while_nobody_answers() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let url = format!("http://{}/keys", listener.local_addr().expect("an address"));
+        let (server, mut tasks) = (Arc::new(Server::default()), JoinSet::new());
+        tasks.spawn(serve(Arc::clone(&server), listener));
+        let published = Published::new("x".to_owned(), Place::Keys(address(&url).expect("a URL")));
+        let fetch = Fetch::new().expect("a client");
+        let ask = async |kid: Option<&str>, at: i64| {
+            let found = published.key(&fetch, (kid, Algorithm::Es256), at).await;
+            let asked = server.asked.load(Ordering::SeqCst);
+            (found.map(|key| key.is_some()), asked)
+        };
+        server.down.store(true, Ordering::SeqCst);
+        assert_eq!(ask(Some("one"), NOW).await, (Err(()), 1), "never heard of");
+        assert_eq!(
+            ask(Some("one"), NOW + PAUSE - 1).await,
+            (Err(()), 1),
+            "not asked again so soon"
+        );
+        server.down.store(false, Ordering::SeqCst);
+        let heard = NOW + PAUSE;
+        assert_eq!(ask(Some("one"), heard).await, (Ok(true), 2));
+        assert_eq!(ask(None, heard).await, (Ok(true), 2), "the only one");
+        for kid in ["three", "two", "../one", "ONE", ""] {
+            assert_eq!(ask(Some(kid), heard + PAUSE - 1).await, (Ok(false), 2), "{kid}");
+        }
+        assert_eq!(ask(Some("three"), heard + PAUSE).await, (Ok(false), 3));
+        assert_eq!(ask(Some("three"), heard + PAUSE + 1).await, (Ok(false), 3));
+        assert_eq!(
+            ask(Some("one"), heard + PAUSE + FRESH - 1).await,
+            (Ok(true), 3),
+            "fresh enough"
+        );
+        server.down.store(true, Ordering::SeqCst);
+        let old = heard + PAUSE + FRESH;
+        assert_eq!(ask(Some("one"), old).await, (Ok(true), 4), "what is known holds");
+        assert_eq!(ask(Some("one"), old + 1).await, (Ok(true), 4));
+        assert_eq!(ask(Some("one"), old + 100 * FRESH).await, (Ok(true), 5));
+        let rs256 = published.key(&fetch, (Some("one"), Algorithm::Rs256), old).await;
+        assert!(rs256.is_ok_and(|key| key.is_none()), "a key is for one algorithm");
+    }
+}
