@@ -42,7 +42,7 @@ async fn serve(
     let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     match answer(app, route, params, parts, body).await {
         Ok(response) => response,
-        Err(problem) if route.policy.is_page() => page_problem(route, &path, &headers, problem),
+        Err(problem) if route.policy.is_page() => page_problem(route, &path, &headers, &problem),
         Err(problem) => problem.response(endpoints::face(path.path(), &headers)),
     }
 }
