@@ -151,7 +151,7 @@ mod tests {
         let bad = Problem::bad_request("no such field");
         health.note("openai", Duration::from_millis(300), None);
         health.note("openai", Duration::from_millis(511), None);
-        health.note("deepseek", Duration::from_secs(3_600), Some(&slow));
+        health.note("deepseek", Duration::from_hours(1), Some(&slow));
         health.note("deepseek", Duration::ZERO, Some(&bad));
         health.note("nobody", Duration::ZERO, None);
         let hours = health.take(7);

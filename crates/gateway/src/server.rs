@@ -65,7 +65,7 @@ async fn not_found(request: Request) -> Response {
     let message = "there is nothing at this path";
     let problem = Problem::new(StatusCode::NOT_FOUND, "not_found", message);
     if console::problem::is_looked_at(request.method(), request.headers()) {
-        return console::problem::response(problem, request.headers());
+        return console::problem::response(&problem, request.headers());
     }
     no_endpoint(request, problem).await
 }

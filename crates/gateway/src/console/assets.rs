@@ -66,7 +66,6 @@ pub(crate) fn hrefs() -> &'static Assets {
 }
 
 /// `GET /assets/{name}`
-#[expect(clippy::unused_async, reason = "the shape of a handler")]
 pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     let name = call.param("name");
     let found = ALL.iter().find(|asset| asset.name == name).ok_or_else(|| {

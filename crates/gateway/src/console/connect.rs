@@ -34,7 +34,6 @@ pub(crate) fn base(call: &Call) -> String {
 }
 
 /// `GET /connect`
-#[expect(clippy::unused_async, reason = "the shape of a handler")]
 pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     let desk = Desk::of(&call)?;
     let base = base(&call);

@@ -110,7 +110,6 @@ struct New {
 }
 
 /// `GET /keys/new`
-#[expect(clippy::unused_async, reason = "the shape of a handler")]
 pub(crate) async fn new(call: Call) -> Result<Response, Problem> {
     let desk = Desk::of(&call)?;
     desk.keys()?;

@@ -73,7 +73,6 @@ fn cookie<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
 }
 
 /// `POST /switch`: looks at another account.
-#[expect(clippy::unused_async, reason = "the shape of a handler")]
 pub(crate) async fn switch(call: Call) -> Result<Response, Problem> {
     let desk = Desk::of(&call)?;
     let wanted = Fields::of(&call)?.id("account").ok_or_else(missing)?;

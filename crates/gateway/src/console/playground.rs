@@ -42,7 +42,6 @@ struct Page {
 }
 
 /// `GET /playground`
-#[expect(clippy::unused_async, reason = "the shape of a handler")]
 pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     let desk = Desk::of(&call)?;
     desk.keys()?;
@@ -83,7 +82,6 @@ struct Asked {
 }
 
 /// `POST /playground/price`: what the chat that would be sent costs at most.
-#[expect(clippy::unused_async, reason = "the shape of a handler")]
 pub(crate) async fn price(call: Call) -> Result<Response, Problem> {
     let desk = Desk::of(&call)?;
     desk.keys()?;
@@ -146,17 +144,16 @@ async fn key(call: &Call, desk: &Desk) -> Result<Arc<KeyEntry>, Problem> {
         return Err(Problem::store("the journal takes no more receipts"));
     }
     let found = call.app.store.key_named(desk.person.id, desk.account, NAME).await;
-    let key = match found.map_err(told)? {
-        Some(key) => key,
-        None => {
-            let wanted = Wanted::of(NAME.to_owned(), Scopes::INFERENCE);
-            let payer = desk.organization.is_some().then_some(desk.payer.as_str());
-            let store = call.store();
-            let made = keys::create(&store, &desk.person.name, payer, wanted, call.now);
-            let made = made.await.map_err(told)?;
-            page::refreshed(call).await?;
-            made.key
-        }
+    let key = if let Some(key) = found.map_err(told)? {
+        key
+    } else {
+        let wanted = Wanted::of(NAME.to_owned(), Scopes::INFERENCE);
+        let payer = desk.organization.is_some().then_some(desk.payer.as_str());
+        let store = call.store();
+        let made = keys::create(&store, &desk.person.name, payer, wanted, call.now);
+        let made = made.await.map_err(told)?;
+        page::refreshed(call).await?;
+        made.key
     };
     let hash = from_hex(&key.hash).ok_or_else(missing)?;
     let entry = call.app.snapshots.current().keys.get(&hash).map(Arc::clone);

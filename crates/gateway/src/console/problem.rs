@@ -19,7 +19,7 @@ struct Page {
 }
 
 /// What somebody sees who meets a problem in a browser.
-pub(crate) fn response(problem: Problem, headers: &HeaderMap) -> Response {
+pub(crate) fn response(problem: &Problem, headers: &HeaderMap) -> Response {
     let title = match problem.status {
         StatusCode::NOT_FOUND => "Nothing here",
         StatusCode::FORBIDDEN => "Not for you",

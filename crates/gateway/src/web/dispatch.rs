@@ -46,7 +46,7 @@ async fn serve(
     let secure = app.settings.is_secure();
     let mut response = match answer(app, route, params, parts, body).await {
         Ok(response) => response,
-        Err(problem) if route.policy.is_page() => page_problem(route, &path, &headers, problem),
+        Err(problem) if route.policy.is_page() => page_problem(route, &path, &headers, &problem),
         Err(problem) => problem.response(endpoints::face(path.path(), &headers)),
     };
     headers::protect(&mut response, secure);

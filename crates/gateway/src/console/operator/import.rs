@@ -1,6 +1,7 @@
 //! A price file, looked at before it is in force: what it would add, change and drop.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use askama::Template;
 use axum::response::Response;
@@ -38,7 +39,6 @@ struct Preview {
 }
 
 /// `GET /operator/prices/import`
-#[expect(clippy::unused_async, reason = "the shape of a handler")]
 pub(crate) async fn form(call: Call) -> Result<Response, Problem> {
     let desk = Desk::of(&call)?;
     let frame = Frame::new(&call, &desk, "Import prices");
@@ -128,7 +128,7 @@ fn preview(now: &Catalogue, then: &Catalogue, bps: u32, at: i64) -> Preview {
         html::grouped(i128::try_from(new.len()).unwrap_or_default())
     );
     if left_out > 0 {
-        summary.push_str(&format!(" The first {SHOWN} are shown."));
+        let _ = write!(summary, " The first {SHOWN} are shown.");
     }
     let columns = ["Model", "", "#Input", "#Cached", "#Output"];
     Preview {
