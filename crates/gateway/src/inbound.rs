@@ -52,8 +52,8 @@ pub(crate) struct Inbound {
     pub(crate) body: Bytes,
     /// The most tokens that the answer may have, where the client leaves that open and its credit does not.
     pub(crate) ceiling: Option<u64>,
-    /// The body in the canonical form, once somebody has asked for it.
-    chat: OnceLock<Chat>,
+    /// The body in the canonical form, once somebody has asked for it. Boxed, because most requests do without.
+    chat: OnceLock<Box<Chat>>,
 }
 
 /// A model as the client names it.
@@ -107,7 +107,7 @@ impl Inbound {
             let (wanted, chat) = native::chat::read(&inbound.body)?;
             inbound.stream = chat.stream;
             inbound.wanted.push(wanted);
-            inbound.chat = OnceLock::from(chat);
+            inbound.chat = OnceLock::from(Box::new(chat));
         } else {
             inbound.look(named.model)?;
         }
@@ -173,7 +173,7 @@ impl Inbound {
             self.face.read_request(&self.named()?)?
         };
         chat.stream = self.stream;
-        Ok(self.chat.get_or_init(|| chat))
+        Ok(self.chat.get_or_init(|| Box::new(chat)))
     }
 }
 

@@ -65,26 +65,34 @@ pub(crate) async fn relay(
     response: Response<Body>,
     head: &mut Head,
 ) -> Result<(), Problem> {
-    let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
-    let carrier = Carrier::new(attempt);
-    let own = carrier.content_type();
-    let (client, now) = (head.pieces(), Instant::now());
-    let mut relay = Relay {
-        attempt,
-        head,
-        content_type: own.or(content_type).unwrap_or(HeaderValue::from_static("text/event-stream")),
-        client,
-        gone: false,
-        carrier,
-        splitter: splitter(&response),
-        heard: now,
-        told: now,
-        timer: Box::pin(sleep_until(now + HEAD_AFTER)),
-    };
+    let mut relay = Relay::new(attempt, &response, head);
     relay.run(response.into_body()).await
 }
 
-impl Relay<'_, '_> {
+impl<'a, 'b> Relay<'a, 'b> {
+    /// Apart from what waits for the stream, which keeps no room for the parts then.
+    fn new(attempt: &'a Attempt<'a>, response: &Response<Body>, head: &'b mut Head) -> Self {
+        let carrier = Carrier::new(attempt);
+        // A copy: a part of the provider's own bytes would keep the buffer that they came in, as long as the stream lasts.
+        let content_type = response.headers().get(header::CONTENT_TYPE);
+        let content_type =
+            content_type.and_then(|kind| HeaderValue::from_bytes(kind.as_bytes()).ok());
+        let content_type = carrier.content_type().or(content_type);
+        let (client, now) = (head.pieces(), Instant::now());
+        Self {
+            attempt,
+            head,
+            content_type: content_type.unwrap_or(HeaderValue::from_static("text/event-stream")),
+            client,
+            gone: false,
+            carrier,
+            splitter: splitter(response),
+            heard: now,
+            told: now,
+            timer: Box::pin(sleep_until(now + HEAD_AFTER)),
+        }
+    }
+
     async fn run(&mut self, mut body: Body) -> Result<(), Problem> {
         let end = loop {
             let end = self.read(&mut body).await;

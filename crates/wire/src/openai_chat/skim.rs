@@ -1,6 +1,8 @@
 //! What is known of a stream at any moment: its counters, its end. Most frames bring a few bytes of text and nothing else;
 //! those are looked at without reading them as JSON.
 
+use std::sync::LazyLock;
+
 use ledger::{Usage, UsageReport};
 use memchr::memmem::Finder;
 
@@ -27,7 +29,6 @@ pub(super) struct Gauge {
     begun: bool,
     /// The answer came whole, from a server that does not stream.
     unary: bool,
-    needles: Needles,
 }
 
 /// What a frame brings.
@@ -54,7 +55,6 @@ impl Gauge {
             over: false,
             begun: false,
             unary: false,
-            needles: Needles::new(),
         }
     }
 
@@ -118,10 +118,12 @@ impl Gauge {
 
     /// Takes a frame for its counters only.
     pub(super) fn skim(&mut self, frame: &Frame<'_>) {
+        /// The same for all streams: they take two kilobytes, and a while to make.
+        static NEEDLES: LazyLock<Needles> = LazyLock::new(Needles::new);
         // Without the end of a line it was cut anywhere.
         let ended = matches!(frame.raw.last(), Some(b'\n' | b'\r'));
         let plain = ended && !self.over && frame.event != "error" && self.known();
-        let bytes = plain.then(|| self.needles.bytes(&frame.data, self.tier.as_deref())).flatten();
+        let bytes = plain.then(|| NEEDLES.bytes(&frame.data, self.tier.as_deref())).flatten();
         match bytes {
             Some(bytes) => self.seen.output_bytes += bytes,
             None => drop(self.take(frame)),

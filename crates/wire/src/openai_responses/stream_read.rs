@@ -2,6 +2,7 @@
 
 use ledger::UsageReport;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use super::read_reply::{self, Answer};
 use super::scan::{Delta, Scanner};
@@ -38,7 +39,6 @@ wire! {
 #[derive(Default)]
 pub(super) struct StreamReader {
     seen: Seen,
-    scanner: Scanner,
     items: BTreeMap<u64, Item>,
     blocks: Blocks,
     over: bool,
@@ -136,8 +136,10 @@ impl Reader for StreamReader {
     }
 
     fn skim(&mut self, frame: &Frame<'_>) {
+        /// The same for all streams: it takes a kilobyte, and a while to make.
+        static SCANNER: LazyLock<Scanner> = LazyLock::new(Scanner::default);
         let mut unwanted = Vec::new();
-        match self.scanner.glimpse(&frame.data) {
+        match SCANNER.glimpse(&frame.data) {
             Some(_) if self.over => {}
             Some(seen) => {
                 let at = (seen.output_index, seen.part);
