@@ -7,6 +7,7 @@ use store::{Key, KeyChange, NewKey, Store, StoreError, Whose};
 use uuid::Uuid;
 
 use crate::scopes::Scopes;
+use crate::snapshot::KeyEntry;
 use crate::{clock, keys, providers, proxies};
 
 const LONGEST_NAME: usize = 100;
@@ -128,6 +129,29 @@ pub(crate) fn draft(
         created_at: now,
     };
     Ok((secret, new))
+}
+
+/// A key that is narrowed to models or networks makes keys that are: as narrow where nothing is said, never wider.
+pub(crate) fn narrowed(mut wanted: Wanted, maker: &KeyEntry) -> Result<Wanted, String> {
+    if let Some(own) = &maker.models {
+        let models = wanted.models.get_or_insert_with(|| own.clone());
+        if let Some(more) = models.iter().find(|model| !own.contains(model)) {
+            return Err(format!("models: the key that asks may not use {more} itself"));
+        }
+    }
+    if let Some(own) = &maker.allowed_ips {
+        let same = || own.iter().map(ToString::to_string).collect();
+        let within = |text: &String| {
+            proxies::network(text).is_some_and(|one| own.iter().any(|whole| whole.contains(&one)))
+        };
+        let networks: &mut Vec<String> = wanted.allowed_ips.get_or_insert_with(same);
+        if let Some(more) = networks.iter().find(|network| !within(network)) {
+            return Err(format!(
+                "allowed_ips: the key that asks may not be used from {more} itself"
+            ));
+        }
+    }
+    Ok(wanted)
 }
 
 /// What to call a key.

@@ -63,7 +63,7 @@ pub(crate) fn view(key: &store::Key) -> Value {
 pub(crate) async fn generate(call: Call) -> Result<Response, Problem> {
     let asked = if call.body.is_empty() { Generate::default() } else { call.json()? };
     let (_, user) = call.user()?;
-    let wanted = asked.wanted(&call)?;
+    let wanted = call.narrowed(asked.wanted(&call)?)?;
     let made = keys::create(&call.store(), user, None, wanted, call.now).await;
     let made = made.map_err(Problem::store)?;
     call.app.snapshots.refresh().await.map_err(Problem::store)?;

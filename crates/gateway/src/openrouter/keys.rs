@@ -113,7 +113,7 @@ async fn view(call: &Call, key: Key) -> Result<KeyView, Problem> {
 /// `POST /api/v1/keys`
 pub(crate) async fn create(call: Call) -> Result<Response, Problem> {
     call.reach()?;
-    let wanted = call.json::<NewKeyWish>()?.wanted(&call)?;
+    let wanted = call.narrowed(call.json::<NewKeyWish>()?.wanted(&call)?)?;
     let (user, payer) = (call.user()?.1, payer(&call)?);
     let made = manage::keys::create(&call.store(), user, Some(&payer), wanted, call.now).await;
     told(&call, made.map_err(Problem::store)?).await
@@ -176,6 +176,7 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
 
 /// `PATCH /api/v1/keys/{hash}`
 pub(crate) async fn change(call: Call) -> Result<Response, Problem> {
+    call.is_wide()?;
     let (whose, key) = find(&call).await?;
     let limit = limit(&call, &key).await?;
     let change = call.json::<KeyWish>()?.change(&call, limit)?;
@@ -204,6 +205,7 @@ pub(crate) async fn delete(call: Call) -> Result<Response, Problem> {
 
 /// `POST /api/v1/keys/{hash}/rotate`: another key in the place of one, which goes on working for a while.
 pub(crate) async fn rotate(call: Call) -> Result<Response, Problem> {
+    call.is_wide()?;
     let (whose, old) = find(&call).await?;
     let rotation = if call.body.is_empty() { Rotation::default() } else { call.json()? };
     let hours = rotation.overlap_hours.unwrap_or(24);

@@ -204,6 +204,7 @@ pub(crate) async fn issue(store: &Store, grant: Grant, now: i64) -> Result<Strin
 
 /// `POST /api/v1/auth/keys/code`
 pub(crate) async fn create(call: Call) -> Result<Response, Problem> {
+    call.is_wide()?;
     call.reach()?;
     let wish: CodeWish = call.json()?;
     callback(&wish.callback_url)?;

@@ -25,6 +25,7 @@ use store::{Actor, Role, SecretHash, Store, Whose};
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::manage::keys::{self, Wanted};
 use crate::native::json::read_json;
 use crate::problem::Problem;
 use crate::scopes::{Scope, Scopes};
@@ -270,6 +271,24 @@ impl Call {
             }
             Who::Nobody => Err(Problem::internal("a route for persons was open")),
         }
+    }
+
+    /// What a key made on this behalf is like at most.
+    pub(crate) fn narrowed(&self, wanted: Wanted) -> Result<Wanted, Problem> {
+        match &self.who {
+            Who::Key(key) => keys::narrowed(wanted, key).map_err(Problem::bad_request),
+            Who::Person(_) | Who::Nobody => Ok(wanted),
+        }
+    }
+
+    /// Refuses a key that is narrowed to models or networks: with what it changes it could widen itself.
+    pub(crate) fn is_wide(&self) -> Result<(), Problem> {
+        let narrow = |key: &KeyEntry| key.models.is_some() || key.allowed_ips.is_some();
+        if !matches!(&self.who, Who::Key(key) if narrow(key)) {
+            return Ok(());
+        }
+        let message = "this API key is narrowed to models or networks: it may make keys as narrow, but change none";
+        Err(Problem::new(http::StatusCode::FORBIDDEN, "forbidden", message))
     }
 
     /// Whose keys may be looked at and changed, of those that spend from the account that is meant.

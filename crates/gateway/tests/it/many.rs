@@ -168,8 +168,11 @@ async fn every_page(books: Books) {
             let status = answer.status().as_u16();
             let page = answer.text().await.expect("a page");
             times.push(begun.elapsed());
-            // Some pages ask for something in their query.
-            assert!(status == 200 || status == 400, "{path}: {status} {page}");
+            // Some pages ask for something in their query; one is there for members of an organization alone.
+            assert!(
+                [200, 400].contains(&status) || path == "/organization",
+                "{path}: {status} {page}"
+            );
         }
         times.sort_unstable();
         println!("{path}: {:.1} ms", times[2].as_secs_f64() * 1e3);

@@ -17,10 +17,11 @@ mod money_stories;
 #[cfg(test)]
 mod money_upgrade;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod people;
 #[cfg(test)]
 mod rollups;
-mod pages;
 #[cfg(test)]
 mod seals;
 #[cfg(test)]
