@@ -151,13 +151,8 @@ impl Browser {
 }
 
 fn form(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
-    let encoded =
-        |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
-    let pairs: Vec<String> = fields
-        .iter()
-        .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
-        .collect();
-    request.header("content-type", "application/x-www-form-urlencoded").body(pairs.join("&"))
+    let body = serde_urlencoded::to_string(fields).expect("a form");
+    request.header("content-type", "application/x-www-form-urlencoded").body(body)
 }
 
 async fn with_password(books: Books) -> App {
