@@ -362,6 +362,7 @@ async fn an_issuer_that_does_not_answer() {
     let app = trusting(Books::sqlite(), &issuer, Start::default()).await;
     let (token, url) = (issuer.token(&issuer.claims(SUBJECT)), issuer.url.clone());
     let later = issuer.token(&issuer.claims(SUBJECT));
+    assert_ne!(token, later, "no signature is like another");
     assert_eq!(with(&app, &token).await.status, 200);
     drop(issuer);
     assert_eq!(with(&app, &token).await.status, 200, "it was found good");
