@@ -14,7 +14,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use rsa::RsaPrivateKey;
+use rsa::PrivateKey;
 use rsa::pkcs1v15::SigningKey;
 use rsa::signature::{SignatureEncoding as _, Signer as _};
 use rsa::traits::PublicKeyParts as _;
@@ -29,8 +29,8 @@ pub(crate) const SECRET: &str = "a secret of more than thirty-two characters";
 pub(crate) const API_KEY: &str = "canary-supabase-key";
 pub(crate) const CLIENT: (&str, &str) = ("tollgate & co", "canary client+secret");
 
-static RSA: LazyLock<RsaPrivateKey> =
-    LazyLock::new(|| RsaPrivateKey::new(&mut rand::rng(), 2_048).expect("a key"));
+static RSA: LazyLock<PrivateKey> =
+    LazyLock::new(|| PrivateKey::new(&mut rand::rng(), 2_048).expect("a key"));
 
 pub(crate) fn base64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
@@ -38,7 +38,7 @@ pub(crate) fn base64(bytes: impl AsRef<[u8]>) -> String {
 
 /// A key of one of the algorithms.
 pub(crate) enum Signing {
-    Es256(EcdsaKeyPair),
+    Es256(Box<EcdsaKeyPair>),
     Rs256,
     Hs256(Vec<u8>),
 }
@@ -48,7 +48,7 @@ impl Signing {
         let (random, algorithm) = (SystemRandom::new(), &ECDSA_P256_SHA256_FIXED_SIGNING);
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("a key");
         let key = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random);
-        Self::Es256(key.expect("a key"))
+        Self::Es256(Box::new(key.expect("a key")))
     }
 
     pub(crate) fn sign(&self, bytes: &[u8]) -> Vec<u8> {

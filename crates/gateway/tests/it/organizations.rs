@@ -21,29 +21,6 @@ async fn an_organization(books: Books) {
         let said = books.cli_json(&[&set[..], &[role]].concat()).await;
         assert_eq!(said, json!({ "organization": "house", "user": "bob", "role": role }));
     }
-    for (arguments, words) in [
-        (&["org", "add", "house", "--owner", "eve"][..], "this user already exists"),
-        (&["org", "add", "bob", "--owner", "eve"], "this user already exists"),
-        (&["org", "add", "a b", "--owner", "eve"], "expected 1 to 100 letters"),
-        (&["org", "add", "other", "--owner", "nobody"], "no such user"),
-        (&["org", "add", "other", "--owner", "house"], "house is an organization"),
-        (
-            &["org", "member", "set", "house", "house", "--role", "admin"],
-            "house is an organization",
-        ),
-        (&["org", "member", "set", "bob", "eve", "--role", "admin"], "bob is a person"),
-        (
-            &["org", "member", "set", "house", "bob", "--role", "king"],
-            "expected one of owner, admin",
-        ),
-        (&["org", "member", "set", "house", "eve", "--role", "admin"], "needs an owner"),
-        (&["org", "member", "remove", "house", "eve"], "needs an owner"),
-        (&["org", "member", "remove", "house", USER], "no such member"),
-        (&["org", "show", "bob"], "bob is a person"),
-    ] {
-        let complaint = books.refused(arguments).await;
-        assert!(complaint.contains(words), "{arguments:?}: {complaint}");
-    }
     let shown = books.cli_json(&["org", "show", "house"]).await;
     let who = |n: usize| (shown["members"][n]["user"].clone(), shown["members"][n]["role"].clone());
     assert_eq!(who(0), ("bob".into(), "member".into()));
@@ -70,4 +47,36 @@ async fn an_organization(books: Books) {
     let gone = keys(&theirs).await;
     assert_eq!((gone.status, gone.code()), (401, "api_key_revoked"));
     app.close().await;
+}
+
+#[tokio::test]
+async fn what_is_refused() {
+    let books = Books::sqlite();
+    for name in ["bob", "eve", USER] {
+        books.cli(&["user", "add", name]).await;
+    }
+    books.cli(&["org", "add", "house", "--owner", "eve"]).await;
+    for (arguments, words) in [
+        (&["org", "add", "house", "--owner", "eve"][..], "this user already exists"),
+        (&["org", "add", "bob", "--owner", "eve"], "this user already exists"),
+        (&["org", "add", "a b", "--owner", "eve"], "expected 1 to 100 letters"),
+        (&["org", "add", "other", "--owner", "nobody"], "no such user"),
+        (&["org", "add", "other", "--owner", "house"], "house is an organization"),
+        (
+            &["org", "member", "set", "house", "house", "--role", "admin"],
+            "house is an organization",
+        ),
+        (&["org", "member", "set", "bob", "eve", "--role", "admin"], "bob is a person"),
+        (
+            &["org", "member", "set", "house", "bob", "--role", "king"],
+            "expected one of owner, admin",
+        ),
+        (&["org", "member", "set", "house", "eve", "--role", "admin"], "needs an owner"),
+        (&["org", "member", "remove", "house", "eve"], "needs an owner"),
+        (&["org", "member", "remove", "house", USER], "no such member"),
+        (&["org", "show", "bob"], "bob is a person"),
+    ] {
+        let complaint = books.refused(arguments).await;
+        assert!(complaint.contains(words), "{arguments:?}: {complaint}");
+    }
 }

@@ -10,7 +10,7 @@ use crate::app::{Answer, App, Start, USER};
 use crate::books::Books;
 use crate::chat::say;
 use crate::issuer::{API_KEY, CLIENT, Issuer, SECRET, Signing, base64};
-use crate::sign_in::{Browser, on_both};
+use crate::sign_in::{Browser, Shown, on_both};
 
 const SUBJECT: &str = "6f3f0b6e-5d36-4f3c-8a52-0f7a1f0f7a11";
 
@@ -201,7 +201,7 @@ fn wrong_headers(issuer: &Issuer, claims: &str) -> Vec<String> {
         // And signed by the very key that it brings along.
         wrong.push(own.token(&header, claims));
     }
-    let twice = GOOD_HEADER.replace("{", r#"{"alg":"none","#);
+    let twice = GOOD_HEADER.replace('{', r#"{"alg":"none","#);
     wrong.extend([&twice, "", "{}", "[]", "null"].map(|header| issuer.ec.token(header, claims)));
     wrong
 }
@@ -361,7 +361,8 @@ async fn an_issuer_that_does_not_answer() {
     let issuer = Issuer::start().await;
     let app = trusting(Books::sqlite(), &issuer, Start::default()).await;
     let (token, url) = (issuer.token(&issuer.claims(SUBJECT)), issuer.url.clone());
-    let later = issuer.token(&issuer.claims(SUBJECT).as_object_mut().map(|c| json!(c)).expect("x"));
+    let later = issuer.token(&issuer.claims(SUBJECT));
+    assert_ne!(token, later, "no signature is like another");
     assert_eq!(with(&app, &token).await.status, 200);
     drop(issuer);
     assert_eq!(with(&app, &token).await.status, 200, "it was found good");
@@ -513,44 +514,7 @@ async fn signing_in_elsewhere(books: Books) {
     ];
     for (wrong, status) in cases {
         let mut browser = Browser::at(&app);
-        let begun = browser.get("/sign-in/oidc?next=%2Fkeys").await;
-        assert_eq!(begun.status, 303, "{}", begun.text);
-        assert!(begun.header("set-cookie").contains("; HttpOnly; SameSite=Lax; Max-Age=600"));
-        let to = begun.header("location");
-        assert!(to.starts_with(&format!("{}/authorize?", issuer.url)), "{to}");
-        let asked = parameters(to);
-        for (name, value) in [
-            ("response_type", "code"),
-            ("client_id", CLIENT.0),
-            ("code_challenge_method", "S256"),
-            ("redirect_uri", "http://localhost:9/sign-in/oidc/callback"),
-        ] {
-            assert_eq!(asked[name], value);
-        }
-        let now = jiff::Timestamp::now().as_second();
-        let mut claims = json!({
-            "iss": issuer.url, "aud": CLIENT.0, "sub": "s1", "exp": now + 60, "iat": now, "nonce": asked["nonce"],
-        });
-        match wrong {
-            "nonce" | "aud" | "iss" => claims[wrong] = json!("another"),
-            "exp" => claims["exp"] = (now - 1).into(),
-            "subject" => claims["sub"] = json!("s2"),
-            _ => {}
-        }
-        let key = if wrong == "signature" { &Signing::es256() } else { &issuer.ec };
-        let token = key.token(GOOD_HEADER, &claims.to_string());
-        let challenge = if wrong == "verifier" { "another" } else { &asked["code_challenge"] };
-        let code = (challenge.to_owned(), token);
-        issuer.state.codes.lock().expect("codes").insert("the code".to_owned(), code);
-        let state = if wrong == "state" { "another" } else { &asked["state"] };
-        match wrong {
-            "cookie" => browser.cookies.clear(),
-            "forged cookie" => browser.cookies[0].1.insert(5, 'A'),
-            _ => {}
-        }
-        let iss = if wrong == "other issuer" { "&iss=https%3A%2F%2Fevil.example" } else { "" };
-        let path = format!("/sign-in/oidc/callback?code=the+code&state={state}{iss}");
-        let back = browser.get(&path).await;
+        let back = come_back(&mut browser, &issuer, wrong).await;
         assert_eq!(back.status, status, "{wrong}: {}", back.text);
         assert_eq!(browser.is_in().await, wrong.is_empty(), "{wrong}");
         let left = usize::from(wrong.is_empty());
@@ -561,6 +525,47 @@ async fn signing_in_elsewhere(books: Books) {
     }
     assert!(!app.log().contains(CLIENT.1));
     app.close().await;
+}
+
+/// Begins to sign in elsewhere, and comes back with something wrong.
+async fn come_back(browser: &mut Browser, issuer: &Issuer, wrong: &str) -> Shown {
+    let begun = browser.get("/sign-in/oidc?next=%2Fkeys").await;
+    assert_eq!(begun.status, 303, "{}", begun.text);
+    assert!(begun.header("set-cookie").contains("; HttpOnly; SameSite=Lax; Max-Age=600"));
+    let to = begun.header("location");
+    assert!(to.starts_with(&format!("{}/authorize?", issuer.url)), "{to}");
+    let asked = parameters(to);
+    for (name, value) in [
+        ("response_type", "code"),
+        ("client_id", CLIENT.0),
+        ("code_challenge_method", "S256"),
+        ("redirect_uri", "http://localhost:9/sign-in/oidc/callback"),
+    ] {
+        assert_eq!(asked[name], value);
+    }
+    let now = jiff::Timestamp::now().as_second();
+    let mut claims = json!({
+        "iss": issuer.url, "aud": CLIENT.0, "sub": "s1", "exp": now + 60, "iat": now, "nonce": asked["nonce"],
+    });
+    match wrong {
+        "nonce" | "aud" | "iss" => claims[wrong] = json!("another"),
+        "exp" => claims["exp"] = (now - 1).into(),
+        "subject" => claims["sub"] = json!("s2"),
+        _ => {}
+    }
+    let key = if wrong == "signature" { &Signing::es256() } else { &issuer.ec };
+    let token = key.token(GOOD_HEADER, &claims.to_string());
+    let challenge = if wrong == "verifier" { "another" } else { &asked["code_challenge"] };
+    let code = (challenge.to_owned(), token);
+    issuer.state.codes.lock().expect("codes").insert("the code".to_owned(), code);
+    let state = if wrong == "state" { "another" } else { &asked["state"] };
+    match wrong {
+        "cookie" => browser.cookies.clear(),
+        "forged cookie" => browser.cookies[0].1.insert(5, 'A'),
+        _ => {}
+    }
+    let iss = if wrong == "other issuer" { "&iss=https%3A%2F%2Fevil.example" } else { "" };
+    browser.get(&format!("/sign-in/oidc/callback?code=the+code&state={state}{iss}")).await
 }
 
 /// What is unsafe, or not whole, is named and refused before anything starts.
