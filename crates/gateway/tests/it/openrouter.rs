@@ -326,6 +326,43 @@ async fn a_key_does_what_it_may_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_narrowed_key_makes_none_that_is_wider() {
+    let (app, management) = App::managed().await;
+    let wish = json!({
+        "name": "narrow", "scopes": ["keys", "inference"], "models": ["openai/gpt-4o"],
+        "allowed_ips": ["127.0.0.0/8"],
+    });
+    let (narrow, hash) = app.made(&management, wish).await;
+    app.knows(&narrow).await;
+    let answer = app.v1(&narrow, Method::POST, "keys", Some(json!({ "name": "like it" }))).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    let like = answer.body["data"]["hash"].as_str().expect("a hash").to_owned();
+    let answer = app.v1(&management, Method::GET, &format!("keys/{like}"), None).await;
+    assert_eq!(answer.body["data"]["models"], json!(["openai/gpt-4o"]));
+    assert_eq!(answer.body["data"]["allowed_ips"], json!(["127.0.0.0/8"]));
+    for (wish, words) in [
+        (
+            json!({ "name": "", "models": ["openai/gpt-4o", "openai/o3"] }),
+            "models: the key that asks",
+        ),
+        (
+            json!({ "name": "", "allowed_ips": ["127.0.0.1", "10.0.0.0/8"] }),
+            "allowed_ips: the key that asks",
+        ),
+        (json!({ "name": "", "allowed_ips": ["0.0.0.0/0"] }), "allowed_ips: the key that asks"),
+    ] {
+        refused(&app.v1(&narrow, Method::POST, "keys", Some(wish)).await, 400, words);
+    }
+    let wider = json!({ "models": null });
+    refused(&app.patch(&narrow, &hash, wider).await, 403, "change none");
+    refused(&app.rotate(&narrow, &like, json!({})).await, 403, "change none");
+    let code = json!({ "callback_url": "https://example.org/" });
+    let answer = app.v1(&narrow, Method::POST, "auth/keys/code", Some(code)).await;
+    refused(&answer, 403, "change none");
+    app.close().await;
+}
+
+#[tokio::test]
 async fn the_keys_of_others_are_not_there() {
     let books = Books::sqlite();
     books.add_user("bob").await;
