@@ -110,7 +110,12 @@ fn check_form(csrf: &str, headers: &HeaderMap, body: &[u8]) -> Result<(), Proble
 }
 
 /// Where a person is led who meets a problem.
-fn page_problem(route: &Route, uri: &http::Uri, headers: &HeaderMap, problem: Problem) -> Response {
+fn page_problem(
+    route: &Route,
+    uri: &http::Uri,
+    headers: &HeaderMap,
+    problem: &Problem,
+) -> Response {
     if problem.code == "not_signed_in" && route.method == Method::GET {
         let next = uri.path_and_query().map_or("/", |path| path.as_str());
         let query = serde_urlencoded::to_string([("next", next)]).unwrap_or_default();
