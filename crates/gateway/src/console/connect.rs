@@ -49,7 +49,7 @@ fn snippets(base: &str) -> Vec<Snippet> {
             "OpenAI SDK",
             "Python; every model, whoever serves it.",
             format!(
-                "from openai import OpenAI\n\nclient = OpenAI(base_url=\"{base}/v1\", api_key=\"tg-…\")\nanswer = client.chat.completions.create(\n    model=\"openai/gpt-4o-mini\",\n    messages=[{{\"role\": \"user\", \"content\": \"Hello\"}}],\n)\nprint(answer.choices[0].message.content)"
+                "from openai import OpenAI\n\nclient = OpenAI(\n    base_url=\"{base}/v1\",\n    api_key=\"tg-…\",\n)\nanswer = client.chat.completions.create(\n    model=\"openai/gpt-4o-mini\",\n    messages=[{{\"role\": \"user\", \"content\": \"Hello\"}}],\n)\nprint(answer.choices[0].message.content)"
             ),
         ),
         snippet(
@@ -57,7 +57,7 @@ fn snippets(base: &str) -> Vec<Snippet> {
             "Anthropic SDK",
             "Python; the base has no version.",
             format!(
-                "from anthropic import Anthropic\n\nclient = Anthropic(base_url=\"{base}\", api_key=\"tg-…\")\nanswer = client.messages.create(\n    model=\"anthropic/claude-sonnet-4-5\",\n    max_tokens=1024,\n    messages=[{{\"role\": \"user\", \"content\": \"Hello\"}}],\n)\nprint(answer.content[0].text)"
+                "from anthropic import Anthropic\n\nclient = Anthropic(\n    base_url=\"{base}\",\n    api_key=\"tg-…\",\n)\nanswer = client.messages.create(\n    model=\"anthropic/claude-sonnet-4-5\",\n    max_tokens=1024,\n    messages=[{{\"role\": \"user\", \"content\": \"Hello\"}}],\n)\nprint(answer.content[0].text)"
             ),
         ),
         snippet(

@@ -52,7 +52,7 @@ pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
             snapshot.budgets.values().find(|budget| budget.owner == BudgetOwner::Key(key.id));
         rows.push(row(key, spent.charge, budget, &desk, call.now));
     }
-    let names = ["Name", "May", "#Spent this month", "Budget", "Last used", "State"];
+    let names = ["Name", "Scopes", "#Spent this month", "Budget", "Last used", "State"];
     let table = Table::new("API keys", &names, rows).or(
         "No key yet. A key lets a program ask models in your name, and you decide what it may spend.",
         Some(("/keys/new", "Make the first key")),

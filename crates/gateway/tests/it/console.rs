@@ -213,23 +213,22 @@ async fn assets_are_kept_for_good() {
     app.close().await;
 }
 
-#[tokio::test]
-async fn a_key_by_forms() {
-    let app = started().await;
-    let ada = Browser::of(&app, USER).await;
-    let wish = [
-        ("name", "<b>worker</b>"),
-        ("scope", "inference"),
-        ("scope", "usage"),
-        ("budget", "2.50"),
-        ("period", "month"),
-        ("models", "openai/gpt-4o\ngoogle/gemini-2.5-flash"),
-        ("requests", "60"),
-        ("expires", "2099-01-31"),
-    ];
-    assert_eq!(ada.post_with("/keys", &wish, "wrong").await.status, 403, "a form of nobody's page");
+const WISH: [(&str, &str); 8] = [
+    ("name", "<b>worker</b>"),
+    ("scope", "inference"),
+    ("scope", "usage"),
+    ("budget", "2.50"),
+    ("period", "month"),
+    ("models", "openai/gpt-4o\ngoogle/gemini-2.5-flash"),
+    ("requests", "60"),
+    ("expires", "2099-01-31"),
+];
+
+/// A key made by the form: its secret, and where it is shown.
+async fn made_key(ada: &Browser) -> (String, String) {
+    assert_eq!(ada.post_with("/keys", &WISH, "wrong").await.status, 403, "a form of nobody's page");
     let wrong =
-        ada.post("/keys", &[&wish[..3], &[("budget", "lots"), ("period", "month")]].concat()).await;
+        ada.post("/keys", &[&WISH[..3], &[("budget", "lots"), ("period", "month")]].concat()).await;
     assert_eq!(wrong.status, 400);
     assert!(
         wrong.text.contains("Budget: ") && wrong.text.contains("value=\"lots\""),
@@ -237,7 +236,7 @@ async fn a_key_by_forms() {
         wrong.text
     );
 
-    let made = ada.post("/keys", &wish).await;
+    let made = ada.post("/keys", &WISH).await;
     assert_eq!(made.status, 200, "{}", made.text);
     let secret = between(&made.text, "<code id=\"secret\">", "</code>").to_owned();
     assert!(secret.starts_with("tg-") && secret.len() == 39);
@@ -251,7 +250,14 @@ async fn a_key_by_forms() {
     let id = between(&list, "<a href=\"/keys/0", "\"").to_owned();
     let one = format!("/keys/0{id}");
     assert!(!ada.page(&one).await.contains(&secret));
+    (secret, one)
+}
 
+#[tokio::test]
+async fn a_key_by_forms() {
+    let app = started().await;
+    let ada = Browser::of(&app, USER).await;
+    let (secret, one) = made_key(&ada).await;
     let status = async |key: &str, model: &str| {
         let chat = app.request(Method::POST, "/api/layers/chat").header("user", USER);
         Answer::of(chat.header("api-key", key).json(&say("openai", model, "Hello"))).await.status
@@ -260,7 +266,7 @@ async fn a_key_by_forms() {
     let shown = ada.page(&one).await;
     assert!(shown.contains("value=\"2099-01-31\"") && shown.contains("value=\"2.5\""), "{shown}");
 
-    let same = [&[("name", "worker")], &wish[1..]].concat();
+    let same = [&[("name", "worker")], &WISH[1..]].concat();
     assert_eq!(ada.done(&one, &same).await, format!("{one}?done=key-changed"));
     ada.done(&format!("{one}/disabled"), &[("off", "1")]).await;
     assert_eq!(status(&secret, "gpt-4o").await, 401);
@@ -300,13 +306,8 @@ async fn a_key_by_forms() {
     app.close().await;
 }
 
-#[tokio::test]
-async fn what_is_anothers_is_not_there() {
-    let books = Books::sqlite();
-    for name in ["bob", "carla", "dan"] {
-        books.add_user(name).await;
-    }
-    let app = App::start_on(books, Start::default()).await;
+/// An organization of ada's, with bob for a member and carla for its bills: the cookie that looks at it.
+async fn organization(app: &App) -> String {
     let store = Store::open(&app.books.url, 1).await.expect("the books");
     let person = async |name: &str| store.user(name).await.expect("the user");
     let new = store::NewUser {
@@ -322,7 +323,29 @@ async fn what_is_anothers_is_not_there() {
     store.set_member(&acme, &person("bob").await, Role::Member, now()).await.expect("a member");
     store.set_member(&acme, &person("carla").await, Role::Billing, now()).await.expect("a member");
     store.close().await;
-    let account = format!("; tollgate-account={}", acme.account_id);
+    format!("; tollgate-account={}", acme.account_id)
+}
+
+/// Members, by those who manage them and by those who do not.
+async fn manage_members(ada: &Browser, bob: &Browser, dan: &Browser) {
+    let set = [("user", "dan"), ("role", "member")];
+    assert_eq!(bob.post("/organization/members", &set).await.status, 403);
+    ada.done("/organization/members", &set).await;
+    assert!(dan.page("/organization").await.contains("You are member"));
+    let last = ada.post("/organization/members/remove", &[("user", USER)]).await;
+    assert!(last.status == 409 && last.text.contains("needs an owner"), "{}", last.text);
+    ada.done("/organization/members/remove", &[("user", "bob")]).await;
+    assert_eq!(bob.get("/organization").await.status, 404);
+}
+
+#[tokio::test]
+async fn what_is_anothers_is_not_there() {
+    let books = Books::sqlite();
+    for name in ["bob", "carla", "dan"] {
+        books.add_user(name).await;
+    }
+    let app = App::start_on(books, Start::default()).await;
+    let account = organization(&app).await;
     let of = async |name: &str, account: &str| {
         let browser = Browser::of(&app, name).await;
         Browser { cookie: format!("{}{account}", browser.cookie), ..browser }
@@ -383,15 +406,7 @@ async fn what_is_anothers_is_not_there() {
             bob.post(&format!("/keys/{key_of_ada}/{act}"), &[("off", "1"), ("hours", "0")]).await;
         assert_eq!(got.status, 404, "{act}");
     }
-    // Members by those who manage them.
-    let set = [("user", "dan"), ("role", "member")];
-    assert_eq!(bob.post("/organization/members", &set).await.status, 403);
-    ada.done("/organization/members", &set).await;
-    assert!(dan.page("/organization").await.contains("You are member"));
-    let last = ada.post("/organization/members/remove", &[("user", USER)]).await;
-    assert!(last.status == 409 && last.text.contains("needs an owner"), "{}", last.text);
-    ada.done("/organization/members/remove", &[("user", "bob")]).await;
-    assert_eq!(bob.get("/organization").await.status, 404);
+    manage_members(&ada, &bob, &dan).await;
     app.close().await;
 }
 
