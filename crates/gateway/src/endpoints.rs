@@ -70,7 +70,6 @@ pub(crate) fn models() -> Routes {
         .route("/v1/models/{*id}", get(models::one))
         .route("/v1beta/models", get(models::list_gemini))
         .route("/v1beta/models/{*id}", get(models::one_gemini))
-        .route("/api/v1/models", get(models::list_openrouter))
 }
 
 /// How a client is spoken to that has found no endpoint: by the base of its path, and where two dialects share one by

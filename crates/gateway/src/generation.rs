@@ -3,40 +3,39 @@
 
 use axum::response::Response;
 use http::StatusCode;
-use ledger::{Meter, Outcome, Receipt, Region, Usd};
+use ledger::{Meter, Outcome, Receipt, Region};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::clock;
+use crate::openrouter::Data;
+use crate::openrouter::dollars::Dollars;
 use crate::problem::Problem;
 use crate::web::{self, Call};
 
 const MICROS_PER_MILLI: i64 = 1_000;
 
-#[derive(Deserialize)]
-struct Asked {
+/// Which answer is meant.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct GenerationQuery {
+    /// The id in the answer, or its `x-request-id`.
     #[serde(default)]
     id: String,
 }
 
-#[derive(Serialize)]
-struct Found {
-    data: Generation,
-}
-
 /// What is not known is null: texts and headers are never kept, nor how an answer ended.
-#[derive(Default, Serialize)]
-struct Generation {
+#[derive(Default, Serialize, JsonSchema)]
+pub(crate) struct Generation {
     id: String,
-    request_id: Option<Uuid>,
+    request_id: Option<String>,
     upstream_id: Option<String>,
     model: String,
     provider_name: String,
     created_at: String,
-    total_cost: Box<RawValue>,
-    usage: Box<RawValue>,
-    upstream_inference_cost: Box<RawValue>,
+    total_cost: Dollars,
+    usage: Dollars,
+    upstream_inference_cost: Dollars,
     tokens_prompt: u64,
     tokens_completion: u64,
     native_tokens_prompt: u64,
@@ -81,7 +80,7 @@ type Unknown = ();
 
 /// Once the store has every receipt that was written before.
 pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
-    let (app, Asked { id }) = (&call.app, call.query::<Asked>()?);
+    let (app, GenerationQuery { id }) = (&call.app, call.query()?);
     let (user_id, account_id) = (call.user()?.0, call.who.account_id());
     if id.is_empty() {
         return Err(Problem::bad_request("id: expected the id of an answer, as in ?id=…"));
@@ -101,7 +100,7 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     let receipt = receipt.ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no generation of this id")
     })?;
-    web::json(&Found { data: Generation::of(id, &receipt)? })
+    web::json(&Data { data: Generation::of(id, &receipt) })
 }
 
 /// The request that an id of ours stands for: the `x-request-id` of its answer, or the id in an answer whose provider gave
@@ -112,19 +111,19 @@ fn request_id(id: &str) -> Option<Uuid> {
 }
 
 impl Generation {
-    fn of(id: String, receipt: &Receipt) -> Result<Self, Problem> {
+    fn of(id: String, receipt: &Receipt) -> Self {
         let usage = receipt.report.total();
         let (input, output) = (usage.input_tokens(), usage.output_tokens());
-        Ok(Self {
+        Self {
             id,
-            request_id: Some(receipt.request_id),
+            request_id: Some(receipt.request_id.to_string()),
             upstream_id: receipt.upstream_id.clone(),
             model: format!("{}/{}", receipt.provider, receipt.model),
             provider_name: receipt.provider.clone(),
             created_at: clock::rfc3339(receipt.started_at),
-            total_cost: number(receipt.charge)?,
-            usage: number(receipt.charge)?,
-            upstream_inference_cost: number(receipt.cost)?,
+            total_cost: Dollars(receipt.charge),
+            usage: Dollars(receipt.charge),
+            upstream_inference_cost: Dollars(receipt.cost),
             tokens_prompt: input,
             tokens_completion: output,
             native_tokens_prompt: input,
@@ -141,13 +140,8 @@ impl Generation {
             },
             service_tier: receipt.report.service_tier.name(),
             ..Self::default()
-        })
+        }
     }
-}
-
-/// A JSON number, to the last digit.
-fn number(usd: Usd) -> Result<Box<RawValue>, Problem> {
-    RawValue::from_string(usd.to_string()).map_err(Problem::internal)
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod keys;
 mod manage;
 mod models;
 mod native;
+mod openrouter;
 mod outbound;
 mod pace;
 mod pipeline;

@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, Uri};
-use ledger::{Meter, Model, Status, Terms, UnitPrice};
+use ledger::{Model, Status};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ const OPENAI_FACE: Face = Face::of(OPENAI_CHAT, "models");
 const ANTHROPIC_FACE: Face = Face::of(ANTHROPIC, "models");
 const GEMINI_FACE: Face = Face::of(GEMINI, "models");
 
-/// What a page may ask for, in the words of Anthropic, of Gemini and of `OpenRouter`.
+/// What a page may ask for, in the words of Anthropic and of Gemini.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Page {
@@ -34,7 +34,6 @@ pub(crate) struct Page {
     page_size: Option<usize>,
     #[serde(rename = "pageToken")]
     page_token: Option<String>,
-    offset: Option<usize>,
 }
 
 impl Page {
@@ -128,22 +127,6 @@ pub(crate) async fn one_gemini(
     )
 }
 
-/// `GET /api/v1/models`, which `OpenRouter` shows to everybody.
-pub(crate) async fn list_openrouter(State(app): State<Arc<App>>, uri: Uri) -> Response {
-    let page = match Page::of(&uri) {
-        Ok(page) => page,
-        Err(problem) => return problem.response(OPENAI_FACE.for_openrouter("models")),
-    };
-    let snapshot = app.snapshots.current();
-    let bps = app.settings.commission_bps;
-    let listed = offered(&app, &snapshot, |_, _| true);
-    let sold: Vec<Value> = listed.iter().filter_map(|listed| listed.openrouter(bps)).collect();
-    let count = sold.len();
-    let shown = sold.into_iter().skip(page.offset.unwrap_or(0));
-    let data: Vec<Value> = shown.take(page.limit.unwrap_or(usize::MAX)).collect();
-    Json(json!({ "data": data, "links": { "next": null }, "total_count": count })).into_response()
-}
-
 fn open(app: &App, parts: &Parts) -> Result<Vec<Listed>, Problem> {
     let snapshot = app.snapshots.current();
     let key = auth::caller(&snapshot, &Asked::of(parts, clock::now()), None)?;
@@ -161,16 +144,19 @@ fn find(app: &App, parts: &Parts, id: &str) -> Result<Listed, Problem> {
     Ok(Listed { id: id.strip_prefix("models/").unwrap_or(id).to_owned(), model: model.clone() })
 }
 
-/// The models that can be asked for: their provider has a credential, and nobody says that they are gone.
-fn offered(app: &App, snapshot: &Snapshot, may_use: impl Fn(&str, &str) -> bool) -> Vec<Listed> {
+/// Whether a model can be asked for: its provider has a credential, and nobody says that it is gone.
+pub(crate) fn is_offered(app: &App, model: &Model) -> bool {
     const MODES: [&str; 4] = ["chat", "responses", "completion", "embedding"];
     let on = |name: &str| app.providers.get(name).is_some_and(|provider| provider.key.is_some());
-    let all = snapshot.catalogue.models().filter(|model| {
-        MODES.contains(&model.info.mode.as_str())
-            && model.info.status != Status::Retired
-            && on(&model.provider)
-            && may_use(&model.provider, &model.name)
-    });
+    MODES.contains(&model.info.mode.as_str())
+        && model.info.status != Status::Retired
+        && on(&model.provider)
+}
+
+/// The models that can be asked for.
+fn offered(app: &App, snapshot: &Snapshot, may_use: impl Fn(&str, &str) -> bool) -> Vec<Listed> {
+    let all = snapshot.catalogue.models().filter(|model| is_offered(app, model));
+    let all = all.filter(|model| may_use(&model.provider, &model.name));
     let listed = all.map(|model| {
         let alone = snapshot.catalogue.providers_of(&model.name).nth(1).is_none();
         let id = if alone { model.name.clone() } else { model_id(model) };
@@ -179,7 +165,7 @@ fn offered(app: &App, snapshot: &Snapshot, may_use: impl Fn(&str, &str) -> bool)
     listed.collect()
 }
 
-fn model_id(model: &Model) -> String {
+pub(crate) fn model_id(model: &Model) -> String {
     format!("{}/{}", model.provider, model.name)
 }
 
@@ -250,106 +236,5 @@ impl Listed {
             "inputTokenLimit": info.context_window, "outputTokenLimit": info.max_output_tokens,
             "supportedGenerationMethods": methods, "thinking": info.has("supports_reasoning"),
         })
-    }
-
-    /// <https://openrouter.ai/docs/api-reference/list-available-models>. Prices are what a client pays, commission
-    /// included.
-    fn openrouter(&self, bps: u32) -> Option<Value> {
-        let (model, info) = (&self.model, &self.model.info);
-        let mut input = vec!["text"];
-        for (attribute, modality) in [
-            ("supports_vision", "image"),
-            ("supports_pdf", "file"),
-            ("supports_audio_input", "audio"),
-        ] {
-            if info.has(attribute) {
-                input.push(modality);
-            }
-        }
-        let output = if info.mode == "embedding" { "embeddings" } else { "text" };
-        Some(json!({
-            "id": model_id(model), "canonical_slug": model_id(model), "name": model.name, "created": 0,
-            "context_length": info.context_window,
-            "architecture": {
-                "modality": format!("{}->{output}", input.join("+")),
-                "input_modalities": input, "output_modalities": [output], "tokenizer": "Other",
-                "instruct_type": null,
-            },
-            "pricing": self.pricing(bps)?,
-            "top_provider": {
-                "context_length": info.context_window, "max_completion_tokens": info.max_output_tokens,
-                "is_moderated": false,
-            },
-            "supported_parameters": self.parameters(), "default_parameters": {}, "per_request_limits": null,
-            "supported_voices": null,
-            "links": { "details": format!("/api/v1/models/{}/endpoints", model_id(model)) },
-        }))
-    }
-
-    /// What has no price is left out, as null is not taken for one; what cannot be sold is not listed.
-    fn pricing(&self, bps: u32) -> Option<Value> {
-        let terms = Terms { at: clock::now(), ..Terms::default() };
-        let rates = self.model.price.rates(0, &terms).ok()?;
-        let mut pricing = serde_json::Map::new();
-        for (name, meter) in [
-            ("prompt", Meter::Input),
-            ("completion", Meter::Output),
-            ("input_cache_read", Meter::CacheRead),
-            ("input_cache_write", Meter::CacheWrite5m),
-            ("web_search", Meter::WebSearch),
-            ("internal_reasoning", Meter::Reasoning),
-        ] {
-            if let Some(price) = rates.get(meter) {
-                pricing.insert(name.to_owned(), with_commission(price, bps).into());
-            }
-        }
-        if self.model.info.mode == "embedding" {
-            // There is nothing that could be charged.
-            pricing.entry("completion").or_insert_with(|| "0".into());
-        }
-        let sold = pricing.contains_key("prompt") && pricing.contains_key("completion");
-        sold.then_some(pricing.into())
-    }
-
-    fn parameters(&self) -> Vec<&'static str> {
-        let mut parameters = vec!["max_tokens", "temperature", "top_p", "stop"];
-        for (attribute, names) in [
-            ("supports_tools", ["tools", "tool_choice"].as_slice()),
-            ("supports_structured_output", &["response_format", "structured_outputs"]),
-            ("supports_reasoning", &["reasoning", "include_reasoning"]),
-        ] {
-            if self.model.info.has(attribute) {
-                parameters.extend(names);
-            }
-        }
-        parameters
-    }
-}
-
-/// Dollars for one unit, exact: 16 decimals hold a pico-dollar and a basis point of it.
-fn with_commission(price: UnitPrice, bps: u32) -> String {
-    let units = i128::from(price.pico()) * (10_000 + i128::from(bps));
-    let digits = format!("{units:017}");
-    let (whole, fraction) = digits.split_at(digits.len() - 16);
-    let fraction = fraction.trim_end_matches('0');
-    if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prices_per_token_are_exact() {
-        for (pico, bps, text) in [
-            (150_000, 0, "0.00000015"),
-            (150_000, 500, "0.0000001575"),
-            (1, 1, "0.0000000000010001"),
-            (0, 500, "0"),
-            (2_000_000_000_000, 500, "2.1"),
-        ] {
-            let price = UnitPrice::from_pico(pico).expect("a price");
-            assert_eq!(with_commission(price, bps), text);
-        }
     }
 }

@@ -409,7 +409,7 @@ impl Store {
 }
 
 /// How the audit log names a key.
-fn target(key: &Key) -> String {
+pub(crate) fn target(key: &Key) -> String {
     format!("key {}", key.id)
 }
 
@@ -438,7 +438,7 @@ async fn owned(conn: &mut Conn, whose: Whose, id: Uuid) -> Result<Key, StoreErro
     live.ok_or(StoreError::NotFound { what: "key" })
 }
 
-async fn insert(conn: &mut Conn, new: &NewKey) -> Result<Key, StoreError> {
+pub(crate) async fn insert(conn: &mut Conn, new: &NewKey) -> Result<Key, StoreError> {
     let (models, ips) = (list(new.models.as_ref())?, list(new.allowed_ips.as_ref())?);
     let payer = new.payer.as_ref().unwrap_or(&new.user);
     let added = on!(*conn, INSERT, (q, c) => {

@@ -11,7 +11,7 @@ use crate::row::Row;
 use crate::{Store, StoreError};
 
 /// Microseconds.
-const DAY: i64 = 86_400_000_000;
+pub(crate) const DAY: i64 = 86_400_000_000;
 
 /// Of what rows are sums.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

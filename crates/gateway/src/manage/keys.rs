@@ -100,7 +100,8 @@ pub(crate) async fn change(
     store.change_key(whose, id, change, clock::now()).await
 }
 
-fn draft(
+/// A key and its secret, before either is in the store.
+pub(crate) fn draft(
     user: &str,
     payer: Option<&str>,
     wanted: Wanted,

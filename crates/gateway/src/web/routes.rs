@@ -2,8 +2,13 @@
 
 use http::Method;
 
-use super::{Doc, Policy, Route};
+use schemars::SchemaGenerator;
+
+use super::{Doc, Policy, Route, Shape};
 use crate::console::operator;
+use crate::openrouter::{
+    Data, activity, catalog, credits, endpoints, filter, key, keys, pkce, view, wishes,
+};
 use crate::scopes::Scope;
 use crate::{console, generation, native};
 
@@ -33,13 +38,71 @@ macro_rules! page {
     };
 }
 
+/// The shape of a type.
+macro_rules! shape {
+    ($type:ty) => {
+        SchemaGenerator::subschema_for::<$type> as Shape
+    };
+}
+
+const KEYS: Policy = Policy::Api(Some(Scope::Keys));
+
 /// All but the endpoints that call a model (`endpoints.rs`), and the lists of models, which are read with any key.
 pub(crate) const ROUTES: &[Route] = &[
     route!(GET "/api/keys/list", Policy::Native(Scope::Keys), native::keys::list, Doc::of("Your keys")),
     route!(POST "/api/keys/generate", Policy::Native(Scope::Keys), native::keys::generate, Doc::of("Make a key")),
     route!(DELETE "/api/keys/delete", Policy::Native(Scope::Keys), native::keys::delete, Doc::of("Revoke a key")),
     route!(GET "/api/usage/check", Policy::Native(Scope::Usage), native::usage::check, Doc::of("What you owe")),
-    route!(GET "/api/v1/generation", Policy::Api(None), generation::get, Doc::of("What one answer used and cost")),
+    route!(GET "/api/v1/generation", Policy::Api(None), generation::get, Doc::of("What one answer used and cost").query(shape!(generation::GenerationQuery))
+            .answer(200, shape!(Data<generation::Generation>))),
+    route!(GET "/api/v1/key", Policy::Api(None), key::get,
+        Doc::of("The key that asks").answer(200, shape!(Data<key::CurrentKey>))),
+    // As it was called before.
+    route!(GET "/api/v1/auth/key", Policy::Api(None), key::get,
+        Doc::of("The key that asks").answer(200, shape!(Data<key::CurrentKey>))),
+    route!(GET "/api/v1/keys", KEYS, keys::list,
+        Doc::of("Keys, a page of 100, newest first").query(shape!(keys::ListQuery))
+            .answer(200, shape!(Data<Vec<view::KeyView>>))),
+    route!(POST "/api/v1/keys", KEYS, keys::create,
+        Doc::of("Make a key").body(shape!(wishes::NewKeyWish)).answer(201, shape!(keys::Made))),
+    route!(GET "/api/v1/keys/{hash}", KEYS, keys::get,
+        Doc::of("A key").answer(200, shape!(Data<view::KeyView>))),
+    route!(PATCH "/api/v1/keys/{hash}", KEYS, keys::change,
+        Doc::of("Change a key").body(shape!(wishes::KeyWish)).answer(200, shape!(Data<view::KeyView>))),
+    route!(DELETE "/api/v1/keys/{hash}", KEYS, keys::delete,
+        Doc::of("Revoke a key").answer(200, shape!(keys::Deleted))),
+    route!(POST "/api/v1/keys/{hash}/rotate", KEYS, keys::rotate,
+        Doc::of("Put another key in a key's place").body(shape!(keys::Rotation))
+            .answer(201, shape!(keys::Made))),
+    route!(GET "/api/v1/credits", Policy::Api(Some(Scope::Billing)), credits::get,
+        Doc::of("What was put in and what was used").answer(200, shape!(Data<credits::Credits>))),
+    route!(GET "/api/v1/activity", Policy::Api(Some(Scope::Usage)), activity::get,
+        Doc::of("What was used on the last thirty days that are over, by model")
+            .query(shape!(activity::ActivityQuery)).answer(200, shape!(Data<Vec<activity::Activity>>))),
+    route!(GET "/api/v1/models", Policy::Public, catalog::list,
+        Doc::of("Which models there are").query(shape!(filter::Filter))
+            .answer(200, shape!(catalog::ModelList))),
+    route!(GET "/api/v1/models/count", Policy::Public, catalog::count,
+        Doc::of("How many models there are").query(shape!(filter::Filter))
+            .answer(200, shape!(Data<catalog::Count>))),
+    route!(GET "/api/v1/models/user", Policy::Api(None), catalog::of_key,
+        Doc::of("Which models a key may use").query(shape!(filter::Filter))
+            .answer(200, shape!(catalog::ModelList))),
+    route!(GET "/api/v1/embeddings/models", Policy::Public, catalog::embeddings,
+        Doc::of("Which models make vectors").query(shape!(filter::Filter))
+            .answer(200, shape!(catalog::ModelList))),
+    route!(GET "/api/v1/model/{author}/{slug}", Policy::Public, catalog::one,
+        Doc::of("A model").answer(200, shape!(Data<catalog::ModelView>))),
+    route!(GET "/api/v1/models/{author}/{slug}/endpoints", Policy::Public, endpoints::get,
+        Doc::of("Where a model is served").answer(200, shape!(Data<endpoints::Served>))),
+    route!(GET "/api/v1/providers", Policy::Public, catalog::providers,
+        Doc::of("Who serves models").answer(200, shape!(Data<Vec<catalog::ProviderView>>))),
+    route!(POST "/api/v1/auth/keys/code", KEYS, pkce::create,
+        Doc::of("Make a code with which a program gets a key").body(shape!(pkce::CodeWish))
+            .answer(200, shape!(Data<pkce::Code>))),
+    route!(POST "/api/v1/auth/keys", Policy::Public, pkce::exchange,
+        Doc::of("Get the key that a code stands for").body(shape!(pkce::Exchange))
+            .answer(200, shape!(pkce::Exchanged))),
     page!(GET "/assets/{name}", Policy::Public, console::assets::get),
     page!(GET "/", Policy::Page, console::overview::get),
     page!(POST "/switch", Policy::Page, console::page::switch),

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ledger::Receipt;
 use reqwest::Method;
@@ -61,6 +61,11 @@ impl App {
     /// Starts on these books, which get the user and a key.
     pub(crate) async fn start_on(books: Books, start: Start) -> Self {
         let key = books.add_user(USER).await;
+        Self::start_with_key(books, start, key).await
+    }
+
+    /// Starts on these books, in which there is a key.
+    pub(crate) async fn start_with_key(books: Books, start: Start, key: String) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let simulator = start.simulator.start(address).await.expect("the simulator");
         let mut settings = provider_settings(&simulator);
@@ -141,6 +146,15 @@ impl App {
     /// A request to the program, without credentials.
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    /// Waits for the program to hear of a key.
+    pub(crate) async fn knows(&self, key: &str) {
+        let start = Instant::now();
+        let key = || self.request(Method::GET, "/api/v1/key").bearer_auth(key);
+        while Answer::of(key()).await.status == 401 {
+            assert!(start.elapsed() < Duration::from_secs(10), "the key is not known");
+        }
     }
 
     /// A request of the native API in the user's name.

@@ -8,6 +8,9 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use store::Store;
 use tokio::process::Command;
 
+/// What a key may do that manages and asks no model.
+pub(crate) const MANAGEMENT: [&str; 3] = ["keys", "usage", "billing"];
+
 /// Where the books are. Goes away with the value.
 pub(crate) struct Books {
     pub(crate) url: String,
@@ -114,6 +117,13 @@ impl Books {
         report
     }
 
+    /// A key of a user that is there.
+    pub(crate) async fn key_with(&self, user: &str, scopes: &[&str]) -> String {
+        let mut arguments = vec!["key", "create", "--user", user];
+        arguments.extend(scopes.iter().flat_map(|scope| ["--scope", *scope]));
+        self.cli(&arguments).await
+    }
+
     /// Runs a statement past the program, as somebody with a database shell would.
     pub(crate) async fn shell(&self, statement: &str) {
         if self.server.is_some() {
@@ -124,6 +134,19 @@ impl Books {
             let statement = AssertSqlSafe(statement.replace("tollgate.", ""));
             let mut conn = SqliteConnection::connect(&self.url).await.expect("the books");
             sqlx::raw_sql(statement).execute(&mut conn).await.expect("done");
+        }
+    }
+
+    /// How many rows a statement finds.
+    pub(crate) async fn count(&self, statement: &str) -> usize {
+        if self.server.is_some() {
+            let statement = AssertSqlSafe(statement.to_owned());
+            let mut conn = PgConnection::connect(&self.url).await.expect("the books");
+            sqlx::raw_sql(statement).fetch_all(&mut conn).await.expect("rows").len()
+        } else {
+            let statement = AssertSqlSafe(statement.replace("tollgate.", ""));
+            let mut conn = SqliteConnection::connect(&self.url).await.expect("the books");
+            sqlx::raw_sql(statement).fetch_all(&mut conn).await.expect("rows").len()
         }
     }
 }

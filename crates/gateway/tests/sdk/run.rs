@@ -6,15 +6,20 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use ledger::Outcome;
+use reqwest::Method;
 use serde::Deserialize;
+use serde_json::json;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::app::{App, USER};
-use crate::books::not_in_ci;
+use crate::app::{Answer, App, USER};
+use crate::books::{MANAGEMENT, not_in_ci};
 
 /// A script takes seconds; one that hangs is ended.
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Somebody whose usage was yesterday's.
+const PAST: &str = "past";
 
 /// What a script is written in.
 #[derive(Copy, Clone)]
@@ -40,7 +45,8 @@ pub(crate) async fn run(language: Language, file: &str, client: &str, expected: 
         return;
     };
     let app = App::start().await;
-    let output = output(language, &folder, file, client, &app).await;
+    let keys = Keys::of(&app).await;
+    let output = output(language, &folder, file, client, (&app, &keys)).await;
     let (printed, complaints) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let mut lines = BTreeMap::new();
@@ -64,6 +70,7 @@ pub(crate) async fn run(language: Language, file: &str, client: &str, expected: 
     assert!(wrong.is_empty(), "{file} {client}:\n{}\n{complaints}", wrong.join("\n"));
     assert!(output.status.success(), "{file} ended with {}: {complaints}", output.status);
 
+    Keys::shift(&app, "+").await;
     // Whoever hangs up is billed, as one who did.
     let cancelled = expected.iter().filter(|(case, _)| *case == "cancel").count();
     let receipts = app.close().await;
@@ -71,7 +78,46 @@ pub(crate) async fn run(language: Language, file: &str, client: &str, expected: 
     assert_eq!(gone, cancelled, "receipts of cancelled streams");
 }
 
-async fn output(language: Language, folder: &Path, file: &str, client: &str, app: &App) -> Output {
+/// Keys for what the user's own is not for.
+struct Keys {
+    /// One of the user's that manages.
+    management: String,
+    /// One of somebody whose usage was yesterday's.
+    past: String,
+}
+
+impl Keys {
+    async fn of(app: &App) -> Self {
+        let management = app.books.key_with(USER, &MANAGEMENT).await;
+        app.books.cli(&["user", "add", PAST]).await;
+        let past = app.books.key_with(PAST, &["inference", "usage"]).await;
+        app.knows(&past).await;
+        let chat = app.request(Method::POST, "/api/layers/chat").header("user", PAST);
+        let chat = chat.header("api-key", &past).json(&json!({
+            "providerName": "openai", "model_name": "gpt-4o-mini", "message": "fixture:worked_example",
+        }));
+        assert_eq!(Answer::of(chat).await.status, 200);
+        // It is in the sums once it can be seen.
+        let bill = app.request(Method::GET, "/api/usage/check").header("user", PAST);
+        assert_eq!(Answer::of(bill.header("api-key", &past)).await.status, 200);
+        Self::shift(app, "-").await;
+        Self { management, past }
+    }
+
+    /// Moves the sums of that usage by a day.
+    async fn shift(app: &App, sign: &str) {
+        let account = format!("(SELECT id FROM tollgate.accounts WHERE name = '{PAST}')");
+        app.books.shell(&format!("UPDATE tollgate.rollups SET day = day {sign} 1 WHERE grain = 'account' AND id = {account}")).await;
+    }
+}
+
+async fn output(
+    language: Language,
+    folder: &Path,
+    file: &str,
+    client: &str,
+    (app, keys): (&App, &Keys),
+) -> Output {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk");
     // Node looks for packages from where a script is.
     let copies = tempfile::tempdir_in(folder).expect("a folder");
@@ -92,6 +138,8 @@ async fn output(language: Language, folder: &Path, file: &str, client: &str, app
         .env_clear()
         .env("BASE_URL", &app.url)
         .env("KEY", &app.key)
+        .env("MANAGEMENT_KEY", &keys.management)
+        .env("PAST_KEY", &keys.past)
         .env("USER_NAME", USER)
         .env("CLIENT", client)
         .env("HOME", copies.path())

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { crc32, deflateSync } from 'node:zlib';
 
-export const { BASE_URL, KEY, USER_NAME, CLIENT } = process.env;
+export const { BASE_URL, KEY, MANAGEMENT_KEY, PAST_KEY, USER_NAME, CLIENT } = process.env;
 
 // Of each provider an older and a newer one, which are asked in different ways.
 export const MODELS = [

@@ -1,4 +1,4 @@
-// The SDK `@openrouter/sdk`: chat, with what it cost; embeddings, models.
+// The SDK `@openrouter/sdk`: chat, with what it cost; embeddings, models; keys, credit, activity.
 
 import assert from 'node:assert/strict';
 import { OpenRouter } from '@openrouter/sdk';
@@ -9,6 +9,7 @@ import * as t from './common.mjs';
 const make = (apiKey) =>
   new OpenRouter({ apiKey, serverURL: `${t.BASE_URL}/api/v1`, retryConfig: { strategy: 'none' } });
 const client = make(t.KEY);
+const manager = make(t.MANAGEMENT_KEY);
 const Weather = z.strictObject({ city: z.string(), degrees: z.int(), words: z.array(z.string()) });
 
 // As OpenRouter names them.
@@ -196,9 +197,123 @@ async function generation(model) {
   return tokens;
 }
 
+async function modelsOfKey() {
+  const { data } = await client.models.count();
+  const { data: one } = await client.models.get({ author: 'openai', slug: 'gpt-4o' });
+  assert.deepEqual([one.id, one.architecture.outputModalities], ['openai/gpt-4o', ['text']]);
+  let count = 0;
+  for await (const page of await client.models.listForUser({ bearer: t.KEY })) count += page.result.data.length;
+  assert.equal(count, data.count);
+  const wish = { name: 'narrow', limit: 1 };
+  const narrow = await manager.apiKeys.create({ requestBody: wish });
+  assert.equal((await make(narrow.key).models.listForUser({ bearer: narrow.key })).result.data.length, count);
+  for await (const page of await client.embeddings.listModels()) {
+    const ids = page.result.data.map((model) => model.id);
+    assert.ok(ids.includes('openai/text-embedding-3-small') && !ids.includes('openai/gpt-4o'), ids.join());
+  }
+}
+
+async function endpoints() {
+  const { data } = await client.endpoints.list({ author: 'anthropic', slug: 'claude-sonnet-4.5' });
+  const [{ providerName, pricing, status, supportsToolChoice }] = data.endpoints;
+  assert.deepEqual([data.id, providerName, status, supportsToolChoice.auto], ['anthropic/claude-sonnet-4-5', 'Anthropic', 0, true]);
+  // 3 and 15 dollars a million, and 5 %.
+  assert.deepEqual([pricing.prompt, pricing.completion], ['0.00000315', '0.00001575']);
+  const unknown = client.endpoints.list({ author: 'openai', slug: 'gpt-none' });
+  await assert.rejects(unknown, errors.NotFoundResponseError);
+}
+
+async function providers() {
+  const { data } = await client.providers.list();
+  assert.deepEqual(data.map((one) => one.slug), ['openai', 'gemini', 'anthropic', 'deepseek']);
+}
+
+// A key of its own asks, and is told what that cost.
+async function currentKey() {
+  const expiresAt = new Date('2099-01-31T00:00:00Z');
+  const requestBody = { name: 'own', limit: 0.5, limitReset: 'daily', expiresAt };
+  const { key } = await manager.apiKeys.create({ requestBody });
+  const own = make(key);
+  const answer = await own.chat.send({ chatRequest: { model: 'openai/gpt-4o', messages: [user(t.HELLO)] } });
+  const { data } = await own.apiKeys.getCurrentKeyMetadata();
+  const usage = used(answer);
+  assert.equal(t.pico(data.usage), usage[2]);
+  assert.equal(t.pico(data.limitRemaining), t.pico('0.5') - usage[2]);
+  assert.deepEqual([data.limit, data.limitReset, data.usageDaily], [0.5, 'daily', data.usage]);
+  assert.deepEqual([data.expiresAt, data.isManagementKey], [expiresAt, false]);
+  const managing = (await manager.apiKeys.getCurrentKeyMetadata()).data;
+  assert.deepEqual([managing.isManagementKey, managing.limit], [true, null]);
+  return usage;
+}
+
+async function keys() {
+  const { key, data } = await manager.apiKeys.create({ requestBody: { name: 'sdk', limit: 2, includeByokInLimit: true } });
+  const { hash } = data;
+  assert.deepEqual([data.name, data.limit, data.limitReset, data.disabled], ['sdk', 2, null, false]);
+  const own = make(key);
+  assert.equal((await own.apiKeys.getCurrentKeyMetadata()).data.label, data.label);
+  const requestBody = { name: 'renamed', disabled: true, limit: 3, limitReset: 'monthly' };
+  const { data: changed } = await manager.apiKeys.update({ hash, requestBody });
+  assert.deepEqual([changed.name, changed.disabled, changed.limit, changed.limitReset], ['renamed', true, 3, 'monthly']);
+  assert.deepEqual((await manager.apiKeys.get({ hash })).data, changed);
+  await assert.rejects(own.apiKeys.getCurrentKeyMetadata(), errors.UnauthorizedResponseError);
+  const listed = async (request) => (await manager.apiKeys.list(request)).data.some((one) => one.hash === hash);
+  assert.deepEqual([await listed(), await listed({ includeDisabled: true })], [false, true]);
+  assert.deepEqual((await manager.apiKeys.list({ offset: 1_000 })).data, []);
+  assert.deepEqual(await manager.apiKeys.delete({ hash }), { deleted: true });
+  await assert.rejects(manager.apiKeys.get({ hash }), errors.NotFoundResponseError);
+  const wrong = manager.apiKeys.create({ requestBody: { name: 'x', limit: -1 } });
+  await assert.rejects(wrong, errors.BadRequestResponseError);
+  // Who manages does not ask, and who asks does not see the credit.
+  const chatRequest = { model: 'openai/gpt-4o', messages: [user(t.HELLO)] };
+  await assert.rejects(manager.chat.send({ chatRequest }), errors.ForbiddenResponseError);
+  await assert.rejects(client.credits.getCredits(), errors.ForbiddenResponseError);
+}
+
+async function credits() {
+  const before = (await manager.credits.getCredits()).data;
+  const answer = await send('gpt-4o', [user(t.HELLO)]);
+  const after = (await manager.credits.getCredits()).data;
+  const usage = used(answer);
+  assert.equal(t.pico(after.totalUsage) - t.pico(before.totalUsage), usage[2]);
+  assert.deepEqual([before.totalCredits, after.totalCredits], [0, 0]);
+  return usage;
+}
+
+async function activity() {
+  const { data } = await make(t.PAST_KEY).analytics.getUserActivity();
+  const [{ date, model, requests, promptTokens, completionTokens, usage, providerName }] = data;
+  assert.deepEqual([data.length, model, providerName, requests], [1, 'openai/gpt-4o-mini', 'OpenAI', 1]);
+  // The worked example.
+  assert.deepEqual([promptTokens, completionTokens, usage], [1234, 567, 0.000551565]);
+  assert.deepEqual((await make(t.PAST_KEY).analytics.getUserActivity({ date })).data, data);
+  const wrong = make(t.PAST_KEY).analytics.getUserActivity({ date: '2020-01-01' });
+  await assert.rejects(wrong, errors.BadRequestResponseError);
+}
+
+// As a program does it that has no key.
+async function codes() {
+  const { codeChallenge, codeVerifier } = await client.oAuth.createSHA256CodeChallenge();
+  const requestBody = { callbackUrl: 'http://localhost:3000/', codeChallenge, codeChallengeMethod: 'S256', limit: 1 };
+  const { data } = await manager.oAuth.createAuthCode({ requestBody });
+  const bring = { requestBody: { code: data.id, codeVerifier, codeChallengeMethod: 'S256' } };
+  const { key, userId } = await make('').oAuth.exchangeAuthCodeForAPIKey(bring);
+  const told = (await make(key).apiKeys.getCurrentKeyMetadata()).data;
+  assert.deepEqual([told.creatorUserId, told.limit], [userId, 1]);
+  await assert.rejects(client.oAuth.exchangeAuthCodeForAPIKey(bring), errors.ForbiddenResponseError);
+}
+
 await t.run([
   ...t.all(cases),
   ['embeddings', t.EMBEDDING, embeddings],
   ['generation', t.MODELS, generation],
   ['models', ['all'], models],
+  ['models_of_key', ['all'], modelsOfKey],
+  ['endpoints', ['all'], endpoints],
+  ['providers', ['all'], providers],
+  ['current_key', ['all'], currentKey],
+  ['keys', ['all'], keys],
+  ['credits', ['all'], credits],
+  ['activity', ['all'], activity],
+  ['codes', ['all'], codes],
 ]);

@@ -17,6 +17,8 @@ from decimal import Decimal
 
 BASE_URL = os.environ["BASE_URL"]
 KEY = os.environ["KEY"]
+MANAGEMENT_KEY = os.environ["MANAGEMENT_KEY"]
+PAST_KEY = os.environ["PAST_KEY"]
 USER = os.environ["USER_NAME"]
 
 # Of each provider an older and a newer one, which are asked in different ways.

@@ -1,6 +1,9 @@
-"""The SDK `openrouter`: chat, with what it cost; embeddings, models."""
+"""The SDK `openrouter`: chat, with what it cost; embeddings, models; keys, credit, activity."""
 
+import base64
+import hashlib
 import json
+from datetime import datetime, timezone
 from decimal import Decimal
 
 from openrouter import OpenRouter, errors
@@ -8,7 +11,14 @@ from pydantic import BaseModel
 
 from common import *
 
-client = OpenRouter(api_key=KEY, server_url=f"{BASE_URL}/api/v1", retry_config=None)
+
+
+def make(key):
+    return OpenRouter(api_key=key, server_url=f"{BASE_URL}/api/v1", retry_config=None)
+
+
+client = make(KEY)
+manager = make(MANAGEMENT_KEY)
 
 
 class Weather(BaseModel):
@@ -256,11 +266,122 @@ def generation(model):
     return tokens
 
 
+def models_of_key(_):
+    equal(client.models.get(author="openai", slug="gpt-4o").data.id, "openai/gpt-4o")
+    count = client.models.count().data.count
+    bearer = {"bearer": KEY}
+    equal(len(client.models.list_for_user(security=bearer).result.data), count, "what the key may use")
+    vectors = {model.id for model in client.embeddings.list_models().result.data}
+    assert "openai/text-embedding-3-small" in vectors and "openai/gpt-4o" not in vectors, vectors
+
+
+def endpoints(_):
+    found = client.endpoints.list(author="anthropic", slug="claude-sonnet-4.5").data
+    (endpoint,) = found.endpoints
+    equal((found.id, endpoint.provider_name), ("anthropic/claude-sonnet-4-5", "Anthropic"))
+    # 3 and 15 dollars a million, and 5 %.
+    equal((endpoint.pricing.prompt, endpoint.pricing.completion), ("0.00000315", "0.00001575"), "the prices")
+    unknown = lambda: client.endpoints.list(author="openai", slug="gpt-none")
+    raises(errors.NotFoundResponseError, unknown, 404)
+
+
+def providers(_):
+    slugs = [provider.slug for provider in client.providers.list().data]
+    equal(slugs, ["openai", "gemini", "anthropic", "deepseek"])
+
+
+def current_key(_):
+    """A key of its own asks, and is told what that cost."""
+    end = datetime(2099, 1, 31, tzinfo=timezone.utc)
+    made = manager.api_keys.create(name="own", limit=0.5, limit_reset="daily", expires_at=end)
+    own = make(made.key)
+    answer = own.chat.send(model="openai/gpt-4o", messages=[user(HELLO)])
+    told, usage = own.api_keys.get_current_key_metadata().data, used(answer)
+    equal(Decimal(repr(told.usage)), usage[2], "what was used")
+    equal(Decimal(repr(told.limit_remaining)), Decimal("0.5") - usage[2], "what is left")
+    equal((told.limit, told.limit_reset, told.usage_daily), (0.5, "daily", told.usage))
+    equal((told.expires_at, told.is_management_key), (end, False))
+    (budget,) = told.budgets
+    equal((budget.scope, budget.limit_usd, budget.spend_usd), ("key_limit", 0.5, told.usage), "the budget")
+    equal(told.effective_budget, budget)
+    managing = manager.api_keys.get_current_key_metadata().data
+    equal((managing.is_management_key, managing.limit, managing.budgets), (True, None, []))
+    return usage
+
+
+def keys(_):
+    made = manager.api_keys.create(name="sdk", limit=2, include_byok_in_limit=True)
+    hash, own = made.data.hash, make(made.key)
+    equal((made.data.name, made.data.limit, made.data.limit_reset), ("sdk", 2, None))
+    equal(own.api_keys.get_current_key_metadata().data.label, made.data.label)
+    wish = {"name": "renamed", "disabled": True, "limit": 3, "limit_reset": "monthly"}
+    changed = manager.api_keys.update(hash=hash, **wish).data
+    equal({name: getattr(changed, name) for name in wish}, wish, "what was changed")
+    shown = manager.api_keys.get(hash=hash).data
+    equal(shown.model_dump(), changed.model_dump(), "the key")
+    raises(errors.UnauthorizedResponseError, own.api_keys.get_current_key_metadata, 401)
+    listed = lambda **more: hash in {key.hash for key in manager.api_keys.list(**more).data}
+    equal((listed(), listed(include_disabled=True, include_expired=True)), (False, True), "what is listed")
+    equal(manager.api_keys.list(offset=1_000).data, [])
+    manager.api_keys.delete(hash=hash)
+    raises(errors.NotFoundResponseError, lambda: manager.api_keys.get(hash=hash), 404)
+    raises(errors.BadRequestResponseError, lambda: manager.api_keys.create(name="x", limit=-1), 400)
+    # Who manages does not ask, and who asks does not see the credit.
+    ask = lambda: manager.chat.send(model="openai/gpt-4o", messages=[user(HELLO)])
+    raises(errors.ForbiddenResponseError, ask, 403)
+    raises(errors.ForbiddenResponseError, client.credits.get_credits, 403)
+
+
+def credits(_):
+    before = manager.credits.get_credits().data
+    usage = used(send("gpt-4o", [user(HELLO)]))
+    after = manager.credits.get_credits().data
+    grown = Decimal(repr(after.total_usage)) - Decimal(repr(before.total_usage))
+    equal(grown, usage[2], "what was used")
+    equal((before.total_credits, after.total_credits), (0, 0))
+    return usage
+
+
+def activity(_):
+    past = make(PAST_KEY)
+    (row,) = past.analytics.get_user_activity().data
+    equal((row.model, row.provider_name, row.requests), ("openai/gpt-4o-mini", "OpenAI", 1))
+    # The worked example.
+    equal((row.prompt_tokens, row.completion_tokens, row.usage), (1234, 567, 0.000551565))
+    equal(past.analytics.get_user_activity(request={"date_": row.date_}).data, [row])
+    wrong = lambda: past.analytics.get_user_activity(request={"date_": "2020-01-01"})
+    raises(errors.BadRequestResponseError, wrong, 400)
+
+
+def codes(_):
+    """As a program does it that has no key."""
+    verifier = "v" * 64
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+    code = manager.o_auth.create_auth_code(
+        callback_url="http://localhost:3000/", code_challenge=challenge, code_challenge_method="S256", limit=1
+    ).data
+    bring = lambda: make("none").o_auth.exchange_auth_code_for_api_key(
+        code=code.id, code_verifier=verifier, code_challenge_method="S256"
+    )
+    got = bring()
+    told = make(got.key).api_keys.get_current_key_metadata().data
+    equal((told.creator_user_id, told.limit), (got.user_id, 1))
+    raises(errors.ForbiddenResponseError, bring, 403)
+
+
 run(
     globals(),
     [
         ("embeddings", EMBEDDING, embeddings),
         ("generation", MODELS, generation),
         ("models", ["all"], models),
+        ("models_of_key", ["all"], models_of_key),
+        ("endpoints", ["all"], endpoints),
+        ("providers", ["all"], providers),
+        ("current_key", ["all"], current_key),
+        ("keys", ["all"], keys),
+        ("credits", ["all"], credits),
+        ("activity", ["all"], activity),
+        ("codes", ["all"], codes),
     ],
 )

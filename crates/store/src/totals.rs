@@ -1,0 +1,88 @@
+//! A few sums that the APIs answer with: what keys and others have used by now, and what was put into an account.
+
+use ledger::BudgetPeriod;
+use uuid::Uuid;
+
+use crate::engine::Sql;
+use crate::rollups::DAY;
+use crate::{BudgetOwner, Store, StoreError};
+
+// Days for the periods that are under way, months for all that was before.
+const USED: Sql = sql!(
+    "SELECT CAST(COALESCE(SUM(ever), 0) AS BIGINT) AS ever, CAST(COALESCE(SUM(month), 0) AS BIGINT) AS month, ",
+    "CAST(COALESCE(SUM(week), 0) AS BIGINT) AS week, CAST(COALESCE(SUM(today), 0) AS BIGINT) AS today FROM (",
+    "SELECT charge AS ever, 0 AS month, 0 AS week, 0 AS today FROM tollgate.rollups ",
+    "WHERE grain = $6 AND id = $1 ",
+    "UNION ALL SELECT 0, CASE WHEN day >= $2 THEN charge ELSE 0 END, ",
+    "CASE WHEN day >= $3 THEN charge ELSE 0 END, CASE WHEN day >= $4 THEN charge ELSE 0 END ",
+    "FROM tollgate.rollups WHERE grain = $7 AND id = $1 AND day >= $5) sums"
+);
+// Usage is what it is spent on; what was used before there was a ledger is among it.
+const PUT_IN: Sql = sql!(
+    "SELECT CAST(COALESCE(SUM(e.amount), 0) AS BIGINT) FROM tollgate.ledger_entries e ",
+    "JOIN tollgate.ledger_transactions t ON t.id = e.tx_id ",
+    "WHERE e.account_id = $1 AND t.kind NOT IN ('opening', 'usage')"
+);
+
+/// What was charged, in pico-dollars: ever, and in the periods that are under way (UTC).
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct PeriodUsage {
+    /// Ever.
+    pub ever: i64,
+    /// Since the first of the month.
+    pub month: i64,
+    /// Since Monday.
+    pub week: i64,
+    /// Since midnight.
+    pub today: i64,
+}
+
+impl PeriodUsage {
+    /// What counts for a budget of that period.
+    pub const fn of(self, period: BudgetPeriod) -> i64 {
+        match period {
+            BudgetPeriod::Day => self.today,
+            BudgetPeriod::Week => self.week,
+            BudgetPeriod::Month => self.month,
+            BudgetPeriod::Total => self.ever,
+        }
+    }
+}
+
+impl Store {
+    /// What each of these has used by `now`, in their order.
+    pub async fn usage_by(
+        &self,
+        owners: &[BudgetOwner],
+        now: i64,
+    ) -> Result<Vec<PeriodUsage>, StoreError> {
+        let start = |period: BudgetPeriod| period.start(now) / DAY;
+        let (month, week) = (start(BudgetPeriod::Month), start(BudgetPeriod::Week));
+        let today = start(BudgetPeriod::Day);
+        let mut conn = self.snapshot().await?;
+        let mut usage = Vec::with_capacity(owners.len());
+        for owner in owners {
+            // Of users there are no sums by the month.
+            let (id, months, days) = match owner {
+                BudgetOwner::Key(id) => (*id, "key_month", "key"),
+                BudgetOwner::User(id) => (*id, "user", "user"),
+                BudgetOwner::Account(id) => (*id, "account_month", "account"),
+            };
+            let one: PeriodUsage = on!(conn, USED => _, (q, c) => {
+                let q = q.bind(id).bind(month).bind(week).bind(today).bind(month.min(week));
+                q.bind(months).bind(days).fetch_one(c).await
+            })?;
+            usage.push(one);
+        }
+        Ok(usage)
+    }
+
+    /// What was put into an account, in pico-dollars, less what was taken out or has expired: its balance is that less
+    /// what was used.
+    pub async fn put_in(&self, account_id: Uuid) -> Result<i64, StoreError> {
+        let mut conn = self.read().await?;
+        let (sum,): (i64,) =
+            on!(conn, PUT_IN => _, (q, c) => q.bind(account_id).fetch_one(c).await)?;
+        Ok(sum)
+    }
+}
