@@ -11,6 +11,7 @@ use crate::funds::{self, Funds};
 use crate::health::{self, Health};
 use crate::idempotency::Keys;
 use crate::journal::Journal;
+use crate::people::People;
 use crate::providers::Providers;
 use crate::proxies::Proxies;
 use crate::snapshot::Snapshots;
@@ -27,6 +28,7 @@ pub(crate) struct App {
     pub(crate) funds: Arc<Funds>,
     pub(crate) idempotency: Arc<Keys>,
     pub(crate) health: Arc<Health>,
+    pub(crate) people: People,
     /// Upstream calls and what follows them: they outlive their client, and shutdown waits for them.
     pub(crate) tasks: TaskTracker,
     /// Work in the background, which ends after the last task.
@@ -38,6 +40,7 @@ impl App {
     /// Opens the store, brings it up to date and starts the background work.
     pub(crate) async fn build(settings: Settings) -> anyhow::Result<Arc<Self>> {
         let providers = Providers::from_settings(&settings)?;
+        let people = People::from_settings(&settings)?;
         let store = crate::cli::open(&settings).await?;
         let needs_tls =
             providers.iter().any(|p| p.key.is_some() && p.base_url.starts_with("https:"));
@@ -70,6 +73,7 @@ impl App {
             funds,
             idempotency,
             health,
+            people,
             tasks,
             background,
             stop,

@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode, Uri, header};
 use crate::keys;
 use crate::problem::Problem;
 use crate::scopes::Scope;
-use crate::snapshot::{KeyEntry, Snapshot};
+use crate::snapshot::{KeyEntry, Person, Snapshot};
 use crate::web::{Proof, SignedIn, Who};
 
 /// What tells who calls.
@@ -35,6 +35,17 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// The token of a request, where it brings one and no key in a place of its own.
+pub(crate) fn presented_token<'a>(asked: &Asked<'a>) -> Option<&'a str> {
+    let token = bearer(asked.headers).filter(|token| is_token(token))?;
+    (!asked.headers.contains_key("api-key")).then_some(token)
+}
+
+/// Whether that looks like a JWT: a JSON object in base64, and two parts more.
+fn is_token(text: &str) -> bool {
+    text.starts_with("ey") && text.bytes().filter(|byte| *byte == b'.').count() == 2
+}
+
 /// Finds the key of a request, which alone says who calls, and whether it may do that.
 pub(crate) fn caller(
     snapshot: &Snapshot,
@@ -47,6 +58,10 @@ pub(crate) fn caller(
             "no API key: send one such as tg-… in the header authorization, x-api-key, x-goog-api-key or api-key",
         )
     })?;
+    if is_token(key) {
+        let message = "this takes an API key such as tg-…, and not a token";
+        return Err(Problem::unauthorized("invalid_api_key", message));
+    }
     let entry = keys::hash(key).and_then(|hash| snapshot.keys.get(&hash)).ok_or_else(unknown)?;
     if entry.revoked {
         return Err(Problem::unauthorized("api_key_revoked", "this API key has been revoked"));
@@ -102,6 +117,15 @@ pub(crate) fn native_caller(
     Ok(key)
 }
 
+/// Whether the header `user` of a native request names whom its token is of.
+pub(crate) fn same_user(headers: &HeaderMap, person: &Person) -> Result<(), Problem> {
+    if user_header(headers)? == person.name {
+        return Ok(());
+    }
+    let message = "this token belongs to another user than the header user names";
+    Err(Problem::new(StatusCode::FORBIDDEN, "user_mismatch", message))
+}
+
 /// The user whom a proxy that is trusted names in the header `user`; or a key that comes with it, which says no less than it
 /// does by itself.
 pub(crate) fn trusted(
@@ -136,15 +160,17 @@ fn user_header(headers: &HeaderMap) -> Result<&str, Problem> {
 /// The key, from `api-key`, `Authorization: Bearer`, `x-api-key`, `x-goog-api-key` or `?key=`.
 fn presented_key<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let bearer = || {
-        let value = text(header::AUTHORIZATION.as_str())?;
-        let (scheme, key) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
-    };
     let query = || uri.query()?.split('&').find_map(|pair| pair.strip_prefix("key="));
     text("api-key")
-        .or_else(bearer)
+        .or_else(|| bearer(headers))
         .or_else(|| text("x-api-key"))
         .or_else(|| text("x-goog-api-key"))
         .or_else(query)
+}
+
+/// What stands behind `Authorization: Bearer`.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok())?;
+    let (scheme, key) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, ValueEnum};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::journal::Durability;
 
@@ -114,6 +114,37 @@ pub(crate) struct Settings {
     #[arg(long, env = "TOLLGATE_CORS_ORIGINS", value_delimiter = ',', global = true)]
     pub(crate) cors_origins: Vec<String>,
 
+    /// Your project at Supabase, whose users may call the API with its tokens, such as <https://PROJECT.supabase.co>
+    #[arg(long, env = "SUPABASE_URL", global = true)]
+    supabase_url: Option<String>,
+
+    /// The secret of your project's older tokens (HS256); needed only where it still signs with it
+    #[arg(long, env = "SUPABASE_JWT_SECRET", hide_env_values = true, value_parser = secret, global = true)]
+    supabase_jwt_secret: Option<SecretString>,
+
+    /// A key of your project: with it, Supabase is asked about tokens that no key verifies which the project publishes
+    #[arg(long, env = "SUPABASE_KEY", hide_env_values = true, value_parser = secret, global = true)]
+    supabase_key: Option<SecretString>,
+
+    /// Where people may also sign in: an issuer of OpenID Connect, such as <https://login.example.com>. Its application
+    /// needs the address PUBLIC_URL/sign-in/oidc/callback
+    #[arg(long, env = "TOLLGATE_OIDC_ISSUER", global = true)]
+    oidc_issuer: Option<String>,
+
+    /// Your application's id at the issuer
+    #[arg(long, env = "TOLLGATE_OIDC_CLIENT_ID", global = true)]
+    oidc_client_id: Option<String>,
+
+    /// Your application's secret at the issuer
+    #[arg(long, env = "TOLLGATE_OIDC_CLIENT_SECRET", hide_env_values = true, value_parser = secret, global = true)]
+    oidc_client_secret: Option<SecretString>,
+
+    /// Make a user of everybody whom Supabase or the issuer of OpenID Connect vouches for, who pays first. Otherwise only
+    /// those come in whom `tollgate user identity` has named
+    #[arg(long, env = "TOLLGATE_SIGN_UP", default_value_t = false, global = true,
+          num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub(crate) sign_up: bool,
+
     /// The largest request body taken, in bytes
     #[arg(long, env = "TOLLGATE_BODY_LIMIT_BYTES", default_value_t = 33_554_432, global = true,
           value_parser = clap::value_parser!(u32).range(1_024..))]
@@ -152,6 +183,18 @@ impl Settings {
         (key, url.as_deref().filter(|url| !url.is_empty()))
     }
 
+    /// What is set of Supabase: the URL, the secret, the key.
+    pub(crate) fn supabase(&self) -> (Option<&str>, Option<&str>, Option<&str>) {
+        let url = self.supabase_url.as_deref();
+        (said(url), told(self.supabase_jwt_secret.as_ref()), told(self.supabase_key.as_ref()))
+    }
+
+    /// What is set of OpenID Connect: the issuer, the application's id, its secret.
+    pub(crate) fn oidc(&self) -> (Option<&str>, Option<&str>, Option<&str>) {
+        let (issuer, id) = (self.oidc_issuer.as_deref(), self.oidc_client_id.as_deref());
+        (said(issuer), said(id), told(self.oidc_client_secret.as_ref()))
+    }
+
     /// Points every provider at one simulator, as `tollgate demo` does.
     pub(crate) fn point_at(&mut self, simulator: &str) {
         let key = Some(SecretString::from("demo"));
@@ -182,6 +225,15 @@ impl Settings {
     pub(crate) fn upstream_timeout(&self) -> Duration {
         Duration::from_secs(u64::from(self.upstream_timeout_seconds))
     }
+}
+
+/// An empty variable counts as none.
+fn said(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
+}
+
+fn told(secret: Option<&SecretString>) -> Option<&str> {
+    said(secret.map(ExposeSecret::expose_secret))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the shape that clap asks of a parser")]

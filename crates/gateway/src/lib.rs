@@ -34,6 +34,7 @@ mod native;
 mod openrouter;
 mod outbound;
 mod pace;
+mod people;
 mod pipeline;
 mod problem;
 mod protocols;

@@ -52,6 +52,11 @@ impl Pace {
         counted.map(drop).map_err(|due| TooFast { what: "requests", limit, wait: wait(due) })
     }
 
+    /// Whether nothing of it is owed any more, so that a new one is the same.
+    pub(crate) fn rests(&self, now: i64) -> bool {
+        self.requests.load(Ordering::Relaxed).max(self.tokens.load(Ordering::Relaxed)) <= now
+    }
+
     /// Counts what a request has used.
     pub(crate) fn used(&self, limits: Limits, tokens: u64, now: i64) {
         let Some(limit) = limits.tokens else { return };

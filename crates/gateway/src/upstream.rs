@@ -76,30 +76,7 @@ impl Upstream {
     /// # Errors
     /// The system has no certificates, and a provider is to be called by TLS.
     pub(crate) fn new(timeout: Duration, needs_tls: bool) -> anyhow::Result<Self> {
-        let provider = rustls::crypto::ring::default_provider();
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let builder = match HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(provider.clone())
-        {
-            Ok(builder) => builder,
-            Err(error) if needs_tls => {
-                anyhow::bail!(
-                    "no certificates of authorities on this system ({error}); install ca-certificates"
-                )
-            }
-            Err(_) => {
-                let versions = rustls::ClientConfig::builder_with_provider(provider.into())
-                    .with_safe_default_protocol_versions()?;
-                let nobody = versions
-                    .with_root_certificates(rustls::RootCertStore::empty())
-                    .with_no_client_auth();
-                HttpsConnectorBuilder::new().with_tls_config(nobody)
-            }
-        };
-        let connector = builder.https_or_http().enable_all_versions().wrap_connector(http);
+        let connector = connector(needs_tls)?;
         Ok(Self { connector: TowerToHyperService::new(connector), timeout })
     }
 
@@ -177,6 +154,37 @@ impl Upstream {
             Err(_) => Err(UpstreamError::Timeout),
         }
     }
+}
+
+/// Connects to servers, by TLS where their addresses say so, trusting the system's certificates.
+///
+/// # Errors
+/// The system has no certificates, and TLS is needed.
+pub(crate) fn connector(needs_tls: bool) -> anyhow::Result<HttpsConnector<HttpConnector>> {
+    let provider = rustls::crypto::ring::default_provider();
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let builder = match HttpsConnectorBuilder::new()
+        .with_provider_and_native_roots(provider.clone())
+    {
+        Ok(builder) => builder,
+        Err(error) if needs_tls => {
+            anyhow::bail!(
+                "no certificates of authorities on this system ({error}); install ca-certificates"
+            )
+        }
+        Err(_) => {
+            let versions = rustls::ClientConfig::builder_with_provider(provider.into())
+                .with_safe_default_protocol_versions()?;
+            let nobody = versions
+                .with_root_certificates(rustls::RootCertStore::empty())
+                .with_no_client_auth();
+            HttpsConnectorBuilder::new().with_tls_config(nobody)
+        }
+    };
+    Ok(builder.https_or_http().enable_all_versions().wrap_connector(http))
 }
 
 impl Connections {

@@ -36,6 +36,8 @@ const ADD_LINK: Sql = sql!(
     "INSERT INTO tollgate.links (hash, purpose, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)"
 );
 const DROP_LINKS: Sql = sql!("DELETE FROM tollgate.links WHERE purpose = $1 AND used_at IS NULL");
+const DROP_LINKS_OF: Sql =
+    sql!("DELETE FROM tollgate.links WHERE user_id = $1 AND used_at IS NULL");
 const LINK: Sql = sql!(
     "SELECT user_id FROM tollgate.links WHERE hash = $1 AND purpose = $2 AND used_at IS NULL AND expires_at > $3"
 );
@@ -89,7 +91,7 @@ impl Store {
         Ok(row.and_then(|(hash,)| hash))
     }
 
-    /// Sets a password and ends the sessions of the user, but for `keep`.
+    /// Sets a password and ends the sessions of the user, but for `keep`. Addresses at which one could be chosen work no more.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] where there is no such person.
@@ -114,6 +116,7 @@ impl Store {
                 on!(conn, END_SESSIONS, (q, c) => q.bind(user.id).execute(c).await.map(drop))?;
             }
         }
+        on!(conn, DROP_LINKS_OF, (q, c) => q.bind(user.id).execute(c).await.map(drop))?;
         self.changed(&mut conn, "user.password", &target(user), &json!({})).await?;
         conn.commit().await
     }

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use secrecy::ExposeSecret as _;
+use store::{NewUser, Store};
 use testkit::Simulator;
 
 use super::output::Output;
@@ -10,10 +11,13 @@ use super::serve;
 use crate::app::App;
 use crate::config::Settings;
 use crate::manage::keys::{self, Wanted};
+use crate::people::password;
 use crate::scopes::Scopes;
+use crate::web::session;
 use crate::{clock, server};
 
 const USER: &str = "demo";
+const OPERATOR: &str = "operator";
 
 /// Runs until Ctrl-C; nothing is left behind.
 pub(super) async fn run(mut settings: Settings, output: &Output) -> anyhow::Result<()> {
@@ -32,17 +36,8 @@ pub(super) async fn run(mut settings: Settings, output: &Output) -> anyhow::Resu
     };
     let stop = serve::signals()?;
     let app = App::build(settings).await?;
-    app.store
-        .add_user(store::NewUser {
-            id: clock::new_id(),
-            account_id: clock::new_id(),
-            name: USER.to_owned(),
-            owner: None,
-            operator: false,
-            prepaid: false,
-            created_at: clock::now(),
-        })
-        .await?;
+    app.store.add_user(person(USER, false)).await?;
+    let password = operator(&app.store).await?;
     let wanted = Wanted::of("demo".to_owned(), Scopes::ALL);
     let key = keys::create(&app.store, USER, None, wanted, clock::now()).await?.secret;
     app.snapshots.refresh().await?;
@@ -50,7 +45,8 @@ pub(super) async fn run(mut settings: Settings, output: &Output) -> anyhow::Resu
         Ok(open) => open,
         Err(_) => server::listen_anywhere(&app).await?,
     };
-    explain(address, key.expose_secret(), simulator.is_some(), output)?;
+    let secrets = (key.expose_secret(), password.as_str());
+    explain(address, secrets, simulator.is_some(), output)?;
     serve::until(stop, app, listener).await;
     if let Some(simulator) = simulator {
         simulator.stop().await;
@@ -58,7 +54,33 @@ pub(super) async fn run(mut settings: Settings, output: &Output) -> anyhow::Resu
     output.note("The demo has ended; its folder is gone.")
 }
 
-fn explain(address: SocketAddr, key: &str, simulated: bool, output: &Output) -> anyhow::Result<()> {
+fn person(name: &str, operator: bool) -> NewUser {
+    NewUser {
+        id: clock::new_id(),
+        account_id: clock::new_id(),
+        name: name.to_owned(),
+        owner: None,
+        operator,
+        prepaid: false,
+        created_at: clock::now(),
+    }
+}
+
+/// Adds somebody who runs the place: the password.
+async fn operator(store: &Store) -> anyhow::Result<String> {
+    let user = store.add_user(person(OPERATOR, true)).await?;
+    let password = session::secret().split_off(40);
+    let hash = password::hash(password.clone()).await?;
+    store.set_password(&user, &hash, None).await?;
+    Ok(password)
+}
+
+fn explain(
+    address: SocketAddr,
+    (key, password): (&str, &str),
+    simulated: bool,
+    output: &Output,
+) -> anyhow::Result<()> {
     let base = format!("http://{address}");
     let providers = if simulated {
         "a simulator answers for all four providers"
@@ -93,9 +115,13 @@ fn explain(address: SocketAddr, key: &str, simulated: bool, output: &Output) -> 
             ),
         ),
     ];
-    let json = serde_json::json!({ "url": base, "user": USER, "key": key, "simulated": simulated });
+    let json = serde_json::json!({
+        "url": base, "user": USER, "key": key, "simulated": simulated,
+        "operator": OPERATOR, "password": password,
+    });
     output
         .say(&json, format_args!("{} on {base}; {providers}.", output.strong("Tollgate demo")))?;
+    output.note(format_args!("Operator {OPERATOR}, password {password}: {base}/sign-in"))?;
     output.note(format_args!("User {USER}, key {key}. Copy and paste:"))?;
     for (title, command) in chats.iter().chain(&rest) {
         output.note(format_args!("\n{}\n{command}", output.strong(title)))?;

@@ -7,12 +7,13 @@ mod credit;
 mod demo;
 mod doctor;
 mod key;
+mod org;
 mod output;
 mod prices;
 mod replica;
 mod report;
 mod serve;
-pub(crate) mod user;
+mod user;
 mod verify;
 mod verify_bill;
 mod verify_seals;
@@ -60,6 +61,9 @@ enum Command {
     /// Users
     #[command(subcommand)]
     User(user::Command),
+    /// Organizations, and who belongs to them
+    #[command(subcommand)]
+    Org(org::Command),
     /// API keys
     #[command(subcommand)]
     Key(key::Command),
@@ -112,6 +116,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate => migrate(&settings, &output).await.map(done),
         Command::Doctor => doctor::run(&settings, &output).await,
         Command::User(command) => user::run(command, &settings, &output).await.map(done),
+        Command::Org(command) => org::run(command, &settings, &output).await.map(done),
         Command::Key(command) => key::run(command, &settings, &output).await.map(done),
         Command::Credit(command) => credit::run(command, &settings, &output).await.map(done),
         Command::Budget(command) => budget::run(command, &settings, &output).await.map(done),

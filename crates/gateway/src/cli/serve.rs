@@ -8,7 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::output::Output;
 use crate::app::App;
 use crate::config::Settings;
-use crate::server;
+use crate::people::links;
+use crate::{clock, server};
 
 /// Serves until Ctrl-C or SIGTERM.
 pub(super) async fn run(settings: Settings, output: &Output) -> anyhow::Result<()> {
@@ -20,7 +21,11 @@ pub(super) async fn run(settings: Settings, output: &Output) -> anyhow::Result<(
     };
     warn_of_settings(&app);
     let (listener, address) = server::listen(&app).await?;
-    announce(address, output)?;
+    let now = clock::now();
+    let program = store::Actor { id: None, name: "tollgate".to_owned(), via: "program", at: now };
+    let base = links::base(&app.settings, address);
+    let welcome = links::first_operator(&app.store.by(program), &base, now).await?;
+    announce(address, welcome.as_deref(), output)?;
     until(stop, app, listener).await;
     Ok(())
 }
@@ -48,9 +53,18 @@ pub(super) async fn until(
     app.shut_down().await;
 }
 
-fn announce(address: SocketAddr, output: &Output) -> anyhow::Result<()> {
-    let json = serde_json::json!({ "listening": format!("http://{address}") });
-    output.say(&json, format_args!("Tollgate listens on http://{address}"))
+/// Says where this listens, and where somebody becomes the first operator if there is none.
+fn announce(address: SocketAddr, welcome: Option<&str>, output: &Output) -> anyhow::Result<()> {
+    let mut json = serde_json::json!({ "listening": format!("http://{address}") });
+    if let Some(link) = welcome {
+        tracing::warn!(link, "nobody runs this place yet; whoever opens the link first will");
+        json["welcome"] = link.into();
+    }
+    output.say(&json, format_args!("Tollgate listens on http://{address}"))?;
+    match welcome {
+        Some(link) => output.note(format_args!("Become its operator, within a day: {link}")),
+        None => Ok(()),
+    }
 }
 
 fn warn_of_settings(app: &App) {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::html;
 use super::page::{self, Desk, Fields, Frame, Notice, missing, told};
+use crate::manage::organizations::{self, Authority};
 use crate::problem::Problem;
 use crate::web::Call;
 
@@ -34,13 +35,9 @@ fn organization(desk: &Desk) -> Result<(Uuid, Role), Problem> {
     desk.organization.ok_or_else(missing)
 }
 
-/// The roles that somebody of this one may give: nobody makes or unmakes an owner but an owner.
-fn grants(role: Role) -> Vec<Role> {
-    match role {
-        Role::Owner => Role::ALL.to_vec(),
-        Role::Admin => vec![Role::Admin, Role::Member, Role::Billing],
-        Role::Member | Role::Billing => Vec::new(),
-    }
+/// The roles that may be given to somebody new.
+fn grants(by: Authority) -> Vec<Role> {
+    Role::ALL.into_iter().filter(|role| by.may_change(None, Some(*role))).collect()
 }
 
 /// `GET /organization`
@@ -53,10 +50,11 @@ async fn show(call: &Call, notice: Option<Notice>) -> Result<Page, Problem> {
     let desk = Desk::of(call)?;
     let (id, role) = organization(&desk)?;
     let members = call.app.store.members(id).await.map_err(told)?;
-    let grants = grants(role);
+    let by = Authority::of(&desk.person, desk.account);
+    let grants = grants(by);
     let row = |member: Member| Row {
         since: html::day(member.created_at),
-        open: grants.contains(&member.role),
+        open: by.may_change(Some(member.role), None),
         roles: grants.iter().map(|role| (role.name(), *role == member.role)).collect(),
         member,
     };
@@ -86,42 +84,27 @@ async fn answer(call: &Call, done: Result<&str, Problem>) -> Result<Response, Pr
     }
 }
 
-/// The organization and the member whom a form names, where whoever sends it may change that member.
-async fn meant(call: &Call, fields: &Fields) -> Result<(User, User, Vec<Role>), Problem> {
+/// The organization and the person whom a form names, and by what it is sent.
+async fn meant(call: &Call, fields: &Fields) -> Result<(User, User, Authority), Problem> {
     let desk = Desk::of(call)?;
-    let (id, role) = organization(&desk)?;
-    let grants = grants(role);
-    let forbidden =
-        |message: &'static str| Problem::new(StatusCode::FORBIDDEN, "forbidden", message);
-    if grants.is_empty() {
-        return Err(forbidden("your role does not let you manage members"));
-    }
+    let (id, _) = organization(&desk)?;
+    let by = Authority::of(&desk.person, desk.account);
     let store = &call.app.store;
-    let user = store.user(fields.text("user")).await.ok().filter(|user| user.kind == "person");
-    let user = user.ok_or_else(|| {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "there is no such user; ask the operator to add them",
-        )
+    let user = store.user(fields.text("user")).await.map_err(|_| {
+        let message = "there is no such user; ask the operator to add them";
+        Problem::new(StatusCode::NOT_FOUND, "not_found", message)
     })?;
-    let members = store.members(id).await.map_err(told)?;
-    let now = members.iter().find(|member| member.user_id == user.id);
-    if now.is_some_and(|member| !grants.contains(&member.role)) {
-        return Err(forbidden("only an owner changes an owner"));
-    }
-    let organization = store.user_by_id(id).await.map_err(told)?;
-    Ok((organization, user, grants))
+    Ok((store.user_by_id(id).await.map_err(told)?, user, by))
 }
 
 /// `POST /organization/members`: takes somebody in, or changes as what.
 pub(crate) async fn set(call: Call) -> Result<Response, Problem> {
     let fields = Fields::of(&call)?;
     let done = async {
-        let (organization, user, grants) = meant(&call, &fields).await?;
-        let role = Role::from_name(fields.text("role")).filter(|role| grants.contains(role));
-        let role = role.ok_or_else(|| Problem::bad_request("role: you cannot give this one"))?;
-        call.store().set_member(&organization, &user, role, call.now).await.map_err(told)?;
+        let (organization, user, by) = meant(&call, &fields).await?;
+        let role = Role::from_name(fields.text("role"));
+        let role = role.ok_or_else(|| Problem::bad_request("role: expected one of the list"))?;
+        organizations::set_member(&call.store(), by, &organization, &user, role).await?;
         Ok("member-set")
     };
     let done = done.await;
@@ -132,8 +115,8 @@ pub(crate) async fn set(call: Call) -> Result<Response, Problem> {
 pub(crate) async fn remove(call: Call) -> Result<Response, Problem> {
     let fields = Fields::of(&call)?;
     let done = async {
-        let (organization, user, _) = meant(&call, &fields).await?;
-        call.store().remove_member(&organization, &user, call.now).await.map_err(told)?;
+        let (organization, user, by) = meant(&call, &fields).await?;
+        organizations::remove_member(&call.store(), by, &organization, &user).await?;
         Ok("member-removed")
     };
     let done = done.await;

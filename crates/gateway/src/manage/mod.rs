@@ -1,3 +1,5 @@
 //! What operators and customers do to the place: one function for the command line, the API and the console.
 
 pub(crate) mod keys;
+pub(crate) mod organizations;
+pub(crate) mod people;

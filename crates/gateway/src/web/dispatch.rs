@@ -11,7 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use serde::Deserialize;
 
-use super::{Call, Policy, Proof, ROUTES, Route, SignedIn, Who, session};
+use super::{Call, Policy, Proof, ROUTES, Route, SignedIn, Who, headers, origin, session};
 use crate::app::App;
 use crate::auth::{self, Asked};
 use crate::problem::Problem;
@@ -40,11 +40,14 @@ async fn serve(
     let (parts, body) = request.into_parts();
     let (headers, path) = (parts.headers.clone(), parts.uri.clone());
     let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    match answer(app, route, params, parts, body).await {
+    let secure = app.settings.is_secure();
+    let mut response = match answer(app, route, params, parts, body).await {
         Ok(response) => response,
         Err(problem) if route.policy.is_page() => page_problem(route, &path, &headers, &problem),
         Err(problem) => problem.response(endpoints::face(path.path(), &headers)),
-    }
+    };
+    headers::protect(&mut response, secure);
+    response
 }
 
 async fn answer(
@@ -59,6 +62,7 @@ async fn answer(
     let body = body::read(&parts.headers, body, BODY_LIMIT).await?;
     if let Who::Person(SignedIn { proof: Proof::Session { csrf, .. }, .. }) = &who
         && route.method != Method::GET
+        && route.policy != Policy::Form
     {
         check_form(csrf, &parts.headers, &body)?;
     }
@@ -69,8 +73,21 @@ async fn answer(
 async fn admit(app: &App, policy: Policy, parts: &Parts, now: i64) -> Result<Who, Problem> {
     let snapshot = app.snapshots.current();
     let asked = Asked::of(parts, now);
+    if matches!(policy, Policy::Api(_) | Policy::Native(_))
+        && app.people.tokens.are_taken()
+        && let Some(token) = auth::presented_token(&asked)
+    {
+        let person = app.people.tokens.person(app, token, now).await?;
+        if matches!(policy, Policy::Native(_)) {
+            auth::same_user(&parts.headers, &person)?;
+        }
+        return Ok(Who::Person(SignedIn { person, proof: Proof::Token }));
+    }
     match policy {
-        Policy::Public => {
+        Policy::Public | Policy::Form => {
+            if policy == Policy::Form {
+                origin::check(parts, app.settings.public_url.as_deref())?;
+            }
             let signed_in = session::find(app, parts, now).await?;
             Ok(signed_in.map_or(Who::Nobody, Who::Person))
         }

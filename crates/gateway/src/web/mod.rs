@@ -2,6 +2,8 @@
 //! who calls; it is never run for anybody whom the policy of its route keeps out.
 
 mod dispatch;
+mod headers;
+mod origin;
 mod routes;
 pub(crate) mod session;
 
@@ -34,6 +36,8 @@ pub(crate) use routes::ROUTES;
 pub(crate) enum Policy {
     /// Anybody.
     Public,
+    /// Anybody, by a form of a page of ours: nobody else's page can send it in a visitor's name.
+    Form,
     /// A key that has the scope, or any key where none is named; a person's token.
     Api(Option<Scope>),
     /// The native API: the header `user`, and a key of that user that has the scope.
@@ -47,7 +51,7 @@ pub(crate) enum Policy {
 impl Policy {
     /// Whether people meet it, who are answered with pages.
     pub(crate) const fn is_page(self) -> bool {
-        matches!(self, Self::Page | Self::Operator)
+        matches!(self, Self::Form | Self::Page | Self::Operator)
     }
 }
 

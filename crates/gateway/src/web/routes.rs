@@ -9,6 +9,7 @@ use crate::console::operator;
 use crate::openrouter::{
     Data, activity, catalog, credits, endpoints, filter, key, keys, pkce, view, wishes,
 };
+use crate::people::{oidc, pages};
 use crate::scopes::Scope;
 use crate::{console, generation, native};
 
@@ -126,6 +127,8 @@ pub(crate) const ROUTES: &[Route] = &[
     page!(GET "/organization", Policy::Page, console::organization::get),
     page!(POST "/organization/members", Policy::Page, console::organization::set),
     page!(POST "/organization/members/remove", Policy::Page, console::organization::remove),
+    page!(GET "/auth", Policy::Page, console::consent::get),
+    page!(POST "/auth", Policy::Page, console::consent::post),
     page!(GET "/settings", Policy::Page, console::settings::get),
     page!(POST "/settings/sessions/end", Policy::Page, console::settings::end),
     page!(GET "/operator", Policy::Operator, operator::get),
@@ -141,4 +144,15 @@ pub(crate) const ROUTES: &[Route] = &[
     page!(GET "/operator/prices/models/{provider}/{*model}", Policy::Operator, operator::prices::model),
     page!(GET "/operator/providers", Policy::Operator, operator::providers::get),
     page!(GET "/operator/audit", Policy::Operator, operator::audit::get),
+    page!(GET "/sign-in", Policy::Public, pages::sign_in_page),
+    page!(POST "/sign-in", Policy::Form, pages::sign_in),
+    page!(GET "/sign-in/oidc", Policy::Public, oidc::begin),
+    page!(GET "/sign-in/oidc/callback", Policy::Public, oidc::callback),
+    page!(POST "/sign-out", Policy::Page, pages::sign_out),
+    page!(GET "/password/{token}", Policy::Public, pages::password_page),
+    page!(POST "/password/{token}", Policy::Form, pages::choose_password),
+    page!(GET "/welcome/{token}", Policy::Public, pages::welcome_page),
+    page!(POST "/welcome/{token}", Policy::Form, pages::welcome),
+    page!(GET "/account/password", Policy::Page, pages::change_page),
+    page!(POST "/account/password", Policy::Page, pages::change_password),
 ];

@@ -13,6 +13,8 @@ use super::{Proof, SignedIn};
 use crate::app::App;
 use crate::problem::Problem;
 
+/// The cookie of a session.
+const SESSION: &str = "tollgate";
 /// How long a session lasts at most.
 const LONGEST: i64 = 7 * 24 * 3_600 * 1_000_000;
 /// How long it lasts when nothing is done in it.
@@ -40,24 +42,24 @@ fn csrf(token: &str) -> String {
     ledger::to_hex(&hash.finalize())
 }
 
-/// A cookie that no other host can set and no script can read. Without TLS, as on one's own machine, a browser takes no
-/// such name.
-fn name(app: &App) -> &'static str {
-    if app.settings.is_secure() { "__Host-tollgate" } else { "tollgate" }
+/// The name of a cookie that no other host can set. Without TLS, as on one's own machine, a browser takes no such name.
+fn name(app: &App, what: &str) -> String {
+    if app.settings.is_secure() { format!("__Host-{what}") } else { what.to_owned() }
 }
 
-fn cookie(app: &App, value: &str, seconds: i64) -> HeaderValue {
-    let secure = if app.settings.is_secure() { "; Secure" } else { "" };
-    let text =
-        format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}", name(app));
+/// A cookie that no script can read.
+pub(crate) fn cookie(app: &App, what: &str, value: &str, seconds: i64) -> HeaderValue {
+    let (name, secure) = (name(app, what), if app.settings.is_secure() { "; Secure" } else { "" });
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
 
-fn token<'a>(app: &App, parts: &'a Parts) -> Option<&'a str> {
-    let name = name(app);
+/// The value of a cookie that the browser has brought.
+pub(crate) fn brought<'a>(app: &App, parts: &'a Parts, what: &str) -> Option<&'a str> {
+    let name = name(app, what);
     let lines = parts.headers.get_all(header::COOKIE).iter();
     let mut pairs = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
-    pairs.find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+    pairs.find_map(|pair| pair.trim().strip_prefix(&name)?.strip_prefix('='))
 }
 
 /// Signs somebody in: the cookie to be set. Whatever session the browser had is another.
@@ -70,17 +72,18 @@ pub(crate) async fn begin(
     let token = secret();
     let until = now.saturating_add(LONGEST);
     store.begin_session(hash(&token), user, (now, until)).await.map_err(Problem::store)?;
-    Ok(cookie(app, &token, LONGEST / 1_000_000))
+    Ok(cookie(app, SESSION, &token, LONGEST / 1_000_000))
 }
 
 /// The cookie that takes the session's away.
 pub(crate) fn end(app: &App) -> HeaderValue {
-    cookie(app, "", 0)
+    cookie(app, SESSION, "", 0)
 }
 
 /// Who is signed in, if anybody.
 pub(crate) async fn find(app: &App, parts: &Parts, now: i64) -> Result<Option<SignedIn>, Problem> {
-    let Some(token) = token(app, parts).filter(|token| token.len() == 64) else { return Ok(None) };
+    let token = brought(app, parts, SESSION).filter(|token| token.len() == 64);
+    let Some(token) = token else { return Ok(None) };
     let hash = hash(token);
     let session = app.store.session(hash, now).await.map_err(Problem::store)?;
     let Some(session) = session.filter(|session| now - session.seen_at < IDLE) else {

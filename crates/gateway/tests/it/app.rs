@@ -60,7 +60,13 @@ impl App {
 
     /// Starts on these books, which get the user and a key.
     pub(crate) async fn start_on(books: Books, start: Start) -> Self {
-        let key = books.add_user(USER).await;
+        books.cli(&["user", "add", USER]).await;
+        Self::start_beside(books, start).await
+    }
+
+    /// Starts on these books, which have the user; the user gets a key.
+    pub(crate) async fn start_beside(books: Books, start: Start) -> Self {
+        let key = books.cli(&["key", "create", "--user", USER]).await;
         Self::start_with_key(books, start, key).await
     }
 
