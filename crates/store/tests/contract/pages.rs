@@ -17,10 +17,10 @@ fn written(number: u128) -> Receipt {
         _ => (id(4), id(14)),
     };
     let account_id = if key == id(14) { id(5) } else { id(1) };
-    let model = if number % 7 == 0 { "small" } else { "large" }.to_owned();
+    let model = if number.is_multiple_of(7) { "small" } else { "large" }.to_owned();
     let whole = receipt(number, user, key, 1_000, 50);
     let started_at = whole.started_at + i64::try_from(number / 50).unwrap() * DAY;
-    let started_at = if number % 3 == 0 { started_at / DAY * DAY } else { started_at };
+    let started_at = if number.is_multiple_of(3) { started_at / DAY * DAY } else { started_at };
     Receipt { account_id, model, started_at, ended_at: started_at + 5, ..whole }
 }
 
