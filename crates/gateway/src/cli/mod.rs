@@ -14,7 +14,7 @@ mod prices;
 mod replica;
 mod report;
 mod serve;
-pub(crate) mod user;
+mod user;
 mod verify;
 mod verify_bill;
 mod verify_seals;

@@ -5,6 +5,7 @@ pub(crate) mod assets;
 pub(crate) mod bills;
 pub(crate) mod chart;
 pub(crate) mod connect;
+pub(crate) mod consent;
 pub(crate) mod html;
 mod key_form;
 pub(crate) mod keys;

@@ -4,14 +4,12 @@ use askama::Template;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, Method, StatusCode, header};
 
-use super::assets::{self, Assets};
 use super::page;
 use crate::problem::Problem;
 
 #[derive(Template)]
 #[template(path = "problem.html")]
 struct Page {
-    assets: &'static Assets,
     status: u16,
     title: &'static str,
     message: String,
@@ -37,13 +35,7 @@ pub(crate) fn response(problem: &Problem, headers: &HeaderMap) -> Response {
     if !message.ends_with(['.', '?', '…']) {
         message.push('.');
     }
-    let page = Page {
-        assets: assets::hrefs(),
-        status: problem.status.as_u16(),
-        title,
-        message,
-        back: back(headers),
-    };
+    let page = Page { status: problem.status.as_u16(), title, message, back: back(headers) };
     match page::show_as(problem.status, &page) {
         Ok(response) => response,
         Err(problem) => problem.into_response(),

@@ -21,7 +21,6 @@ use super::pages::{self, NoticePage, local, page};
 use super::sign_up;
 use super::tokens::{Issuer, Tokens};
 use crate::config::Settings;
-use crate::console::assets;
 use crate::problem::Problem;
 use crate::web::{Call, session};
 
@@ -147,7 +146,7 @@ fn place(call: &Call) -> Option<(&Oidc, &Fetch)> {
 }
 
 fn notice(status: StatusCode, text: &str) -> Result<Response, Problem> {
-    page(status, &NoticePage { assets: assets::hrefs(), title: "You are not signed in", text })
+    page(status, &NoticePage { title: "You are not signed in", text })
 }
 
 const NO_PLACE: &str = "There is no other place to sign in.";
@@ -208,11 +207,7 @@ async fn come_back(call: &Call) -> Result<Response, Problem> {
     if let Err(problem) = call.app.people.attempts.count_from(call.from(), call.now) {
         return pages::waiting(
             &problem,
-            &NoticePage {
-                assets: assets::hrefs(),
-                title: "Wait a little",
-                text: "Too many tries.",
-            },
+            &NoticePage { title: "Wait a little", text: "Too many tries." },
         );
     }
     let stale = "This sign-in was not begun in this browser, or took too long. Begin again.";

@@ -10,7 +10,6 @@ use uuid::Uuid;
 use super::password;
 use crate::auth::Asked;
 use crate::clock;
-use crate::console::assets::{self, Assets};
 use crate::manage::people;
 use crate::problem::Problem;
 use crate::web::{Call, Proof, SignedIn, Who, session};
@@ -18,7 +17,6 @@ use crate::web::{Call, Proof, SignedIn, Who, session};
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct SignInPage<'a> {
-    assets: &'static Assets,
     problem: &'a str,
     user: &'a str,
     next: &'a str,
@@ -29,7 +27,6 @@ struct SignInPage<'a> {
 #[derive(Template)]
 #[template(path = "password.html")]
 struct PasswordPage<'a> {
-    assets: &'static Assets,
     problem: &'a str,
     done: bool,
     user: &'a str,
@@ -40,7 +37,6 @@ struct PasswordPage<'a> {
 #[derive(Template)]
 #[template(path = "welcome.html")]
 struct WelcomePage<'a> {
-    assets: &'static Assets,
     problem: &'a str,
     user: &'a str,
 }
@@ -48,7 +44,6 @@ struct WelcomePage<'a> {
 #[derive(Template)]
 #[template(path = "notice.html")]
 pub(super) struct NoticePage<'a> {
-    pub(super) assets: &'static Assets,
     pub(super) title: &'a str,
     pub(super) text: &'a str,
 }
@@ -87,10 +82,7 @@ pub(crate) async fn sign_in_page(call: Call) -> Result<Response, Problem> {
     let Next { next } = call.query()?;
     let next = local(&next);
     let elsewhere = elsewhere(&call, next);
-    page(
-        StatusCode::OK,
-        &SignInPage { assets: assets::hrefs(), problem: "", user: "", next, elsewhere: &elsewhere },
-    )
+    page(StatusCode::OK, &SignInPage { problem: "", user: "", next, elsewhere: &elsewhere })
 }
 
 /// A link and not a form, whose way to another site the page's policy would not let anybody go.
@@ -115,13 +107,7 @@ pub(crate) async fn sign_in(call: Call) -> Result<Response, Problem> {
     let SignIn { user: name, password, next } = call.form()?;
     let (name, next) = (name.trim(), local(&next));
     let elsewhere = elsewhere(&call, next);
-    let again = |problem| SignInPage {
-        assets: assets::hrefs(),
-        problem,
-        user: name,
-        next,
-        elsewhere: &elsewhere,
-    };
+    let again = |problem| SignInPage { problem, user: name, next, elsewhere: &elsewhere };
     if let Err(problem) = count(&call, name) {
         return waiting(&problem, &again("Too many tries. Wait a little, and try again."));
     }
@@ -199,7 +185,7 @@ impl Chosen {
 fn no_link() -> Result<Response, Problem> {
     let title = "Nothing here";
     let text = "This address does not work, or no longer: ask for another.";
-    page(StatusCode::NOT_FOUND, &NoticePage { assets: assets::hrefs(), title, text })
+    page(StatusCode::NOT_FOUND, &NoticePage { title, text })
 }
 
 /// Whose password the address is for.
@@ -214,13 +200,7 @@ async fn link_user(call: &Call) -> Result<Option<User>, Problem> {
 /// `GET /password/{token}`
 pub(crate) async fn password_page(call: Call) -> Result<Response, Problem> {
     let Some(user) = link_user(&call).await? else { return no_link() };
-    let form = PasswordPage {
-        assets: assets::hrefs(),
-        problem: "",
-        done: false,
-        user: &user.name,
-        csrf: "",
-    };
+    let form = PasswordPage { problem: "", done: false, user: &user.name, csrf: "" };
     page(StatusCode::OK, &form)
 }
 
@@ -229,13 +209,7 @@ pub(crate) async fn choose_password(call: Call) -> Result<Response, Problem> {
     let Some(user) = link_user(&call).await? else { return no_link() };
     let chosen: Chosen = call.form()?;
     if let Err(problem) = chosen.check() {
-        let again = PasswordPage {
-            assets: assets::hrefs(),
-            problem: &problem,
-            done: false,
-            user: &user.name,
-            csrf: "",
-        };
+        let again = PasswordPage { problem: &problem, done: false, user: &user.name, csrf: "" };
         return page(StatusCode::BAD_REQUEST, &again);
     }
     let hash = password::hash(chosen.password).await.map_err(Problem::internal)?;
@@ -259,7 +233,7 @@ pub(crate) async fn welcome_page(call: Call) -> Result<Response, Problem> {
     if !is_welcome(&call).await? {
         return no_link();
     }
-    page(StatusCode::OK, &WelcomePage { assets: assets::hrefs(), problem: "", user: "" })
+    page(StatusCode::OK, &WelcomePage { problem: "", user: "" })
 }
 
 #[derive(Deserialize)]
@@ -276,9 +250,7 @@ pub(crate) async fn welcome(call: Call) -> Result<Response, Problem> {
     }
     let First { user: name, chosen } = call.form()?;
     let name = name.trim();
-    let again = |problem: &str| {
-        page(StatusCode::BAD_REQUEST, &WelcomePage { assets: assets::hrefs(), problem, user: name })
-    };
+    let again = |problem: &str| page(StatusCode::BAD_REQUEST, &WelcomePage { problem, user: name });
     let store = &call.app.store;
     if let Err(problem) = people::name(name) {
         return again(&format!("The name: {problem}."));
@@ -322,10 +294,7 @@ struct Change {
 pub(crate) async fn change_page(call: Call) -> Result<Response, Problem> {
     let (_, name) = call.user()?;
     let csrf = call.session().map_or("", |(_, _, csrf)| csrf);
-    page(
-        StatusCode::OK,
-        &PasswordPage { assets: assets::hrefs(), problem: "", done: false, user: name, csrf },
-    )
+    page(StatusCode::OK, &PasswordPage { problem: "", done: false, user: name, csrf })
 }
 
 /// `POST /account/password`
@@ -334,8 +303,7 @@ pub(crate) async fn change_password(call: Call) -> Result<Response, Problem> {
     let (id, name): (Uuid, _) = call.user()?;
     let session = call.session();
     let csrf = session.map_or("", |(_, _, csrf)| csrf);
-    let form =
-        |problem, done| PasswordPage { assets: assets::hrefs(), problem, done, user: name, csrf };
+    let form = |problem, done| PasswordPage { problem, done, user: name, csrf };
     if let Err(problem) = count(&call, name) {
         return waiting(&problem, &form("Too many tries. Wait a little, and try again.", false));
     }

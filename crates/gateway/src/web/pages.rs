@@ -53,6 +53,8 @@ pub(super) const PAGES: &[Route] = &[
     page!(POST "/playground/price", Policy::Page, console::playground::price),
     page!(GET "/playground/receipts/{id}", Policy::Page, console::playground::receipt),
     page!(GET "/connect", Policy::Page, console::connect::get),
+    page!(GET "/auth", Policy::Page, console::consent::get),
+    page!(POST "/auth", Policy::Page, console::consent::post),
     page!(GET "/organization", Policy::Page, console::organization::get),
     page!(POST "/organization/members", Policy::Page, console::organization::set),
     page!(POST "/organization/members/remove", Policy::Page, console::organization::remove),

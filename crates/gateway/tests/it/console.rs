@@ -548,6 +548,10 @@ async fn what_operators_do() {
         400,
         "not herself"
     );
+    let link = olga.post("/operator/customers/ada/password", &[]).await;
+    let link = between(&link.text, "<code id=\"secret\">", "</code>").to_owned();
+    assert!(link.starts_with(&app.url) && link.contains("/password/"), "{link}");
+    assert_eq!(app.client.get(&link).send().await.expect("a page").status(), 200);
     olga.done("/operator/organizations", &[("name", "acme"), ("owner", USER)]).await;
     assert!(olga.page("/operator/customers/acme").await.contains("/operator/customers/ada"));
     assert_eq!(olga.get("/operator/customers/nobody").await.status, 404);
@@ -567,6 +571,7 @@ async fn what_operators_do() {
         "budget.remove",
         "account.pays",
         "user.disable",
+        "link.create",
         "user.create",
     ];
     assert_eq!(did, expected);
@@ -616,6 +621,44 @@ async fn prices_are_looked_at_before_they_are_in_force() {
         "{}",
         refused.text
     );
+    app.close().await;
+}
+
+#[tokio::test]
+async fn a_program_gets_a_key_when_somebody_lets_it() {
+    let app = started().await;
+    let ada = Browser::of(&app, USER).await;
+    let verifier = "v".repeat(43);
+    let asked = "callback_url=https%3A%2F%2Fapp.example%2Fback%3Fx%3D1";
+    let page = ada
+        .page(&format!("/auth?{asked}&code_challenge={verifier}&code_challenge_method=plain"))
+        .await;
+    assert!(page.contains("At <b>app.example</b> a program waits"), "{page}");
+    for wrong in ["callback_url=http%3A%2F%2Fapp.example", "callback_url=javascript%3A1"] {
+        assert_eq!(ada.get(&format!("/auth?{wrong}")).await.status, 400, "{wrong}");
+    }
+    let fields = [
+        ("callback_url", "https://app.example/back?x=1"),
+        ("code_challenge", verifier.as_str()),
+        ("code_challenge_method", "plain"),
+        ("name", "app.example"),
+        ("budget", "5"),
+        ("period", "total"),
+    ];
+    assert_eq!(ada.post_with("/auth", &fields, "").await.status, 403);
+    let agreed = ada.post("/auth", &fields).await;
+    assert_eq!(agreed.status, 200, "{}", agreed.text);
+    let to = between(&agreed.text, "content=\"0;url=", "\"").replace("&#38;", "&");
+    let code = to.strip_prefix("https://app.example/back?x=1&code=").expect("the code");
+    let bring =
+        json!({ "code": code, "code_verifier": verifier, "code_challenge_method": "plain" });
+    let got = Answer::of(app.request(Method::POST, "/api/v1/auth/keys").json(&bring)).await;
+    assert_eq!(got.status, 200, "{}", got.body);
+    let key = got.body["key"].as_str().expect("a key");
+    let chat = app.request(Method::POST, "/api/layers/chat").header("user", USER);
+    let chat = chat.header("api-key", key).json(&say("openai", "gpt-4o", "Hello"));
+    assert_eq!(Answer::of(chat).await.status, 200);
+    assert!(ada.page("/keys").await.contains(">app.example</a>"));
     app.close().await;
 }
 

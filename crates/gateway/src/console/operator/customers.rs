@@ -10,6 +10,7 @@ use store::{
 use uuid::Uuid;
 
 use super::super::chart;
+use super::super::connect::base;
 use super::super::html::{self, Html, Table};
 use super::super::key_form::{self, dollars};
 use super::super::keys::standing;
@@ -20,6 +21,7 @@ use super::super::sums::{self, Total};
 use super::users::state;
 use crate::clock;
 use crate::manage::keys::expiry;
+use crate::people::links;
 use crate::problem::Problem;
 use crate::web::Call;
 
@@ -188,6 +190,9 @@ async fn members(call: &Call, user: &User) -> Result<Table, Problem> {
 pub(crate) async fn act(call: Call) -> Result<Response, Problem> {
     let user = customer(&call).await?;
     let fields = Fields::of(&call)?;
+    if call.param("act") == "password" {
+        return password(&call, user).await;
+    }
     let done = match call.param("act") {
         "credit" => credit(&call, &user, &fields).await,
         "correct" => correct(&call, &user, &fields).await,
@@ -210,6 +215,25 @@ pub(crate) async fn act(call: Call) -> Result<Response, Problem> {
         }
         Err(problem) => Err(problem),
     }
+}
+
+#[derive(Template)]
+#[template(path = "link_made.html")]
+struct Link {
+    frame: Frame,
+    user: User,
+    link: String,
+}
+
+/// An address by which somebody chooses a password. This is the one page on which it stands.
+async fn password(call: &Call, user: User) -> Result<Response, Problem> {
+    if user.kind != "person" {
+        return Err(missing());
+    }
+    let desk = Desk::of(call)?;
+    let (store, base) = (call.store(), base(call));
+    let link = links::password(&store, &base, &user, call.now).await.map_err(told)?;
+    page::show(&Link { frame: Frame::new(call, &desk, "A link for a password"), user, link })
 }
 
 type Done = Result<&'static str, Problem>;

@@ -7,6 +7,7 @@ use store::{NewUser, User};
 use super::super::html::{self, Html, Table};
 use super::super::page::{self, Desk, Fields, Frame, Notice, query, told};
 use crate::clock;
+use crate::manage::organizations::{self, Authority};
 use crate::manage::people;
 use crate::problem::Problem;
 use crate::web::Call;
@@ -109,20 +110,20 @@ pub(crate) async fn create(call: Call) -> Result<Response, Problem> {
 
 async fn add(call: &Call, fields: &Fields, organization: bool) -> Result<User, Problem> {
     let name = people::name(fields.text("name")).map_err(page::wrong("name"))?;
-    let owner = if organization {
-        let owner = call.app.store.user(fields.text("owner")).await.ok();
-        let owner = owner.filter(|owner| owner.kind == "person");
-        Some(owner.ok_or_else(|| Problem::bad_request("owner: there is no such user"))?.id)
-    } else {
-        None
-    };
+    let prepaid = fields.is_on("prepaid");
+    if organization {
+        let owner = call.app.store.user(fields.text("owner")).await;
+        let owner = owner.map_err(|_| Problem::bad_request("owner: there is no such user"))?;
+        let by = Authority::Operator;
+        return Ok(organizations::create(&call.store(), by, name, &owner, prepaid).await?);
+    }
     let new = NewUser {
         id: clock::new_id(),
         account_id: clock::new_id(),
         name,
-        owner,
-        operator: !organization && fields.is_on("operator"),
-        prepaid: fields.is_on("prepaid"),
+        owner: None,
+        operator: fields.is_on("operator"),
+        prepaid,
         created_at: call.now,
     };
     call.store().add_user(new).await.map_err(told)
