@@ -11,10 +11,10 @@ use crate::{BudgetOwner, Store, StoreError};
 const USED: Sql = sql!(
     "SELECT CAST(COALESCE(SUM(ever), 0) AS BIGINT) AS ever, CAST(COALESCE(SUM(month), 0) AS BIGINT) AS month, ",
     "CAST(COALESCE(SUM(week), 0) AS BIGINT) AS week, CAST(COALESCE(SUM(today), 0) AS BIGINT) AS today FROM (",
-    "SELECT charge AS ever, 0 AS month, 0 AS week, 0 AS today FROM tollgate.rollups ",
+    "SELECT charge_high * 1000000000 + charge_low AS ever, 0 AS month, 0 AS week, 0 AS today FROM tollgate.rollups ",
     "WHERE grain = $6 AND id = $1 ",
-    "UNION ALL SELECT 0, CASE WHEN day >= $2 THEN charge ELSE 0 END, ",
-    "CASE WHEN day >= $3 THEN charge ELSE 0 END, CASE WHEN day >= $4 THEN charge ELSE 0 END ",
+    "UNION ALL SELECT 0, CASE WHEN day >= $2 THEN charge_high * 1000000000 + charge_low ELSE 0 END, ",
+    "CASE WHEN day >= $3 THEN charge_high * 1000000000 + charge_low ELSE 0 END, CASE WHEN day >= $4 THEN charge_high * 1000000000 + charge_low ELSE 0 END ",
     "FROM tollgate.rollups WHERE grain = $7 AND id = $1 AND day >= $5) sums"
 );
 // Usage is what it is spent on; what was used before there was a ledger is among it.
