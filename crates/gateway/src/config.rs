@@ -36,7 +36,7 @@ pub(crate) struct Settings {
     #[arg(long, env = "HOST", default_value = "127.0.0.1", global = true)]
     pub(crate) host: IpAddr,
 
-    /// The address under which people reach this, such as https://gate.example.com; with https, cookies ask for it
+    /// The address under which people reach this, scheme and all. Where that is https, cookies ask for it
     #[arg(long, env = "TOLLGATE_PUBLIC_URL", global = true)]
     pub(crate) public_url: Option<String>,
 
@@ -114,7 +114,7 @@ pub(crate) struct Settings {
     #[arg(long, env = "TOLLGATE_CORS_ORIGINS", value_delimiter = ',', global = true)]
     pub(crate) cors_origins: Vec<String>,
 
-    /// Your project at Supabase, whose users may call the API with its tokens, such as <https://PROJECT.supabase.co>
+    /// Your project at Supabase, whose users may call the API with its tokens: its address
     #[arg(long, env = "SUPABASE_URL", global = true)]
     supabase_url: Option<String>,
 
@@ -126,7 +126,7 @@ pub(crate) struct Settings {
     #[arg(long, env = "SUPABASE_KEY", hide_env_values = true, value_parser = secret, global = true)]
     supabase_key: Option<SecretString>,
 
-    /// Where people may also sign in: an issuer of OpenID Connect, such as <https://login.example.com>. Its application
+    /// Where people may also sign in: the address of an issuer of OpenID Connect. Its application
     /// needs the address PUBLIC_URL/sign-in/oidc/callback
     #[arg(long, env = "TOLLGATE_OIDC_ISSUER", global = true)]
     oidc_issuer: Option<String>,
