@@ -85,14 +85,6 @@ CREATE TABLE tollgate.audit_log (
     detail TEXT NOT NULL
 );
 
--- A provider's credential, sealed with the operator's master key; `last4` is for recognising it.
-CREATE TABLE tollgate.credentials (
-    provider TEXT NOT NULL PRIMARY KEY,
-    sealed BYTEA NOT NULL,
-    last4 TEXT NOT NULL,
-    updated_at BIGINT NOT NULL
-);
-
 -- Sums of receipts, kept in the transaction that writes them. `day` is a number of days since 1970.
 -- grain          id                item              day
 -- house          the replica       provider/model    the day

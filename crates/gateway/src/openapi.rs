@@ -146,6 +146,7 @@ fn of_endpoint(described: &Described) -> Value {
 fn failures(policy: Policy) -> Map<String, Value> {
     let mut statuses = vec![
         ("400", "The request makes no sense; the message names the field"),
+        ("403", "The key may not do that, or the code or the address is not good for it"),
         ("404", "There is no such thing, or it is another's"),
         ("413", "The body is too long"),
         ("415", "The body is packed in a way that is not known"),
@@ -153,7 +154,6 @@ fn failures(policy: Policy) -> Map<String, Value> {
     ];
     if !matches!(policy, Policy::Public | Policy::Form) {
         statuses.push(("401", "Nobody known asks"));
-        statuses.push(("403", "The key may not do that"));
         statuses.push(("409", "It has been done, or is being done"));
         statuses.push(("429", "Too many requests"));
     }

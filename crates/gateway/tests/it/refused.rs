@@ -309,7 +309,7 @@ async fn callers_who_are_not_known() {
 async fn paths_and_methods_that_do_not_exist() {
     let app = App::start().await;
     for (method, path, status, code) in [
-        (Method::GET, "/", 404, "not_found"),
+        (Method::GET, "/nothing", 404, "not_found"),
         (Method::GET, "/api", 404, "not_found"),
         (Method::POST, "/api/layers/chat/", 404, "not_found"),
         (Method::POST, "/api/layers/..%2f", 404, "not_found"),
