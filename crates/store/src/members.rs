@@ -7,21 +7,20 @@ use crate::engine::Sql;
 use crate::people::target;
 use crate::{Store, StoreError, User};
 
-const OF_ORGANIZATION: Sql = sql!(
-    "SELECT m.organization_id, m.user_id, o.name AS organization, u.name AS user_name, m.role, m.created_at ",
-    "FROM tollgate.members m JOIN tollgate.users u ON u.id = m.user_id ",
-    "JOIN tollgate.users o ON o.id = m.organization_id WHERE m.organization_id = $1 ORDER BY u.name"
-);
-const OF_USER: Sql = sql!(
-    "SELECT m.organization_id, m.user_id, o.name AS organization, u.name AS user_name, m.role, m.created_at ",
-    "FROM tollgate.members m JOIN tollgate.users u ON u.id = m.user_id ",
-    "JOIN tollgate.users o ON o.id = m.organization_id WHERE m.user_id = $1 ORDER BY o.name"
-);
-const ALL: Sql = sql!(
-    "SELECT m.organization_id, m.user_id, o.name AS organization, u.name AS user_name, m.role, m.created_at ",
-    "FROM tollgate.members m JOIN tollgate.users u ON u.id = m.user_id ",
-    "JOIN tollgate.users o ON o.id = m.organization_id ORDER BY o.name, u.name"
-);
+macro_rules! select {
+    ($rest:literal) => {
+        sql!(
+            "SELECT m.organization_id, m.user_id, o.name AS organization, u.name AS user_name, m.role, m.created_at ",
+            "FROM tollgate.members m JOIN tollgate.users u ON u.id = m.user_id ",
+            "JOIN tollgate.users o ON o.id = m.organization_id ",
+            $rest
+        )
+    };
+}
+
+const OF_ORGANIZATION: Sql = select!("WHERE m.organization_id = $1 ORDER BY u.name");
+const OF_USER: Sql = select!("WHERE m.user_id = $1 ORDER BY o.name");
+const ALL: Sql = select!("ORDER BY o.name, u.name");
 const SET: Sql = sql!(
     "INSERT INTO tollgate.members (organization_id, user_id, role, created_at) VALUES ($1, $2, $3, $4) ",
     "ON CONFLICT (organization_id, user_id) DO UPDATE SET role = excluded.role"

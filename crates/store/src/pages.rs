@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::engine::{Conn, Sql};
 use crate::row::Row;
+use crate::statements::Batched;
 use crate::{Cursor, Key, Rollup, SecretHash, Session, Store, StoreError, Stored, Whose, rollups};
 use ledger::Receipt;
 
@@ -96,13 +97,6 @@ struct SessionRow {
     session: Session,
 }
 
-#[derive(sqlx::FromRow)]
-struct Batched {
-    #[sqlx(flatten)]
-    row: Row,
-    batch_id: Option<Uuid>,
-}
-
 impl Store {
     /// A page of an account's receipts, newest first, `limit` at most of those after `after`. It looks through so many
     /// and no more, whatever the filter leaves out.
@@ -147,7 +141,7 @@ impl Store {
         let mut conn = self.read().await?;
         let rows: Vec<Batched> =
             on!(conn, OF_REQUEST => _, (q, c) => q.bind(request_id).fetch_all(c).await)?;
-        rows.into_iter().map(|Batched { row, batch_id }| row.stored(batch_id)).collect()
+        rows.into_iter().map(Batched::stored).collect()
     }
 
     /// The sums of all keys of a user that spend from an account, over days from `from` on and before `to`.

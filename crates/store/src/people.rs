@@ -258,20 +258,26 @@ impl Store {
         hash: SecretHash,
         at: i64,
     ) -> Result<Option<Uuid>, StoreError> {
-        let mut conn = self.read().await?;
-        let row: Option<(Option<Uuid>,)> = on!(conn, LINK => _, (q, c) => {
-            q.bind(hash.to_vec()).bind("password").bind(at).fetch_optional(c).await
-        })?;
-        Ok(row.and_then(|(user,)| user))
+        Ok(self.link(hash, "password", at).await?.flatten())
     }
 
     /// Whether the address is good for becoming the first operator, without using it up.
     pub async fn operator_link(&self, hash: SecretHash, at: i64) -> Result<bool, StoreError> {
+        Ok(self.link(hash, "first_operator", at).await?.is_some())
+    }
+
+    /// An address that is good for `purpose`, and whose it is, if it is anybody's.
+    async fn link(
+        &self,
+        hash: SecretHash,
+        purpose: &str,
+        at: i64,
+    ) -> Result<Option<Option<Uuid>>, StoreError> {
         let mut conn = self.read().await?;
         let row: Option<(Option<Uuid>,)> = on!(conn, LINK => _, (q, c) => {
-            q.bind(hash.to_vec()).bind("first_operator").bind(at).fetch_optional(c).await
+            q.bind(hash.to_vec()).bind(purpose).bind(at).fetch_optional(c).await
         })?;
-        Ok(row.is_some())
+        Ok(row.map(|(user,)| user))
     }
 
     /// Uses an address up. False where it does not work, or no longer.

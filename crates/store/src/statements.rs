@@ -34,10 +34,16 @@ pub struct Stored {
 
 /// A row, and the batch that it came in.
 #[derive(sqlx::FromRow)]
-struct Batched {
+pub(crate) struct Batched {
     #[sqlx(flatten)]
     row: Row,
     batch_id: Option<Uuid>,
+}
+
+impl Batched {
+    pub(crate) fn stored(self) -> Result<Stored, StoreError> {
+        self.row.stored(self.batch_id)
+    }
 }
 
 impl Store {
@@ -62,9 +68,9 @@ impl Store {
             drop(conn);
             let Some(last) = rows.last() else { return Ok(seen) };
             after = (last.row.request_id, last.row.attempt);
-            for Batched { row, batch_id } in rows {
+            for row in rows {
                 seen += 1;
-                look(row.stored(batch_id)?);
+                look(row.stored()?);
             }
         }
     }

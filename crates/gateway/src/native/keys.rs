@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use store::{StoreError, Whose};
 use uuid::Uuid;
 
+use crate::manage::key_fields::{self, named};
 use crate::manage::keys::{self, Wanted};
 use crate::problem::Problem;
 use crate::scopes::Scopes;
@@ -72,41 +73,30 @@ pub(crate) async fn generate(call: Call) -> Result<Response, Problem> {
 
 impl Generate {
     fn wanted(self, call: &Call) -> Result<Wanted, Problem> {
-        let named =
-            |field: &str, message: String| Problem::bad_request(format!("{field}: {message}"));
         let granted = call.who.grants();
         let scopes = match self.scopes {
             // A key that was narrowed makes no wider one.
             None => Scopes::ORDINARY.and(granted),
-            Some(names) => keys::scopes(&names, granted).map_err(|e| named("scopes", e))?,
+            Some(names) => keys::scopes(&names, granted).map_err(named("scopes"))?,
         };
-        let name = keys::name(&self.name.unwrap_or_default()).map_err(|e| named("name", e))?;
-        let mut wanted = Wanted::of(name, scopes);
-        if let Some(text) = self.expires_at {
-            let at = keys::expiry(&text, call.now).map_err(|e| named("expires_at", e))?;
-            wanted.expires_at = Some(at);
-        }
-        if let Some(value) = &self.budget_usd {
-            let limit = budget(value).ok_or_else(|| {
+        let name = keys::name(&self.name.unwrap_or_default()).map_err(named("name"))?;
+        let expires_at = key_fields::expires_at(self.expires_at, call.now)?;
+        let limit = self.budget_usd.map(|value| {
+            budget(&value).ok_or_else(|| {
                 Problem::bad_request("budget_usd: expected dollars, such as 5 or \"0.50\"")
-            })?;
-            wanted.budget = Some((BudgetPeriod::Total, limit));
-        }
-        if let Some(ids) = self.models {
-            let catalogue = &call.app.snapshots.current().catalogue;
-            wanted.models = Some(keys::models(catalogue, &ids).map_err(|e| named("models", e))?);
-        }
-        if let Some(texts) = self.allowed_ips {
-            let networks = keys::allowed_ips(&texts).map_err(|e| named("allowed_ips", e))?;
-            wanted.allowed_ips = Some(networks);
-        }
-        for (field, number, place) in [
-            ("requests_per_minute", self.requests_per_minute, &mut wanted.requests_per_minute),
-            ("tokens_per_minute", self.tokens_per_minute, &mut wanted.tokens_per_minute),
-        ] {
-            *place = number.map(keys::per_minute).transpose().map_err(|e| named(field, e))?;
-        }
-        Ok(wanted)
+            })
+        });
+        let catalogue = &call.app.snapshots.current().catalogue;
+        let (requests, tokens) = ("requests_per_minute", "tokens_per_minute");
+        Ok(Wanted {
+            expires_at,
+            budget: limit.transpose()?.map(|limit| (BudgetPeriod::Total, limit)),
+            models: key_fields::models(catalogue, self.models)?,
+            allowed_ips: key_fields::allowed_ips(self.allowed_ips)?,
+            requests_per_minute: key_fields::per_minute(requests, self.requests_per_minute)?,
+            tokens_per_minute: key_fields::per_minute(tokens, self.tokens_per_minute)?,
+            ..Wanted::of(name, scopes)
+        })
     }
 }
 

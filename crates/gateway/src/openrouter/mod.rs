@@ -39,10 +39,6 @@ where
 }
 
 /// What is wrong with a field, as its client is told.
-fn named(field: &'static str) -> impl Fn(String) -> Problem {
-    move |message| Problem::bad_request(format!("{field}: {message}"))
-}
-
 fn not_found(what: &'static str) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
 }

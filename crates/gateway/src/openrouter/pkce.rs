@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use super::dollars::Dollars;
 use super::limits::{self, Limit, Reset};
-use super::{Data, named, wishes};
+use super::{Data, wishes};
 use crate::clock;
+use crate::manage::key_fields::{self, named};
 use crate::manage::keys::{self, Wanted};
 use crate::problem::Problem;
 use crate::scopes::Scopes;
@@ -214,13 +215,12 @@ pub(crate) async fn create(call: Call) -> Result<Response, Problem> {
         let message = "usage_limit_type: there is no limit that could begin anew";
         return Err(Problem::bad_request(message));
     }
-    let expiry = wish.expires_at.map(|text| keys::expiry(&text, call.now)).transpose();
     let grant = Grant {
         user: call.user()?.0,
         account: call.who.account_id().unwrap_or_default(),
         name: keys::name(&wish.key_label.unwrap_or_default()).map_err(named("key_label"))?,
         budget: limit,
-        expires_at: expiry.map_err(named("expires_at"))?,
+        expires_at: key_fields::expires_at(wish.expires_at, call.now)?,
         challenge: Challenge::read(wish.code_challenge, wish.code_challenge_method)?,
     };
     let id = issue(&call.store(), grant, call.now).await?;

@@ -1,13 +1,13 @@
 //! What is asked of a key, checked field by field. Whoever asks grants no more than they have.
 
-use ledger::Catalogue;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use store::KeyChange;
 
 use super::dollars::Dollars;
 use super::limits::{self, Limit, Reset};
-use super::{Given, given, named};
+use super::{Given, given};
+use crate::manage::key_fields::{allowed_ips, expires_at, models, named, per_minute};
 use crate::manage::keys::{self, Wanted};
 use crate::problem::Problem;
 use crate::scopes::Scopes;
@@ -66,28 +66,6 @@ pub(crate) struct KeyWish {
     requests_per_minute: Given<i64>,
     #[serde(default, deserialize_with = "given")]
     tokens_per_minute: Given<i64>,
-}
-
-/// What a list of names is made into, or what is wrong with it.
-type Checked = Result<Vec<String>, String>;
-
-fn models(catalogue: &Catalogue, ids: Option<Vec<String>>) -> Result<Option<Vec<String>>, Problem> {
-    let checked: Option<Checked> = ids.map(|ids| keys::models(catalogue, &ids));
-    checked.transpose().map_err(named("models"))
-}
-
-fn allowed_ips(texts: Option<Vec<String>>) -> Result<Option<Vec<String>>, Problem> {
-    let checked: Option<Checked> = texts.map(|texts| keys::allowed_ips(&texts));
-    checked.transpose().map_err(named("allowed_ips"))
-}
-
-fn per_minute(field: &'static str, number: Option<i64>) -> Result<Option<i64>, Problem> {
-    number.map(keys::per_minute).transpose().map_err(named(field))
-}
-
-fn expires_at(text: Option<String>, now: i64) -> Result<Option<i64>, Problem> {
-    let at = text.map(|text| keys::expiry(&text, now));
-    at.transpose().map_err(named("expires_at"))
 }
 
 impl NewKeyWish {
