@@ -81,6 +81,34 @@ pub(crate) struct Described {
     pub(crate) policy: Policy,
     /// Where its dialect is described.
     pub(crate) source: Option<&'static str>,
+    /// A body that it takes.
+    pub(crate) example: Option<&'static str>,
+}
+
+/// The least that an endpoint can be asked.
+fn example(path: &str) -> Option<&'static str> {
+    const GPT: &str =
+        r#"{"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}"#;
+    const CLAUDE: &str = r#"{"model": "anthropic/claude-sonnet-4-5", "max_tokens": 256, "messages": [{"role": "user", "content": "Hello"}]}"#;
+    const COUNTED: &str = r#"{"model": "anthropic/claude-sonnet-4-5", "messages": [{"role": "user", "content": "Hello"}]}"#;
+    const INPUT: &str = r#"{"model": "openai/gpt-4o-mini", "input": "Hello"}"#;
+    const EMBEDDED: &str = r#"{"model": "openai/text-embedding-3-small", "input": "Hello"}"#;
+    const GEMINI: &str = r#"{"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}"#;
+    const NATIVE: &str =
+        r#"{"providerName": "openai", "model_name": "gpt-4o-mini", "message": "Hello"}"#;
+    const COMPLETED: &str = r#"{"model": "openai/gpt-4o-mini", "prompt": "Hello"}"#;
+    let ends = [
+        ("/layers/chat", NATIVE),
+        ("/chat/completions", GPT),
+        ("/completions", COMPLETED),
+        ("/responses", INPUT),
+        ("/responses/input_tokens", INPUT),
+        ("/messages", CLAUDE),
+        ("/messages/count_tokens", COUNTED),
+        ("/embeddings", EMBEDDED),
+        ("/models/{*id}", GEMINI),
+    ];
+    ends.into_iter().find(|(end, _)| path.ends_with(end)).map(|(_, example)| example)
 }
 
 /// The endpoints of this file.
@@ -95,6 +123,7 @@ pub(crate) fn described() -> Vec<Described> {
         },
         policy: Policy::Inference,
         source: face.source(),
+        example: example(path),
     });
     let gemini = GENERATE.source();
     let key = Policy::Api(None);
@@ -116,6 +145,7 @@ pub(crate) fn described() -> Vec<Described> {
         summary,
         policy,
         source,
+        example: example(path).filter(|_| method == post),
     });
     called.chain(others).collect()
 }

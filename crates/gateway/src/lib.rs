@@ -41,6 +41,7 @@ mod problem;
 mod protocols;
 mod providers;
 mod proxies;
+mod reference;
 mod routing;
 mod scopes;
 mod server;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::endpoints::{self, Described};
+use crate::native::chat;
 use crate::problem::Problem;
 use crate::web::{self, Call, Doc, Policy, Route};
 
@@ -48,7 +49,7 @@ pub(crate) fn describe(address: Option<&str>) -> Value {
         }
     }
     for described in endpoints::described() {
-        put(described.path, described.method, of_endpoint(&described));
+        put(described.path, described.method, of_endpoint(&mut generator, &described));
     }
     let _ = generator.subschema_for::<Failed>();
     json!({
@@ -102,20 +103,31 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, doc: &Doc) -> Value
     });
     if let Some(shape) = doc.body {
         operation["requestBody"] = json!({
-            "required": true,
+            "required": !doc.body_optional,
             "content": { "application/json": { "schema": shape(generator) } },
         });
     }
     operation
 }
 
+/// The one endpoint that calls a model in a format of our own.
+const NATIVE_CHAT: &str = "/api/layers/chat";
+
 /// An endpoint that calls a model takes and gives what its dialect says; that is described where the dialect comes from.
-fn of_endpoint(described: &Described) -> Value {
-    let Described { method, path, summary, policy, source } = described;
+fn of_endpoint(generator: &mut SchemaGenerator, described: &Described) -> Value {
+    let Described { method, path, summary, policy, source, example } = described;
     let mut responses = failures(*policy);
+    let (asked, answered) = if *path == NATIVE_CHAT {
+        (
+            json!(generator.subschema_for::<chat::Request>()),
+            json!(generator.subschema_for::<chat::Answer>()),
+        )
+    } else {
+        (json!({ "type": "object" }), json!({ "type": "object" }))
+    };
     let mut content = match tag(path) {
         "Server" => json!({ "text/plain": { "schema": { "type": "string" } } }),
-        _ => json!({ "application/json": { "schema": { "type": "object" } } }),
+        _ => json!({ "application/json": { "schema": answered } }),
     };
     if *method == "POST" {
         content["text/event-stream"] = json!({ "schema": { "type": "string" } });
@@ -134,9 +146,11 @@ fn of_endpoint(described: &Described) -> Value {
         operation["externalDocs"] = json!({ "url": source });
     }
     if *method == "POST" {
+        let example: Value =
+            example.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         operation["requestBody"] = json!({
             "required": true,
-            "content": { "application/json": { "schema": { "type": "object" } } },
+            "content": { "application/json": { "schema": asked, "example": example } },
         });
     }
     operation
@@ -242,6 +256,10 @@ mod tests {
                 let name = operation["operationId"].as_str().unwrap();
                 assert!(names.insert(name.to_owned()), "{method} {path}: {name}");
                 assert!(!operation["summary"].as_str().unwrap().is_empty(), "{method} {path}");
+                if operation["x-tollgate-policy"] == "key:inference" {
+                    let body = &operation["requestBody"]["content"]["application/json"];
+                    assert!(body["example"].is_object(), "{method} {path}: no example");
+                }
                 for parameter in operation["parameters"].as_array().unwrap() {
                     let place = format!("{{{}}}", parameter["name"].as_str().unwrap());
                     assert!(parameter["in"] == "query" || path.contains(&place), "{path}");

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::output::Output;
 use crate::config::Settings;
 use crate::manage::keys::{self, Made, Wanted};
-use crate::native::keys::view;
+use crate::native::keys::KeyRow;
 use crate::scopes::Scopes;
 use crate::{clock, keys as secrets};
 
@@ -210,7 +210,7 @@ async fn list(store: &Store, user: Option<&str>, output: &Output) -> anyhow::Res
     let json = keys
         .iter()
         .map(|key| {
-            let mut shown = view(key);
+            let mut shown = json!(KeyRow::of(key));
             shown["user"] = key.user.clone().into();
             shown["disabled"] = key.disabled_at.is_some().into();
             shown["scopes"] = key.scopes.split_whitespace().collect();

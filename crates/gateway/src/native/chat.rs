@@ -1,6 +1,7 @@
 //! `POST /api/layers/chat`: one message in, one answer out.
 
 use ledger::UsageReport;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wire::chat::{Block, Role, Turn};
@@ -11,29 +12,40 @@ use crate::inbound::Wanted;
 use crate::problem::Problem;
 use crate::routing::quoted;
 
-#[derive(Debug, Deserialize)]
+/// A chat, of one message or of several.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
-struct Request {
+#[schemars(rename = "NativeChat")]
+pub(crate) struct Request {
+    /// `openai`, `gemini`, `anthropic` or `deepseek`.
     #[serde(rename = "providerName")]
     provider_name: String,
+    /// The provider's own name for the model, such as `gpt-4o`.
     model_name: String,
+    /// What is asked; stands behind `messages`, where there are any.
     message: Option<String>,
+    /// What the model is told before everything else.
     system: Option<String>,
+    /// The chat so far, oldest first.
     messages: Option<Vec<Message>>,
+    /// The most tokens of the answer.
     max_tokens: Option<u64>,
     temperature: Option<f64>,
+    /// Whether the answer comes as server-sent events, bit by bit.
     stream: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
+#[schemars(rename = "NativeMessage")]
 struct Message {
     role: Speaker,
     content: String,
 }
 
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String", rename_all = "lowercase")]
+#[schemars(!try_from)]
 enum Speaker {
     System,
     User,
@@ -53,15 +65,18 @@ impl TryFrom<String> for Speaker {
     }
 }
 
-#[derive(Serialize)]
-struct Answer {
+/// What the model has said, and what that has used.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "NativeAnswer")]
+pub(crate) struct Answer {
     content: String,
     usage: Tokens,
 }
 
 /// All prompt tokens, cached ones too, and all generated ones, thinking too.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "NativeTokens")]
 struct Tokens {
     input_tokens: u64,
     output_tokens: u64,

@@ -3,9 +3,10 @@
 use axum::response::Response;
 use http::StatusCode;
 use ledger::{BudgetPeriod, Usd};
+use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use store::{StoreError, Whose};
 use uuid::Uuid;
 
@@ -16,48 +17,101 @@ use crate::scopes::Scopes;
 use crate::web::{self, Call};
 use crate::{clock, keys as secrets};
 
-#[derive(Debug, Default, Deserialize)]
+/// What a new key is to be like.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
-struct Generate {
+#[schemars(rename = "NativeKeyWish")]
+pub(crate) struct Generate {
     name: Option<String>,
+    /// A moment of RFC 3339, after which the key is refused.
     expires_at: Option<String>,
-    /// A number or its text: amounts of more digits than a JSON number keeps.
+    /// The most that the key spends in all, in dollars: a number, or its text where a JSON number has too few digits.
     budget_usd: Option<Value>,
+    /// The only models it may use, such as `openai/gpt-4o`.
     models: Option<Vec<String>>,
+    /// Of `inference`, `usage`, `keys` and `billing`; the first three where none is named.
     scopes: Option<Vec<String>>,
+    /// The only addresses and networks it may be used from.
     allowed_ips: Option<Vec<String>>,
     requests_per_minute: Option<i64>,
     tokens_per_minute: Option<i64>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Which key: one of the two.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
-struct Delete {
+#[schemars(rename = "NativeKeyChoice")]
+pub(crate) struct Delete {
+    /// The key itself.
     key: Option<String>,
+    /// Its id, as the list has it.
     id: Option<String>,
+}
+
+/// All keys of a user.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "NativeKeys")]
+pub(crate) struct KeyList {
+    keys: Vec<KeyRow>,
+}
+
+/// A key as it may be shown, at any time.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "NativeKey")]
+pub(crate) struct KeyRow {
+    #[schemars(with = "String")]
+    id: Uuid,
+    name: String,
+    /// How the key begins.
+    key_prefix: String,
+    /// How it ends.
+    last4: String,
+    created_at: String,
+    last_used_at: Option<String>,
+    expires_at: Option<String>,
+    revoked: bool,
+    /// The most that the key spends, in dollars.
+    budget_usd: Option<String>,
+    models: Option<Vec<String>>,
+}
+
+/// A new key, which is told this once.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "NativeKeyMade")]
+pub(crate) struct Generated {
+    key: String,
+    #[schemars(with = "String")]
+    id: Uuid,
+}
+
+/// That it is done.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "NativeKeyDeleted")]
+pub(crate) struct Deleted {
+    message: &'static str,
 }
 
 /// `GET /api/keys/list`
 pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
     let keys = call.app.store.keys_of(call.user()?.0).await.map_err(Problem::store)?;
-    let keys: Vec<Value> = keys.iter().map(view).collect();
-    web::json(&json!({ "keys": keys }))
+    web::json(&KeyList { keys: keys.iter().map(KeyRow::of).collect() })
 }
 
-/// A key as it may be shown, at any time.
-pub(crate) fn view(key: &store::Key) -> Value {
-    json!({
-        "id": key.id,
-        "name": key.name,
-        "key_prefix": key.prefix,
-        "last4": key.last4,
-        "created_at": clock::rfc3339(key.created_at),
-        "last_used_at": key.last_used_at.map(clock::rfc3339),
-        "expires_at": key.expires_at.map(clock::rfc3339),
-        "revoked": key.revoked_at.is_some(),
-        "budget_usd": key.budget.map(|budget| budget.to_string()),
-        "models": key.models,
-    })
+impl KeyRow {
+    pub(crate) fn of(key: &store::Key) -> Self {
+        Self {
+            id: key.id,
+            name: key.name.clone(),
+            key_prefix: key.prefix.clone(),
+            last4: key.last4.clone(),
+            created_at: clock::rfc3339(key.created_at),
+            last_used_at: key.last_used_at.map(clock::rfc3339),
+            expires_at: key.expires_at.map(clock::rfc3339),
+            revoked: key.revoked_at.is_some(),
+            budget_usd: key.budget.map(|budget| budget.to_string()),
+            models: key.models.clone(),
+        }
+    }
 }
 
 /// `POST /api/keys/generate`
@@ -68,7 +122,7 @@ pub(crate) async fn generate(call: Call) -> Result<Response, Problem> {
     let made = keys::create(&call.store(), user, None, wanted, call.now).await;
     let made = made.map_err(Problem::store)?;
     call.app.snapshots.refresh().await.map_err(Problem::store)?;
-    web::json(&json!({ "key": made.secret.expose_secret(), "id": made.key.id }))
+    web::json(&Generated { key: made.secret.expose_secret().to_owned(), id: made.key.id })
 }
 
 impl Generate {
@@ -136,7 +190,7 @@ pub(crate) async fn delete(call: Call) -> Result<Response, Problem> {
         Err(error) => return Err(Problem::store(error)),
     }
     call.app.snapshots.refresh().await.map_err(Problem::store)?;
-    web::json(&json!({ "message": "API key deleted successfully" }))
+    web::json(&Deleted { message: "API key deleted successfully" })
 }
 
 fn not_found() -> Problem {

@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use ledger::{sum_exact, sum_six_decimals};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -9,26 +10,32 @@ use crate::problem::Problem;
 use crate::web::{self, Call};
 
 /// The answer's outer object.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Checked {
     #[serde(rename = "priceToPay")]
     price_to_pay: PriceToPay,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct PriceToPay {
     username: String,
     total_input_tokens: i128,
     total_output_tokens: i128,
     total_tokens: i128,
+    /// What the providers take, in dollars with six decimals.
+    #[schemars(with = "f64")]
     base_price: Box<RawValue>,
+    /// The sum of the commissions, whatever their rate.
+    #[schemars(with = "f64")]
     commission_5_percent: Box<RawValue>,
+    #[schemars(with = "f64")]
     final_price: Box<RawValue>,
     exact: Exact,
 }
 
 /// The same prices to the pico-dollar, as text: a JSON number would lose them in most readers.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ExactPrices")]
 struct Exact {
     base_price: String,
     commission_5_percent: String,

@@ -90,13 +90,15 @@ pub(crate) struct Doc {
     /// An object whose fields may be given in the query.
     pub(crate) query: Option<Shape>,
     pub(crate) body: Option<Shape>,
+    /// Whether it may be left out.
+    pub(crate) body_optional: bool,
     pub(crate) status: u16,
     pub(crate) answer: Option<Shape>,
 }
 
 impl Doc {
     pub(crate) const fn of(summary: &'static str) -> Self {
-        Self { summary, query: None, body: None, status: 200, answer: None }
+        Self { summary, query: None, body: None, body_optional: false, status: 200, answer: None }
     }
 
     pub(crate) const fn query(self, shape: Shape) -> Self {
@@ -105,6 +107,10 @@ impl Doc {
 
     pub(crate) const fn body(self, shape: Shape) -> Self {
         Self { body: Some(shape), ..self }
+    }
+
+    pub(crate) const fn optional_body(self, shape: Shape) -> Self {
+        Self { body_optional: true, ..self.body(shape) }
     }
 
     pub(crate) const fn answer(self, status: u16, shape: Shape) -> Self {

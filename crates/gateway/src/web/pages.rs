@@ -6,6 +6,7 @@ use super::{Policy, Route};
 use crate::console;
 use crate::console::operator;
 use crate::people::{oidc, pages};
+use crate::reference;
 
 /// What people meet in a browser.
 macro_rules! page {
@@ -34,6 +35,7 @@ pub(super) const PAGES: &[Route] = &[
     page!(GET "/account/password", Policy::Page, pages::change_page),
     page!(POST "/account/password", Policy::Page, pages::change_password),
     page!(GET "/assets/{name}", Policy::Public, console::assets::get),
+    page!(GET "/docs", Policy::Public, reference::get),
     page!(GET "/", Policy::Page, console::overview::get),
     page!(POST "/switch", Policy::Page, console::page::switch),
     page!(GET "/requests", Policy::Page, console::requests::list),

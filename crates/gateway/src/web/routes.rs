@@ -36,10 +36,16 @@ const KEYS: Policy = Policy::Api(Some(Scope::Keys));
 /// All but the endpoints that call a model (`endpoints.rs`), and the lists of models, which are read with any key.
 pub(super) const ROUTES: &[Route] = &[
     route!(GET "/openapi.json", Policy::Public, openapi::get, Doc::of("This description")),
-    route!(GET "/api/keys/list", Policy::Native(Scope::Keys), native::keys::list, Doc::of("Your keys")),
-    route!(POST "/api/keys/generate", Policy::Native(Scope::Keys), native::keys::generate, Doc::of("Make a key")),
-    route!(DELETE "/api/keys/delete", Policy::Native(Scope::Keys), native::keys::delete, Doc::of("Revoke a key")),
-    route!(GET "/api/usage/check", Policy::Native(Scope::Usage), native::usage::check, Doc::of("What you owe")),
+    route!(GET "/api/keys/list", Policy::Native(Scope::Keys), native::keys::list,
+        Doc::of("Your keys").answer(200, shape!(native::keys::KeyList))),
+    route!(POST "/api/keys/generate", Policy::Native(Scope::Keys), native::keys::generate,
+        Doc::of("Make a key").optional_body(shape!(native::keys::Generate))
+            .answer(200, shape!(native::keys::Generated))),
+    route!(DELETE "/api/keys/delete", Policy::Native(Scope::Keys), native::keys::delete,
+        Doc::of("Revoke a key").body(shape!(native::keys::Delete))
+            .answer(200, shape!(native::keys::Deleted))),
+    route!(GET "/api/usage/check", Policy::Native(Scope::Usage), native::usage::check,
+        Doc::of("What you owe").answer(200, shape!(native::usage::Checked))),
     route!(GET "/api/v1/generation", Policy::Api(None), generation::get, Doc::of("What one answer used and cost").query(shape!(generation::GenerationQuery))
             .answer(200, shape!(Data<generation::Generation>))),
     route!(GET "/api/v1/key", Policy::Api(None), key::get,
