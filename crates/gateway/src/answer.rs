@@ -13,7 +13,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Frame;
-use ledger::Usd;
+use ledger::{Tried, Usd};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -23,6 +23,9 @@ use crate::problem::Problem;
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const COST: HeaderName = HeaderName::from_static("x-tollgate-cost");
 pub(crate) const DROPPED: HeaderName = HeaderName::from_static("x-tollgate-dropped");
+
+/// What was tried in vain before: `provider/model error 120ms`, in order.
+pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
 
 /// How many headers most answers have: one more takes twice the room, which a connection keeps.
 const HEADERS: usize = 6;
@@ -82,16 +85,40 @@ impl Answer {
     /// Names what could not be carried.
     #[must_use]
     pub(crate) fn with_dropped(mut self, dropped: &[String]) -> Self {
-        if dropped.is_empty() {
-            return self;
-        }
-        let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
-        let list: String = dropped.join(", ").chars().map(plain).collect();
-        if let Ok(value) = HeaderValue::try_from(list) {
+        if let Some(value) = list(dropped) {
             self.headers.insert(DROPPED, value);
         }
         self
     }
+
+    /// Names what was tried before.
+    #[must_use]
+    pub(crate) fn with_tried(mut self, tried: &[Tried]) -> Self {
+        if let Some(value) = attempts(tried) {
+            self.headers.insert(ATTEMPTS, value);
+        }
+        self
+    }
+}
+
+/// Attempts as a header has them; nothing where there were none.
+pub(crate) fn attempts(tried: &[Tried]) -> Option<HeaderValue> {
+    let shown = |one: &Tried| {
+        let Tried { provider, endpoint, model, error, took_ms } = one;
+        let endpoint = endpoint.as_ref().map(|name| format!("@{name}")).unwrap_or_default();
+        format!("{provider}{endpoint}/{model} {error} {took_ms}ms")
+    };
+    list(&tried.iter().map(shown).collect::<Vec<_>>())
+}
+
+/// Texts in one header, as far as a header can have them; nothing where there are none.
+fn list(texts: &[String]) -> Option<HeaderValue> {
+    if texts.is_empty() {
+        return None;
+    }
+    let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    let list: String = texts.join(", ").chars().map(plain).collect();
+    HeaderValue::try_from(list).ok()
 }
 
 /// Gives an answer the name of its request, as the SDKs of `OpenAI` and Anthropic look for it.

@@ -44,7 +44,7 @@ impl App {
         let store = crate::cli::open(&settings).await?;
         let needs_tls =
             providers.iter().any(|p| p.key.is_some() && p.base_url.starts_with("https:"));
-        let upstream = Upstream::new(settings.upstream_timeout(), needs_tls)?;
+        let upstream = Upstream::new(needs_tls)?;
         let snapshots = Arc::new(
             Snapshots::load(store.clone(), Proxies::new(&settings.trusted_proxies)).await?,
         );

@@ -150,10 +150,17 @@ pub(crate) struct Settings {
           value_parser = clap::value_parser!(u32).range(1_024..))]
     pub(crate) body_limit_bytes: u32,
 
-    /// How long a provider may take to answer, in seconds
+    /// How long a request may wait for its answer, in seconds, all that is tried for it together
     #[arg(long, env = "TOLLGATE_UPSTREAM_TIMEOUT_SECONDS", default_value_t = 600, global = true,
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     upstream_timeout_seconds: u32,
+
+    /// How often a request is tried again once all its targets have failed in a way that may pass. The SDKs try again by
+    /// themselves; this is for clients that do not. A provider that says when to come back is given that time, if it is
+    /// ten seconds or less
+    #[arg(long, env = "TOLLGATE_RETRIES", default_value_t = 0, global = true,
+          value_parser = clap::value_parser!(u8).range(0..=5))]
+    pub(crate) retries: u8,
 
     /// How long a stream of a provider may be silent, in seconds
     #[arg(long, env = "TOLLGATE_STREAM_IDLE_SECONDS", default_value_t = 300, global = true,

@@ -86,7 +86,9 @@ pub(crate) async fn relay(
             (None, Bytes::from(write(attempt, embedded).map_err(unreadable)?))
         }
     };
-    let answer = Answer::whole(body, content_type).with_dropped(&attempt.outbound.dropped);
+    let answer = Answer::whole(body, content_type)
+        .with_dropped(&attempt.outbound.dropped)
+        .with_tried(&attempt.hold.tried());
     head.send(Ok(answer.with_cost(receipt.charge)));
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ledger::{Catalogue, Receipt, UsageReport, Usd};
+use ledger::{Catalogue, Receipt, Tried, UsageReport, Usd};
 
 use crate::app::App;
 use crate::clock;
@@ -43,6 +43,8 @@ struct State {
     progress: Progress,
     /// How much of it the journal says, which is never less.
     written_bytes: u64,
+    /// Attempts that came to nothing.
+    tried: Vec<Tried>,
 }
 
 impl Hold {
@@ -121,6 +123,28 @@ impl Hold {
         Ok(())
     }
 
+    /// Notes an attempt that came to nothing.
+    pub(crate) fn try_failed(&self, tried: Tried) {
+        self.state().tried.push(tried);
+    }
+
+    /// The attempts that came to nothing so far.
+    pub(crate) fn tried(&self) -> Vec<Tried> {
+        self.state().tried.clone()
+    }
+
+    /// Writes the receipt of a request that no provider has answered, unless it was sent to none or has one already.
+    /// Nothing was used, and nothing is charged.
+    pub(crate) async fn fail(&self) {
+        let Some(dispatched) = self.state().dispatched.clone() else { return };
+        let admitted = self.admitted.clone();
+        let mut receipt = dispatched.failed(admitted, clock::now());
+        if let Err(error) = self.commit(&mut receipt).await {
+            let request_id = self.admitted.request_id;
+            tracing::error!(%error, %request_id, "the receipt of a failed request was not written");
+        }
+    }
+
     /// Charges `receipt` as far as there is credit, writes it, and returns once it is safe.
     pub(crate) async fn commit(&self, receipt: &mut Receipt) -> Result<(), CommitError> {
         receipt.bound = self.admitted.bound;
@@ -129,6 +153,7 @@ impl Hold {
             let mut state = self.state();
             // What is not written is settled by the next start.
             state.dispatched = None;
+            receipt.report.tried.clone_from(&state.tried);
             // An attempt that costs nothing leaves the hold to the next.
             if receipt.charge > Usd::ZERO {
                 self.charge(receipt, std::mem::take(&mut state.amount));

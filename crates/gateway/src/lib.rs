@@ -6,8 +6,10 @@
 mod afford;
 mod answer;
 mod app;
+mod attempts;
 mod auth;
 mod body;
+mod breaker;
 mod carry;
 mod catalogue;
 mod cli;

@@ -12,12 +12,14 @@ use uuid::Uuid;
 
 use crate::answer::{self, Head};
 use crate::app::App;
+use crate::attempts::Run;
 use crate::auth::{self, Asked};
+use crate::breaker::Went;
 use crate::face::{Face, Speech};
 use crate::hold::Hold;
 use crate::idempotency::Turn;
 use crate::inbound::{Inbound, Named, Operation};
-use crate::outbound::{self, Outbound};
+use crate::outbound::Outbound;
 use crate::pace::TooFast;
 use crate::problem::Problem;
 use crate::providers::Provider;
@@ -25,7 +27,7 @@ use crate::routing::{self, Plan, Target};
 use crate::scopes::Scope;
 use crate::snapshot::KeyEntry;
 use crate::upstream::{Body, Outgoing};
-use crate::{afford, body, clock, count, embed, failure, stream, unread, whole};
+use crate::{afford, body, clock, failure, unread};
 
 /// Answers a request in the client's own dialect, whatever becomes of it.
 pub(crate) async fn serve(
@@ -133,7 +135,9 @@ async fn run(
 
     let tasks = app.tasks.clone();
     let work = |mut head: Head| async move {
-        if let Err(problem) = attempts(&app, &inbound, &plan, &hold, &mut head).await {
+        // 6 to 9.
+        let run = Run { app: &app, inbound: &inbound, plan: &plan, hold: &hold };
+        if let Err(problem) = run.to_its_end(&mut head).await {
             head.send(Err(problem));
         }
         head.finish().await;
@@ -159,6 +163,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) provider: &'a Provider,
     /// From 1.
     pub(crate) number: i16,
+    /// By when the answer has to have begun, and to be there where it comes whole.
+    pub(crate) until: Instant,
     pub(crate) outbound: Outbound,
     pub(crate) hold: &'a Hold,
 }
@@ -166,6 +172,19 @@ pub(crate) struct Attempt<'a> {
 impl Attempt<'_> {
     /// Sends a body to the target and waits for the head of its answer.
     pub(crate) async fn send(&self, body: Bytes) -> Result<http::Response<Body>, Problem> {
+        self.send_until(body, self.until).await
+    }
+
+    /// The same once more, while the client reads what came before.
+    pub(crate) async fn go_on(&self, body: Bytes) -> Result<http::Response<Body>, Problem> {
+        self.send_until(body, Instant::now() + self.app.settings.upstream_timeout()).await
+    }
+
+    async fn send_until(
+        &self,
+        body: Bytes,
+        until: Instant,
+    ) -> Result<http::Response<Body>, Problem> {
         let outgoing = Outgoing {
             speaks: self.target.speaks,
             path: &self.outbound.path,
@@ -178,7 +197,7 @@ impl Attempt<'_> {
             written.map_err(Problem::store)?;
         }
         let begun = Instant::now();
-        let sent = self.app.upstream.send(self.provider, outgoing).await;
+        let sent = self.app.upstream.send(self.provider, outgoing, until).await;
         let took = begun.elapsed();
         let answer = match sent {
             Err(error) => Err(failure::of_transport(&error, self)),
@@ -186,81 +205,14 @@ impl Attempt<'_> {
             Ok(response) => Err(Box::pin(failure::of_provider(self, response)).await),
         };
         self.app.health.note(self.target.provider, took, answer.as_ref().err());
+        let went = answer.as_ref().err().map_or(Went::Well, Problem::went);
+        self.provider.breaker.note(&self.target.model, went, clock::now());
         answer
     }
 
     /// Reads a body of the provider's to its end.
     pub(crate) async fn read(&self, body: Body) -> Result<Bytes, Problem> {
-        let read = self.app.upstream.read(body).await;
+        let read = self.app.upstream.read(body, self.until).await;
         read.map_err(|error| failure::of_transport(&error, self))
-    }
-}
-
-/// Steps 6 to 9 for one target after the other, until one answers. Once the client has a byte there is no other.
-async fn attempts(
-    app: &App,
-    inbound: &Inbound,
-    plan: &Plan,
-    hold: &Hold,
-    head: &mut Head,
-) -> Result<(), Problem> {
-    let mut last = None;
-    let mut targets = plan.targets.iter().zip(1..).peekable();
-    while let Some((target, number)) = targets.next() {
-        let problem = match attempt(app, inbound, plan, hold, target, number, head).await {
-            Ok(()) => return Ok(()),
-            Err(problem) => problem,
-        };
-        if head.is_gone() {
-            return Err(problem);
-        }
-        if targets.peek().is_some() {
-            let (request_id, model, reason) = (inbound.id, &target.model, &problem.message);
-            tracing::warn!(%request_id, provider = target.provider, model, %reason, "the next model is tried");
-        }
-        last = Some(problem);
-    }
-    Err(last.unwrap_or_else(|| Problem::internal("a plan without a target")))
-}
-
-async fn attempt(
-    app: &App,
-    inbound: &Inbound,
-    plan: &Plan,
-    hold: &Hold,
-    target: &Target,
-    number: i16,
-    head: &mut Head,
-) -> Result<(), Problem> {
-    let provider = app
-        .providers
-        .get(target.provider)
-        .ok_or_else(|| Problem::internal("a target without a provider"))?;
-
-    // 6. In the provider's own words. What it has no word for is refused or named.
-    let outbound = match inbound.operation {
-        Operation::Chat => outbound::prepare(inbound, target)?,
-        Operation::Embed => embed::prepare(inbound, target)?,
-        Operation::Count => {
-            let Some(outbound) = count::prepare(inbound, target)? else {
-                count::estimate(inbound, head);
-                return Ok(());
-            };
-            outbound
-        }
-    };
-    outbound::check_strict(inbound, target, &outbound)?;
-
-    // 7. Send.
-    let attempt = Attempt { app, inbound, plan, target, provider, number, outbound, hold };
-    let response = attempt.send(attempt.outbound.body.clone()).await?;
-
-    // 8 and 9. Relay, meter, settle: nothing ends before the receipt is committed.
-    match inbound.operation {
-        Operation::Chat if inbound.stream => stream::relay(&attempt, response, head).await,
-        Operation::Chat => whole::relay(&attempt, response, head).await,
-        // Boxed, because every request has room for what is not.
-        Operation::Embed => Box::pin(embed::relay(&attempt, response, head)).await,
-        Operation::Count => Box::pin(count::relay(&attempt, response, head)).await,
     }
 }

@@ -5,9 +5,12 @@ use std::borrow::Cow;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
+use ledger::Tried;
 use wire::Malformed;
 use wire::problem::{Kind, Problem as WireProblem};
 
+use crate::answer;
+use crate::breaker::Went;
 use crate::face::Face;
 
 /// An error that a client sees.
@@ -22,6 +25,8 @@ pub(crate) struct Problem {
     pub(crate) retry_after: Option<u64>,
     /// The provider's own words, for a client of its own dialect.
     pub(crate) verbatim: Option<Box<Verbatim>>,
+    /// What was tried, as [`answer::ATTEMPTS`] says it.
+    tried: Option<HeaderValue>,
 }
 
 /// A provider's error as it came.
@@ -38,7 +43,14 @@ impl Problem {
         code: &'static str,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code, message: message.into(), retry_after: None, verbatim: None }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            retry_after: None,
+            verbatim: None,
+            tried: None,
+        }
     }
 
     /// 400: the request is at fault; the message names the field.
@@ -105,6 +117,34 @@ impl Problem {
         waits || self.status.is_server_error()
     }
 
+    /// Whether it may well be over in a moment: the provider has too much to do, or could not be reached.
+    pub(crate) fn may_pass_soon(&self) -> bool {
+        const SOON: [&str; 4] =
+            ["rate_limited", "upstream_overloaded", "upstream_error", "upstream_unavailable"];
+        SOON.contains(&self.code)
+    }
+
+    /// What an attempt that ended so says of its provider.
+    pub(crate) fn went(&self) -> Went {
+        match self.code {
+            "rate_limited" => Went::Limited(self.retry_after),
+            "upstream_overloaded"
+            | "upstream_timeout"
+            | "upstream_unavailable"
+            | "upstream_error"
+            | "upstream_account"
+            | "upstream_malformed" => Went::Failed,
+            _ => Went::Well,
+        }
+    }
+
+    /// The same, once that was tried.
+    #[must_use]
+    pub(crate) fn tried(mut self, tried: &[Tried]) -> Self {
+        self.tried = answer::attempts(tried);
+        self
+    }
+
     /// The answer to a client with that face.
     pub(crate) fn response(self, face: Face) -> Response {
         let passing = self.is_passing();
@@ -121,6 +161,9 @@ impl Problem {
         let headers = response.headers_mut();
         let json = HeaderValue::from_static("application/json");
         headers.insert(header::CONTENT_TYPE, content_type.unwrap_or(json));
+        if let Some(tried) = self.tried {
+            headers.insert(answer::ATTEMPTS, tried);
+        }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -6,6 +6,7 @@ use http::{HeaderValue, Uri};
 use secrecy::{ExposeSecret as _, SecretString};
 use wire::Dialect;
 
+use crate::breaker::Breaker;
 use crate::config::Settings;
 use crate::upstream::Connections;
 
@@ -117,6 +118,7 @@ pub(crate) struct Provider {
     /// The authority as HTTP/1.1's `host`, without a port that goes without saying.
     pub(crate) host: HeaderValue,
     pub(crate) connections: Connections,
+    pub(crate) breaker: Breaker,
 }
 
 impl Provider {
@@ -167,6 +169,7 @@ impl Providers {
                 base_path,
                 host,
                 connections: Connections::default(),
+                breaker: Breaker::default(),
             });
         }
         Ok(Self(providers))

@@ -163,9 +163,10 @@ fn collect(whole: &Value, schema: &Value, above: &str, depth: usize, found: &mut
 /// The object that a schema is, or has a list of, or may be; and how its name goes on where it is a list.
 fn inner<'a>(whole: &'a Value, schema: &'a Value) -> (&'a Value, &'static str) {
     let schema = resolved(whole, schema);
-    match schema["items"].is_object() {
-        true => (resolved(whole, &schema["items"]), "[]"),
-        false => (schema, ""),
+    if schema["items"].is_object() {
+        (resolved(whole, &schema["items"]), "[]")
+    } else {
+        (schema, "")
     }
 }
 

@@ -18,7 +18,9 @@ use wire::sse::{Framing, Splitter};
 use wire::stream::End;
 
 use crate::answer::{Answer, Head, Piece, Pieces};
+use crate::breaker::Went;
 use crate::carry::Carrier;
+use crate::clock;
 use crate::failure;
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
@@ -232,7 +234,9 @@ impl<'a, 'b> Relay<'a, 'b> {
             return;
         }
         let answer = Answer::streamed(self.content_type.clone());
-        self.head.send(Ok(answer.with_dropped(&self.attempt.outbound.dropped)));
+        self.head.send(Ok(answer
+            .with_dropped(&self.attempt.outbound.dropped)
+            .with_tried(&self.attempt.hold.tried())));
     }
 
     async fn sign_of_life(&mut self) {
@@ -257,6 +261,8 @@ impl<'a, 'b> Relay<'a, 'b> {
         if !seen.whole && !self.gone {
             let (request_id, provider) = (self.attempt.inbound.id, self.attempt.target.provider);
             tracing::warn!(%request_id, provider, ?end, "a stream broke off");
+            let model = &self.attempt.target.model;
+            self.attempt.provider.breaker.note(model, Went::Failed, clock::now());
         }
         let outcome = match (seen.whole, self.gone) {
             (_, true) => Outcome::ClientGone,
@@ -318,5 +324,5 @@ fn splitter(response: &Response<Body>) -> Splitter {
 async fn go_on(attempt: &Attempt<'_>, token: &str) -> Result<Response<Body>, Problem> {
     let body = wire::gemini::continued(&attempt.outbound.body, token);
     let body = body.map_err(|error| failure::of_reply(&error, attempt))?;
-    attempt.send(Bytes::from(body)).await
+    attempt.go_on(Bytes::from(body)).await
 }

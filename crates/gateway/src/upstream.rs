@@ -3,7 +3,7 @@
 mod connections;
 mod line;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::uri::{PathAndQuery, Uri};
@@ -35,7 +35,6 @@ const ANSWER_LIMIT_BYTES: usize = 128 * 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct Upstream {
     connector: TowerToHyperService<HttpsConnector<HttpConnector>>,
-    timeout: Duration,
 }
 
 /// A request to a provider.
@@ -75,16 +74,17 @@ impl Upstream {
     ///
     /// # Errors
     /// The system has no certificates, and a provider is to be called by TLS.
-    pub(crate) fn new(timeout: Duration, needs_tls: bool) -> anyhow::Result<Self> {
+    pub(crate) fn new(needs_tls: bool) -> anyhow::Result<Self> {
         let connector = connector(needs_tls)?;
-        Ok(Self { connector: TowerToHyperService::new(connector), timeout })
+        Ok(Self { connector: TowerToHyperService::new(connector) })
     }
 
-    /// Sends one JSON request and waits for the head of its answer.
+    /// Sends one JSON request and waits for the head of its answer, `until` then.
     pub(crate) async fn send(
         &self,
         provider: &Provider,
         outgoing: Outgoing<'_>,
+        until: Instant,
     ) -> Result<Response<Body>, UpstreamError> {
         let Outgoing { speaks, path, headers, body } = outgoing;
         let path = format!("{}{}{path}", provider.base_path, speaks.below);
@@ -93,7 +93,7 @@ impl Upstream {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from(path);
         set_headers(request.headers_mut(), provider, speaks, headers);
-        match tokio::time::timeout(self.timeout, self.exchange(provider, request)).await {
+        match tokio::time::timeout_at(until.into(), self.exchange(provider, request)).await {
             Ok(answer) => answer,
             Err(_) => Err(UpstreamError::Timeout),
         }
@@ -142,10 +142,10 @@ impl Upstream {
         Ok(Way::Shared(shared))
     }
 
-    /// Reads the rest of an answer.
-    pub(crate) async fn read(&self, body: Body) -> Result<Bytes, UpstreamError> {
+    /// Reads the rest of an answer, `until` then.
+    pub(crate) async fn read(&self, body: Body, until: Instant) -> Result<Bytes, UpstreamError> {
         let whole = Limited::new(body, ANSWER_LIMIT_BYTES).collect();
-        match tokio::time::timeout(self.timeout, whole).await {
+        match tokio::time::timeout_at(until.into(), whole).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(UpstreamError::TooLong),
             Ok(Err(error)) => Err(UpstreamError::Broken(error)),

@@ -38,7 +38,9 @@ pub(crate) async fn relay(
             (None, Bytes::from(attempt.inbound.face.write_reply(&reply, &shape)))
         }
     };
-    let answer = Answer::whole(body, content_type).with_dropped(&attempt.outbound.dropped);
+    let answer = Answer::whole(body, content_type)
+        .with_dropped(&attempt.outbound.dropped)
+        .with_tried(&attempt.hold.tried());
     head.send(Ok(answer.with_cost(receipt.charge)));
     Ok(())
 }

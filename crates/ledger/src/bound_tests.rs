@@ -217,8 +217,7 @@ proptest! {
             service_tier: demand.service_tier,
             fast: demand.fast,
             region: demand.region,
-            inconsistent: false,
-        };
+            inconsistent: false, tried: Vec::new() };
         let most = bound(&price, &demand, at, bps);
         let name = "m".to_owned();
         let catalogue: Catalogue =

@@ -29,6 +29,8 @@ pub enum Outcome {
     ClientGone,
     /// The provider answered and charged, but the answer could not be used.
     UpstreamFailed,
+    /// No provider gave an answer: nothing was used, and nothing is charged.
+    Failed,
     /// The process died while the answer was under way: what the client may have got of it is charged.
     Crashed,
     /// The answer used something that the price version has no price for. It was withheld from the client and nothing
@@ -52,7 +54,7 @@ macro_rules! names {
     };
 }
 names!(UsageSource: Provider = "provider", Estimated = "estimated");
-names!(Outcome: Ok = "ok", ClientGone = "client_gone", UpstreamFailed = "upstream_failed", Crashed = "crashed", Unpriced = "unpriced");
+names!(Outcome: Ok = "ok", ClientGone = "client_gone", UpstreamFailed = "upstream_failed", Failed = "failed", Crashed = "crashed", Unpriced = "unpriced");
 
 /// What one upstream attempt cost. Append-only: a correction is another receipt.
 ///

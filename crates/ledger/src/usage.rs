@@ -1,5 +1,6 @@
 //! What was used: counters that never overlap, so that a price is a plain sum of products.
 
+use crate::tried::Tried;
 use serde::de::Error as _;
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -321,6 +322,9 @@ pub struct UsageReport {
     /// The provider's own numbers contradicted each other (cached above input, say) and were clamped.
     #[serde(default)]
     pub inconsistent: bool,
+    /// What was tried before, of the same request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<Tried>,
 }
 
 impl UsageReport {

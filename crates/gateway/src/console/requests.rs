@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use askama::Template;
 use axum::response::Response;
-use ledger::{Bill, Meter, Outcome, Receipt, UsageSource, sum_exact, to_hex};
+use ledger::{Bill, Meter, Outcome, Receipt, Tried, UsageSource, sum_exact, to_hex};
 use store::{Cursor, Grain, Key, ReceiptFilter, Stored};
 use uuid::Uuid;
 
@@ -172,6 +172,7 @@ pub(crate) fn outcome(outcome: Outcome) -> Html {
         Outcome::Ok => Html::badge("good", "answered"),
         Outcome::ClientGone => Html::badge("warn", "hung up"),
         Outcome::UpstreamFailed => Html::badge("bad", "provider failed"),
+        Outcome::Failed => Html::badge("bad", "no answer"),
         Outcome::Crashed => Html::badge("bad", "broke off"),
         Outcome::Unpriced => Html::badge("warn", "no price"),
     }
@@ -329,6 +330,11 @@ async fn attempt(call: &Call, stored: Stored) -> Result<Attempt, Problem> {
     ];
     if let Some(served) = receipt.model_served.as_ref().filter(|served| **served != receipt.model) {
         facts.insert(2, ("Answered by", Html::text(served)));
+    }
+    for tried in &receipt.report.tried {
+        let Tried { provider, model, error, took_ms, .. } = tried;
+        let said = Html::text(&format!("{error}, after {} ms", html::grouped(*took_ms)));
+        facts.push(("Tried in vain", Html::text(&format!("{provider}/{model}")).below(&said)));
     }
     if let Some(id) = &receipt.upstream_id {
         facts.push(("Provider's id", Html::code(id)));

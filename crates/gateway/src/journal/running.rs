@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ledger::{Bill, Catalogue, Outcome, Receipt, Scope, UsageReport, UsageSource, Usd};
+use ledger::{Bill, Catalogue, Outcome, Receipt, Scope, Usage, UsageReport, UsageSource, Usd};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -118,15 +118,46 @@ impl Unfinished {
         let Bill { cost, commission, charge: owed, .. } = bill.unwrap_or_default();
         let most = if delivered { admitted.bound.unwrap_or(owed) } else { Usd::ZERO };
         let charge = owed.min(most);
+        let dispatched = Dispatched { attempt, provider, model };
+        let absorbed = Usd::from_pico(owed.pico().saturating_sub(charge.pico()));
+        let amounts = Amounts { cost, commission, charge, absorbed };
+        dispatched.receipt(admitted, report, outcome, amounts, now)
+    }
+}
+
+#[derive(Copy, Clone, Default)]
+struct Amounts {
+    cost: Usd,
+    commission: Usd,
+    charge: Usd,
+    absorbed: Usd,
+}
+
+impl Dispatched {
+    /// The receipt of a request whose last attempt this was, and that nobody has answered: it costs nothing.
+    pub(crate) fn failed(self, admitted: Admitted, now: i64) -> Receipt {
+        let report = UsageReport::single(Usage::ZERO);
+        self.receipt(admitted, report, Outcome::Failed, Amounts::default(), now)
+    }
+
+    fn receipt(
+        self,
+        admitted: Admitted,
+        report: UsageReport,
+        outcome: Outcome,
+        amounts: Amounts,
+        ended_at: i64,
+    ) -> Receipt {
+        let Amounts { cost, commission, charge, absorbed } = amounts;
         Receipt {
             request_id: admitted.request_id,
-            attempt,
+            attempt: self.attempt,
             account_id: admitted.account_id,
             user_id: admitted.user_id,
             key_id: admitted.key_id,
             surface: admitted.surface,
-            provider,
-            model,
+            provider: self.provider,
+            model: self.model,
             model_served: None,
             upstream_id: None,
             price_version: admitted.price_version,
@@ -137,11 +168,11 @@ impl Unfinished {
             cost,
             commission,
             charge,
-            absorbed: Usd::from_pico(owed.pico().saturating_sub(charge.pico())),
+            absorbed,
             bound: admitted.bound,
             scopes: admitted.scopes,
             started_at: admitted.started_at,
-            ended_at: now,
+            ended_at,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use ledger::Receipt;
+use ledger::{Outcome, Receipt, Usd};
 use reqwest::Method;
 use serde_json::Value;
 use testkit::{Running, Simulator};
@@ -36,6 +36,15 @@ impl Start {
         self.simulator = Simulator::new().recordings(folder).expect("recordings");
         self
     }
+}
+
+/// Whether those are receipts of requests that nobody has answered, and that cost nothing.
+pub(crate) fn are_free(receipts: &[Receipt]) -> bool {
+    let free = |receipt: &Receipt| {
+        let amounts = [receipt.cost, receipt.commission, receipt.charge, receipt.absorbed];
+        receipt.outcome == Outcome::Failed && amounts.iter().all(|amount| *amount == Usd::ZERO)
+    };
+    receipts.iter().all(free)
 }
 
 /// A program that serves, a user with a key, and the simulator behind it.

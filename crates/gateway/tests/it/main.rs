@@ -40,6 +40,7 @@ mod pkce;
 mod prices;
 mod recorded;
 mod refused;
+mod routing;
 mod scripted;
 mod seals;
 mod secrets;

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio_rustls::rustls::{ServerConfig, version};
 
-use crate::app::{Answer, App, Start};
+use crate::app::{Answer, App, Start, are_free};
 use crate::books::Books;
 use crate::chat::say;
 
@@ -126,6 +126,7 @@ async fn a_certificate_that_proves_nothing() {
         assert_eq!((answer.status, answer.code()), (502, "upstream_unavailable"), "{why}");
         assert_eq!(answer.message(), "openai gave no usable answer: no connection", "{why}");
         assert_eq!(behind.app.simulator.count(), 0, "{why}");
-        assert!(behind.app.close().await.is_empty());
+        let receipts = behind.app.close().await;
+        assert!(are_free(&receipts) && receipts.len() == 1, "{receipts:?}");
     }
 }

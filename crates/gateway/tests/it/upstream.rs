@@ -6,7 +6,7 @@ use ledger::Outcome;
 use serde_json::json;
 use testkit::{Fault, fixtures};
 
-use crate::app::{Answer, App, Start};
+use crate::app::{Answer, App, Start, are_free};
 use crate::books::Books;
 use crate::chat::{MODELS, say};
 
@@ -17,7 +17,20 @@ fn setting(provider: &str) -> String {
 
 /// Nothing was charged, and no answer holds a credential.
 async fn free_of_charge(app: App) {
-    assert!(app.close().await.is_empty(), "something was charged");
+    let calls = app.simulator.count();
+    let receipts = app.close().await;
+    assert!(are_free(&receipts), "something was charged: {receipts:?}");
+    // Whatever was sent has its receipt.
+    assert_eq!(receipts.len() as u64, calls);
+}
+
+/// How many requests failed, which were free, and how many were answered.
+async fn answered(app: App) -> (usize, usize) {
+    let receipts = app.close().await;
+    let (failed, answered): (Vec<_>, Vec<_>) =
+        receipts.into_iter().partition(|receipt| receipt.outcome == Outcome::Failed);
+    assert!(are_free(&failed), "something was charged: {failed:?}");
+    (failed.len(), answered.len())
 }
 
 async fn fails(app: &App, provider: &str, model: &str, message: &str) -> Answer {
@@ -118,7 +131,7 @@ async fn what_cannot_be_read_is_not_charged() {
         app.chatted(&say(provider, model, "Hello")).await;
     }
     assert!(!app.log().contains("canary"));
-    assert_eq!(app.close().await.len(), MODELS.len());
+    assert_eq!(answered(app).await, (4 * MODELS.len(), MODELS.len()));
 }
 
 #[tokio::test]
@@ -153,7 +166,7 @@ async fn a_provider_that_is_not_there() {
         assert_eq!(answer.message(), format!("{provider} gave no usable answer: no connection"));
     }
     app.chatted(&say("anthropic", "claude-sonnet-4-5", "Hello")).await;
-    assert_eq!(app.close().await.len(), 1);
+    assert_eq!(answered(app).await, (2, 1));
 }
 
 /// Whatever a provider says, our credential is not in it.
@@ -242,7 +255,7 @@ async fn a_provider_that_comes_back() {
         assert!(fails(&app, "openai", "gpt-4o", "Hello").await.status >= 502);
         app.chatted(&say("openai", "gpt-4o", "Hello")).await;
     }
-    assert_eq!(app.close().await.len(), 5);
+    assert_eq!(answered(app).await, (5, 5));
 }
 
 /// Names that a provider gives its answer are kept as far as every database can keep them.

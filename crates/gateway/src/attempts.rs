@@ -1,0 +1,179 @@
+//! Steps 6 to 9 for one target after the other, until one answers. Once the client has a byte there is no other.
+//!
+//! The order is that of the plan, but for targets whose breaker is open: those come last. When all have failed and a
+//! retry may help, they are tried once more, if the time that is left allows for the wait. Whatever was tried in vain is
+//! never charged, and stands on the receipt.
+
+use std::time::{Duration, Instant};
+
+use ledger::Tried;
+use rand::RngExt as _;
+
+use crate::answer::Head;
+use crate::app::App;
+use crate::breaker::Went;
+use crate::clock;
+use crate::hold::Hold;
+use crate::inbound::{Inbound, Operation};
+use crate::outbound;
+use crate::pipeline::Attempt;
+use crate::problem::Problem;
+use crate::routing::{Plan, Target};
+use crate::{count, embed, stream, whole};
+
+/// How long is waited before the first retry where nobody says how long, in milliseconds; twice as long before each
+/// other, and up to half as long on top, so that not all come back at once.
+const FIRST_WAIT_MS: u64 = 200;
+/// Nobody waits longer than this for a retry.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// A request on its way.
+pub(crate) struct Run<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) inbound: &'a Inbound,
+    pub(crate) plan: &'a Plan,
+    pub(crate) hold: &'a Hold,
+}
+
+impl Run<'_> {
+    /// Tries until one answers, and leaves a receipt whatever happens.
+    pub(crate) async fn to_its_end(&self, head: &mut Head) -> Result<(), Problem> {
+        let deadline = Instant::now() + self.app.settings.upstream_timeout();
+        let mut number = 0;
+        let mut round = 0;
+        loop {
+            let problem = match self.round(&mut number, deadline, head).await {
+                Ok(()) => return Ok(()),
+                Err(problem) => problem,
+            };
+            let wait = self.wait(&problem, round, deadline).filter(|_| !head.is_gone());
+            let Some(wait) = wait else {
+                // Boxed, because a request that goes well keeps no room for it.
+                Box::pin(self.hold.fail()).await;
+                return Err(problem.tried(&self.hold.tried()));
+            };
+            tokio::time::sleep(wait).await;
+            round += 1;
+        }
+    }
+
+    /// Tries every target once.
+    async fn round(
+        &self,
+        number: &mut i16,
+        deadline: Instant,
+        head: &mut Head,
+    ) -> Result<(), Problem> {
+        let mut left: Vec<&Target> = self.plan.targets.iter().collect();
+        let mut last = None;
+        while let Some(target) = self.next(&mut left) {
+            *number = number.saturating_add(1);
+            // So that those that are left have as much time.
+            let share = u32::try_from(left.len()).unwrap_or(u32::MAX).saturating_add(1);
+            let begun = Instant::now();
+            let until = begun + deadline.saturating_duration_since(begun) / share;
+            let Err(problem) = self.attempt(target, *number, until, head).await else {
+                return Ok(());
+            };
+            self.hold.try_failed(tried(target, &problem, begun.elapsed()));
+            if head.is_gone() {
+                return Err(problem);
+            }
+            if !left.is_empty() {
+                let (request_id, model, reason) =
+                    (self.inbound.id, &target.model, &problem.message);
+                tracing::warn!(%request_id, provider = target.provider, model, %reason, "the next target is tried");
+            }
+            last = Some(problem);
+        }
+        Err(last.unwrap_or_else(|| Problem::internal("a plan without a target")))
+    }
+
+    /// Takes the target to be tried next: the first that may be asked, or else the first.
+    fn next<'t>(&self, left: &mut Vec<&'t Target>) -> Option<&'t Target> {
+        let alone = left.len() < 2;
+        let now = clock::now();
+        let admits = |target: &&Target| {
+            let provider = self.app.providers.get(target.provider);
+            alone || provider.is_some_and(|provider| provider.breaker.admits(&target.model, now))
+        };
+        let place = left.iter().position(admits).unwrap_or(0);
+        (place < left.len()).then(|| left.remove(place))
+    }
+
+    /// How long to wait before all are tried again; `None` where that is of no use.
+    fn wait(&self, problem: &Problem, round: u32, deadline: Instant) -> Option<Duration> {
+        let retries = u32::from(self.app.settings.retries);
+        if round >= retries || self.inbound.operation == Operation::Count {
+            return None;
+        }
+        if !problem.may_pass_soon() {
+            return None;
+        }
+        let own = || {
+            let base = FIRST_WAIT_MS << round.min(10);
+            Duration::from_millis(base + rand::rng().random_range(0..=base / 2))
+        };
+        let wait = problem.retry_after.map_or_else(own, Duration::from_secs);
+        let left = deadline.saturating_duration_since(Instant::now());
+        (wait <= LONGEST_WAIT && wait < left).then_some(wait)
+    }
+
+    async fn attempt(
+        &self,
+        target: &Target,
+        number: i16,
+        until: Instant,
+        head: &mut Head,
+    ) -> Result<(), Problem> {
+        let Self { app, inbound, plan, hold } = *self;
+        let provider = app
+            .providers
+            .get(target.provider)
+            .ok_or_else(|| Problem::internal("a target without a provider"))?;
+
+        // 6. In the provider's own words. What it has no word for is refused or named.
+        let outbound = match inbound.operation {
+            Operation::Chat => outbound::prepare(inbound, target)?,
+            Operation::Embed => embed::prepare(inbound, target)?,
+            Operation::Count => {
+                let Some(outbound) = count::prepare(inbound, target)? else {
+                    count::estimate(inbound, head);
+                    return Ok(());
+                };
+                outbound
+            }
+        };
+        outbound::check_strict(inbound, target, &outbound)?;
+
+        // 7. Send.
+        let attempt =
+            Attempt { app, inbound, plan, target, provider, number, until, outbound, hold };
+        let response = attempt.send(attempt.outbound.body.clone()).await?;
+
+        // 8 and 9. Relay, meter, settle: nothing ends before the receipt is committed.
+        let relayed = match inbound.operation {
+            Operation::Chat if inbound.stream => stream::relay(&attempt, response, head).await,
+            Operation::Chat => whole::relay(&attempt, response, head).await,
+            // Boxed, because every request has room for what is not.
+            Operation::Embed => Box::pin(embed::relay(&attempt, response, head)).await,
+            Operation::Count => Box::pin(count::relay(&attempt, response, head)).await,
+        };
+        if let Err(problem) = &relayed
+            && problem.went() == Went::Failed
+        {
+            provider.breaker.note(&target.model, Went::Failed, clock::now());
+        }
+        relayed
+    }
+}
+
+fn tried(target: &Target, problem: &Problem, took: Duration) -> Tried {
+    Tried {
+        provider: target.provider.to_owned(),
+        endpoint: None,
+        model: target.model.clone(),
+        error: problem.code.to_owned(),
+        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+    }
+}

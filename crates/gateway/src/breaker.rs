@@ -1,0 +1,254 @@
+//! Whether a provider is worth asking right now. Failures of late open a breaker: while it is open, other targets are
+//! tried first. It never shuts the only way: where there is nothing else, a request goes out all the same, because the
+//! provider's own word is worth more to a client than ours.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Microseconds.
+const SECOND: i64 = 1_000_000;
+/// How far back failures count.
+const WINDOW: usize = 10;
+const WINDOW_SECONDS: i64 = 10;
+/// So many failures in the window open the breaker, if they are half of the attempts.
+const FAILURES: u32 = 10;
+/// How long it stays open at first, and at most: twice as long after every probe that fails.
+const FIRST_REST: i64 = SECOND;
+const LONGEST_REST: i64 = 60 * SECOND;
+/// A probe that has said nothing for so long is no longer waited for.
+const LONGEST_PROBE: i64 = 10 * SECOND;
+/// How long a provider that has too much to do is left alone where it does not say.
+const LIMITED_REST: i64 = SECOND;
+
+/// How an attempt went, as far as it says how its provider does.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Went {
+    /// It answered, if only to say what is wrong with the request.
+    Well,
+    Failed,
+    /// It has too much to do, for so many seconds where it says so.
+    Limited(Option<u64>),
+}
+
+/// How a breaker stands.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Closed,
+    /// Until then.
+    Open(i64),
+    /// One attempt at a time, to see how it goes.
+    HalfOpen,
+}
+
+impl Standing {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open(_) => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
+}
+
+/// The memory of one provider's last seconds.
+#[derive(Default)]
+pub(crate) struct Breaker(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    seconds: [Second; WINDOW],
+    open: Option<Open>,
+    /// The models of which it has asked to be left alone until then: a rate limit is that of a model.
+    limited: Vec<(String, i64)>,
+}
+
+#[derive(Copy, Clone, Default)]
+struct Second {
+    number: i64,
+    well: u32,
+    failed: u32,
+}
+
+struct Open {
+    rest: i64,
+    until: i64,
+    /// Since when an attempt is under way that tries it.
+    probing: Option<i64>,
+}
+
+impl Breaker {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How it stands.
+    pub(crate) fn standing(&self, now: i64) -> Standing {
+        let state = self.state();
+        match &state.open {
+            Some(open) if open.until > now => Standing::Open(open.until),
+            Some(_) => Standing::HalfOpen,
+            None => Standing::Closed,
+        }
+    }
+
+    /// Whether an attempt at that model may go out ahead of others now. In a half-open breaker, that takes the place of the
+    /// one attempt that tries it.
+    pub(crate) fn admits(&self, model: &str, now: i64) -> bool {
+        let mut state = self.state();
+        if state.limited.iter().any(|(limited, until)| limited == model && *until > now) {
+            return false;
+        }
+        let Some(open) = &mut state.open else { return true };
+        let free = open.probing.is_none_or(|since| now.saturating_sub(since) > LONGEST_PROBE);
+        let admits = open.until <= now && free;
+        if admits {
+            open.probing = Some(now);
+        }
+        admits
+    }
+
+    /// Notes how an attempt at that model went.
+    pub(crate) fn note(&self, model: &str, went: Went, now: i64) {
+        let mut state = self.state();
+        match went {
+            Went::Well => {
+                state.second(now).well += 1;
+                state.open = None;
+                state.limited.retain(|(limited, _)| limited != model);
+            }
+            Went::Limited(seconds) => {
+                let rest = seconds.and_then(|s| i64::try_from(s).ok());
+                let rest = rest.map_or(LIMITED_REST, |s| s.saturating_mul(SECOND));
+                state.limited.retain(|(limited, until)| limited != model && *until > now);
+                state.limited.push((model.to_owned(), now.saturating_add(rest.min(LONGEST_REST))));
+                // It answers, which is all that a probe asks.
+                state.open = None;
+            }
+            Went::Failed => {
+                state.second(now).failed += 1;
+                state.fail(now);
+            }
+        }
+    }
+}
+
+impl State {
+    /// The counters of this second.
+    fn second(&mut self, now: i64) -> &mut Second {
+        let number = now.div_euclid(SECOND);
+        let place = usize::try_from(number.rem_euclid(WINDOW_SECONDS)).unwrap_or(0) % WINDOW;
+        let second = &mut self.seconds[place];
+        if second.number != number {
+            *second = Second { number, ..Second::default() };
+        }
+        second
+    }
+
+    fn fail(&mut self, now: i64) {
+        if let Some(open) = &mut self.open {
+            // One that began before the breaker opened says nothing new.
+            if open.until <= now {
+                let rest = open.rest.saturating_mul(2).min(LONGEST_REST);
+                *open = Open { rest, until: now.saturating_add(rest), probing: None };
+            }
+            return;
+        }
+        let oldest = now.div_euclid(SECOND) - WINDOW_SECONDS;
+        let recent = self.seconds.iter().filter(|second| second.number > oldest);
+        let (well, failed) = recent
+            .fold((0, 0), |(well, failed), second| (well + second.well, failed + second.failed));
+        if failed >= FAILURES && failed >= well {
+            let until = now.saturating_add(FIRST_REST);
+            self.open = Some(Open { rest: FIRST_REST, until, probing: None });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MODEL: &str = "gpt-4o";
+    const NOW: i64 = 1_800_000_000 * SECOND;
+
+    fn opened() -> Breaker {
+        let breaker = Breaker::default();
+        (0..FAILURES).for_each(|_| breaker.note(MODEL, Went::Failed, NOW));
+        breaker
+    }
+
+    #[test]
+    fn failures_open_it_and_a_probe_closes_it() {
+        let breaker = opened();
+        assert_eq!(breaker.standing(NOW), Standing::Open(NOW + SECOND));
+        assert!(!breaker.admits(MODEL, NOW + SECOND - 1));
+        // One probe at a time.
+        assert_eq!(breaker.standing(NOW + SECOND), Standing::HalfOpen);
+        assert!(breaker.admits(MODEL, NOW + SECOND) && !breaker.admits(MODEL, NOW + SECOND));
+        breaker.note(MODEL, Went::Failed, NOW + SECOND);
+        assert_eq!(breaker.standing(NOW + SECOND), Standing::Open(NOW + 3 * SECOND));
+        assert!(breaker.admits(MODEL, NOW + 3 * SECOND));
+        breaker.note(MODEL, Went::Well, NOW + 3 * SECOND);
+        assert_eq!(breaker.standing(NOW + 3 * SECOND), Standing::Closed);
+        assert!(breaker.admits(MODEL, NOW + 3 * SECOND) && breaker.admits(MODEL, NOW + 3 * SECOND));
+    }
+
+    #[test]
+    fn few_failures_and_old_ones_do_not() {
+        let breaker = Breaker::default();
+        (1..FAILURES).for_each(|_| breaker.note(MODEL, Went::Failed, NOW));
+        assert_eq!(breaker.standing(NOW), Standing::Closed);
+        // Ten seconds later those are forgotten.
+        breaker.note(MODEL, Went::Failed, NOW + 10 * SECOND);
+        assert_eq!(breaker.standing(NOW + 10 * SECOND), Standing::Closed);
+        let busy = Breaker::default();
+        (0..100).for_each(|_| busy.note(MODEL, Went::Well, NOW));
+        (0..99).for_each(|_| busy.note(MODEL, Went::Failed, NOW));
+        assert_eq!(busy.standing(NOW), Standing::Closed);
+        busy.note(MODEL, Went::Failed, NOW);
+        assert_eq!(busy.standing(NOW), Standing::Open(NOW + SECOND));
+    }
+
+    #[test]
+    fn a_probe_that_says_nothing_is_followed_by_another() {
+        let breaker = opened();
+        assert!(breaker.admits(MODEL, NOW + SECOND));
+        assert!(!breaker.admits(MODEL, NOW + SECOND + LONGEST_PROBE));
+        assert!(breaker.admits(MODEL, NOW + SECOND + LONGEST_PROBE + 1));
+    }
+
+    #[test]
+    fn whoever_has_too_much_to_do_is_left_alone_as_long_as_it_says() {
+        let breaker = Breaker::default();
+        breaker.note(MODEL, Went::Limited(Some(7)), NOW);
+        assert!(breaker.admits("gpt-4o-mini", NOW), "a limit of another model");
+        assert!(
+            !breaker.admits(MODEL, NOW + 7 * SECOND - 1) && breaker.admits(MODEL, NOW + 7 * SECOND)
+        );
+        breaker.note(MODEL, Went::Limited(Some(u64::MAX)), NOW);
+        assert!(breaker.admits(MODEL, NOW + LONGEST_REST));
+        breaker.note(MODEL, Went::Limited(None), NOW);
+        breaker.note(MODEL, Went::Well, NOW);
+        assert!(breaker.admits(MODEL, NOW));
+    }
+
+    proptest! {
+        /// Whatever happens, it is never shut for longer than the longest rest and an unheard probe.
+        #[test]
+        fn it_always_opens_again(steps in prop::collection::vec((0..4_u8, 0..20_i64), 0..200)) {
+            let breaker = Breaker::default();
+            let mut now = NOW;
+            for (what, seconds) in steps {
+                now += seconds * SECOND / 2;
+                match what {
+                    0 => breaker.note(MODEL, Went::Well, now),
+                    1 => breaker.note(MODEL, Went::Failed, now),
+                    2 => breaker.note(MODEL, Went::Limited(Some(seconds.unsigned_abs())), now),
+                    _ => { breaker.admits(MODEL, now); }
+                }
+            }
+            prop_assert!(breaker.admits(MODEL, now + LONGEST_REST + LONGEST_PROBE + 1));
+        }
+    }
+}
