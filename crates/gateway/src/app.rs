@@ -22,7 +22,7 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) store: Store,
     pub(crate) snapshots: Arc<Snapshots>,
-    pub(crate) providers: Providers,
+    pub(crate) providers: Arc<Providers>,
     pub(crate) upstream: Upstream,
     pub(crate) journal: Arc<Journal>,
     pub(crate) funds: Arc<Funds>,
@@ -39,15 +39,13 @@ pub(crate) struct App {
 impl App {
     /// Opens the store, brings it up to date and starts the background work.
     pub(crate) async fn build(settings: Settings) -> anyhow::Result<Arc<Self>> {
-        let providers = Providers::from_settings(&settings)?;
+        let providers = Arc::new(Providers::from_settings(&settings)?);
         let people = People::from_settings(&settings)?;
         let store = crate::cli::open(&settings).await?;
-        let needs_tls =
-            providers.iter().any(|p| p.key.is_some() && p.base_url.starts_with("https:"));
-        let upstream = Upstream::new(needs_tls)?;
-        let snapshots = Arc::new(
-            Snapshots::load(store.clone(), Proxies::new(&settings.trusted_proxies)).await?,
-        );
+        let proxies = Proxies::new(&settings.trusted_proxies);
+        let snapshots =
+            Arc::new(Snapshots::load(store.clone(), proxies, Arc::clone(&providers)).await?);
+        let upstream = Upstream::new(providers.need_tls())?;
         let background = TaskTracker::new();
         let stop = CancellationToken::new();
         let (folder, durability) = (&settings.data_dir, settings.durability);

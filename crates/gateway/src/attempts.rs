@@ -18,7 +18,7 @@ use crate::inbound::{Inbound, Operation};
 use crate::outbound;
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
-use crate::routing::{Plan, Target};
+use crate::routing::{self, Plan, Target};
 use crate::{count, embed, stream, whole};
 
 /// How long is waited before the first retry where nobody says how long, in milliseconds; twice as long before each
@@ -146,9 +146,23 @@ impl Run<'_> {
         };
         outbound::check_strict(inbound, target, &outbound)?;
 
-        // 7. Send.
-        let attempt =
-            Attempt { app, inbound, plan, target, provider, number, until, outbound, hold };
+        // 7. Send, unless the credential was taken away since the request was admitted.
+        let credential = provider.credential();
+        if credential.secret.is_none() {
+            return Err(routing::not_set_up("model", provider));
+        }
+        let attempt = Attempt {
+            app,
+            inbound,
+            plan,
+            target,
+            provider,
+            credential,
+            number,
+            until,
+            outbound,
+            hold,
+        };
         let response = attempt.send(attempt.outbound.body.clone()).await?;
 
         // 8 and 9. Relay, meter, settle: nothing ends before the receipt is committed.

@@ -39,16 +39,6 @@ pub(crate) enum Standing {
     HalfOpen,
 }
 
-impl Standing {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Open(_) => "open",
-            Self::HalfOpen => "half_open",
-        }
-    }
-}
-
 /// The memory of one provider's last seconds.
 #[derive(Default)]
 pub(crate) struct Breaker(Mutex<State>);

@@ -80,6 +80,11 @@ pub(crate) struct Settings {
     #[arg(long, env = "DEEPSEEK_API_KEY", hide_env_values = true, value_parser = secret, global = true)]
     deepseek_api_key: Option<SecretString>,
 
+    /// What opens the providers' keys that are kept in the database: 32 bytes in base64 or hexadecimal, as `tollgate provider
+    /// master-key` prints them. Of several, with commas between, the first seals and all open
+    #[arg(long, env = "TOLLGATE_MASTER_KEY", hide_env_values = true, value_parser = secret, global = true)]
+    master_key: Option<SecretString>,
+
     /// Another address for OpenAI, with the version, as its SDK takes it
     #[arg(long, env = "OPENAI_BASE_URL", global = true)]
     openai_base_url: Option<String>,
@@ -188,6 +193,18 @@ impl Settings {
         };
         let key = key.as_ref().filter(|key| !key.expose_secret().is_empty());
         (key, url.as_deref().filter(|url| !url.is_empty()))
+    }
+
+    /// What opens the providers' keys that are kept in the database.
+    pub(crate) fn master_key(&self) -> Option<&str> {
+        told(self.master_key.as_ref())
+    }
+
+    /// Sets a master key where none is set.
+    pub(crate) fn or_master_key(&mut self, key: impl FnOnce() -> SecretString) {
+        if self.master_key().is_none() {
+            self.master_key = Some(key());
+        }
     }
 
     /// What is set of Supabase: the URL, the secret, the key.

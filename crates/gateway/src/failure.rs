@@ -2,14 +2,12 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
-use secrecy::ExposeSecret;
 use wire::Malformed;
 use wire::problem::{Kind, Problem as WireProblem};
 
 use crate::outbound::Carry;
 use crate::pipeline::Attempt;
 use crate::problem::{Problem, Verbatim};
-use crate::providers::Provider;
 use crate::upstream::{Body, UpstreamError};
 
 /// No answer at all.
@@ -34,7 +32,7 @@ pub(crate) fn of_transport(error: &UpstreamError, attempt: &Attempt<'_>) -> Prob
 /// An answer that cannot be read. Its usage is not known, so that nothing can be charged for it.
 pub(crate) fn of_reply(error: &Malformed, attempt: &Attempt<'_>) -> Problem {
     let name = attempt.target.provider;
-    let error = without_credential(&error.to_string(), attempt.provider);
+    let error = without_credential(&error.to_string(), attempt);
     tracing::error!(request_id = %attempt.inbound.id, provider = name, error, "the provider's answer cannot be read");
     Problem::new(
         StatusCode::BAD_GATEWAY,
@@ -58,7 +56,7 @@ pub(crate) async fn of_provider(attempt: &Attempt<'_>, response: Response<Body>)
     if same && problem.code != UPSTREAM_ACCOUNT && !attempt.inbound.face.openrouter {
         let content_type = parts.headers.get(header::CONTENT_TYPE).cloned();
         let text = std::str::from_utf8(&body).unwrap_or_default();
-        let clean = without_credential(text, attempt.provider);
+        let clean = without_credential(text, attempt);
         let body = if clean == text { body } else { Bytes::from(clean) };
         problem.verbatim = Some(Box::new(Verbatim { status, content_type, body }));
     }
@@ -77,8 +75,8 @@ pub(crate) fn told(attempt: &Attempt<'_>, problem: &WireProblem) -> Problem {
     let upstream_status = problem.status;
     let (status, code) = match problem.kind {
         Kind::Auth | Kind::Billing | Kind::Forbidden => {
-            let credential = attempt.provider.row.credential_setting;
-            tracing::error!(%request_id, provider = name, credential, status = upstream_status, "the provider refuses our credential or account");
+            let credential = &attempt.credential.origin;
+            tracing::error!(%request_id, provider = name, %credential, status = upstream_status, "the provider refuses our credential or account");
             let message =
                 format!("{name} refuses the gateway's own account; the operator has been told");
             return Problem::new(StatusCode::BAD_GATEWAY, UPSTREAM_ACCOUNT, message);
@@ -93,18 +91,14 @@ pub(crate) fn told(attempt: &Attempt<'_>, problem: &WireProblem) -> Problem {
         Kind::Upstream | Kind::Malformed => (StatusCode::BAD_GATEWAY, "upstream_error"),
     };
     tracing::warn!(%request_id, provider = name, upstream_status, code, "the provider answered with an error");
-    let message = without_credential(&problem.message, attempt.provider);
+    let message = without_credential(&problem.message, attempt);
     let mut told = Problem::new(status, code, format!("{name}: {message}"));
     told.retry_after = problem.retry_after;
     told
 }
 
 /// A provider's text, in which it might repeat our credential, without it.
-fn without_credential(text: &str, provider: &Provider) -> String {
-    /// What is shorter guards nothing, and may be part of any word.
-    const SHORTEST: usize = 8;
-    match provider.key.as_ref().map(ExposeSecret::expose_secret) {
-        Some(key) if key.len() >= SHORTEST => text.replace(key, "[credential]"),
-        _ => text.to_owned(),
-    }
+fn without_credential(text: &str, attempt: &Attempt<'_>) -> String {
+    let secret = attempt.credential.secret.as_ref();
+    secret.map_or_else(|| text.to_owned(), |secret| secret.taken_out_of(text))
 }

@@ -17,6 +17,7 @@ mod clock;
 mod config;
 mod console;
 mod count;
+mod credentials;
 mod embed;
 mod endpoints;
 mod face;
@@ -53,6 +54,7 @@ mod stream;
 mod telemetry;
 mod unread;
 mod upstream;
+mod vault;
 mod web;
 mod whole;
 

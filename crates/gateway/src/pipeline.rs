@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::attempts::Run;
 use crate::auth::{self, Asked};
 use crate::breaker::Went;
+use crate::credentials::InForce;
 use crate::face::{Face, Speech};
 use crate::hold::Hold;
 use crate::idempotency::Turn;
@@ -161,6 +162,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) target: &'a Target,
     pub(crate) provider: &'a Provider,
+    pub(crate) credential: Arc<InForce>,
     /// From 1.
     pub(crate) number: i16,
     /// By when the answer has to have begun, and to be there where it comes whole.
@@ -187,6 +189,7 @@ impl Attempt<'_> {
     ) -> Result<http::Response<Body>, Problem> {
         let outgoing = Outgoing {
             speaks: self.target.speaks,
+            credential: &self.credential,
             path: &self.outbound.path,
             headers: &self.outbound.headers,
             body,

@@ -1,14 +1,18 @@
 //! Who serves models: rows of a table. A provider that speaks a known dialect is a row more.
 
-use http::header::InvalidHeaderValue;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
-use secrecy::{ExposeSecret as _, SecretString};
+use store::ProviderCredential;
 use wire::Dialect;
 
 use crate::breaker::Breaker;
 use crate::config::Settings;
+use crate::credentials::{InForce, Secret};
 use crate::upstream::Connections;
+use crate::vault::MasterKeys;
 
 /// Where a provider wants its credential.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -25,12 +29,14 @@ pub(crate) enum Credential {
 pub(crate) struct Row {
     /// Its name in model ids, prices and receipts.
     pub(crate) name: &'static str,
-    /// The setting that holds its key: what the log names when the provider refuses it.
+    /// The setting that holds its key, where the store has none.
     pub(crate) credential_setting: &'static str,
     /// Its public address, without the path of the endpoint.
     pub(crate) base_url: &'static str,
     /// The dialects that it speaks, the one to prefer first.
     pub(crate) speaks: &'static [Speaks],
+    /// Where it lists its models, which costs nothing and takes a credential that works.
+    pub(crate) models: &'static str,
     /// Whether it stops to charge for a stream whose reader hangs up.
     pub(crate) cancels: bool,
 }
@@ -68,6 +74,7 @@ pub(crate) const ROWS: [Row; 4] = [
             bearer(&wire::openai_chat::OpenaiChat),
             bearer(&wire::openai_responses::OpenaiResponses),
         ],
+        models: "/models",
         cancels: true,
     },
     Row {
@@ -80,6 +87,7 @@ pub(crate) const ROWS: [Row; 4] = [
             credential: Credential::XGoogApiKey,
             headers: &[],
         }],
+        models: "/v1beta/models?pageSize=1",
         cancels: false,
     },
     Row {
@@ -87,6 +95,7 @@ pub(crate) const ROWS: [Row; 4] = [
         credential_setting: "ANTHROPIC_API_KEY",
         base_url: "https://api.anthropic.com",
         speaks: &[anthropic("")],
+        models: "/v1/models?limit=1",
         cancels: true,
     },
     Row {
@@ -98,6 +107,7 @@ pub(crate) const ROWS: [Row; 4] = [
             anthropic("/anthropic"),
             bearer(&wire::openai_responses::OpenaiResponses),
         ],
+        models: "/models",
         cancels: true,
     },
 ];
@@ -107,10 +117,8 @@ pub(crate) struct Provider {
     pub(crate) row: &'static Row,
     /// Without a slash at the end.
     pub(crate) base_url: String,
-    /// `None` where the operator has set none: the provider is known, but cannot be called.
-    pub(crate) key: Option<SecretString>,
-    /// The key as a header has it, behind `Bearer` and by itself.
-    pub(crate) credential: Option<(HeaderValue, HeaderValue)>,
+    of_environment: Arc<InForce>,
+    in_force: ArcSwap<InForce>,
     /// The base URL once more, in the parts that a request is made of.
     pub(crate) scheme: Scheme,
     pub(crate) authority: Authority,
@@ -126,15 +134,52 @@ impl Provider {
     pub(crate) fn first(&self) -> Option<&'static Speaks> {
         self.row.speaks.first()
     }
+
+    /// The credential that is in force now. A call keeps the one it was made with.
+    pub(crate) fn credential(&self) -> Arc<InForce> {
+        self.in_force.load_full()
+    }
+
+    /// Whether there is a credential to call it with.
+    pub(crate) fn is_callable(&self) -> bool {
+        self.in_force.load().secret.is_some()
+    }
+
+    /// The setting of its credential, where that is set.
+    pub(crate) fn is_set_in_environment(&self) -> bool {
+        self.of_environment.secret.is_some()
+    }
+
+    /// Puts in force what is stored, or else what the environment says: whether that is another than before.
+    fn take_up(&self, stored: Option<ProviderCredential>, keys: &MasterKeys) -> bool {
+        let current = self.in_force.load();
+        let known = current.stored().map(|(row, _)| row);
+        if known == stored.as_ref() {
+            return false;
+        }
+        let next = stored.map_or_else(
+            || Arc::clone(&self.of_environment),
+            |row| Arc::new(InForce::of_store(row, keys)),
+        );
+        self.in_force.store(next);
+        true
+    }
 }
 
-/// The table joined with the settings.
-pub(crate) struct Providers(Vec<Provider>);
+/// The table joined with the settings and with what is stored.
+pub(crate) struct Providers {
+    all: Vec<Provider>,
+    /// What stored credentials are sealed with.
+    pub(crate) master_keys: MasterKeys,
+}
 
 impl Providers {
+    /// With the credentials of the environment.
+    ///
     /// # Errors
-    /// A base URL that is none, by its setting.
+    /// A base URL, a credential or a master key that is none, by its setting.
     pub(crate) fn from_settings(settings: &Settings) -> anyhow::Result<Self> {
+        let master_keys = MasterKeys::from_settings(settings)?;
         let mut providers = Vec::new();
         for row in &ROWS {
             let (key, base_url) = settings.provider(row.name);
@@ -155,15 +200,16 @@ impl Providers {
             let host = host(&scheme, &authority).ok_or_else(|| {
                 anyhow::anyhow!("{setting}: expected a URL such as {}", row.base_url)
             })?;
-            let credential = key.map(credential).transpose().map_err(|_| {
-                let setting = row.credential_setting;
+            let setting = row.credential_setting;
+            let secret = key.cloned().map(Secret::of).transpose().map_err(|_| {
                 anyhow::anyhow!("{setting}: has a character that no key has, such as a line's end")
             })?;
+            let of_environment = Arc::new(InForce::of_environment(setting, secret));
             providers.push(Provider {
                 row,
-                credential,
                 base_url,
-                key: key.cloned(),
+                in_force: ArcSwap::new(Arc::clone(&of_environment)),
+                of_environment,
                 scheme,
                 authority,
                 base_path,
@@ -172,27 +218,36 @@ impl Providers {
                 breaker: Breaker::default(),
             });
         }
-        Ok(Self(providers))
+        Ok(Self { all: providers, master_keys })
+    }
+
+    /// Puts in force what is stored: the providers of which another credential is in force now.
+    pub(crate) fn take_up(&self, stored: Vec<ProviderCredential>) -> Vec<&Provider> {
+        let mut stored: Vec<Option<ProviderCredential>> = stored.into_iter().map(Some).collect();
+        let changed = self.all.iter().filter(|provider| {
+            let own = stored
+                .iter_mut()
+                .find(|row| row.as_ref().is_some_and(|row| row.provider == provider.row.name));
+            provider.take_up(own.and_then(Option::take), &self.master_keys)
+        });
+        changed.collect()
     }
 
     /// The provider of that name; `google` is another name of `gemini`.
     pub(crate) fn get(&self, name: &str) -> Option<&Provider> {
         let name = canonical(name);
-        self.0.iter().find(|provider| provider.row.name == name)
+        self.all.iter().find(|provider| provider.row.name == name)
+    }
+
+    /// Whether any of them is called by TLS.
+    pub(crate) fn need_tls(&self) -> bool {
+        let mut callable = self.all.iter().filter(|provider| provider.is_callable());
+        callable.any(|provider| provider.scheme == Scheme::HTTPS)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Provider> {
-        self.0.iter()
+        self.all.iter()
     }
-}
-
-fn credential(key: &SecretString) -> Result<(HeaderValue, HeaderValue), InvalidHeaderValue> {
-    let key = key.expose_secret();
-    let mut bearer = HeaderValue::try_from(format!("Bearer {key}"))?;
-    let mut bare = HeaderValue::from_str(key)?;
-    bearer.set_sensitive(true);
-    bare.set_sensitive(true);
-    Ok((bearer, bare))
 }
 
 fn host(scheme: &Scheme, authority: &Authority) -> Option<HeaderValue> {

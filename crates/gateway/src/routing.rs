@@ -8,6 +8,7 @@ use wire::Dialect;
 
 use crate::app::App;
 use crate::clock;
+use crate::credentials;
 use crate::face::Speech;
 use crate::inbound::{Inbound, Operation, Wanted};
 use crate::native;
@@ -113,10 +114,8 @@ fn target(
     if let Some(problem) = unwanted(inbound, name) {
         return Err(problem);
     }
-    if provider.key.is_none() {
-        let setting = provider.row.credential_setting;
-        tracing::error!(setting, "a request needs a provider without a key");
-        return Err(not_set_up(wanted, name));
+    if !provider.is_callable() {
+        return Err(not_set_up(field_of_provider(wanted), provider));
     }
     Ok(Target {
         provider: name,
@@ -285,10 +284,22 @@ pub(crate) fn forbidden(provider: &str, model: &str) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "model_not_allowed", message)
 }
 
-fn not_set_up(wanted: &Wanted, provider: &str) -> Problem {
-    let field = if wanted.provider.is_some() { "providerName" } else { "model" };
-    let message =
-        format!("{field}: {provider} has no credential here; the operator has to set one");
+/// The field in which the client named the provider.
+fn field_of_provider(wanted: &Wanted) -> &'static str {
+    if wanted.provider.is_some() { "providerName" } else { "model" }
+}
+
+/// 503: there is nothing to call the provider with. Why is the operator's business.
+pub(crate) fn not_set_up(field: &str, provider: &Provider) -> Problem {
+    let (name, credential) = (provider.row.name, provider.credential());
+    if let Some((_, Some(closed))) = credential.stored() {
+        let remedy = credentials::remedy(name);
+        tracing::error!(provider = name, %closed, remedy, "a request needs a provider whose stored credential does not open");
+    } else {
+        let setting = provider.row.credential_setting;
+        tracing::error!(setting, "a request needs a provider without a key");
+    }
+    let message = format!("{field}: {name} has no credential here; the operator has to set one");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "provider_not_configured", message)
 }
 

@@ -16,11 +16,12 @@ use store::{Budget, BudgetOwner, Member, Role, Store, StoreError, User};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::clock;
 use crate::keys::KeyHash;
 use crate::pace::{Limits, Pace, TooFast};
+use crate::providers::Providers;
 use crate::proxies::{Proxies, network};
 use crate::scopes::Scopes;
+use crate::{clock, credentials};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often the moments of last use go to the store, in looks.
@@ -131,6 +132,8 @@ pub(crate) struct Snapshot {
 pub(crate) struct Snapshots {
     store: Store,
     proxies: Proxies,
+    /// Who are told of the credentials that are stored for them.
+    providers: Arc<Providers>,
     current: ArcSwap<Snapshot>,
     /// One load at a time, so that an older load never replaces a newer one.
     loading: tokio::sync::Mutex<()>,
@@ -138,11 +141,17 @@ pub(crate) struct Snapshots {
 
 impl Snapshots {
     /// Loads the first.
-    pub(crate) async fn load(store: Store, proxies: Proxies) -> Result<Self, StoreError> {
+    pub(crate) async fn load(
+        store: Store,
+        proxies: Proxies,
+        providers: Arc<Providers>,
+    ) -> Result<Self, StoreError> {
         let first = read(&store, &proxies, None).await?;
+        take_up(&providers, &store).await?;
         Ok(Self {
             store,
             proxies,
+            providers,
             current: ArcSwap::from_pointee(first),
             loading: tokio::sync::Mutex::new(()),
         })
@@ -159,7 +168,9 @@ impl Snapshots {
         let current = self.current();
         if self.store.revision().await? != current.revision {
             self.touch(&current).await?;
-            self.current.store(Arc::new(read(&self.store, &self.proxies, Some(&current)).await?));
+            let next = read(&self.store, &self.proxies, Some(&current)).await?;
+            take_up(&self.providers, &self.store).await?;
+            self.current.store(Arc::new(next));
         }
         Ok(())
     }
@@ -204,6 +215,14 @@ impl Snapshots {
             .collect();
         if used.is_empty() { Ok(()) } else { self.store.touch_keys(&used).await }
     }
+}
+
+/// Puts in force what credentials are stored, and says which are others than before.
+async fn take_up(providers: &Providers, store: &Store) -> Result<(), StoreError> {
+    for provider in providers.take_up(store.provider_credentials().await?) {
+        credentials::log(provider);
+    }
+    Ok(())
 }
 
 async fn read(

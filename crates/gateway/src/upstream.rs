@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::uri::{PathAndQuery, Uri};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::client::conn::{TrySendError, http2};
 use hyper::rt::Executor as _;
@@ -17,6 +17,7 @@ use hyper_util::client::legacy::connect::{Connection as _, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 
+use crate::credentials::{InForce, Secret};
 use crate::providers::{Credential, Provider, Speaks};
 use connections::Shared;
 use line::Line;
@@ -24,6 +25,8 @@ use line::Line;
 pub(crate) use connections::{Body, Connections};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For what somebody waits at a page.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a provider may send ahead in a stream over HTTP/2, in bytes.
 const STREAM_WINDOW: u32 = 128 * 1024;
 /// So much that streams which nobody reads do not hold up the others of their connection.
@@ -40,6 +43,7 @@ pub(crate) struct Upstream {
 /// A request to a provider.
 pub(crate) struct Outgoing<'a> {
     pub(crate) speaks: &'a Speaks,
+    pub(crate) credential: &'a InForce,
     pub(crate) path: &'a str,
     /// Headers of the client's that mean something to the provider.
     pub(crate) headers: &'a HeaderMap,
@@ -86,15 +90,35 @@ impl Upstream {
         outgoing: Outgoing<'_>,
         until: Instant,
     ) -> Result<Response<Body>, UpstreamError> {
-        let Outgoing { speaks, path, headers, body } = outgoing;
+        let Outgoing { speaks, credential, path, headers, body } = outgoing;
         let path = format!("{}{}{path}", provider.base_path, speaks.below);
         let path = PathAndQuery::try_from(path).map_err(http::Error::from)?;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from(path);
-        set_headers(request.headers_mut(), provider, speaks, headers);
+        set_headers(request.headers_mut(), speaks, credential, headers);
         match tokio::time::timeout_at(until.into(), self.exchange(provider, request)).await {
             Ok(answer) => answer,
+            Err(_) => Err(UpstreamError::Timeout),
+        }
+    }
+
+    /// Asks a provider for its list of models: the status of the answer, whose body nobody reads.
+    pub(crate) async fn list_models(
+        &self,
+        provider: &Provider,
+        speaks: &Speaks,
+        credential: &InForce,
+    ) -> Result<StatusCode, UpstreamError> {
+        let path = format!("{}{}{}", provider.base_path, speaks.below, provider.row.models);
+        let path = PathAndQuery::try_from(path).map_err(http::Error::from)?;
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = Uri::from(path);
+        set_headers(request.headers_mut(), speaks, credential, &HeaderMap::new());
+        request.headers_mut().remove(header::CONTENT_TYPE);
+        let exchange = Box::pin(self.exchange(provider, request));
+        match tokio::time::timeout(LIST_TIMEOUT, exchange).await {
+            Ok(answer) => Ok(answer?.status()),
             Err(_) => Err(UpstreamError::Timeout),
         }
     }
@@ -228,8 +252,8 @@ fn whole_uri(provider: &Provider, path: Option<PathAndQuery>) -> Result<Uri, htt
 /// The request is built from nothing but what is forwarded on purpose: no other header of the client's goes on.
 fn set_headers(
     headers: &mut HeaderMap,
-    provider: &Provider,
     speaks: &Speaks,
+    credential: &InForce,
     forwarded: &HeaderMap,
 ) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -243,7 +267,7 @@ fn set_headers(
     for (name, value) in forwarded {
         headers.insert(name, value.clone());
     }
-    if let Some((bearer, bare)) = &provider.credential {
+    if let Some(Secret { bearer, bare, .. }) = &credential.secret {
         let (name, value) = match speaks.credential {
             Credential::Bearer => (header::AUTHORIZATION, bearer),
             Credential::XApiKey => (HeaderName::from_static("x-api-key"), bare),

@@ -30,6 +30,7 @@ mod audit;
 mod auth_codes;
 mod budgets;
 mod catalogue;
+mod credentials;
 mod credit;
 mod entry;
 mod error;
@@ -63,6 +64,7 @@ pub use audit::{AuditFault, Audited};
 pub use auth_codes::AuthCode;
 pub use budgets::{Budget, BudgetOwner, NewBudget};
 pub use catalogue::PriceVersion;
+pub use credentials::{ProviderCredential, Resealed};
 pub use credit::{Adjustment, AdjustmentKind, CreditSource, NewCredit};
 pub use entry::Entry;
 pub use error::StoreError;
@@ -148,7 +150,7 @@ impl Store {
         self.write.reach().await
     }
 
-    /// A number that grows with every change of users, keys and price versions. A replica that sees it grow reads
+    /// A number that grows with every change of users, keys, price versions and credentials. A replica that sees it grow reads
     /// them again.
     pub async fn revision(&self) -> Result<i64, StoreError> {
         let mut conn = self.read().await?;

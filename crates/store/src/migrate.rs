@@ -6,12 +6,13 @@ use crate::engine::{Conn, POSTGRES_LOCK, POSTGRES_LOCK_OUT, POSTGRES_SCHEMA, Sql
 use crate::{Store, StoreError};
 
 /// Every migration, by ascending number. What is published is never edited: a change is another file.
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration { version: 1, text: include_str!("../../../migrations/0001_init.sql") },
     Migration { version: 2, text: include_str!("../../../migrations/0002_replicas.sql") },
     Migration { version: 3, text: include_str!("../../../migrations/0003_ledger.sql") },
     Migration { version: 4, text: include_str!("../../../migrations/0004_idempotency.sql") },
     Migration { version: 5, text: include_str!("../../../migrations/0005_people.sql") },
+    Migration { version: 6, text: include_str!("../../../migrations/0006_credentials.sql") },
 ];
 
 /// What has been applied. The first thing to exist, so it is not a migration itself.

@@ -14,7 +14,7 @@ use crate::manage::keys::{self, Wanted};
 use crate::people::password;
 use crate::scopes::Scopes;
 use crate::web::session;
-use crate::{clock, server};
+use crate::{clock, server, vault};
 
 const USER: &str = "demo";
 const OPERATOR: &str = "operator";
@@ -24,6 +24,7 @@ pub(super) async fn run(mut settings: Settings, output: &Output) -> anyhow::Resu
     let folder = tempfile::Builder::new().prefix("tollgate-demo-").tempdir()?;
     settings.data_dir = folder.path().join("data");
     settings.database_url = format!("sqlite://{}", folder.path().join("tollgate.db").display());
+    settings.or_master_key(vault::fresh);
     let simulator = if settings.has_provider_key() {
         None
     } else {

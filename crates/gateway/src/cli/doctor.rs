@@ -7,7 +7,8 @@ use store::Store;
 
 use super::output::Output;
 use crate::config::Settings;
-use crate::providers::Providers;
+use crate::credentials::{self, Origin};
+use crate::providers::{Provider, Providers};
 
 /// How a check ended.
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -31,8 +32,8 @@ type Check = (Mark, &'static str, String);
 
 /// Ends with 0 where nothing failed.
 pub(super) async fn run(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
-    let mut checks = database(settings).await;
-    checks.extend(providers(settings));
+    let (mut checks, store) = database(settings).await;
+    checks.extend(providers(settings, store.as_ref()).await);
     let host = if settings.host.is_loopback() {
         (Mark::Ok, "address", format!("{}:{}, this machine only", settings.host, settings.port))
     } else {
@@ -67,10 +68,10 @@ pub(super) async fn run(settings: &Settings, output: &Output) -> anyhow::Result<
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-async fn database(settings: &Settings) -> Vec<Check> {
+async fn database(settings: &Settings) -> (Vec<Check>, Option<Store>) {
     let store = match super::open(settings).await {
         Ok(store) => store,
-        Err(error) => return vec![(Mark::Fail, "database", format!("{error:#}"))],
+        Err(error) => return (vec![(Mark::Fail, "database", format!("{error:#}"))], None),
     };
     let mut checks =
         vec![(Mark::Ok, "database", format!("{} answers, schema up to date", store.engine_name()))];
@@ -84,7 +85,7 @@ async fn database(settings: &Settings) -> Vec<Check> {
         Ok(users) => checks.push((Mark::Ok, "users", users.len().to_string())),
         Err(error) => checks.push((Mark::Fail, "users", error.to_string())),
     }
-    checks
+    (checks, Some(store))
 }
 
 async fn contents(store: &Store) -> Result<Check, store::StoreError> {
@@ -95,22 +96,31 @@ async fn contents(store: &Store) -> Result<Check, store::StoreError> {
     Ok((Mark::Ok, "prices", format!("version {}, {models} models", version.id)))
 }
 
-fn providers(settings: &Settings) -> Vec<Check> {
-    let providers = match Providers::from_settings(settings) {
-        Ok(providers) => providers,
-        Err(error) => return vec![(Mark::Fail, "providers", error.to_string())],
+/// The credentials in force; without a store, those of the environment.
+async fn providers(settings: &Settings, store: Option<&Store>) -> Vec<Check> {
+    let providers = match store {
+        Some(store) => credentials::providers(settings, store).await,
+        None => Providers::from_settings(settings),
     };
-    providers
-        .iter()
-        .map(|provider| match provider.key {
-            Some(_) => {
-                (Mark::Ok, provider.row.name, format!("credential set, at {}", provider.base_url))
-            }
-            None => (
-                Mark::Note,
-                provider.row.name,
-                format!("off: {} is not set", provider.row.credential_setting),
-            ),
-        })
-        .collect()
+    let providers = match providers {
+        Ok(providers) => providers,
+        Err(error) => return vec![(Mark::Fail, "providers", format!("{error:#}"))],
+    };
+    providers.iter().map(provider).collect()
+}
+
+fn provider(provider: &Provider) -> Check {
+    let (name, in_force) = (provider.row.name, provider.credential());
+    let (mark, text) = match &in_force.origin {
+        Origin::Nowhere => {
+            let setting = provider.row.credential_setting;
+            (Mark::Note, format!("off: {setting} is not set, and none is stored"))
+        }
+        Origin::Stored { closed: Some(closed), .. } => {
+            let remedy = credentials::remedy(name);
+            (Mark::Fail, format!("off: the stored credential does not open: {closed}; {remedy}"))
+        }
+        origin => (Mark::Ok, format!("credential set ({origin}), at {}", provider.base_url)),
+    };
+    (mark, name, text)
 }

@@ -11,6 +11,7 @@ mod openapi;
 mod org;
 mod output;
 mod prices;
+mod provider;
 mod replica;
 mod report;
 mod serve;
@@ -77,6 +78,9 @@ enum Command {
     /// Processes that spend credit, and what they hold
     #[command(subcommand)]
     Replica(replica::Command),
+    /// Providers and their credentials
+    #[command(subcommand)]
+    Provider(provider::Command),
     /// Price versions
     #[command(subcommand)]
     Prices(prices::Command),
@@ -125,6 +129,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Credit(command) => credit::run(command, &settings, &output).await.map(done),
         Command::Budget(command) => budget::run(command, &settings, &output).await.map(done),
         Command::Replica(command) => replica::run(command, &settings, &output).await.map(done),
+        Command::Provider(command) => provider::run(command, &settings, &output).await,
         Command::Prices(command) => prices::run(command, &settings, &output).await.map(done),
         Command::Usage(args) => report::usage(args, &settings, &output).await.map(done),
         Command::Bill(args) => bill::run(args, &settings, &output).await.map(done),

@@ -76,7 +76,10 @@ fn warn_of_settings(app: &App) {
     if !app.settings.host.is_loopback() {
         tracing::warn!(host = %app.settings.host, "listening beyond this machine without TLS: put a TLS proxy in front");
     }
-    for provider in app.providers.iter().filter(|provider| provider.key.is_none()) {
+    for provider in app.providers.iter().filter(|provider| !provider.is_callable()) {
+        if provider.credential().stored().is_some() {
+            continue;
+        }
         let (name, setting) = (provider.row.name, provider.row.credential_setting);
         tracing::info!(provider = name, setting, "no credential: this provider is off");
     }

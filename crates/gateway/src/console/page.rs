@@ -226,6 +226,8 @@ fn said(call: &Call) -> Option<Notice> {
         "budget-set" => "The budget is set.",
         "budget-removed" => "The budget is gone.",
         "pays" => "How the customer pays was changed.",
+        "credential-set" => "The credential is sealed and in force.",
+        "credential-removed" => "The stored credential is gone.",
         "imported" => "The prices are in force.",
         _ => return None,
     };

@@ -74,5 +74,8 @@ pub(super) const PAGES: &[Route] = &[
     page!(POST "/operator/prices/import", Policy::Operator, operator::import::post),
     page!(GET "/operator/prices/models/{provider}/{*model}", Policy::Operator, operator::prices::model),
     page!(GET "/operator/providers", Policy::Operator, operator::providers::get),
+    page!(POST "/operator/providers/{name}/credential", Policy::Operator, operator::credentials::set),
+    page!(POST "/operator/providers/{name}/credential/remove", Policy::Operator, operator::credentials::remove),
+    page!(POST "/operator/providers/{name}/check", Policy::Operator, operator::credentials::check),
     page!(GET "/operator/audit", Policy::Operator, operator::audit::get),
 ];

@@ -130,6 +130,12 @@ impl App {
         serve(&self.books, &self.settings).await
     }
 
+    /// Sets something for the next start.
+    pub(crate) fn set(&mut self, name: &'static str, value: String) {
+        self.settings.retain(|(known, _)| *known != name);
+        self.settings.push((name, value));
+    }
+
     /// Starts again on the same books, on another port.
     pub(crate) async fn restart(&mut self) {
         (self.process, self.url) = serve(&self.books, &self.settings).await;

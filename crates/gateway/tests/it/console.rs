@@ -16,7 +16,7 @@ const OPERATOR: &str = "olga";
 /// A browser in which somebody is signed in. It follows no redirect.
 pub(crate) struct Browser {
     client: Client,
-    url: String,
+    pub(crate) url: String,
     cookie: String,
     csrf: String,
 }
@@ -24,9 +24,9 @@ pub(crate) struct Browser {
 /// What a browser got.
 #[derive(Debug)]
 pub(crate) struct Got {
-    status: u16,
+    pub(crate) status: u16,
     location: String,
-    text: String,
+    pub(crate) text: String,
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -66,22 +66,22 @@ impl Browser {
         Got { status, location, text: answer.text().await.expect("text") }
     }
 
-    async fn get(&self, path: &str) -> Got {
+    pub(crate) async fn get(&self, path: &str) -> Got {
         self.send(self.client.get(format!("{}{path}", self.url))).await
     }
 
     /// A page that has to be there.
-    async fn page(&self, path: &str) -> String {
+    pub(crate) async fn page(&self, path: &str) -> String {
         let got = self.get(path).await;
         assert_eq!(got.status, 200, "{path}: {}", got.text);
         got.text
     }
 
-    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Got {
+    pub(crate) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Got {
         self.post_with(path, fields, &self.csrf).await
     }
 
-    async fn post_with(&self, path: &str, fields: &[(&str, &str)], csrf: &str) -> Got {
+    pub(crate) async fn post_with(&self, path: &str, fields: &[(&str, &str)], csrf: &str) -> Got {
         let fields: Vec<(&str, &str)> = [&[("csrf", csrf)], fields].concat();
         let body = fields
             .iter()
@@ -93,7 +93,7 @@ impl Browser {
     }
 
     /// A form that has to do what it is for.
-    async fn done(&self, path: &str, fields: &[(&str, &str)]) -> String {
+    pub(crate) async fn done(&self, path: &str, fields: &[(&str, &str)]) -> String {
         let got = self.post(path, fields).await;
         assert_eq!(got.status, 303, "{path}: {}", got.text);
         got.location
@@ -128,7 +128,7 @@ async fn started() -> App {
     App::start_on(books, Start::default()).await
 }
 
-async fn acts(app: &App) -> Vec<store::Act> {
+pub(crate) async fn acts(app: &App) -> Vec<store::Act> {
     let store = Store::open(&app.books.url, 1).await.expect("the books");
     let acts = store.acts(&store::ActFilter::default(), None, 500).await.expect("acts");
     store.close().await;

@@ -12,6 +12,7 @@ mod chat;
 mod cli;
 mod console;
 mod crash;
+mod credentials;
 mod credit;
 mod cut_streams;
 mod cuts;

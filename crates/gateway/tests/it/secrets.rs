@@ -9,6 +9,8 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 use crate::app::{Answer, App, Start, USER};
 use crate::books::Books;
 use crate::chat::{MODELS, say};
+use crate::console::Browser;
+use crate::credentials::typed;
 
 /// What nobody but its owner may ever read, and the prompts, which are nobody's business.
 struct Canaries(Vec<String>);
@@ -27,7 +29,9 @@ const PASSWORD: &str = "canary-database-password";
 
 #[tokio::test]
 async fn secrets_stay_secret() {
-    let app = App::start_on(Books::sqlite(), tracing("text")).await;
+    let books = Books::sqlite();
+    books.cli(&["user", "add", "olga", "--operator"]).await;
+    let app = App::start_on(books, tracing("text")).await;
     let mut canaries = use_everything(&app).await;
     canaries.0.push("canary-".to_owned());
     let log = app.log();
@@ -62,6 +66,7 @@ async fn secrets_stay_secret_on_postgres() {
     let (user, place) = rest.split_once('@').expect("a user");
     let user = user.split_once(':').map_or(user, |(user, _)| user);
     books.url = format!("{scheme}://{user}:{PASSWORD}@{place}");
+    books.cli(&["user", "add", "olga", "--operator"]).await;
     let app = App::start_on(books, tracing("json")).await;
     let mut canaries = use_everything(&app).await;
     canaries.0.push("canary-".to_owned());
@@ -86,7 +91,56 @@ async fn secrets_stay_secret_on_postgres() {
 }
 
 fn tracing(format: &str) -> Start {
-    Start::default().set("RUST_LOG", "trace").set("TOLLGATE_LOG_FORMAT", format)
+    let start = Start::default().set("RUST_LOG", "trace").set("TOLLGATE_LOG_FORMAT", format);
+    start.set("TOLLGATE_MASTER_KEY", master_key())
+}
+
+/// Of bytes that are looked for like any other secret.
+fn master_key() -> String {
+    ledger::to_hex(b"canary-of-the-master-key-0123456")
+}
+
+/// Sets providers' credentials in every way there is, has the providers repeat them, and looks at all that tells of them.
+async fn seal_and_repeat(app: &App, canaries: &Canaries) {
+    let (master, olga) = (master_key(), Browser::of(app, "olga").await);
+    for (provider, model) in MODELS {
+        for text in [format!("canary-sealed-{provider}-1\n"), format!("canary-sealed-{provider}-2")]
+        {
+            let output =
+                typed(&app.books, &master, &["provider", "set-key", provider], &text).await;
+            assert!(output.status.success());
+            canaries.assert_none_in("set-key", &[output.stdout, output.stderr].concat());
+        }
+        let set = format!("/operator/providers/{provider}/credential");
+        let secret = format!("canary-sealed-{provider}-3");
+        olga.done(&set, &[("secret", &secret)]).await;
+        let refused = olga.post(&set, &[("secret", "canary-sealed and more")]).await;
+        assert_eq!(refused.status, 400);
+        canaries.assert_none_in("a refusal", refused.text.as_bytes());
+        let checked = olga.post(&format!("/operator/providers/{provider}/check"), &[]).await;
+        canaries.assert_none_in("a check", checked.text.as_bytes());
+        for message in [WORDS, "fault:echo:400", "fault:echo:401", "fault:echo:500"] {
+            let answer = Answer::of(app.chat(&say(provider, model, message))).await;
+            canaries.assert_none_in("an answer", without_words(&answer).as_bytes());
+        }
+        let seen = app.simulator.seen();
+        assert!(format!("{seen:?}").contains(&secret), "it was called with it");
+        for path in ["/operator/providers", "/operator/audit"] {
+            canaries.assert_none_in(path, olga.page(path).await.as_bytes());
+        }
+    }
+    for arguments in [
+        &["provider", "list"][..],
+        &["provider", "list", "--json"],
+        &["provider", "check"],
+        &["provider", "reseal"],
+        &["doctor"],
+        &["provider", "remove-key", "openai"],
+    ] {
+        let output = typed(&app.books, &master, arguments, "").await;
+        let all = [output.stdout, output.stderr].concat();
+        canaries.assert_none_in(&arguments.join(" "), &all);
+    }
 }
 
 /// Does everything that has to do with a secret, and returns the secrets. No answer but the one that makes a key may
@@ -157,6 +211,8 @@ async fn use_everything(app: &App) -> Canaries {
     let third = String::from_utf8(create.stdout).expect("text").trim().to_owned();
     assert!(third.len() == 39 && !String::from_utf8_lossy(&create.stderr).contains(&third));
     canaries.0.push(third);
+    canaries.0.extend([master_key(), "canary-sealed".to_owned(), "canary-of-the".to_owned()]);
+    seal_and_repeat(app, &canaries).await;
     canaries
 }
 

@@ -5,6 +5,8 @@ mod auth_codes;
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod credentials;
+#[cfg(test)]
 mod idempotency;
 #[cfg(test)]
 mod money;

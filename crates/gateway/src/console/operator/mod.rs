@@ -1,6 +1,7 @@
 //! `/operator`: pages of whoever runs the place. This one is what the house earns.
 
 pub(crate) mod audit;
+pub(crate) mod credentials;
 pub(crate) mod customers;
 pub(crate) mod import;
 pub(crate) mod prices;

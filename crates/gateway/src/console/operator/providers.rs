@@ -6,7 +6,9 @@ use store::ProviderHour;
 
 use super::super::chart::{self, Series};
 use super::super::html::{self, Html, Table};
-use super::super::page::{self, Desk, Frame, told};
+use super::super::page::{self, Desk, Frame, Notice, told};
+use super::credentials::{self, Card};
+use crate::breaker::Standing;
 use crate::clock;
 use crate::problem::Problem;
 use crate::providers::Provider;
@@ -20,6 +22,9 @@ const HOURS: i64 = 48;
 struct Page {
     frame: Frame,
     table: Table,
+    credentials: Vec<Card>,
+    /// Whether there is anything to seal credentials with.
+    can_seal: bool,
     attempts: Html,
     errors: Html,
     latency: Html,
@@ -27,7 +32,15 @@ struct Page {
 
 /// `GET /operator/providers`
 pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
-    let desk = Desk::of(&call)?;
+    let page = show(&call, None).await?;
+    page::show(&page)
+}
+
+pub(super) async fn show(
+    call: &Call,
+    notice: Option<Notice>,
+) -> Result<impl Template + use<>, Problem> {
+    let desk = Desk::of(call)?;
     let store = &call.app.store;
     // What this process has counted belongs to it.
     call.app.health.flush(store, call.app.journal.replica()).await;
@@ -48,7 +61,7 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     let errors = series(&|name| by_hour(&told_hours, name, hours, is_fault));
     let day: Vec<ProviderHour> =
         told_hours.iter().filter(|hour| hour.hour > now - 24).cloned().collect();
-    let rows = call.app.providers.iter().map(|provider| row(&call, provider, &day));
+    let rows = call.app.providers.iter().map(|provider| row(call, provider, &day));
     let columns = [
         "Provider",
         "State",
@@ -58,14 +71,15 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
         "#95 % within",
         "Last error here",
     ];
-    let page = Page {
-        frame: Frame::new(&call, &desk, "Providers"),
+    Ok(Page {
+        frame: Frame::new(call, &desk, "Providers").saying(notice),
+        credentials: credentials::cards(call),
+        can_seal: call.app.providers.master_keys.first().is_some(),
         table: Table::new("Providers", &columns, rows.collect()),
         attempts: chart::bars("Attempts by hour, 48 hours", &labels, &attempts, html::grouped),
         errors: chart::bars("Errors by hour, 48 hours", &labels, &errors, html::grouped),
         latency: latency(&told_hours),
-    };
-    page::show(&page)
+    })
 }
 
 fn label(hour: i64) -> String {
@@ -128,14 +142,23 @@ fn row(call: &Call, provider: &Provider, day: &[ProviderHour]) -> Vec<Html> {
         own.map(|hour| hour.attempts).sum()
     };
     let (attempts, faults) = (sum(|_| true), sum(is_fault));
-    let state = if provider.key.is_none() {
-        Html::badge("plain", "no key")
+    let state = if let Some(off) = credentials::off(&provider.credential()) {
+        off
     } else if faults * 10 > attempts {
         Html::badge("bad", "failing")
     } else if faults > 0 {
         Html::badge("warn", "some errors")
     } else {
         Html::badge("good", "set up")
+    };
+    let state = match provider.breaker.standing(call.now) {
+        Standing::Closed => state,
+        Standing::Open(until) => state.and(&Html::badge("bad", "breaker open")).below(
+            &Html::text("passed over where there is another, until ").and(&html::moment(until)),
+        ),
+        Standing::HalfOpen => state
+            .and(&Html::badge("warn", "breaker half-open"))
+            .below(&Html::text("tried by one request at a time")),
     };
     let last = call.app.health.last(name).map_or_else(
         || Html::text("none"),
