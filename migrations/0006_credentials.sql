@@ -3,8 +3,8 @@
 -- engine: all
 
 -- `sealed` opens only with the operator's master key, which is never here, and only as the credential of this provider in
--- this row. `key_id` tells which of several master keys that is. Of a credential that was replaced or removed nothing is left
--- that could be opened.
+-- this row. `key_id` tells which of several master keys that is. Of a credential that was replaced or removed the row stays,
+-- and what is sealed is deleted.
 CREATE TABLE tollgate.provider_credentials (
     id UUID NOT NULL PRIMARY KEY,
     provider TEXT NOT NULL,

@@ -88,7 +88,7 @@ impl Store {
         conn.commit().await
     }
 
-    /// Takes a provider's credential away. Nothing of it that could be opened is kept.
+    /// Takes a provider's credential away, and deletes what is sealed.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] where there is none.
