@@ -45,6 +45,19 @@ const POSTGRES_WORDS: [(&str, &str); 1] = [(" TEXT", " TEXT COLLATE \"C\"")];
 /// none: its write transactions wait for each other.
 pub(crate) const POSTGRES_LOCK: &str = "SELECT pg_advisory_xact_lock(7021180642971)";
 
+/// Whether the table with what has been applied is there.
+pub(crate) const HAS_MIGRATIONS: Sql = Sql {
+    sqlite: "SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'",
+    postgres: "SELECT 1::bigint FROM pg_tables WHERE schemaname = 'tollgate' AND tablename = 'schema_migrations'",
+};
+
+/// The version and the clock of a server. SQLite has none, and is not asked.
+pub(crate) const POSTGRES_SERVER: Sql = Sql {
+    sqlite: "",
+    postgres: "SELECT current_setting('server_version_num')::bigint, \
+               (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+};
+
 /// PostgreSQL's schema. SQLite has a file instead. Asked first, because to make a schema needs a right that a careful
 /// operator takes away once it is there.
 pub(crate) const POSTGRES_SCHEMA: &str = "DO $$ BEGIN

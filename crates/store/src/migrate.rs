@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::engine::{Conn, POSTGRES_LOCK, POSTGRES_LOCK_OUT, POSTGRES_SCHEMA, Sql};
+use crate::engine::{Conn, HAS_MIGRATIONS, POSTGRES_LOCK, POSTGRES_LOCK_OUT, POSTGRES_SCHEMA, Sql};
 use crate::{Store, StoreError};
 
 /// Every migration, by ascending number. What is published is never edited: a change is another file.
@@ -39,27 +39,59 @@ impl Store {
     /// [`StoreError::TooNew`] where a newer program has been here: its tables may mean what this one does not know.
     pub async fn migrate(&self, at: i64) -> Result<usize, StoreError> {
         let mut conn = self.begin().await?;
-        prepare(&mut conn).await?;
-        let applied: Vec<(i64, String)> = on!(conn, READ => _, (q, c) => q.fetch_all(c).await)?;
-        check(&applied)?;
-        let mut steps = 0;
-        for Migration { version, text } in &MIGRATIONS {
-            if applied.iter().any(|(done, _)| done == version) {
-                continue;
-            }
-            let script = script(&conn, text);
-            conn.script(&script).await?;
-            on!(conn, WRITE, (q, c) => {
-                q.bind(*version).bind(sha256(text)).bind(at).execute(c).await.map(drop)
-            })?;
-            steps += 1;
-        }
-        if steps > 0 && matches!(conn, Conn::Postgres(..)) {
-            conn.script(POSTGRES_LOCK_OUT).await?;
-        }
+        let steps = apply(&mut conn, at).await?;
         conn.commit().await?;
-        Ok(steps)
+        Ok(steps.len())
     }
+
+    /// Does what [`Store::migrate`] would do and takes all of it back: the numbers of the steps that it takes.
+    ///
+    /// # Errors
+    /// Those of [`Store::migrate`], which would meet them too.
+    pub async fn rehearse(&self, at: i64) -> Result<Vec<i64>, StoreError> {
+        let mut conn = self.begin().await?;
+        // What is not committed is taken back.
+        apply(&mut conn, at).await
+    }
+
+    /// The numbers of the steps that are still to be taken. Changes nothing.
+    ///
+    /// # Errors
+    /// Those of [`Store::migrate`].
+    pub async fn pending(&self) -> Result<Vec<i64>, StoreError> {
+        let mut conn = self.read().await?;
+        let there: Option<(i64,)> =
+            on!(conn, HAS_MIGRATIONS => _, (q, c) => q.fetch_optional(c).await)?;
+        let applied: Vec<(i64, String)> = match there {
+            Some(_) => on!(conn, READ => _, (q, c) => q.fetch_all(c).await)?,
+            None => Vec::new(),
+        };
+        check(&applied)?;
+        let done = |version: &i64| applied.iter().any(|(done, _)| done == version);
+        Ok(MIGRATIONS.iter().map(|step| step.version).filter(|version| !done(version)).collect())
+    }
+}
+
+async fn apply(conn: &mut Conn, at: i64) -> Result<Vec<i64>, StoreError> {
+    prepare(conn).await?;
+    let applied: Vec<(i64, String)> = on!(*conn, READ => _, (q, c) => q.fetch_all(c).await)?;
+    check(&applied)?;
+    let mut steps = Vec::new();
+    for Migration { version, text } in &MIGRATIONS {
+        if applied.iter().any(|(done, _)| done == version) {
+            continue;
+        }
+        let script = script(conn, text);
+        conn.script(&script).await?;
+        on!(*conn, WRITE, (q, c) => {
+            q.bind(*version).bind(sha256(text)).bind(at).execute(c).await.map(drop)
+        })?;
+        steps.push(*version);
+    }
+    if !steps.is_empty() && matches!(conn, Conn::Postgres(..)) {
+        conn.script(POSTGRES_LOCK_OUT).await?;
+    }
+    Ok(steps)
 }
 
 async fn prepare(conn: &mut Conn) -> Result<(), StoreError> {

@@ -57,7 +57,11 @@ enum Command {
     /// Try it: the API with a simulator for all four providers, a user and a key, in a temporary folder
     Demo,
     /// Bring the database up to date and install the price list that comes with the program
-    Migrate,
+    Migrate {
+        /// Rehearse it: do everything that is to be done, take it back, and say what it was
+        #[arg(long)]
+        check: bool,
+    },
     /// Check settings, database, prices and credentials
     Doctor,
     /// Users
@@ -120,7 +124,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve => serve::run(settings, &output).await.map(done),
         Command::Demo => Box::pin(demo::run(settings, &output)).await.map(done),
-        Command::Migrate => migrate(&settings, &output).await.map(done),
+        Command::Migrate { check: true } => rehearse(&settings, &output).await.map(done),
+        Command::Migrate { check: false } => migrate(&settings, &output).await.map(done),
         Command::Openapi(args) => openapi::run(&args, &settings, &output).map(done),
         Command::Doctor => doctor::run(&settings, &output).await,
         Command::User(command) => user::run(command, &settings, &output).await.map(done),
@@ -160,6 +165,22 @@ async fn books(settings: &Settings) -> anyhow::Result<Store> {
     let store = open(settings).await?;
     crate::journal::catch_up(&settings.data_dir, &store, None).await?;
     Ok(store)
+}
+
+async fn rehearse(settings: &Settings, output: &Output) -> anyhow::Result<()> {
+    let store = Store::open(&settings.database_url, READERS).await?;
+    let steps = store.rehearse(crate::clock::now()).await?;
+    let engine = store.engine_name();
+    let names: Vec<String> = steps.iter().map(i64::to_string).collect();
+    let text = if names.is_empty() {
+        format!("The database ({engine}) is up to date.")
+    } else {
+        let names = names.join(", ");
+        format!(
+            "The database ({engine}) takes these steps without a fault: {names}. Nothing was changed."
+        )
+    };
+    output.say(&serde_json::json!({ "engine": engine, "steps": steps }), text)
 }
 
 async fn migrate(settings: &Settings, output: &Output) -> anyhow::Result<()> {

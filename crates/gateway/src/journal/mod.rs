@@ -35,7 +35,8 @@ use segments::{Tail, Writer};
 
 pub(crate) use recover::catch_up;
 pub(crate) use running::{Admitted, Dispatched, Progress, Unfinished};
-pub(crate) use segments::JournalError;
+pub(crate) use segments::{JournalError, room};
+pub(crate) use work::LEAST_ROOM;
 
 /// How long a question about usage waits for the database.
 const PATIENCE: Duration = Duration::from_secs(10);

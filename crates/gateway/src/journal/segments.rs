@@ -318,7 +318,7 @@ impl Segment {
 }
 
 /// How much room the disk of a folder has, in bytes.
-pub(super) fn room(folder: &Path) -> Result<u64, JournalError> {
+pub(crate) fn room(folder: &Path) -> Result<u64, JournalError> {
     let disk = rustix::fs::statvfs(folder).map_err(|error| io_at(folder)(error.into()))?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }

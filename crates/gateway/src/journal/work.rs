@@ -24,7 +24,7 @@ const BATCH: usize = 4_096;
 /// So many records without a receipt may follow before the database is told.
 const UNTOLD: u64 = 65_536;
 /// With less room on the disk no more requests begin, in bytes; those under way can still end.
-const LEAST_ROOM: u64 = 256 * 1024 * 1024;
+pub(crate) const LEAST_ROOM: u64 = 256 * 1024 * 1024;
 /// How often to look for it then.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
 /// How long to wait before each try after the first; from then on as long as before the last.

@@ -307,10 +307,17 @@ async fn verify_finds_what_was_tampered_with() {
 #[tokio::test]
 async fn migrate_and_doctor() {
     let books = Books::sqlite();
+    // A rehearsal changes nothing, however often.
+    for _ in 0..2 {
+        let steps = books.cli_json(&["migrate", "--check"]).await["steps"].clone();
+        assert_eq!(steps.as_array().map(Vec::len), Some(migrations()), "{steps}");
+    }
     for _ in 0..2 {
         let migrated = books.cli_json(&["migrate"]).await;
         assert_eq!(migrated, json!({ "engine": "SQLite", "price_version": 1 }));
     }
+    let rehearsed = books.cli_json(&["migrate", "--check"]).await;
+    assert_eq!(rehearsed, json!({ "engine": "SQLite", "steps": [] }));
     let mut doctor = books.command(&["doctor", "--json"]);
     doctor
         .env("OPENAI_API_KEY", "sk-x")
@@ -331,6 +338,8 @@ async fn migrate_and_doctor() {
         ("gemini", "note"),
         ("address", "note"),
         ("trust", "note"),
+        ("journal", "ok"),
+        ("public url", "note"),
     ] {
         assert_eq!(result(name), expected, "{name}");
     }
@@ -342,6 +351,62 @@ async fn migrate_and_doctor() {
         said.contains("OPENAI_BASE_URL: expected a URL such as https://api.openai.com/v1"),
         "{said}"
     );
+}
+
+/// How many steps lead to the newest schema.
+fn migrations() -> usize {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
+    std::fs::read_dir(folder).expect("the steps").count()
+}
+
+/// What goes badly together, or is wrong with the machine, is named with what would be right.
+#[tokio::test]
+async fn doctor_knows_the_usual_mistakes() {
+    let books = Books::sqlite();
+    let folder = books.folder.path();
+    let found = async |name: &str, value: &str| -> Vec<(String, String, String)> {
+        let mut command = books.command(&["doctor", "--json"]);
+        let output = command.env(name, value).output().await.expect("the program runs");
+        let checks: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        let check = |c: &Value| (text(&c["check"]), text(&c["result"]), text(&c["detail"]));
+        checks.iter().map(check).collect()
+    };
+    let fresh = found("RUST_LOG", "info").await;
+    assert!(fresh.iter().any(|(_, _, text)| text.contains("migrate --check")), "{fresh:?}");
+    books.cli(&["user", "add", "ada"]).await;
+    let file = folder.join("a-file");
+    std::fs::write(&file, "").expect("written");
+    let in_a_file = file.join("journal").display().to_string();
+    for (name, value, check, result, says) in [
+        ("RUST_LOG", "info", "operators", "note", "user add NAME --operator"),
+        ("RUST_LOG", "debug", "log", "note", "RUST_LOG"),
+        ("RUST_LOG", "info", "providers", "note", "OPENAI_API_KEY"),
+        ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none", "database", "fail", "DATABASE_URL"),
+        ("ANTHROPIC_BASE_URL", "https://api.anthropic.com/v1", "base url", "fail", "leave it out"),
+        ("OPENAI_BASE_URL", "https://models.example.org", "base url", "note", "/v1"),
+        ("GEMINI_BASE_URL", "http://models.example.org", "base url", "note", "without TLS"),
+        ("TOLLGATE_PUBLIC_URL", "http://gate.example.org", "public url", "note", "without TLS"),
+        ("TOLLGATE_PUBLIC_URL", "https://gate.example.org", "proxies", "note", "TRUSTED_PROXIES"),
+        ("TOLLGATE_TRUSTED_PROXIES", "0.0.0.0/0", "proxies", "note", "every address"),
+        ("TOLLGATE_CORS_ORIGINS", "*", "cors", "note", "any web page"),
+        ("TOLLGATE_COMMISSION_BPS", "0", "commission", "note", "providers' prices"),
+        ("TOLLGATE_SIGN_UP", "true", "sign-up", "note", "TOLLGATE_OIDC_ISSUER"),
+        ("TOLLGATE_TRUST_USER_HEADER", "true", "trust", "note", "behind a proxy"),
+        ("TOLLGATE_DATA_DIR", &in_a_file, "journal", "fail", "cannot be written"),
+    ] {
+        let checks = found(name, value).await;
+        let hit =
+            checks.iter().any(|(c, r, text)| c == check && r == result && text.contains(says));
+        assert!(hit, "{name}={value}: {checks:?}");
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    let checks = found("PORT", &port).await;
+    assert!(checks.iter().any(|(check, ..)| check == "port"), "{checks:?}");
+    std::fs::write(folder.join(".env"), "PORT=0\n").expect("written");
+    let checks = found("RUST_LOG", "info").await;
+    assert!(checks.iter().any(|(check, ..)| check == "settings file"), "{checks:?}");
 }
 
 /// Settings that make no sense are refused before anything starts, by name.

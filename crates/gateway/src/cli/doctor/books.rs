@@ -1,0 +1,178 @@
+//! What is in the database, and how the database is.
+
+use store::{Store, StoreError};
+
+use super::{Check, fail, note, ok};
+use crate::clock;
+use crate::config::Settings;
+use crate::credentials::{self, Origin};
+use crate::providers::{Provider, Providers};
+
+/// Microseconds.
+const SECOND: i64 = 1_000_000;
+const DAY: i64 = 86_400 * SECOND;
+/// Prices change: older ones than this are worth a look.
+const OLD_PRICES: i64 = 120 * DAY;
+/// How far two clocks may be apart.
+const APART: i64 = 5 * SECOND;
+/// The oldest PostgreSQL that is supported.
+const OLDEST_POSTGRES: i64 = 15;
+
+pub(super) async fn look(settings: &Settings) -> Vec<Check> {
+    let store = match Store::open(&settings.database_url, super::super::READERS).await {
+        Ok(store) => store,
+        Err(error) => return vec![fail("database", format!("DATABASE_URL: {error}"))],
+    };
+    let mut checks = vec![schema(&store).await];
+    checks.extend(server(&store).await);
+    let is_there = matches!(store.pending().await, Ok(pending) if pending.is_empty());
+    if is_there {
+        checks.push(prices(&store).await.unwrap_or_else(|error| fail("prices", error.to_string())));
+        checks.extend(people(&store).await.unwrap_or_else(|e| vec![fail("users", e.to_string())]));
+    }
+    checks.extend(providers(settings, is_there.then_some(&store)).await);
+    checks
+}
+
+async fn schema(store: &Store) -> Check {
+    let engine = store.engine_name();
+    match store.pending().await {
+        Ok(pending) if pending.is_empty() => {
+            ok("database", format!("{engine} answers, schema up to date"))
+        }
+        Ok(pending) => {
+            let steps = pending.len();
+            note(
+                "database",
+                format!(
+                    "{engine} answers; {steps} steps behind, which the next `tollgate serve` takes: `tollgate migrate --check` \
+                     rehearses them"
+                ),
+            )
+        }
+        Err(error) => fail("database", format!("{engine}: {error}")),
+    }
+}
+
+/// The version and the clock of a server; SQLite has neither.
+async fn server(store: &Store) -> Vec<Check> {
+    let server = match store.server().await {
+        Ok(Some(server)) => server,
+        Ok(None) => return Vec::new(),
+        Err(error) => return vec![fail("server", error.to_string())],
+    };
+    let version = if server.version < OLDEST_POSTGRES {
+        let found = server.version;
+        fail("server", format!("PostgreSQL {found}; {OLDEST_POSTGRES} or later is needed"))
+    } else {
+        ok("server", format!("PostgreSQL {}", server.version))
+    };
+    let apart = (server.now - clock::now()).abs();
+    let clocks = if apart > APART {
+        let seconds = apart / SECOND;
+        note(
+            "clock",
+            format!(
+                "{seconds} s from that of the database: set both by NTP; expiry, budgets and prices go by the clock"
+            ),
+        )
+    } else {
+        ok("clock", "agrees with that of the database")
+    };
+    vec![version, clocks]
+}
+
+async fn prices(store: &Store) -> Result<Check, StoreError> {
+    let Some(version) = store.latest_price_version().await? else {
+        return Ok(fail("prices", "no price version: `tollgate migrate` installs the shipped one"));
+    };
+    let models = store.catalogue(version.id).await?.len();
+    let what = format!("version {}, {models} models", version.id);
+    let days = clock::now().saturating_sub(version.created_at) / DAY;
+    if days * DAY > OLD_PRICES {
+        let text = format!("{what}, {days} days old: compare it with the providers' lists");
+        return Ok(note("prices", text));
+    }
+    Ok(ok("prices", what))
+}
+
+async fn people(store: &Store) -> Result<Vec<Check>, StoreError> {
+    let users = store.users().await?;
+    if users.is_empty() {
+        return Ok(vec![note("users", "none yet: `tollgate user add NAME`")]);
+    }
+    let operators = users.iter().filter(|user| user.operator && user.disabled_at.is_none()).count();
+    let operators = if operators == 0 {
+        let text = "none, so that nobody sees to prices and users in the console: `tollgate user add NAME --operator`";
+        note("operators", text)
+    } else {
+        ok("operators", operators.to_string())
+    };
+    Ok(vec![ok("users", users.len().to_string()), operators])
+}
+
+/// The credentials in force; without a store, those of the environment.
+async fn providers(settings: &Settings, store: Option<&Store>) -> Vec<Check> {
+    let providers = match store {
+        Some(store) => credentials::providers(settings, store).await,
+        None => Providers::from_settings(settings),
+    };
+    let providers = match providers {
+        Ok(providers) => providers,
+        Err(error) => return vec![fail("providers", format!("{error:#}"))],
+    };
+    let mut checks: Vec<Check> = providers.iter().map(provider).collect();
+    checks.extend(providers.iter().filter_map(address));
+    if !providers.iter().any(Provider::is_callable) {
+        let text =
+            "none has a credential, so that no request can be answered: set OPENAI_API_KEY, …";
+        checks.push(note("providers", text));
+    }
+    checks
+}
+
+fn provider(provider: &Provider) -> Check {
+    let (name, in_force) = (provider.row.name, provider.credential());
+    match &in_force.origin {
+        Origin::Nowhere => {
+            let setting = provider.row.credential_setting;
+            note(name, format!("off: {setting} is not set, and none is stored"))
+        }
+        Origin::Stored { closed: Some(closed), .. } => {
+            let remedy = credentials::remedy(name);
+            fail(name, format!("off: the stored credential does not open: {closed}; {remedy}"))
+        }
+        origin => ok(name, format!("credential set ({origin}), at {}", provider.base_url)),
+    }
+}
+
+/// What is wrong with a provider's address, if anything.
+fn address(provider: &Provider) -> Option<Check> {
+    let setting = provider.row.credential_setting.replace("_API_KEY", "_BASE_URL");
+    let url = &provider.base_url;
+    let versioned = ["/v1", "/v1beta"].iter().any(|end| provider.base_path.ends_with(end));
+    if provider.row.name != "openai" && versioned {
+        let text =
+            format!("{setting}: {url} ends with a version, which is added here: leave it out");
+        return Some(fail("base url", text));
+    }
+    if provider.row.name == "openai" && provider.base_path.is_empty() {
+        let text = format!("{setting}: {url} has no path; most servers want {url}/v1");
+        return Some(note("base url", text));
+    }
+    let host = provider.authority.host();
+    let near = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(is_near);
+    if provider.scheme == http::uri::Scheme::HTTP && !near {
+        let text =
+            format!("{setting}: {url} is without TLS: the credential crosses a network in clear");
+        return Some(note("base url", text));
+    }
+    None
+}
+
+fn is_near(address: std::net::IpAddr) -> bool {
+    match address {
+        std::net::IpAddr::V4(v4) => v4.is_loopback() || v4.is_private(),
+        std::net::IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local(),
+    }
+}
