@@ -1,5 +1,6 @@
 //! Who calls: a key in any of the places where the SDKs put it, looked up by its hash.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ pub(crate) fn presented_token<'a>(asked: &Asked<'a>) -> Option<&'a str> {
 }
 
 /// Whether that looks like a JWT: a JSON object in base64, and two parts more.
-fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     text.starts_with("ey") && text.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
@@ -58,11 +59,11 @@ pub(crate) fn caller(
             "no API key: send one such as tg-… in the header authorization, x-api-key, x-goog-api-key or api-key",
         )
     })?;
-    if is_token(key) {
+    if is_token(&key) {
         let message = "this takes an API key such as tg-…, and not a token";
         return Err(Problem::unauthorized("invalid_api_key", message));
     }
-    let entry = keys::hash(key).and_then(|hash| snapshot.keys.get(&hash)).ok_or_else(unknown)?;
+    let entry = keys::hash(&key).and_then(|hash| snapshot.keys.get(&hash)).ok_or_else(unknown)?;
     if entry.revoked {
         return Err(Problem::unauthorized("api_key_revoked", "this API key has been revoked"));
     }
@@ -134,7 +135,10 @@ pub(crate) fn trusted(
     scope: Scope,
 ) -> Result<Who, Problem> {
     let user = user_header(asked.headers)?;
-    if presented_key(asked.headers, asked.uri).is_some_and(|key| keys::hash(key).is_some()) {
+    // What is neither of our make nor known here is the proxy's own.
+    let known = |key: &str| keys::hash(key).is_some_and(|hash| snapshot.keys.contains_key(&hash));
+    let presented = presented_key(asked.headers, asked.uri);
+    if presented.is_some_and(|key| keys::is_ours(&key) || known(&key)) {
         return native_caller(snapshot, asked, scope).map(Who::Key);
     }
     let person = snapshot.users.get(user).and_then(|id| snapshot.people.get(id));
@@ -158,14 +162,35 @@ fn user_header(headers: &HeaderMap) -> Result<&str, Problem> {
 }
 
 /// The key, from `api-key`, `Authorization: Bearer`, `x-api-key`, `x-goog-api-key` or `?key=`.
-fn presented_key<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
+fn presented_key<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<Cow<'a, str>> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let query = || uri.query()?.split('&').find_map(|pair| pair.strip_prefix("key="));
-    text("api-key")
+    let in_header = text("api-key")
         .or_else(|| bearer(headers))
         .or_else(|| text("x-api-key"))
-        .or_else(|| text("x-goog-api-key"))
-        .or_else(query)
+        .or_else(|| text("x-goog-api-key"));
+    in_header.map(Cow::Borrowed).or_else(|| query().map(unescaped))
+}
+
+/// A value of a query without its escapes. What is not escaped well, or no text, stays as it is.
+fn unescaped(value: &str) -> Cow<'_, str> {
+    let digit =
+        |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let (mut plain, mut bytes) = (Vec::new(), value.bytes());
+    if !value.contains('%') {
+        return Cow::Borrowed(value);
+    }
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let (Some(high), Some(low)) = (digit(bytes.next()), digit(bytes.next())) else {
+                return Cow::Borrowed(value);
+            };
+            plain.push(high * 16 + low);
+        } else {
+            plain.push(byte);
+        }
+    }
+    String::from_utf8(plain).map_or(Cow::Borrowed(value), Cow::Owned)
 }
 
 /// What stands behind `Authorization: Bearer`.
@@ -173,4 +198,22 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok())?;
     let (scheme, key) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unescaped;
+
+    #[test]
+    fn a_key_in_a_query_may_be_escaped() {
+        for (value, plain) in [
+            ("sk-abc", "sk-abc"),
+            ("a%2Bb%3d%3D", "a+b=="),
+            ("100%", "100%"),
+            ("%zz", "%zz"),
+            ("%ff", "%ff"),
+        ] {
+            assert_eq!(unescaped(value), plain, "{value}");
+        }
+    }
 }

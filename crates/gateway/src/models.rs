@@ -163,7 +163,23 @@ fn offered(app: &App, snapshot: &Snapshot, may_use: impl Fn(&str, &str) -> bool)
         let id = if alone { model.name.clone() } else { model_id(model) };
         Listed { id, model: model.clone() }
     });
-    listed.collect()
+    let mut listed: Vec<Listed> = listed.collect();
+    let others = aliased(app, snapshot, may_use);
+    listed.extend(others.map(|(id, model)| Listed { id: id.to_owned(), model: model.clone() }));
+    listed
+}
+
+/// The models that can be asked for by other names, with those that are not hidden.
+pub(crate) fn aliased<'a>(
+    app: &'a App,
+    snapshot: &'a Snapshot,
+    may_use: impl Fn(&str, &str) -> bool + 'a,
+) -> impl Iterator<Item = (&'a str, &'a Model)> {
+    let open = snapshot.aliases.iter().filter(|(_, alias)| !alias.hidden);
+    let found = open.filter_map(|(name, alias)| {
+        Some((name.as_str(), snapshot.catalogue.get(&alias.provider, &alias.model)?))
+    });
+    found.filter(move |(_, model)| is_offered(app, model) && may_use(&model.provider, &model.name))
 }
 
 pub(crate) fn model_id(model: &Model) -> String {

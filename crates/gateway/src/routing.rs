@@ -128,13 +128,17 @@ fn target(
     })
 }
 
-/// The provider and the model that a client names: `provider/model`, or a bare name that one provider alone has.
+/// The provider and the model that a client names: by another name for it, by `provider/model`, or by a bare name that one
+/// provider alone has.
 pub(crate) fn find<'a>(
     app: &'a App,
     snapshot: &'a Snapshot,
     wanted: &Wanted,
 ) -> Result<(&'a Provider, &'a Model), Problem> {
     let name = wanted.model.strip_prefix("models/").unwrap_or(&wanted.model);
+    if let Some(found) = aliased(app, snapshot, wanted, name) {
+        return found;
+    }
     if let Some(provider) = &wanted.provider {
         let known = app.providers.get(provider).ok_or_else(|| unknown_provider(provider))?;
         let prefix = known.row.name;
@@ -172,6 +176,27 @@ pub(crate) fn find<'a>(
         );
         Problem::new(StatusCode::NOT_FOUND, "unknown_model", message)
     })
+}
+
+/// What another name stands for. It is looked at first, so that it goes on meaning the same whatever a price list brings.
+fn aliased<'a>(
+    app: &'a App,
+    snapshot: &'a Snapshot,
+    wanted: &Wanted,
+    name: &str,
+) -> Option<Result<(&'a Provider, &'a Model), Problem>> {
+    let alias = snapshot.aliases.get(name)?;
+    let named = wanted.provider.as_deref().map(providers::canonical);
+    if named.is_some_and(|provider| provider != alias.provider) {
+        return None;
+    }
+    let provider = app.providers.get(&alias.provider)?;
+    let model = snapshot.catalogue.get(&alias.provider, &alias.model);
+    Some(
+        model
+            .map(|model| (provider, model))
+            .ok_or_else(|| unknown_model(wanted, provider.row.name, &alias.model)),
+    )
 }
 
 /// `OpenRouter` writes Anthropic's versions with a dot, and may put a variant behind a colon.

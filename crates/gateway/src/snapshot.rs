@@ -4,7 +4,7 @@
 //! second and builds the next snapshot when it has moved, so that a key revoked anywhere, by any process, is refused
 //! within a second, and no request asks the database who its caller is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use ledger::{BudgetPeriod, Catalogue, Scope, ScopeKind};
-use store::{Budget, BudgetOwner, Member, Role, Store, StoreError, User};
+use store::{Budget, BudgetOwner, Member, ModelAlias, Role, Store, StoreError, User};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -126,6 +126,17 @@ pub(crate) struct Snapshot {
     pub(crate) budgets: HashMap<Uuid, Budget>,
     pub(crate) price_version: i64,
     pub(crate) catalogue: Arc<Catalogue>,
+    /// Other names for models, in their order.
+    pub(crate) aliases: BTreeMap<String, Alias>,
+}
+
+/// What another name for a model stands for.
+#[derive(Clone, Debug)]
+pub(crate) struct Alias {
+    pub(crate) provider: String,
+    pub(crate) model: String,
+    /// Whether it is in no list of models.
+    pub(crate) hidden: bool,
 }
 
 /// The current snapshot, and the way to the next.
@@ -267,8 +278,25 @@ async fn read(
         let entry = KeyEntry::of(key, prepaid, budgets, pace.unwrap_or_default());
         keys.insert(hash, Arc::new(entry));
     }
+    let aliases = store.aliases().await?.into_iter().filter_map(alias).collect();
     let proxies = proxies.clone();
-    Ok(Snapshot { revision, keys, users, people, proxies, budgets, price_version, catalogue })
+    Ok(Snapshot {
+        revision,
+        keys,
+        users,
+        people,
+        proxies,
+        budgets,
+        price_version,
+        catalogue,
+        aliases,
+    })
+}
+
+fn alias(stored: ModelAlias) -> Option<(String, Alias)> {
+    let (provider, model) = stored.model_id.split_once('/')?;
+    let (provider, model) = (provider.to_owned(), model.to_owned());
+    Some((stored.alias, Alias { provider, model, hidden: stored.hidden }))
 }
 
 fn people(users: &[User], members: Vec<Member>) -> HashMap<Uuid, Arc<Person>> {

@@ -33,6 +33,7 @@
 mod bound;
 mod catalogue;
 mod content;
+mod decimal;
 mod hex;
 mod import;
 pub mod merkle;
@@ -50,6 +51,7 @@ mod usd;
 pub use bound::{Demand, affordable_output, bound};
 pub use catalogue::{Catalogue, Model, ModelInfo, Status};
 pub use content::{Content, Counters, Held};
+pub use decimal::Decimal;
 pub use hex::{from_hex, to_hex};
 pub use import::{ImportFault, PriceFiles, import};
 pub use price::{

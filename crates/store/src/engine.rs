@@ -425,7 +425,8 @@ async fn connect_sqlite(url: &str, readers: u32) -> Result<(Pool, Pool), StoreEr
     Ok((Pool::Sqlite(read), Pool::Sqlite(write)))
 }
 
-async fn connect_postgres(url: &str, readers: u32) -> Result<(Pool, Pool), StoreError> {
+/// The options of a PostgreSQL URL, and whether statements may be given names.
+pub(crate) fn postgres_options(url: &str) -> Result<(PgConnectOptions, bool), StoreError> {
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
     let (ours, theirs): (Vec<_>, Vec<_>) = query
         .split('&')
@@ -434,12 +435,18 @@ async fn connect_postgres(url: &str, readers: u32) -> Result<(Pool, Pool), Store
     let named =
         !ours.iter().any(|pair| matches!(*pair, "pgbouncer=true" | "statement_cache_capacity=0"))
             && !theirs.contains(&"statement-cache-capacity=0");
-    let mut options = PgConnectOptions::from_str(&format!("{base}?{}", theirs.join("&")))?
+    let options = PgConnectOptions::from_str(&format!("{base}?{}", theirs.join("&")))?
         .application_name("tollgate");
-    if !named {
-        // A pooler refuses settings that it would have to carry from one connection to the next.
-        options = options.statement_cache_capacity(0).extra_float_digits(None);
-    }
+    Ok((if named { options } else { unnamed(options) }, named))
+}
+
+/// A pooler refuses settings that it would have to carry from one connection to the next.
+pub(crate) fn unnamed(options: PgConnectOptions) -> PgConnectOptions {
+    options.statement_cache_capacity(0).extra_float_digits(None)
+}
+
+async fn connect_postgres(url: &str, readers: u32) -> Result<(Pool, Pool), StoreError> {
+    let (options, named) = postgres_options(url)?;
     // By itself, since a pool would try again for a while and then only say that it has waited.
     let mut first = PgConnection::connect_with(&options).await?;
     let (found,): (String,) = sqlx::query_as("SELECT current_setting('server_version_num')")

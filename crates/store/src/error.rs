@@ -86,6 +86,21 @@ pub enum StoreError {
     /// The URL is neither `sqlite://…` nor `postgres://…`.
     #[error("the database URL must begin with sqlite:// or postgres://")]
     Url,
+    /// The URL of another program's database is not `postgres://…`.
+    #[error("the URL of the database to read must begin with postgres:// or postgresql://")]
+    ForeignUrl,
+    /// Another program's database lacks something.
+    #[error("there is no {what} {name} in {place}, which has: {found}")]
+    Missing {
+        /// A schema, a table or a column.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// Where it was looked for.
+        place: String,
+        /// What is there instead.
+        found: String,
+    },
     /// A number does not fit its column.
     #[error("{what} is out of range")]
     OutOfRange {

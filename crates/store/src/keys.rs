@@ -202,10 +202,16 @@ impl Store {
     /// is taken.
     pub async fn add_key(&self, new: NewKey) -> Result<Key, StoreError> {
         let mut conn = self.begin().await?;
-        let key = insert(&mut conn, &new).await?;
-        let detail = json!({ "user": key.user, "name": key.name, "scopes": key.scopes });
-        self.changed(&mut conn, "key.create", &target(&key), &detail).await?;
+        let key = self.write_key(&mut conn, &new).await?;
         conn.commit().await?;
+        Ok(key)
+    }
+
+    /// The same, in a transaction that does more.
+    pub(crate) async fn write_key(&self, conn: &mut Conn, new: &NewKey) -> Result<Key, StoreError> {
+        let key = insert(conn, new).await?;
+        let detail = json!({ "user": key.user, "name": key.name, "scopes": key.scopes });
+        self.changed(conn, "key.create", &target(&key), &detail).await?;
         Ok(key)
     }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::engine::Sql;
+use crate::engine::{Conn, Sql};
 use crate::people::target;
 use crate::{Store, StoreError, User};
 
@@ -138,10 +138,7 @@ impl Store {
                 return Err(StoreError::LastOwner);
             }
         }
-        on!(conn, SET, (q, c) => {
-            let q = q.bind(organization.id).bind(user.id).bind(role.name()).bind(at);
-            q.execute(c).await.map(drop)
-        })?;
+        write(&mut conn, (organization.id, user.id), role, at).await?;
         conn.commit().await
     }
 
@@ -174,6 +171,20 @@ impl Store {
         crate::keys::revoke_of(&mut conn, user.id, organization.account_id, at).await?;
         conn.commit().await
     }
+}
+
+/// Writes that a person belongs to an organization.
+pub(crate) async fn write(
+    conn: &mut Conn,
+    (organization, user): (Uuid, Uuid),
+    role: Role,
+    at: i64,
+) -> Result<(), StoreError> {
+    on!(*conn, SET, (q, c) => {
+        let q = q.bind(organization).bind(user).bind(role.name()).bind(at);
+        q.execute(c).await.map(drop)
+    })?;
+    Ok(())
 }
 
 impl Row {

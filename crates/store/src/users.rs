@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::engine::Sql;
+use crate::engine::{Conn, Sql};
 use crate::people::target;
 use crate::{Store, StoreError, accounts};
 
@@ -79,31 +79,41 @@ impl Store {
     /// # Errors
     /// [`StoreError::Duplicate`] where a user or an account has that name.
     pub async fn add_user(&self, new: NewUser) -> Result<User, StoreError> {
-        let kind = if new.owner.is_some() { "organization" } else { "person" };
         let mut conn = self.begin().await?;
-        on!(conn, INSERT, (q, c) => {
+        let user = self.write_user(&mut conn, new).await?;
+        conn.commit().await?;
+        Ok(user)
+    }
+
+    /// The same, in a transaction that does more.
+    pub(crate) async fn write_user(
+        &self,
+        conn: &mut Conn,
+        new: NewUser,
+    ) -> Result<User, StoreError> {
+        let kind = if new.owner.is_some() { "organization" } else { "person" };
+        on!(*conn, INSERT, (q, c) => {
             let q = q.bind(new.id).bind(&new.name).bind(new.operator).bind(kind).bind(new.created_at);
             q.execute(c).await.map(drop)
         })
         .map_err(|error| StoreError::or_duplicate(error, "user"))?;
-        on!(conn, INSERT_ACCOUNT, (q, c) => {
+        on!(*conn, INSERT_ACCOUNT, (q, c) => {
             let q = q.bind(new.account_id).bind(&new.name).bind(new.id).bind(new.created_at);
             q.execute(c).await.map(drop)
         })
         .map_err(|error| StoreError::or_duplicate(error, "account"))?;
         if let Some(owner) = new.owner {
-            on!(conn, INSERT_OWNER, (q, c) => {
+            on!(*conn, INSERT_OWNER, (q, c) => {
                 q.bind(new.id).bind(owner).bind(new.created_at).execute(c).await.map(drop)
             })?;
         }
-        accounts::open(&mut conn, new.account_id, new.prepaid).await?;
+        accounts::open(conn, new.account_id, new.prepaid).await?;
         let NewUser { id, account_id, name, operator, prepaid, created_at, .. } = new;
         let kind = kind.to_owned();
         let disabled_at = None;
         let user = User { id, account_id, name, kind, operator, prepaid, created_at, disabled_at };
         let detail = json!({ "operator": operator, "prepaid": prepaid });
-        self.changed(&mut conn, "user.create", &target(&user), &detail).await?;
-        conn.commit().await?;
+        self.changed(conn, "user.create", &target(&user), &detail).await?;
         Ok(user)
     }
 

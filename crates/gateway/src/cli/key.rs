@@ -138,19 +138,22 @@ pub(super) async fn run(
     }
 }
 
-/// The key that is meant: by itself, or by its id.
+/// The key that is meant: by itself, or by its id. A key that was brought along may look like an id.
 async fn find(store: &Store, key: &str) -> anyhow::Result<Key> {
-    let found = if let Some(hash) = secrets::hash(key) {
-        store.key_by_hash(Whose::Anybodys, &ledger::to_hex(&hash)).await
-    } else if let Ok(id) = key.parse::<Uuid>() {
-        store.key(Whose::Anybodys, id).await
-    } else {
+    let (hash, id) = (secrets::hash(key), key.parse::<Uuid>().ok());
+    if hash.is_none() && id.is_none() {
         anyhow::bail!("expected a key such as tg-… or an id as `tollgate key list` shows it");
-    };
-    match found {
-        Ok(key) => Ok(key),
+    }
+    if let Some(hash) = hash {
+        match store.key_by_hash(Whose::Anybodys, &ledger::to_hex(&hash)).await {
+            Err(StoreError::NotFound { .. }) => {}
+            found => return Ok(found?),
+        }
+    }
+    let Some(id) = id else { anyhow::bail!("there is no such key") };
+    match store.key(Whose::Anybodys, id).await {
         Err(StoreError::NotFound { .. }) => anyhow::bail!("there is no such key"),
-        Err(error) => Err(error.into()),
+        found => Ok(found?),
     }
 }
 

@@ -6,7 +6,9 @@ mod budget;
 mod credit;
 mod demo;
 mod doctor;
+mod import;
 mod key;
+mod model;
 mod openapi;
 mod org;
 mod output;
@@ -85,9 +87,15 @@ enum Command {
     /// Providers and their credentials
     #[command(subcommand)]
     Provider(provider::Command),
+    /// Models, and other names for them
+    #[command(subcommand)]
+    Model(model::Command),
     /// Price versions
     #[command(subcommand)]
     Prices(prices::Command),
+    /// Move in from another gateway
+    #[command(subcommand)]
+    Import(import::Command),
     /// What was used, by day, model or key
     Usage(report::UsageArgs),
     /// A user's bill: as a table, or as a file that can be checked with `verify-bill`
@@ -135,7 +143,11 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Budget(command) => budget::run(command, &settings, &output).await.map(done),
         Command::Replica(command) => replica::run(command, &settings, &output).await.map(done),
         Command::Provider(command) => provider::run(command, &settings, &output).await,
+        Command::Model(command) => model::run(command, &settings, &output).await.map(done),
         Command::Prices(command) => prices::run(command, &settings, &output).await.map(done),
+        Command::Import(command) => {
+            Box::pin(import::run(command, &settings, &output)).await.map(done)
+        }
         Command::Usage(args) => report::usage(args, &settings, &output).await.map(done),
         Command::Bill(args) => bill::run(args, &settings, &output).await.map(done),
         Command::Verify => verify::run(&settings, &output).await,

@@ -3,7 +3,8 @@
 use clap::{Args, ValueEnum};
 use ledger::{sum_exact, sum_six_decimals};
 use serde_json::{Value, json};
-use store::{By, Period, Sums};
+use store::{By, ImportedBy, ImportedRow, Period, Store, Sums, UsageRow};
+use uuid::Uuid;
 
 use super::output::{self, Column, Output};
 use crate::clock;
@@ -117,42 +118,97 @@ pub(super) async fn usage(
         Grouping::User => (By::User, "USER"),
     };
     let rows = store.usage_report(user, args.month.unwrap_or(Period::ALL), by).await?;
+    // What was brought along has no time: it is in no month.
+    let before = match args.month {
+        None => before(&store, user, args.by).await?,
+        Some(_) => Vec::new(),
+    };
+    let rows: Vec<(UsageRow, bool)> = rows
+        .into_iter()
+        .map(|row| (row, false))
+        .chain(before.into_iter().map(|row| (row, true)))
+        .collect();
+    print(&args, title, &rows, output)
+}
+
+/// What was used elsewhere and brought along, in rows as the report has them; by day it is all before the first.
+async fn before(store: &Store, user: Option<Uuid>, by: Grouping) -> anyhow::Result<Vec<UsageRow>> {
+    let grouping = match by {
+        Grouping::Day => ImportedBy::Source,
+        Grouping::Model => ImportedBy::Model,
+        Grouping::Key => ImportedBy::Key,
+        Grouping::Provider => ImportedBy::Provider,
+        Grouping::User => ImportedBy::User,
+    };
+    let rows = store.imported_usage(user, grouping).await?;
+    let row = |row: ImportedRow| {
+        let sums = Sums {
+            receipts: row.requests,
+            input_tokens: row.input_tokens,
+            output_tokens: row.output_tokens,
+            cost: row.base,
+            commission: row.commission,
+            charge: row.base + row.commission,
+            ..Sums::default()
+        };
+        let (item, label) = match by {
+            Grouping::Day => ("before".to_owned(), row.item),
+            _ => (row.item, row.label),
+        };
+        UsageRow { item, label, sums }
+    };
+    Ok(rows.into_iter().map(row).collect())
+}
+
+fn print(
+    args: &UsageArgs,
+    title: &'static str,
+    rows: &[(UsageRow, bool)],
+    output: &Output,
+) -> anyhow::Result<()> {
     if args.csv {
         output::line(
             "item,label,requests,input_tokens,cache_read_tokens,output_tokens,cost,commission,charge",
         )?;
-        for row in &rows {
+        for (row, brought) in rows {
+            let label = if *brought { marked(&row.label) } else { row.label.clone() };
             output::line(format_args!(
                 "{},{},{}",
                 row.item,
-                quoted(&row.label),
+                quoted(&label),
                 cells(&row.sums, sum_exact).join(",")
             ))?;
         }
         return Ok(());
     }
-    let whole = total(rows.iter().map(|row| &row.sums));
+    let whole = total(rows.iter().map(|(row, _)| &row.sums));
     let items: Vec<Value> = rows
         .iter()
-        .map(|row| {
+        .map(|(row, brought)| {
             let mut item = view(&row.sums);
             item["item"] = row.item.clone().into();
             item["label"] = row.label.clone().into();
+            if *brought {
+                item["imported"] = true.into();
+            }
             item
         })
         .collect();
     let mut lines: Vec<Vec<String>> = Vec::new();
-    for row in &rows {
-        let name = if row.label.is_empty() {
-            row.item.clone()
-        } else {
-            format!("{} {}", row.item, row.label)
-        };
+    for (row, brought) in rows {
+        let label = if *brought { marked(&row.label) } else { row.label.clone() };
+        let name =
+            if label.is_empty() { row.item.clone() } else { format!("{} {label}", row.item) };
         lines.push([vec![name], cells(&row.sums, sum_six_decimals)].concat());
     }
     lines.push([vec!["total".to_owned()], cells(&whole, sum_six_decimals)].concat());
     let columns: Vec<Column> = [(title, false)].into_iter().chain(SUMS).collect();
     output.table(&json!({ "rows": items, "total": view(&whole) }), &columns, lines)
+}
+
+/// A label of what was brought along.
+fn marked(label: &str) -> String {
+    if label.is_empty() { "(imported)".to_owned() } else { format!("{label} (imported)") }
 }
 
 /// A cell of comma-separated values, quoted where it has to be.

@@ -56,6 +56,11 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     if desk.sees_all() {
         tiles.push(balance(&call, &desk).await?);
     }
+    if desk.sees_all()
+        && let Some(tile) = before(&call, &desk).await?
+    {
+        tiles.push(tile);
+    }
     let spark = sums::days(&of_days, days, sums::charge);
     tiles.push(Tile {
         label: "Spent this month",
@@ -124,6 +129,24 @@ async fn balance(call: &Call, desk: &Desk) -> Result<Tile, Problem> {
         ("Credit", html::amount(pico), Html::text("used before anything is owed"))
     };
     Ok(Tile { label, value, note, spark: Html::default() })
+}
+
+/// What was used elsewhere and brought along, which is in no bill here.
+async fn before(call: &Call, desk: &Desk) -> Result<Option<Tile>, Problem> {
+    let rows = call.app.store.imported_usage_of_account(desk.account).await.map_err(told)?;
+    let charge: i128 = rows.iter().map(|row| row.base + row.commission).sum();
+    let requests: i128 = rows.iter().map(|row| i128::from(row.requests)).sum();
+    let sources: Vec<&str> = rows.iter().map(|row| row.item.as_str()).collect();
+    Ok((!rows.is_empty()).then(|| Tile {
+        label: "Used before",
+        value: html::amount(charge),
+        note: Html::text(&format!(
+            "{} requests, brought from {}",
+            html::grouped(requests),
+            sources.join(", ")
+        )),
+        spark: Html::default(),
+    }))
 }
 
 fn models(rows: &[Rollup]) -> Html {

@@ -5,6 +5,7 @@ use ledger::{sum_exact, sum_six_decimals};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use store::{ImportedBy, ImportedRow};
 
 use crate::problem::Problem;
 use crate::web::{self, Call};
@@ -42,23 +43,30 @@ struct Exact {
     final_price: String,
 }
 
-/// The sums of the store, once it has every receipt that was written before: each is, before its answer ends.
+/// The sums of the store, once it has every receipt that was written before: each is, before its answer ends. What was used
+/// elsewhere and brought along counts too.
 pub(crate) async fn check(call: Call) -> Result<Response, Problem> {
     let (app, (user_id, user)) = (&call.app, call.user()?);
     app.journal.applied().await.map_err(Problem::store)?;
     let sums = app.store.usage_of_user(user_id).await.map_err(Problem::store)?;
+    let before = app.store.imported_usage(Some(user_id), ImportedBy::Source).await;
+    let before = before.map_err(Problem::store)?;
+    let brought = |part: fn(&ImportedRow) -> i128| before.iter().map(part).sum::<i128>();
+    let (base, share) = (brought(|row| row.base), brought(|row| row.commission));
+    let (cost, commission) = (sums.cost + base, sums.commission + share);
+    let charge = sums.charge + base + share;
     let price_to_pay = PriceToPay {
         username: user.to_owned(),
-        total_input_tokens: sums.input_tokens,
-        total_output_tokens: sums.output_tokens,
-        total_tokens: sums.input_tokens + sums.output_tokens,
-        base_price: number(sums.cost)?,
-        commission_5_percent: number(sums.commission)?,
-        final_price: number(sums.charge)?,
+        total_input_tokens: sums.input_tokens + brought(|row| row.input_tokens),
+        total_output_tokens: sums.output_tokens + brought(|row| row.output_tokens),
+        total_tokens: sums.input_tokens + sums.output_tokens + brought(|row| row.total_tokens),
+        base_price: number(cost)?,
+        commission_5_percent: number(commission)?,
+        final_price: number(charge)?,
         exact: Exact {
-            base_price: sum_exact(sums.cost),
-            commission_5_percent: sum_exact(sums.commission),
-            final_price: sum_exact(sums.charge),
+            base_price: sum_exact(cost),
+            commission_5_percent: sum_exact(commission),
+            final_price: sum_exact(charge),
         },
     };
     web::json(&Checked { price_to_pay })

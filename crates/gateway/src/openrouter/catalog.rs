@@ -170,7 +170,13 @@ fn sold(
     let bps = app.settings.commission_bps;
     let offered = snapshot.catalogue.models().filter(|model| models::is_offered(app, model));
     let offered = offered.filter(|model| may_use(&model.provider, &model.name));
-    filter.of(offered.filter_map(|model| ModelView::of(model, bps)).collect(), otherwise)
+    let mut views: Vec<ModelView> = offered.filter_map(|model| ModelView::of(model, bps)).collect();
+    let aliased = models::aliased(app, &snapshot, may_use);
+    views.extend(aliased.filter_map(|(name, model)| {
+        let view = ModelView::of(model, bps)?;
+        Some(ModelView { id: name.to_owned(), name: name.to_owned(), ..view })
+    }));
+    filter.of(views, otherwise)
 }
 
 fn page(

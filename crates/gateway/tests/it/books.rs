@@ -126,14 +126,19 @@ impl Books {
 
     /// Runs a statement past the program, as somebody with a database shell would.
     pub(crate) async fn shell(&self, statement: &str) {
+        self.try_shell(statement).await.expect("done");
+    }
+
+    /// The same, where the database may refuse it.
+    pub(crate) async fn try_shell(&self, statement: &str) -> Result<(), sqlx::Error> {
         if self.server.is_some() {
             let statement = AssertSqlSafe(statement.to_owned());
-            let mut conn = PgConnection::connect(&self.url).await.expect("the books");
-            sqlx::raw_sql(statement).execute(&mut conn).await.expect("done");
+            let mut conn = PgConnection::connect(&self.url).await?;
+            sqlx::raw_sql(statement).execute(&mut conn).await.map(drop)
         } else {
             let statement = AssertSqlSafe(statement.replace("tollgate.", ""));
-            let mut conn = SqliteConnection::connect(&self.url).await.expect("the books");
-            sqlx::raw_sql(statement).execute(&mut conn).await.expect("done");
+            let mut conn = SqliteConnection::connect(&self.url).await?;
+            sqlx::raw_sql(statement).execute(&mut conn).await.map(drop)
         }
     }
 

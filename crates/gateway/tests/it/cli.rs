@@ -29,7 +29,7 @@ async fn users_and_keys() {
             "expected a moment to come",
         ),
         (&["key", "create", "--user", USER, "--model", "gpt-4o"], "--model: \"gpt-4o\" is not in"),
-        (&["key", "revoke", "tg-nothing"], "expected a key such as tg-… or an id"),
+        (&["key", "revoke", "nothing"], "expected a key such as tg-… or an id"),
         (&["key", "revoke", "01234567-89ab-7def-8123-456789abcdef"], "there is no such key"),
         (&["key", "list", "--user", "nobody"], "no such user"),
         (&["nonsense"], "unrecognized subcommand"),

@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test may")]
 
+mod aliases;
 mod app;
 mod beside;
 mod bill;
@@ -23,6 +24,8 @@ mod fixtures;
 mod generation;
 mod hops;
 mod idempotency;
+mod import_litellm;
+mod import_supabase;
 mod issuer;
 mod journal;
 mod keys;

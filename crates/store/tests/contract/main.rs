@@ -9,6 +9,8 @@ mod credentials;
 #[cfg(test)]
 mod idempotency;
 #[cfg(test)]
+mod imports;
+#[cfg(test)]
 mod money;
 #[cfg(test)]
 mod money_audit;
