@@ -14,6 +14,7 @@ mod lint;
 mod packages;
 mod postgres;
 mod prove;
+mod screens;
 mod sdks;
 mod sh;
 mod simulate;
@@ -32,7 +33,8 @@ The project's own commands.
   cargo xtask test [ARGS]    every test, on a throw-away PostgreSQL; installs what is missing from Debian as root.
                              ARGS go to the test runner, and then only its tests are run, not the doc tests.
                              TOLLGATE_TEST_POSTGRES=postgres://... uses that server instead of starting one,
-                             TOLLGATE_TEST_SDKS=DIR the SDKs in that folder instead of installing them
+                             TOLLGATE_TEST_SDKS=DIR the SDKs in that folder instead of installing them,
+                             TOLLGATE_TEST_CHROMIUM=FILE that browser instead of Debian's
   cargo xtask fmt            format the sources
   cargo xtask lint [--advisories]
                              format check, clippy, documentation, dependencies. --advisories also looks for known
@@ -48,6 +50,7 @@ The project's own commands.
                              the tests of the money path in full, on a release of the program: killed 10,000 times under
                              load, the database away for half an hour, 20,000 attempts to spend credit for 500
                              requests. With figures only those, for that long
+  cargo xtask screens        the pictures of the console in docs/screens, of every page that a test looks at
   cargo xtask fuzz [TARGET...] [--inputs N] [--seed S] [--again FILE]
                              1,000,000 random inputs for each of sse, openai_chat, openai_responses, anthropic and gemini.
                              An input that fails is kept in target/fuzz; --again tries it once more
@@ -85,6 +88,7 @@ fn dispatch(args: &[String]) -> Result {
         "bench" => bench::run(rest),
         "fuzz" => fuzz::run(rest),
         "prove" => prove::run(rest),
+        "screens" => screens::run(rest),
         "bills" => bills::run(rest),
         "simulate" => simulate::run(rest),
         "help" | "--help" | "-h" => ui::print(HELP),

@@ -2,13 +2,16 @@
 
 use crate::postgres::Cluster;
 use crate::steps::Steps;
-use crate::{Result, sdks, sh, ui};
+use crate::{Result, packages, sdks, sh, ui};
 
 /// Names the database server that the tests may fill with databases of their own.
 const POSTGRES: &str = "TOLLGATE_TEST_POSTGRES";
 
 /// Names the folder with the SDKs that are tried on the program.
-const SDKS: &str = "TOLLGATE_TEST_SDKS";
+pub(crate) const SDKS: &str = "TOLLGATE_TEST_SDKS";
+
+/// Names the browser that the console is tried in.
+pub(crate) const CHROMIUM: &str = "TOLLGATE_TEST_CHROMIUM";
 
 pub(crate) fn run(args: &[String]) -> Result {
     with(args, &[])
@@ -30,13 +33,9 @@ fn test(steps: &mut Steps, args: &[String], more: Given<'_>) -> Result {
         let cluster = steps.run("PostgreSQL", |_| Cluster::start())?;
         (cluster.url.clone(), Some(cluster))
     };
-    let sdks = if let Some(folder) = sh::env(SDKS) {
-        ui::note(&format!("SDKs: those that {SDKS} names"));
-        folder
-    } else {
-        steps.run("SDKs", |_| sdks::ensure())?.display().to_string()
-    };
-    let own = [(POSTGRES, url.as_str()), (SDKS, sdks.as_str())];
+    let sdks = steps.run("SDKs", |_| sdks())?;
+    let chromium = steps.run("Chromium", |_| chromium())?;
+    let own = [(POSTGRES, url.as_str()), (SDKS, sdks.as_str()), (CHROMIUM, chromium.as_str())];
     let given: Vec<_> = own.iter().chain(more).copied().collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     steps.run("tests", |note| tests(&args, &given, note))?;
@@ -44,6 +43,24 @@ fn test(steps: &mut Steps, args: &[String], more: Given<'_>) -> Result {
         steps.run("doc tests", |note| doc_tests(&given, note))?;
     }
     Ok(())
+}
+
+/// The folder with the SDKs: the one that is named, or one where they are installed.
+pub(crate) fn sdks() -> Result<String> {
+    if let Some(folder) = sh::env(SDKS) {
+        ui::note(&format!("SDKs: those that {SDKS} names"));
+        return Ok(folder);
+    }
+    Ok(sdks::ensure()?.display().to_string())
+}
+
+/// The browser: the one that is named, or Debian's.
+pub(crate) fn chromium() -> Result<String> {
+    if let Some(program) = sh::env(CHROMIUM) {
+        ui::note(&format!("Chromium: the one that {CHROMIUM} names"));
+        return Ok(program);
+    }
+    Ok(packages::program("chromium", "chromium")?.display().to_string())
 }
 
 /// Variables that tell the tests what there is for them.

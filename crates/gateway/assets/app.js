@@ -1,7 +1,6 @@
 // What pages cannot do without a script: copy, switch at once, read a file, and the playground's stream.
 (() => {
   "use strict";
-  document.documentElement.classList.add("js");
   const csrf = document.querySelector("meta[name=csrf]")?.content ?? "";
 
   document.addEventListener("click", async (event) => {

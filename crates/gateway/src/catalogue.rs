@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ledger::{Catalogue, ImportFault, PriceFiles, import, to_hex};
 use sha2::{Digest as _, Sha256};
-use store::Store;
+use store::{Actor, Store};
 
 const MODELS: &str = include_str!("../../../pricing/model_prices.csv");
 const HISTORY: &str = include_str!("../../../pricing/price_history.csv");
@@ -25,9 +25,10 @@ pub(crate) async fn install_shipped(store: &Store) -> anyhow::Result<()> {
             .map_err(|faults| anyhow::anyhow!("the price list in the binary: {faults:?}"))?;
         let sha256 = fingerprint(&[MODELS, HISTORY, IMAGES]);
         let note = format!("the price list of tollgate {}", env!("CARGO_PKG_VERSION"));
-        let version = store
-            .add_price_version("shipped", &note, &sha256, &catalogue, crate::clock::now())
-            .await?;
+        let at = crate::clock::now();
+        let program = Actor { id: None, name: "tollgate".to_owned(), via: "program", at };
+        let store = store.by(program);
+        let version = store.add_price_version("shipped", &note, &sha256, &catalogue, at).await?;
         tracing::info!(version, models = catalogue.len(), "price list installed");
     }
     Ok(())

@@ -204,20 +204,14 @@ pub(crate) fn sparkline(title: &str, values: &[i128]) -> Html {
     ))
 }
 
-/// The least of 1, 2, 2.5, 5 and 10 times a power of ten that is not below.
+/// The least round number that is not below, and whose half, which stands on the axis too, is as round.
 fn nice(highest: i128) -> i128 {
     let mut unit: i128 = 1;
     while unit.saturating_mul(10) < highest {
         unit = unit.saturating_mul(10);
     }
-    let steps = [
-        unit,
-        unit.saturating_mul(2),
-        unit.saturating_mul(4),
-        unit.saturating_mul(5),
-        unit.saturating_mul(10),
-    ];
-    steps.into_iter().find(|step| *step >= highest).unwrap_or(highest)
+    let steps = [1, 2, 3, 4, 5, 6, 8, 10].map(|step| unit.saturating_mul(step));
+    steps.into_iter().find(|top| *top >= highest && top % 2 == 0).unwrap_or(highest)
 }
 
 #[cfg(test)]
@@ -231,8 +225,7 @@ mod tests {
 
     #[test]
     fn an_axis_ends_at_a_round_number_that_is_high_enough() {
-        for (highest, top) in [(1, 1), (3, 4), (10, 10), (11, 20), (45, 50), (99, 100), (401, 500)]
-        {
+        for (highest, top) in [(1, 2), (3, 4), (10, 10), (11, 20), (21, 30), (45, 50), (99, 100)] {
             assert_eq!(nice(highest), top, "{highest}");
         }
         assert!(nice(i128::MAX) >= i128::MAX / 2);

@@ -37,6 +37,11 @@ impl Html {
         Self(format!("<code>{}</code>", escape(text)))
     }
 
+    /// A name that is not broken into lines.
+    pub(crate) fn whole(text: &str) -> Self {
+        Self(format!("<span class=\"whole\">{}</span>", escape(text)))
+    }
+
     /// A word in colour: `good`, `bad`, `warn` or `plain`.
     pub(crate) fn badge(kind: &str, text: &str) -> Self {
         Self(format!("<span class=\"badge {kind}\">{}</span>", escape(text)))
@@ -75,10 +80,20 @@ pub(crate) fn money(pico: impl Into<i128>) -> Html {
     dollars(pico, &sum_six_decimals(pico))
 }
 
-/// An amount that stands alone: without zeros at its end, but for cents.
+/// In pico-dollars.
+const DOLLAR: i128 = 1_000_000_000_000;
+
+/// An amount that stands alone: without zeros at its end, but for cents; of dollars, what is less than a cent is told apart.
 pub(crate) fn amount(pico: impl Into<i128>) -> Html {
     let pico = pico.into();
-    dollars(pico, &short(pico))
+    let text = short(pico);
+    let cents = text.find('.').map_or(text.len(), |point| (point + 3).min(text.len()));
+    match text.split_at_checked(cents) {
+        Some((cents, fine)) if !fine.is_empty() && pico.abs() >= DOLLAR => {
+            dollars(pico, &format!("{cents}<span class=\"fine\">{fine}</span>"))
+        }
+        _ => dollars(pico, &text),
+    }
 }
 
 fn dollars(pico: i128, shown: &str) -> Html {
@@ -220,6 +235,10 @@ mod tests {
         assert_eq!(
             amount(-12_500_000_000_000_i64).to_string(),
             "<span class=\"money\" title=\"-12.5 USD\">\u{2212}$12.50</span>"
+        );
+        assert_eq!(
+            amount(1_234_500_000_000_i64).to_string(),
+            "<span class=\"money\" title=\"1.2345 USD\">$1.23<span class=\"fine\">45</span></span>"
         );
         assert_eq!((short(0).as_str(), short(1_000_000).as_str()), ("0.00", "0.000001"));
         assert_eq!(short(99_120_000_000_000), "99.12");

@@ -160,6 +160,15 @@ impl Frame {
         }
     }
 
+    /// What is under that page in the navigation, whatever its address.
+    #[must_use]
+    pub(crate) fn under(mut self, href: &str) -> Self {
+        for item in self.nav.iter_mut().flat_map(|group| &mut group.items) {
+            item.current = item.href == href;
+        }
+        self
+    }
+
     #[must_use]
     pub(crate) fn saying(mut self, notice: Option<Notice>) -> Self {
         self.notice = notice.or(self.notice);
@@ -189,7 +198,6 @@ fn nav(desk: &Desk, path: &str) -> Vec<Group> {
     ];
     let here = |href: &str| match href {
         "/" | "/operator" => path == href,
-        "/operator/users" => path.starts_with(href) || path.starts_with("/operator/customers"),
         _ => path.strip_prefix(href).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
     };
     let items = |all: &[(bool, &'static str, &'static str, &'static str)]| {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use askama::Template;
 use axum::response::Response;
 use ledger::{Bill, Meter, Outcome, Receipt, Tried, UsageSource, sum_exact, to_hex};
-use store::{Cursor, Grain, Key, ReceiptFilter, Stored};
+use store::{Cursor, Grain, Key, ReceiptFilter, Stored, Whose};
 use uuid::Uuid;
 
 use super::html::{self, Html, Table};
@@ -155,7 +155,7 @@ fn row(receipt: &Receipt, keys: &[Key]) -> Vec<Html> {
         receipt.request_id,
         html::moment(receipt.started_at)
     ));
-    let model = Html::text(&format!("{}/{}", receipt.provider, receipt.model));
+    let model = Html::whole(&format!("{}/{}", receipt.provider, receipt.model));
     vec![
         at,
         model.below(&Html::text(&receipt.surface)),
@@ -271,11 +271,11 @@ impl Attempt {
             spark: Html::default(),
         };
         vec![
-            tile("Charge", html::amount(charge.pico()), &self.title),
-            tile("Provider's cost", html::amount(cost.pico()), "the lines below, added up"),
+            tile("Charge", html::money(charge.pico()), &self.title),
+            tile("Provider's cost", html::money(cost.pico()), "the lines below, added up"),
             tile(
                 "Commission",
-                html::amount(commission.pico()),
+                html::money(commission.pico()),
                 &format!("{} of the cost", percent(*commission_bps)),
             ),
             tile("Outcome", outcome(self.receipt.outcome), &format!("attempt {attempt}")),
@@ -301,7 +301,7 @@ pub(crate) async fn one(call: Call) -> Result<Response, Problem> {
     let mut attempts = Vec::new();
     for stored in stored {
         if whose.has(stored.receipt.user_id, stored.receipt.account_id) {
-            attempts.push(attempt(&call, stored).await?);
+            attempts.push(attempt(&call, whose, stored).await?);
         }
     }
     if attempts.is_empty() {
@@ -310,11 +310,13 @@ pub(crate) async fn one(call: Call) -> Result<Response, Problem> {
     page::show(&One { frame: Frame::new(&call, &desk, "Request"), id, attempts })
 }
 
-async fn attempt(call: &Call, stored: Stored) -> Result<Attempt, Problem> {
+async fn attempt(call: &Call, whose: Whose, stored: Stored) -> Result<Attempt, Problem> {
     let seal = seal(call, &stored).await?;
     let receipt = stored.receipt;
     let catalogue = call.app.store.catalogue(receipt.price_version).await.map_err(told)?;
     let took = receipt.ended_at.saturating_sub(receipt.started_at) / 1_000;
+    let key = call.app.store.key(whose, receipt.key_id).await;
+    let key = key.map_or_else(|_| receipt.key_id.to_string(), |key| called(&key));
     let source = match receipt.usage_source {
         UsageSource::Provider => "the provider's own counters",
         UsageSource::Estimated => "estimated from the text: the provider gave no counters",
@@ -323,7 +325,7 @@ async fn attempt(call: &Call, stored: Stored) -> Result<Attempt, Problem> {
         ("Asked at", html::moment(receipt.started_at)),
         ("Took", Html::text(&format!("{} ms", html::grouped(took)))),
         ("Endpoint", Html::text(&receipt.surface)),
-        ("Key", Html::link(&format!("/keys/{}", receipt.key_id), &receipt.key_id.to_string())),
+        ("Key", Html::link(&format!("/keys/{}", receipt.key_id), &key)),
         ("Price version", Html::text(&receipt.price_version.to_string())),
         ("Service tier", Html::text(receipt.report.service_tier.name())),
         ("Counted by", Html::text(source)),

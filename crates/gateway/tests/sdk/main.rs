@@ -1,7 +1,7 @@
 //! Clients as users have them: the SDKs of the providers and of others, against the real binary and the simulator.
 //!
 //! Each SDK has a script, which runs the same cases with models of all four providers and prints one line of JSON for
-//! each. `TOLLGATE_TEST_SDKS` names the folder where `cargo xtask test` has installed them.
+//! each. `TOLLGATE_TEST_SDKS` names the folder where `cargo xtask test` has installed them. A browser is a client too.
 
 #![expect(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test may")]
 #![expect(
@@ -13,6 +13,7 @@
 mod app;
 #[path = "../it/books.rs"]
 mod books;
+mod browser;
 mod clients;
 mod described;
 mod run;

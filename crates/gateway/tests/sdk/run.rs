@@ -150,7 +150,7 @@ async fn output(
     output.unwrap_or_else(|why| panic!("{file} does not start: {why}"))
 }
 
-fn copy_scripts(from: &Path, to: &Path) {
+pub(crate) fn copy_scripts(from: &Path, to: &Path) {
     let files = std::fs::read_dir(from).expect("the scripts").map(|entry| entry.expect("a file"));
     for file in files.filter(|file| file.path().extension().is_some_and(|kind| kind == "mjs")) {
         std::fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
@@ -158,7 +158,7 @@ fn copy_scripts(from: &Path, to: &Path) {
 }
 
 /// The Node that was installed beside the SDKs, which the newest of them need; else that of the machine.
-fn node(folder: &Path) -> PathBuf {
+pub(crate) fn node(folder: &Path) -> PathBuf {
     let installed = std::fs::read_dir(folder.join("node_modules")).expect("the SDKs for Node");
     let paths = installed.map(|entry| entry.expect("a package").path().join("bin/node"));
     let found = paths.filter(|path| path.is_file()).min();

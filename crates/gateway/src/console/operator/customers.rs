@@ -87,8 +87,12 @@ async fn show(call: &Call, notice: Option<Notice>) -> Result<Page, Problem> {
     });
     let (labels, series) = sums::by_day(&rows, days, sums::charge);
     let title = user.name.clone();
+    let list = match user.kind.as_str() {
+        "organization" => "/operator/organizations",
+        _ => "/operator/users",
+    };
     Ok(Page {
-        frame: Frame::new(call, &desk, &title).saying(notice),
+        frame: Frame::new(call, &desk, &title).under(list).saying(notice),
         state: state(&user),
         tiles: tiles(&balance, &Total::of([&spent])),
         chart: chart::bars("Spent by day, the last 30 days", &labels, &series, html::short_dollars),
@@ -233,7 +237,8 @@ async fn password(call: &Call, user: User) -> Result<Response, Problem> {
     let desk = Desk::of(call)?;
     let (store, base) = (call.store(), base(call));
     let link = links::password(&store, &base, &user, call.now).await.map_err(told)?;
-    page::show(&Link { frame: Frame::new(call, &desk, "A link for a password"), user, link })
+    let frame = Frame::new(call, &desk, "A link for a password").under("/operator/users");
+    page::show(&Link { frame, user, link })
 }
 
 type Done = Result<&'static str, Problem>;
