@@ -13,6 +13,7 @@ mod janitor;
 mod lint;
 mod packages;
 mod postgres;
+mod promtool;
 mod prove;
 mod screens;
 mod sdks;
@@ -34,7 +35,8 @@ The project's own commands.
                              ARGS go to the test runner, and then only its tests are run, not the doc tests.
                              TOLLGATE_TEST_POSTGRES=postgres://... uses that server instead of starting one,
                              TOLLGATE_TEST_SDKS=DIR the SDKs in that folder instead of installing them,
-                             TOLLGATE_TEST_CHROMIUM=FILE that browser instead of Debian's
+                             TOLLGATE_TEST_CHROMIUM=FILE that browser instead of Debian's,
+                             TOLLGATE_TEST_PROMTOOL=FILE that promtool instead of Debian's
   cargo xtask fmt            format the sources
   cargo xtask lint [--advisories]
                              format check, clippy, documentation, dependencies. --advisories also looks for known

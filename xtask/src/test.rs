@@ -2,7 +2,7 @@
 
 use crate::postgres::Cluster;
 use crate::steps::Steps;
-use crate::{Result, packages, sdks, sh, ui};
+use crate::{Result, packages, promtool, sdks, sh, ui};
 
 /// Names the database server that the tests may fill with databases of their own.
 const POSTGRES: &str = "TOLLGATE_TEST_POSTGRES";
@@ -12,6 +12,9 @@ pub(crate) const SDKS: &str = "TOLLGATE_TEST_SDKS";
 
 /// Names the browser that the console is tried in.
 pub(crate) const CHROMIUM: &str = "TOLLGATE_TEST_CHROMIUM";
+
+/// Names Prometheus' tool, which is asked about metrics and rules.
+const PROMTOOL: &str = "TOLLGATE_TEST_PROMTOOL";
 
 pub(crate) fn run(args: &[String]) -> Result {
     with(args, &[])
@@ -35,7 +38,22 @@ fn test(steps: &mut Steps, args: &[String], more: Given<'_>) -> Result {
     };
     let sdks = steps.run("SDKs", |_| sdks())?;
     let chromium = steps.run("Chromium", |_| chromium())?;
-    let own = [(POSTGRES, url.as_str()), (SDKS, sdks.as_str()), (CHROMIUM, chromium.as_str())];
+    let promtool = if let Some(tool) = sh::env(PROMTOOL) {
+        ui::note(&format!("promtool: the one that {PROMTOOL} names"));
+        tool
+    } else {
+        // Where it cannot be had, the tests that ask it are skipped by name.
+        let found = steps.run("promtool", |note| {
+            Ok(promtool::ensure().map_err(|why| *note = format!("not there: {why}")).ok())
+        })?;
+        found.map(|tool| tool.display().to_string()).unwrap_or_default()
+    };
+    let own = [
+        (POSTGRES, url.as_str()),
+        (SDKS, sdks.as_str()),
+        (CHROMIUM, chromium.as_str()),
+        (PROMTOOL, promtool.as_str()),
+    ];
     let given: Vec<_> = own.iter().chain(more).copied().collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     steps.run("tests", |note| tests(&args, &given, note))?;

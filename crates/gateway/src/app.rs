@@ -15,6 +15,7 @@ use crate::people::People;
 use crate::providers::Providers;
 use crate::proxies::Proxies;
 use crate::snapshot::Snapshots;
+use crate::telemetry::{Lines, Telemetry};
 use crate::upstream::Upstream;
 
 /// The components, built once and handed on by reference.
@@ -29,6 +30,7 @@ pub(crate) struct App {
     pub(crate) idempotency: Arc<Keys>,
     pub(crate) people: People,
     pub(crate) health: Arc<Health>,
+    pub(crate) telemetry: Arc<Telemetry>,
     /// Upstream calls and what follows them: they outlive their client, and shutdown waits for them.
     pub(crate) tasks: TaskTracker,
     /// Work in the background, which ends after the last task.
@@ -38,7 +40,8 @@ pub(crate) struct App {
 
 impl App {
     /// Opens the store, brings it up to date and starts the background work.
-    pub(crate) async fn build(settings: Settings) -> anyhow::Result<Arc<Self>> {
+    pub(crate) async fn build(settings: Settings, lines: Lines) -> anyhow::Result<Arc<Self>> {
+        let telemetry = Telemetry::new(&settings, lines)?;
         let providers = Arc::new(Providers::from_settings(&settings)?);
         let people = People::from_settings(&settings)?;
         let store = crate::cli::open(&settings).await?;
@@ -72,6 +75,7 @@ impl App {
             idempotency,
             people,
             health,
+            telemetry,
             tasks,
             background,
             stop,
@@ -91,5 +95,6 @@ impl App {
         {
             tracing::warn!(%error, "credit that was not spent goes back at the next start");
         }
+        Arc::clone(&self.telemetry).close().await;
     }
 }

@@ -53,6 +53,7 @@ impl Run<'_> {
                 return Err(problem.tried(&self.hold.tried()));
             };
             tokio::time::sleep(wait).await;
+            self.inbound.passage.waited(wait);
             round += 1;
         }
     }
@@ -127,6 +128,7 @@ impl Run<'_> {
         head: &mut Head,
     ) -> Result<(), Problem> {
         let Self { app, inbound, plan, hold } = *self;
+        inbound.passage.aims(target);
         let provider = app
             .providers
             .get(target.provider)

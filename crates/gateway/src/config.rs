@@ -172,6 +172,14 @@ pub(crate) struct Settings {
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     stream_idle_seconds: u32,
 
+    /// Where metrics are served for Prometheus, at /metrics and nothing else: an address such as 127.0.0.1:9464. Not served
+    /// unless set; it needs no key, so keep it where only your own monitoring reaches it
+    #[arg(long, env = "TOLLGATE_METRICS_ADDR", global = true)]
+    metrics_addr: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) otlp: OtlpSettings,
+
     /// What is logged: error, warn, info, debug, trace, or a list such as info,sqlx=warn
     #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
     pub(crate) log: String,
@@ -181,7 +189,74 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogFormat,
 }
 
+/// OpenTelemetry, by its own names.
+#[derive(Args, Clone, Debug)]
+#[expect(
+    clippy::doc_markdown,
+    reason = "the comments are the manual on the terminal, where backticks are noise"
+)]
+#[command(next_help_heading = "Settings (flag, environment or .env file)")]
+pub(crate) struct OtlpSettings {
+    /// Where traces and metrics are sent (OTLP over HTTP): the base address of a collector, such as http://localhost:4318.
+    /// Nothing is sent unless set
+    #[arg(long = "otlp-endpoint", env = "OTEL_EXPORTER_OTLP_ENDPOINT", global = true)]
+    endpoint: Option<String>,
+
+    /// Headers for the collector: name=value, with commas between
+    #[arg(long = "otlp-headers", env = "OTEL_EXPORTER_OTLP_HEADERS", hide_env_values = true, value_parser = secret, global = true)]
+    headers: Option<SecretString>,
+
+    /// What this service is called in traces; tollgate unless set
+    #[arg(long = "otlp-service-name", env = "OTEL_SERVICE_NAME", global = true)]
+    service_name: Option<String>,
+
+    /// What else traces say of this service: name=value, with commas between
+    #[arg(long = "otlp-resource-attributes", env = "OTEL_RESOURCE_ATTRIBUTES", global = true)]
+    resource_attributes: Option<String>,
+
+    /// Which traces are sent: always_on, always_off, traceidratio, or one of them behind parentbased_, which does as the
+    /// client's own trace does
+    #[arg(
+        long = "otlp-traces-sampler",
+        env = "OTEL_TRACES_SAMPLER",
+        default_value = "parentbased_always_on",
+        global = true
+    )]
+    pub(crate) sampler: String,
+
+    /// The share of traces that traceidratio sends, from 0 to 1
+    #[arg(long = "otlp-traces-sampler-arg", env = "OTEL_TRACES_SAMPLER_ARG", global = true)]
+    sampler_arg: Option<String>,
+}
+
+impl OtlpSettings {
+    pub(crate) fn endpoint(&self) -> Option<&str> {
+        said(self.endpoint.as_deref())
+    }
+
+    pub(crate) fn headers(&self) -> Option<&str> {
+        told(self.headers.as_ref())
+    }
+
+    pub(crate) fn service_name(&self) -> Option<&str> {
+        said(self.service_name.as_deref())
+    }
+
+    pub(crate) fn resource_attributes(&self) -> Option<&str> {
+        said(self.resource_attributes.as_deref())
+    }
+
+    pub(crate) fn sampler_arg(&self) -> Option<&str> {
+        said(self.sampler_arg.as_deref())
+    }
+}
+
 impl Settings {
+    /// Where metrics are served, if anywhere.
+    pub(crate) fn metrics_addr(&self) -> Option<&str> {
+        said(self.metrics_addr.as_deref())
+    }
+
     /// The key and the base URL set for a provider. An empty variable counts as none.
     pub(crate) fn provider(&self, name: &str) -> (Option<&SecretString>, Option<&str>) {
         let (key, url) = match name {

@@ -101,6 +101,16 @@ pub(crate) struct Funds {
     asks: AtomicU64,
 }
 
+/// What there is to tell of slices, all of them together: in pico-dollars what is granted, spent, held and free.
+pub(crate) struct Figures {
+    /// Requests that have held something, and how often the ledger was asked for more while one of them waited.
+    pub(crate) holds: u64,
+    pub(crate) asks: u64,
+    pub(crate) fenced: bool,
+    pub(crate) accounts: [i128; 4],
+    pub(crate) budgets: [i128; 4],
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -135,6 +145,21 @@ impl Funds {
             return Ok(ask.want);
         }
         Box::pin(self.hold_later(scopes, ask)).await
+    }
+
+    /// What there is to tell of it.
+    pub(crate) fn figures(&self) -> Figures {
+        let sums = |kind: ScopeKind| {
+            let purse = lock(&self.purse);
+            let slices = purse.slices().filter(|(scope, _)| scope.kind == kind);
+            slices.fold([0; 4], |sums, (_, slice)| {
+                let parts = [slice.granted, slice.spent, slice.held, slice.free()];
+                std::array::from_fn(|part| sums[part] + i128::from(parts[part].pico()))
+            })
+        };
+        let [holds, asks] = [&self.holds, &self.asks].map(|count| count.load(Ordering::Relaxed));
+        let (accounts, budgets) = (sums(ScopeKind::Account), sums(ScopeKind::Budget));
+        Figures { holds, asks, fenced: self.is_fenced(), accounts, budgets }
     }
 
     /// Whether this process may not take any more out of its slices.

@@ -1,8 +1,8 @@
-//! How attempts at providers go: counters in memory, added to the database now and then. To count costs a request two
-//! additions; nothing waits for the database.
+//! How attempts at providers go: counters in memory, which the metrics show and which are added to the database now and
+//! then. To count costs a request two additions; nothing waits for the database.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +24,11 @@ const OUTCOMES: [&str; 7] =
 
 /// The counters of this process.
 pub(crate) struct Health {
-    counters: Vec<AtomicU32>,
+    counters: Vec<AtomicU64>,
+    /// How long the attempts of each provider took together, in microseconds.
+    micros: Vec<AtomicU64>,
+    /// What of the counters the database has.
+    flushed: Mutex<Vec<u64>>,
     last: Mutex<HashMap<&'static str, Failure>>,
 }
 
@@ -37,10 +41,25 @@ pub(crate) struct Failure {
     pub(crate) message: String,
 }
 
+/// The attempts at one provider since this process began.
+pub(crate) struct Attempts {
+    pub(crate) provider: &'static str,
+    pub(crate) by_outcome: [(&'static str, u64); OUTCOMES.len()],
+    /// By how long their first byte or their failure took: bucket `n` ends before 2ⁿ⁺¹ milliseconds, the last one never.
+    pub(crate) by_bucket: [u64; BUCKETS],
+    pub(crate) micros: u64,
+}
+
 impl Default for Health {
     fn default() -> Self {
         let cells = ROWS.len() * OUTCOMES.len() * BUCKETS;
-        Self { counters: (0..cells).map(|_| AtomicU32::new(0)).collect(), last: Mutex::default() }
+        let zeros = |count: usize| (0..count).map(|_| AtomicU64::new(0)).collect();
+        Self {
+            counters: zeros(cells),
+            micros: zeros(ROWS.len()),
+            flushed: Mutex::new(vec![0; cells]),
+            last: Mutex::default(),
+        }
     }
 }
 
@@ -70,6 +89,8 @@ impl Health {
         let cell = (row * OUTCOMES.len() + place) * BUCKETS + bucket(took);
         if let Some(counter) = self.counters.get(cell) {
             counter.fetch_add(1, Ordering::Relaxed);
+            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            self.micros[row].fetch_add(micros, Ordering::Relaxed);
         }
         if let Some(problem) = failed.filter(|_| outcome != "refused") {
             let (at, message) = (clock::now(), problem.message.to_string());
@@ -84,11 +105,29 @@ impl Health {
         last.get(provider).cloned()
     }
 
+    /// All attempts so far, by provider.
+    pub(crate) fn attempts(&self) -> impl Iterator<Item = Attempts> + '_ {
+        let rows = ROWS.iter().zip(self.counters.chunks(OUTCOMES.len() * BUCKETS));
+        rows.zip(&self.micros).map(|((row, cells), micros)| {
+            let mut by_outcome = OUTCOMES.map(|outcome| (outcome, 0));
+            let mut by_bucket = [0; BUCKETS];
+            for (cell, counter) in cells.iter().enumerate() {
+                let count = counter.load(Ordering::Relaxed);
+                by_outcome[cell / BUCKETS].1 += count;
+                by_bucket[cell % BUCKETS] += count;
+            }
+            let micros = micros.load(Ordering::Relaxed);
+            Attempts { provider: row.name, by_outcome, by_bucket, micros }
+        })
+    }
+
     /// What has been counted since it was last taken.
     fn take(&self, hour: i64) -> Vec<ProviderHour> {
         let mut hours = Vec::new();
-        for (cell, counter) in self.counters.iter().enumerate() {
-            let attempts = counter.swap(0, Ordering::Relaxed);
+        let mut flushed = self.flushed.lock().unwrap_or_else(PoisonError::into_inner);
+        for (cell, (counter, flushed)) in self.counters.iter().zip(&mut *flushed).enumerate() {
+            let now = counter.load(Ordering::Relaxed);
+            let attempts = now - std::mem::replace(flushed, now);
             if attempts > 0 {
                 let (row, place) =
                     (cell / (OUTCOMES.len() * BUCKETS), cell / BUCKETS % OUTCOMES.len());
@@ -97,7 +136,7 @@ impl Health {
                     provider: ROWS[row].name.to_owned(),
                     outcome: OUTCOMES[place].to_owned(),
                     bucket: i64::try_from(cell % BUCKETS).unwrap_or(0),
-                    attempts: attempts.into(),
+                    attempts: i64::try_from(attempts).unwrap_or(i64::MAX),
                 });
             }
         }
@@ -164,6 +203,11 @@ mod tests {
         assert_eq!(told, expected);
         assert!(hours.iter().all(|hour| hour.hour == 7));
         assert_eq!(health.take(7), []);
+        health.note("openai", Duration::from_millis(1), None);
+        assert_eq!(health.take(8).len(), 1);
+        let openai = health.attempts().next().expect("a provider");
+        assert_eq!((openai.provider, openai.by_outcome[0]), ("openai", ("ok", 3)));
+        assert_eq!((openai.by_bucket[0], openai.by_bucket[8], openai.micros), (1, 2, 812_000));
         assert_eq!(health.last("deepseek").map(|last| last.outcome), Some("timeout"));
         assert_eq!(health.last("openai"), None);
     }

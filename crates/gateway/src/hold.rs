@@ -12,6 +12,7 @@ use crate::inbound::{Inbound, Operation};
 use crate::journal::{Admitted, CommitError, Dispatched, Journal, Progress, Unfinished};
 use crate::routing::{Plan, Target};
 use crate::snapshot::KeyEntry;
+use crate::telemetry::Passage;
 
 /// A longer body may hold pictures, which are no text.
 const PLAIN_BYTES: usize = 64 * 1024;
@@ -27,6 +28,7 @@ pub(crate) struct Hold {
     funds: Arc<Funds>,
     catalogue: Arc<Catalogue>,
     key: Arc<KeyEntry>,
+    passage: Arc<Passage>,
     admitted: Admitted,
     state: Mutex<State>,
 }
@@ -73,7 +75,8 @@ impl Hold {
         let state = State { amount, ..State::default() };
         let (journal, funds) = (Arc::clone(&app.journal), Arc::clone(&app.funds));
         let (catalogue, state) = (Arc::clone(&plan.catalogue), Mutex::new(state));
-        Self { journal, funds, catalogue, key, admitted, state }
+        let passage = Arc::clone(&inbound.passage);
+        Self { journal, funds, catalogue, key, passage, admitted, state }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -164,6 +167,7 @@ impl Hold {
         self.used(receipt);
         self.journal.commit(receipt, held).await?;
         self.state().held = None;
+        self.passage.settled(receipt);
         Ok(())
     }
 
@@ -196,9 +200,12 @@ impl Drop for Hold {
                 let mut receipt = left.receipt(Some(&self.catalogue), clock::now());
                 self.charge(&mut receipt, amount);
                 self.used(&receipt);
-                if let Err(error) = self.journal.settle(&receipt, held) {
-                    let request_id = self.admitted.request_id;
-                    tracing::error!(%error, %request_id, "a receipt was not written");
+                match self.journal.settle(&receipt, held) {
+                    Ok(()) => self.passage.settled(&receipt),
+                    Err(error) => {
+                        let request_id = self.admitted.request_id;
+                        tracing::error!(%error, %request_id, "a receipt was not written");
+                    }
                 }
                 return;
             }

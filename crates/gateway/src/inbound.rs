@@ -1,7 +1,7 @@
 //! Steps 1 to 3 of a request: what came, from whom.
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -15,6 +15,7 @@ use crate::face::{Face, Speech};
 use crate::native;
 use crate::problem::Problem;
 use crate::snapshot::KeyEntry;
+use crate::telemetry::Passage;
 
 /// What an endpoint does.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,7 @@ pub(crate) struct Inbound {
     pub(crate) body: Bytes,
     /// The most tokens that the answer may have, where the client leaves that open and its credit does not.
     pub(crate) ceiling: Option<u64>,
+    pub(crate) passage: Arc<Passage>,
     /// The body in the canonical form, once somebody has asked for it. Boxed, because most requests do without.
     chat: OnceLock<Box<Chat>>,
 }
@@ -76,7 +78,7 @@ pub(crate) struct Named {
 impl Inbound {
     /// Reads what must be known of a request before anything is done about it.
     pub(crate) fn read(
-        id: Uuid,
+        passage: Arc<Passage>,
         face: Face,
         operation: Operation,
         named: Named,
@@ -85,7 +87,7 @@ impl Inbound {
         body: Bytes,
     ) -> Result<Self, Problem> {
         let mut inbound = Self {
-            id,
+            id: passage.id,
             face,
             operation,
             account_id: key.account_id,
@@ -101,6 +103,7 @@ impl Inbound {
             verb: named.verb,
             body,
             ceiling: None,
+            passage,
             chat: OnceLock::new(),
         };
         if let Speech::Native = face.speech {

@@ -8,7 +8,6 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
 use http::request::Parts;
-use uuid::Uuid;
 
 use crate::answer::{self, Head};
 use crate::app::App;
@@ -27,6 +26,7 @@ use crate::providers::Provider;
 use crate::routing::{self, Plan, Target};
 use crate::scopes::Scope;
 use crate::snapshot::KeyEntry;
+use crate::telemetry::Passage;
 use crate::upstream::{Body, Outgoing};
 use crate::{afford, body, clock, failure, unread};
 
@@ -39,14 +39,21 @@ pub(crate) async fn serve(
     request: Request,
 ) -> Response {
     let id = clock::new_id();
-    match admit(app, id, face, operation, named, request).await {
-        Ok(response) => response,
-        Err(problem) => {
-            let mut response = problem.response(face);
-            answer::name(response.headers_mut(), id);
-            response
-        }
-    }
+    let passage = Passage::begin(&app.telemetry, id, face, operation, request.headers());
+    let answer = admit(app, &passage, face, operation, named, request).await;
+    answered(&passage, face, answer)
+}
+
+/// What the client gets.
+fn answered(passage: &Passage, face: Face, answer: Result<Response, Problem>) -> Response {
+    let response = answer.unwrap_or_else(|problem| {
+        passage.refused(&problem);
+        let mut response = problem.response(face);
+        answer::name(response.headers_mut(), passage.id);
+        response
+    });
+    passage.answered(response.status().as_u16());
+    response
 }
 
 /// The same for somebody who is signed in and asks with a key whose secret nobody has. The body was read before.
@@ -58,21 +65,16 @@ pub(crate) async fn serve_with(
     body: Bytes,
 ) -> Response {
     let id = clock::new_id();
+    let passage = Passage::begin(&app.telemetry, id, face, Operation::Chat, &parts.headers);
     let call = (face, Operation::Chat, Named::default());
-    match run(app, id, call, key, parts, body).await {
-        Ok(response) => response,
-        Err(problem) => {
-            let mut response = problem.response(face);
-            answer::name(response.headers_mut(), id);
-            response
-        }
-    }
+    let answer = run(app, &passage, call, key, parts, body).await;
+    answered(&passage, face, answer)
 }
 
 /// Steps 2 and 3: what came, and from whom.
 async fn admit(
     app: Arc<App>,
-    id: Uuid,
+    passage: &Arc<Passage>,
     face: Face,
     operation: Operation,
     named: Named,
@@ -101,20 +103,24 @@ async fn admit(
     }
 
     // 2. The body, as far as it must be known.
+    let begun = Instant::now();
     let body = body::read(&parts.headers, body, app.settings.body_limit_bytes).await?;
-    run(app, id, (face, operation, named), key, &parts, body).await
+    passage.waited(begun.elapsed());
+    run(app, passage, (face, operation, named), key, &parts, body).await
 }
 
 /// Steps 4 and 5: whereto, at which prices, and whether it can be paid. What follows goes on when the client hangs up.
 async fn run(
     app: Arc<App>,
-    id: Uuid,
+    passage: &Arc<Passage>,
     (face, operation, named): (Face, Operation, Named),
     key: Arc<KeyEntry>,
     parts: &Parts,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let mut inbound = Inbound::read(id, face, operation, named, &key, parts, body)?;
+    passage.caller(&key);
+    let mut inbound =
+        Inbound::read(Arc::clone(passage), face, operation, named, &key, parts, body)?;
 
     // A retry needs nothing but the answer that is there.
     let claim = match app.idempotency.turn(&inbound, parts).await? {
@@ -126,6 +132,7 @@ async fn run(
     let snapshot = app.snapshots.current();
     let now = clock::now();
     let plan = routing::plan(&app, &snapshot, &key, &inbound)?;
+    passage.planned(&inbound, &plan);
     key.begin(now).map_err(too_fast)?;
     key.touch(now);
 
@@ -139,11 +146,12 @@ async fn run(
         // 6 to 9.
         let run = Run { app: &app, inbound: &inbound, plan: &plan, hold: &hold };
         if let Err(problem) = run.to_its_end(&mut head).await {
+            inbound.passage.refused(&problem);
             head.send(Err(problem));
         }
         head.finish().await;
     };
-    answer::respond(&tasks, id, claim, work).await
+    answer::respond(&tasks, passage.id, claim, work).await
 }
 
 /// 429: the key's own pace, with the seconds after which it may go on.
@@ -210,12 +218,15 @@ impl Attempt<'_> {
         self.app.health.note(self.target.provider, took, answer.as_ref().err());
         let went = answer.as_ref().err().map_or(Went::Well, Problem::went);
         self.provider.breaker.note(&self.target.model, went, clock::now());
+        self.inbound.passage.attempted(self.number, took, answer.as_ref().err());
         answer
     }
 
     /// Reads a body of the provider's to its end.
     pub(crate) async fn read(&self, body: Body) -> Result<Bytes, Problem> {
+        let begun = Instant::now();
         let read = self.app.upstream.read(body, self.until).await;
+        self.inbound.passage.waited(begun.elapsed());
         read.map_err(|error| failure::of_transport(&error, self))
     }
 }

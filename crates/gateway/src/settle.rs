@@ -124,7 +124,6 @@ pub(crate) async fn settle(
         }
     };
     attempt.hold.commit(&mut receipt).await.map_err(Problem::store)?;
-    log(&receipt);
     match unpriced {
         None => Ok(receipt),
         Some(error) => {
@@ -183,23 +182,4 @@ fn plain(name: &str) -> Option<String> {
         name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect()
     };
     (!name.is_empty()).then_some(name)
-}
-
-/// The one line of a request.
-fn log(receipt: &Receipt) {
-    let usage = receipt.report.total();
-    let Receipt { provider, model, request_id, key_id, surface, outcome, charge, .. } = receipt;
-    tracing::info!(
-        %request_id,
-        %key_id,
-        surface,
-        provider,
-        model,
-        input_tokens = usage.input_tokens(),
-        output_tokens = usage.output_tokens(),
-        charge_usd = %charge,
-        duration_us = receipt.ended_at.saturating_sub(receipt.started_at),
-        outcome = outcome.name(),
-        "request"
-    );
 }

@@ -5,9 +5,9 @@
 //! within a second, and no request asks the database who its caller is.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -30,6 +30,8 @@ const LOOKS_PER_TOUCH: u32 = 8;
 /// A key as a request meets it.
 pub(crate) struct KeyEntry {
     pub(crate) id: Uuid,
+    /// All that may be shown of it.
+    pub(crate) last4: String,
     pub(crate) user_id: Uuid,
     pub(crate) user: String,
     pub(crate) account_id: Uuid,
@@ -146,6 +148,8 @@ pub(crate) struct Snapshots {
     /// Who are told of the credentials that are stored for them.
     providers: Arc<Providers>,
     current: ArcSwap<Snapshot>,
+    /// When the store was last seen to have nothing newer.
+    fresh: Mutex<Instant>,
     /// One load at a time, so that an older load never replaces a newer one.
     loading: tokio::sync::Mutex<()>,
 }
@@ -164,6 +168,7 @@ impl Snapshots {
             proxies,
             providers,
             current: ArcSwap::from_pointee(first),
+            fresh: Mutex::new(Instant::now()),
             loading: tokio::sync::Mutex::new(()),
         })
     }
@@ -177,13 +182,22 @@ impl Snapshots {
     pub(crate) async fn refresh(&self) -> Result<(), StoreError> {
         let _one = self.loading.lock().await;
         let current = self.current();
+        let looked = Instant::now();
         if self.store.revision().await? != current.revision {
             self.touch(&current).await?;
             let next = read(&self.store, &self.proxies, Some(&current)).await?;
             take_up(&self.providers, &self.store).await?;
             self.current.store(Arc::new(next));
         }
+        *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) = looked;
         Ok(())
+    }
+
+    /// The revision in memory, and for how long it was not compared with the store's, in microseconds.
+    pub(crate) fn freshness(&self) -> (i64, u64) {
+        let fresh = *self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        let age = u64::try_from(fresh.elapsed().as_micros()).unwrap_or(u64::MAX);
+        (self.current().revision, age)
     }
 
     /// Follows the store until `stop`. While it cannot be reached, the last snapshot stays.
@@ -335,6 +349,7 @@ impl KeyEntry {
         let networks = |texts: Vec<String>| texts.iter().filter_map(|t| network(t)).collect();
         Self {
             id: key.id,
+            last4: key.last4,
             user_id: key.user_id,
             user: key.user,
             account_id: key.account_id,

@@ -195,6 +195,9 @@ impl<'a, 'b> Relay<'a, 'b> {
 
     /// Takes bytes of the provider and passes on what the client gets of them.
     async fn take(&mut self, bytes: &Bytes) -> Result<(), End> {
+        if !self.head.is_sent() {
+            self.attempt.inbound.passage.waited(self.heard.elapsed());
+        }
         let carrier = &mut self.carrier;
         let cut = self.splitter.push(bytes, |frame| carrier.frame(&frame));
         if cut.is_err() {
@@ -202,6 +205,7 @@ impl<'a, 'b> Relay<'a, 'b> {
         }
         let out = self.carrier.take();
         if !out.is_empty() && !self.gone {
+            self.attempt.inbound.passage.streamed();
             let (bytes, report) = self.carrier.progress();
             let written = self.attempt.hold.progress(bytes, report);
             written.map_err(|error| {
@@ -233,6 +237,7 @@ impl<'a, 'b> Relay<'a, 'b> {
         if self.head.is_sent() {
             return;
         }
+        self.attempt.inbound.passage.streams();
         let answer = Answer::streamed(self.content_type.clone());
         self.head.send(Ok(answer
             .with_dropped(&self.attempt.outbound.dropped)
@@ -264,6 +269,7 @@ impl<'a, 'b> Relay<'a, 'b> {
             let model = &self.attempt.target.model;
             self.attempt.provider.breaker.note(model, Went::Failed, clock::now());
         }
+        self.attempt.inbound.passage.finishes(seen.finish);
         let outcome = match (seen.whole, self.gone) {
             (_, true) => Outcome::ClientGone,
             (true, false) => Outcome::Ok,
@@ -282,11 +288,15 @@ impl<'a, 'b> Relay<'a, 'b> {
                 Some(receipt.charge.to_string())
             }
             Err(problem) => {
+                self.attempt.inbound.passage.refused(&problem);
                 self.carrier.fail(&problem.wire());
                 None
             }
         };
         let last = self.carrier.last();
+        if !last.is_empty() && !self.gone {
+            self.attempt.inbound.passage.streamed();
+        }
         self.send(last).await;
         if seen.whole && !self.gone {
             self.tail(body).await;

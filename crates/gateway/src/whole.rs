@@ -5,6 +5,7 @@ use http::{Response, header};
 use ledger::{Bill, Outcome, UsageReport};
 use wire::chat::Block;
 use wire::peek::Names;
+use wire::reply::Finish;
 use wire::stream::Cost;
 use wire::{Reply, Shape};
 
@@ -26,6 +27,7 @@ pub(crate) async fn relay(
     let (parts, body) = response.into_parts();
     let body = attempt.read(body).await?;
     let read = Read::of(attempt, &body)?;
+    attempt.inbound.passage.finishes(read.finish);
     let outcome = if head.is_gone() { Outcome::ClientGone } else { Outcome::Ok };
     let receipt = settle::settle(attempt, read.finished, outcome).await?;
     let content_type = parts.headers.get(header::CONTENT_TYPE).cloned();
@@ -48,6 +50,7 @@ pub(crate) async fn relay(
 /// An answer as far as it has to be known.
 struct Read {
     finished: Finished,
+    finish: Option<Finish>,
     /// Only where the client speaks another dialect.
     reply: Option<Reply>,
 }
@@ -63,7 +66,7 @@ impl Read {
                 let text =
                     || dialect.read_reply(body).map_or(body.len(), |reply| reply.text().len());
                 let finished = settle::finished(attempt, names.id, names.model, report, text);
-                Ok(Self { finished, reply: None })
+                Ok(Self { finished, finish: names.finish, reply: None })
             }
             Carry::Translated { .. } => {
                 let mut reply = dialect.read_reply(body).map_err(unreadable)?;
@@ -75,7 +78,7 @@ impl Read {
                 let report = reply.usage.clone();
                 let (id, model) = (Some(reply.id.clone()), Some(reply.model.clone()));
                 let finished = settle::finished(attempt, id, model, report, || reply.text().len());
-                Ok(Self { finished, reply: Some(reply) })
+                Ok(Self { finished, finish: Some(reply.finish), reply: Some(reply) })
             }
         }
     }

@@ -201,6 +201,13 @@ impl Usage {
         self.sum(Meter::is_input_token)
     }
 
+    /// Prompt tokens read from a cache, of any kind.
+    pub fn cached_tokens(&self) -> u64 {
+        self.sum(|meter| {
+            matches!(meter, Meter::CacheRead | Meter::AudioCacheRead | Meter::ImageCacheRead)
+        })
+    }
+
     /// All generated tokens, thinking ones too.
     pub fn output_tokens(&self) -> u64 {
         self.sum(Meter::is_output_token)

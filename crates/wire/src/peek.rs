@@ -8,6 +8,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::json::{self, Malformed};
+use crate::reply::Finish;
 
 /// What has to be known of a request before it is sent on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -170,6 +171,8 @@ pub struct Names {
     pub id: Option<String>,
     /// The model that answered.
     pub model: Option<String>,
+    /// Why the first answer ended, where it says so.
+    pub finish: Option<Finish>,
 }
 
 impl Names {
@@ -181,9 +184,27 @@ impl Names {
             id: Option<String>,
             #[serde(alias = "modelVersion")]
             model: Option<String>,
+            #[serde(alias = "candidates")]
+            choices: Option<Vec<Choice>>,
+            stop_reason: Option<String>,
+            status: Option<String>,
+            incomplete_details: Option<Incomplete>,
+        }
+        #[derive(Deserialize)]
+        struct Choice {
+            #[serde(alias = "finishReason")]
+            finish_reason: Option<String>,
+        }
+        #[derive(Deserialize)]
+        struct Incomplete {
+            reason: Option<String>,
         }
         let found: Found = serde_json::from_slice(body).unwrap_or_default();
-        Self { id: found.id, model: found.model }
+        let first = found.choices.and_then(|choices| choices.into_iter().next());
+        let word = first.and_then(|choice| choice.finish_reason).or(found.stop_reason);
+        let incomplete = found.incomplete_details.and_then(|details| details.reason);
+        let word = word.or(incomplete).or(found.status);
+        Self { id: found.id, model: found.model, finish: word.as_deref().map(Finish::from_word) }
     }
 }
 

@@ -44,6 +44,39 @@ pub enum Finish {
     Failed,
 }
 
+impl Finish {
+    /// The name in logs and traces.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::StopSequence => "stop_sequence",
+            Self::ToolUse => "tool_calls",
+            Self::Length => "length",
+            Self::Filter => "content_filter",
+            Self::Pause => "pause",
+            Self::Failed => "error",
+        }
+    }
+
+    /// The reason that a provider's word stands for, whichever provider it is.
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "stop_sequence" => Self::StopSequence,
+            "tool_use" | "tool_calls" | "function_call" => Self::ToolUse,
+            "length"
+            | "max_tokens"
+            | "MAX_TOKENS"
+            | "max_output_tokens"
+            | "model_context_window_exceeded" => Self::Length,
+            "content_filter" | "refusal" | "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST"
+            | "PROHIBITED_CONTENT" | "SPII" | "IMAGE_SAFETY" => Self::Filter,
+            "pause_turn" => Self::Pause,
+            "insufficient_system_resource" | "error" | "failed" | "OTHER" => Self::Failed,
+            _ => Self::Stop,
+        }
+    }
+}
+
 impl Reply {
     /// The visible text: all text blocks in order, without thoughts. Where there is none, the refusal; where there is
     /// none either, what is said in the audio.

@@ -13,6 +13,7 @@ use crate::config::Settings;
 use crate::manage::keys::{self, Wanted};
 use crate::people::password;
 use crate::scopes::Scopes;
+use crate::telemetry::{self, Lines};
 use crate::web::session;
 use crate::{clock, server, vault};
 
@@ -20,7 +21,12 @@ const USER: &str = "demo";
 const OPERATOR: &str = "operator";
 
 /// Runs until Ctrl-C; nothing is left behind.
-pub(super) async fn run(mut settings: Settings, output: &Output) -> anyhow::Result<()> {
+pub(super) async fn run(
+    mut settings: Settings,
+    lines: Lines,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let metrics = telemetry::listen(&settings).await?;
     let folder = tempfile::Builder::new().prefix("tollgate-demo-").tempdir()?;
     settings.data_dir = folder.path().join("data");
     settings.database_url = format!("sqlite://{}", folder.path().join("tollgate.db").display());
@@ -36,7 +42,7 @@ pub(super) async fn run(mut settings: Settings, output: &Output) -> anyhow::Resu
         Some(simulator)
     };
     let stop = serve::signals()?;
-    let app = App::build(settings).await?;
+    let app = App::build(settings, lines).await?;
     app.store.add_user(person(USER, false)).await?;
     let password = operator(&app.store).await?;
     let wanted = Wanted::of("demo".to_owned(), Scopes::ALL);
@@ -48,6 +54,7 @@ pub(super) async fn run(mut settings: Settings, output: &Output) -> anyhow::Resu
     };
     let secrets = (key.expose_secret(), password.as_str());
     explain(address, secrets, simulator.is_some(), output)?;
+    serve::metrics(&app, metrics)?;
     serve::until(stop, app, listener).await;
     if let Some(simulator) = simulator {
         simulator.stop().await;

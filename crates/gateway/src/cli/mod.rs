@@ -28,7 +28,7 @@ use clap::{Parser, Subcommand};
 use store::Store;
 
 use crate::config::{self, Settings};
-use crate::telemetry;
+use crate::telemetry::{self, Lines};
 use output::Output;
 
 /// A self-hosted OpenRouter: one API in front of OpenAI, Gemini, Anthropic and DeepSeek, with a bill that can be proved
@@ -112,9 +112,9 @@ enum Command {
 pub fn run() -> ExitCode {
     let outcome = config::load_dotenv().and_then(|()| {
         let cli = Cli::parse();
-        telemetry::start(&cli.settings)?;
+        let (lines, _written) = telemetry::start(&cli.settings)?;
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        runtime.enable_all().build()?.block_on(dispatch(cli))
+        runtime.enable_all().build()?.block_on(dispatch(cli, lines))
     });
     match outcome {
         Ok(code) => code,
@@ -125,13 +125,13 @@ pub fn run() -> ExitCode {
     }
 }
 
-async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+async fn dispatch(cli: Cli, lines: Lines) -> anyhow::Result<ExitCode> {
     let Cli { command, json, settings } = cli;
     let output = Output::new(json);
     let done = |()| ExitCode::SUCCESS;
     match command {
-        Command::Serve => serve::run(settings, &output).await.map(done),
-        Command::Demo => Box::pin(demo::run(settings, &output)).await.map(done),
+        Command::Serve => serve::run(settings, lines, &output).await.map(done),
+        Command::Demo => Box::pin(demo::run(settings, lines, &output)).await.map(done),
         Command::Migrate { check: true } => rehearse(&settings, &output).await.map(done),
         Command::Migrate { check: false } => migrate(&settings, &output).await.map(done),
         Command::Openapi(args) => openapi::run(&args, &settings, &output).map(done),

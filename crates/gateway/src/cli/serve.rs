@@ -9,23 +9,26 @@ use super::output::Output;
 use crate::app::App;
 use crate::config::Settings;
 use crate::people::links;
+use crate::telemetry::{self, Lines};
 use crate::{clock, server};
 
 /// Serves until Ctrl-C or SIGTERM.
-pub(super) async fn run(settings: Settings, output: &Output) -> anyhow::Result<()> {
+pub(super) async fn run(settings: Settings, lines: Lines, output: &Output) -> anyhow::Result<()> {
     // From here on, before anybody can know that there is something to end.
     let mut stop = std::pin::pin!(signals()?);
+    let listener = telemetry::listen(&settings).await?;
     let app = tokio::select! {
-        app = Box::pin(App::build(settings)) => app?,
+        app = Box::pin(App::build(settings, lines)) => app?,
         () = &mut stop => return Ok(()),
     };
     warn_of_settings(&app);
+    let metrics = metrics(&app, listener)?;
     let (listener, address) = server::listen(&app).await?;
     let now = clock::now();
     let program = store::Actor { id: None, name: "tollgate".to_owned(), via: "program", at: now };
     let base = links::base(&app.settings, address);
     let welcome = links::first_operator(&app.store.by(program), &base, now).await?;
-    announce(address, welcome.as_deref(), output)?;
+    announce(address, metrics, welcome.as_deref(), output)?;
     until(stop, app, listener).await;
     Ok(())
 }
@@ -53,9 +56,29 @@ pub(super) async fn until(
     app.shut_down().await;
 }
 
+/// Serves metrics, where they are asked for, and says at which address.
+pub(super) fn metrics(
+    app: &Arc<App>,
+    listener: Option<tokio::net::TcpListener>,
+) -> anyhow::Result<Option<SocketAddr>> {
+    let Some(listener) = listener else { return Ok(None) };
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "metrics are at /metrics");
+    app.background.spawn(telemetry::serve(Arc::clone(app), listener));
+    Ok(Some(address))
+}
+
 /// Says where this listens, and where somebody becomes the first operator if there is none.
-fn announce(address: SocketAddr, welcome: Option<&str>, output: &Output) -> anyhow::Result<()> {
+fn announce(
+    address: SocketAddr,
+    metrics: Option<SocketAddr>,
+    welcome: Option<&str>,
+    output: &Output,
+) -> anyhow::Result<()> {
     let mut json = serde_json::json!({ "listening": format!("http://{address}") });
+    if let Some(metrics) = metrics {
+        json["metrics"] = format!("http://{metrics}/metrics").into();
+    }
     if let Some(link) = welcome {
         tracing::warn!(link, "nobody runs this place yet; whoever opens the link first will");
         json["welcome"] = link.into();

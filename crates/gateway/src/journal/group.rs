@@ -28,13 +28,15 @@ pub(super) struct Written {
     running: BTreeSet<u64>,
     /// The record of the last receipt.
     settled: u64,
+    /// How much this process has written, in bytes.
+    bytes: u64,
     group: Group,
 }
 
 impl Written {
     pub(super) fn new(writer: Writer) -> Self {
         let settled = writer.last();
-        Self { writer, running: BTreeSet::new(), settled, group: Group::default() }
+        Self { writer, running: BTreeSet::new(), settled, bytes: 0, group: Group::default() }
     }
 
     pub(super) fn writer(&self) -> &Writer {
@@ -49,6 +51,11 @@ impl Written {
     /// The last receipt that is written.
     pub(super) fn settled(&self) -> u64 {
         self.settled
+    }
+
+    /// How much this process has written, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// The first record that a recovery would have to read.
@@ -97,8 +104,10 @@ impl Written {
     /// Writes what is prepared, all or nothing.
     fn flush(&mut self) {
         let Group { fate, settled, ended } = std::mem::take(&mut self.group);
+        let prepared = self.writer.prepared_bytes();
         match self.writer.flush() {
             Ok(_) => {
+                self.bytes += prepared;
                 self.settled = settled.unwrap_or(self.settled);
                 for held in ended {
                     self.running.remove(&held);

@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::telemetry::Tally;
 use folder::Folder;
 use group::{Part, Written};
 use record::Kind;
@@ -98,6 +99,19 @@ pub(crate) struct Journal {
     broken: AtomicBool,
     /// The disk has too little room for more.
     full: AtomicBool,
+    pub(crate) tally: Tally,
+}
+
+/// What there is to tell of a journal at some moment.
+pub(crate) struct Figures {
+    pub(crate) records: u64,
+    /// Written by this process.
+    pub(crate) bytes: u64,
+    /// Records that the database has not taken.
+    pub(crate) lag: u64,
+    /// None where the system does not say.
+    pub(crate) disk_free: Option<u64>,
+    pub(crate) is_open: bool,
 }
 
 impl Journal {
@@ -128,6 +142,7 @@ impl Journal {
             applied,
             broken: AtomicBool::new(false),
             full: AtomicBool::new(false),
+            tally: Tally::default(),
         });
         let tail = Tail::behind(&journal.folder.path, cursor);
         tasks.spawn(work::sync(Arc::clone(&journal), stop.clone()));
@@ -156,6 +171,18 @@ impl Journal {
         let waiting = self.written().last().saturating_sub(applied.seq);
         let full = self.full.load(Ordering::Relaxed);
         !self.is_broken() && !full && applied.refusal().is_none() && waiting < MOST_WAITING
+    }
+
+    /// What there is to tell of it.
+    pub(crate) fn figures(&self) -> Figures {
+        let applied = self.applied.borrow().seq;
+        let (records, bytes) = {
+            let written = self.written();
+            (written.last(), written.bytes())
+        };
+        let lag = records.saturating_sub(applied);
+        let disk_free = segments::room(&self.folder.path).ok();
+        Figures { records, bytes, lag, disk_free, is_open: self.is_open() }
     }
 
     fn is_broken(&self) -> bool {

@@ -141,7 +141,8 @@ async fn apply(
     let state = store.replica(replica).await?.context("a replica that the database has lost")?;
     let mut tail = Tail::behind(path, state.cursor);
     let signer = &folder::signer(path)?;
-    let mut books = work::Books { store, replica, epoch, signer, cursor: state.cursor };
+    let mut books =
+        work::Books { store, replica, epoch, signer, cursor: state.cursor, tally: None };
     books.apply_all(&mut tail, end, || open, |_, _| {}).await?;
     books.finish(tail.last(), open).await?;
     Ok(books.cursor)

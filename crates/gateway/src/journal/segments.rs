@@ -148,11 +148,16 @@ impl Writer {
         seq
     }
 
+    /// How much is prepared.
+    pub(super) fn prepared_bytes(&self) -> u64 {
+        u64::try_from(self.buffer.len()).unwrap_or(u64::MAX)
+    }
+
     /// Writes what was prepared, all or nothing, and returns the number of the last record.
     pub(super) fn flush(&mut self) -> Result<u64, JournalError> {
         let written = self.write();
         if written.is_ok() {
-            self.length += u64::try_from(self.buffer.len()).unwrap_or(u64::MAX);
+            self.length += self.prepared_bytes();
             self.next += self.prepared;
         }
         self.buffer.clear();

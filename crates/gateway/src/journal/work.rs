@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ledger::Signer;
 use store::{Batch, Entry, Store, StoreError};
@@ -14,6 +14,7 @@ use super::record::Kind;
 use super::segments::{self, Tail};
 use super::{Applied, Durability, Folder, Journal};
 use crate::clock;
+use crate::telemetry::Tally;
 
 /// What is written may wait so long to be synced with more.
 const GROUP: Duration = Duration::from_millis(10);
@@ -67,8 +68,14 @@ fn sync_once(journal: &Journal) -> anyhow::Result<()> {
         let writer = written.writer();
         (writer.file()?, writer.last(), writer.is_full())
     };
+    let begun = Instant::now();
     file.sync_data()?;
-    journal.synced.send_replace(last);
+    let took = begun.elapsed();
+    // Under one lock, so that whoever has seen the one knows of the other.
+    journal.synced.send_modify(|synced| {
+        *synced = last;
+        journal.tally.synced(took);
+    });
     // Only what no loss of power can take back: the database must never know more than the journal.
     journal.unapplied.notify_one();
     journal.full.store(segments::room(&journal.folder.path)? < LEAST_ROOM, Ordering::Relaxed);
@@ -92,7 +99,8 @@ pub(super) async fn apply(
     stop: CancellationToken,
 ) {
     let Folder { replica, epoch, ref signer, .. } = journal.folder;
-    let mut books = Books { store: &store, replica, epoch, signer, cursor: tail.last() };
+    let (cursor, tally) = (tail.last(), Some(&journal.tally));
+    let mut books = Books { store: &store, replica, epoch, signer, cursor, tally };
     let mut tries = 0;
     // Whether the last try has not even found the database.
     let mut away = false;
@@ -133,8 +141,11 @@ pub(super) async fn apply(
                 }
                 tail = Tail::behind(&journal.folder.path, books.cursor);
             }
-            let end = *journal.synced.borrow();
-            books.apply_all(&mut tail, end, || journal.written().oldest(), tell).await
+            let (end, at) = (*journal.synced.borrow(), clock::now());
+            books.apply_all(&mut tail, end, || journal.written().oldest(), tell).await?;
+            let synced = journal.synced.borrow();
+            journal.tally.caught_up(at, *synced > end);
+            anyhow::Ok(())
         };
         match again.await {
             Ok(()) => {
@@ -144,6 +155,7 @@ pub(super) async fn apply(
                 tries = 0;
             }
             Err(error) => {
+                journal.tally.failed();
                 away = error.downcast_ref().is_some_and(StoreError::is_transient);
                 if tries == 0 || !away {
                     tracing::error!(%error, "receipts wait in the journal: the database does not take them");
@@ -174,6 +186,8 @@ pub(super) struct Books<'a> {
     pub(super) signer: &'a Signer,
     /// How far the database says that it has come.
     pub(super) cursor: u64,
+    /// Where somebody counts.
+    pub(super) tally: Option<&'a Tally>,
 }
 
 impl Books<'_> {
@@ -222,7 +236,11 @@ impl Books<'_> {
         let (id, at) = (clock::new_id(), clock::now());
         let (replica, epoch, after) = (self.replica, self.epoch, self.cursor);
         let batch = Batch { id, replica, epoch, after, seq, open, at, entries };
+        let (receipts, begun) = (batch.entries.len(), Instant::now());
         report(&self.store.apply(batch, self.signer).await?);
+        if let Some(tally) = self.tally {
+            tally.applied(receipts, begun.elapsed());
+        }
         self.cursor = seq;
         Ok(())
     }

@@ -51,6 +51,8 @@ pub(crate) fn are_free(receipts: &[Receipt]) -> bool {
 pub(crate) struct App {
     pub(crate) books: Books,
     pub(crate) url: String,
+    /// Where metrics are, where they are served.
+    pub(crate) metrics: Option<String>,
     pub(crate) key: String,
     pub(crate) client: reqwest::Client,
     pub(crate) simulator: Running,
@@ -85,13 +87,13 @@ impl App {
         let simulator = start.simulator.start(address).await.expect("the simulator");
         let mut settings = provider_settings(&simulator);
         settings.extend(start.settings);
-        let (process, url) = serve(&books, &settings).await;
+        let (process, url, metrics) = serve(&books, &settings).await;
         let client = reqwest::Client::builder()
             .timeout(Duration::from_mins(1))
             .no_proxy()
             .build()
             .expect("a client");
-        Self { books, url, key, client, simulator, settings, process }
+        Self { books, url, metrics, key, client, simulator, settings, process }
     }
 
     /// The memory of the program's process that is in use, in KiB.
@@ -102,8 +104,23 @@ impl App {
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
-    /// What the program has logged so far.
-    pub(crate) fn log(&self) -> String {
+    /// What the program has logged, up to a request of this call: lines are written in order, but behind the requests.
+    pub(crate) async fn log(&self) -> String {
+        let nobody = self.request(Method::POST, "/v1/chat/completions");
+        let id = Answer::of(nobody).await.header("x-request-id").to_owned();
+        let start = Instant::now();
+        loop {
+            let log = self.written_log();
+            if log.contains(&id) {
+                return log;
+            }
+            assert!(start.elapsed() < Duration::from_secs(10), "no line of {id}: {log}");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// What is written of its log; all of it once it has ended.
+    pub(crate) fn written_log(&self) -> String {
         std::fs::read_to_string(log_file(&self.books)).expect("the log")
     }
 
@@ -127,7 +144,8 @@ impl App {
 
     /// Starts another process beside this one, on the same books.
     pub(crate) async fn another(&self) -> (Child, String) {
-        serve(&self.books, &self.settings).await
+        let (process, url, _) = serve(&self.books, &self.settings).await;
+        (process, url)
     }
 
     /// Sets something for the next start.
@@ -138,7 +156,7 @@ impl App {
 
     /// Starts again on the same books, on another port.
     pub(crate) async fn restart(&mut self) {
-        (self.process, self.url) = serve(&self.books, &self.settings).await;
+        (self.process, self.url, self.metrics) = serve(&self.books, &self.settings).await;
     }
 
     /// Waits for the program to end by itself.
@@ -157,7 +175,7 @@ impl App {
     pub(crate) async fn finish(&mut self) -> Vec<Receipt> {
         self.signal("TERM").await;
         let status = self.ended().await;
-        assert!(status.success(), "tollgate serve ended with {status}: {}", self.log());
+        assert!(status.success(), "tollgate serve ended with {status}: {}", self.written_log());
         let report = self.books.audit().await;
         let receipts = self.books.receipts().await;
         assert_eq!(report["receipts"], receipts.len());
@@ -261,7 +279,10 @@ fn log_file(books: &Books) -> PathBuf {
 }
 
 /// Starts `tollgate serve` on a free port and waits until it listens. Its log goes to a file.
-async fn serve(books: &Books, settings: &[(&'static str, String)]) -> (Child, String) {
+async fn serve(
+    books: &Books,
+    settings: &[(&'static str, String)],
+) -> (Child, String, Option<String>) {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log_file(books));
     let mut command = books.command(&["serve", "--json"]);
     command.env("PORT", "0");
@@ -274,7 +295,8 @@ async fn serve(books: &Books, settings: &[(&'static str, String)]) -> (Child, St
         text.push_str(&line);
         if let Ok(value) = serde_json::from_str::<Value>(&text) {
             let url = value["listening"].as_str().expect("where it listens").to_owned();
-            return (process, url);
+            let metrics = value["metrics"].as_str().map(str::to_owned);
+            return (process, url, metrics);
         }
     }
     let log = std::fs::read_to_string(log_file(books)).unwrap_or_default();

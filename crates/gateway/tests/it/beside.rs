@@ -385,7 +385,7 @@ async fn what_goes_on_and_what_does_not() {
             }
         }
     }
-    assert!(!app.log().contains("canary-"), "a credential is in the log");
+    assert!(!app.log().await.contains("canary-"), "a credential is in the log");
     app.close().await;
     wrong.end();
 }

@@ -186,7 +186,7 @@ async fn with_another_master_key_nothing_is_called() {
         app.set(MASTER_KEY, key.clone());
         app.restart().await;
         refused_everywhere(&app).await;
-        let log = app.log();
+        let log = app.log().await;
         assert!(log.contains("does not open") && log.contains(why), "{log}");
         assert!(log.contains("tollgate provider set-key openai"), "what to do: {log}");
         let view = listed(&app.books, &key, "openai").await;
@@ -498,6 +498,6 @@ async fn a_call_keeps_the_credential_that_it_was_made_with() {
         assert_eq!(answer.status, 400, "{}", answer.body);
         assert_eq!(answer.message(), "openai: not with [credential]");
     }
-    assert!(!app.log().contains("sk-openai-secret"));
+    assert!(!app.log().await.contains("sk-openai-secret"));
     app.close().await;
 }

@@ -111,7 +111,7 @@ async fn the_database_is_hardly_ever_asked() {
     app.pays_first(1_000_000_000_000).await;
     assert_eq!(storm(&[app.chat(&short())], 50, REQUESTS).await, REQUESTS);
     app.finish().await;
-    let log = app.log();
+    let log = app.written_log();
     let count = |name: &str| -> u64 {
         let (_, rest) =
             log.rsplit_once(&format!("{name}=")).unwrap_or_else(|| panic!("{name}: {log}"));

@@ -136,7 +136,7 @@ async fn check_moving_in(books: Books, source: Books) {
     check_keys(&app).await;
     check_usage(&app).await;
     for key in [ADA_KEY, BOB_KEY, SHORT_KEY, NEARLY_OURS] {
-        assert!(!app.log().contains(key), "a key is in the log");
+        assert!(!app.log().await.contains(key), "a key is in the log");
     }
     app.close().await;
     source.remove().await;

@@ -28,7 +28,7 @@ async fn a_database_that_is_away() {
         assert_eq!(answer.status, 200, "{number}");
         if number == CHATS / 2 {
             // Until it has been tried to apply some, and in vain.
-            while !app.log().contains("receipts wait in the journal") {
+            while !app.written_log().contains("receipts wait in the journal") {
                 tokio::task::yield_now().await;
             }
         }

@@ -326,7 +326,7 @@ async fn the_user_header_alone_where_it_is_trusted() {
     books.add_user("bob").await;
     let start = Start::default().set("TOLLGATE_TRUST_USER_HEADER", "true");
     let app = App::start_on(books, start).await;
-    assert!(app.log().contains("TOLLGATE_TRUST_USER_HEADER is on"), "{}", app.log());
+    assert!(app.log().await.contains("TOLLGATE_TRUST_USER_HEADER is on"), "{}", app.log().await);
     let ask = |user: &str, method, path: &str| app.request(method, path).header("user", user);
     let made = Answer::of(ask("bob", Method::POST, "/api/keys/generate")).await;
     assert_eq!(made.status, 200, "{}", made.body);

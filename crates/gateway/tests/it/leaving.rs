@@ -116,7 +116,7 @@ async fn answers_under_way_are_finished_at_the_end() {
             assert_eq!(answer.status, 200, "{signal}: {}", answer.body);
         }
         let status = app.ended().await;
-        assert_eq!(status.code(), Some(0), "{signal}: {}", app.log());
+        assert_eq!(status.code(), Some(0), "{signal}: {}", app.written_log());
         app.books.audit().await;
         let receipts = app.books.receipts().await;
         assert_eq!(receipts.len(), 8);

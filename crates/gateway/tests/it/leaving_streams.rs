@@ -162,7 +162,7 @@ async fn a_stream_under_way_is_finished_at_the_end() {
         }
         assert!(is_end(client, &rest), "{client:?}: {rest}");
     }
-    assert_eq!(app.ended().await.code(), Some(0), "{}", app.log());
+    assert_eq!(app.ended().await.code(), Some(0), "{}", app.written_log());
     app.books.audit().await;
     let receipts = app.books.receipts().await;
     assert_eq!(receipts.len(), PAIRS.len());

@@ -390,6 +390,6 @@ async fn a_provider_without_a_credential() {
     let chat = say("deepseek", "deepseek-v4-flash", "Hello");
     let words = ["providerName: deepseek has no credential here"];
     refuses(app.chat(&chat), 503, "provider_not_configured", &words).await;
-    assert!(app.log().contains("DEEPSEEK_API_KEY"), "the log names the setting");
+    assert!(app.log().await.contains("DEEPSEEK_API_KEY"), "the log names the setting");
     nothing_happened(app).await;
 }

@@ -98,7 +98,7 @@ async fn signed_by_two(books: Books) {
     let of_replica = |replica: &Value| replica["public_keys"].as_array().map(Vec::len);
     let replicas = seals["replicas"].as_array().expect("a list").iter().map(of_replica);
     assert_eq!(replicas.collect::<Vec<_>>(), [Some(1), Some(1)], "{seals}");
-    assert!(!app.log().contains(&secret));
+    assert!(!app.written_log().contains(&secret));
     let mode = key_file(&app, 1).metadata().expect("the key").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     app.books.remove().await;

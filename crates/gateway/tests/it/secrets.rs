@@ -31,10 +31,18 @@ const PASSWORD: &str = "canary-database-password";
 async fn secrets_stay_secret() {
     let books = Books::sqlite();
     books.cli(&["user", "add", "olga", "--operator"]).await;
-    let app = App::start_on(books, tracing("text")).await;
+    let start = tracing("text")
+        .set("TOLLGATE_METRICS_ADDR", "127.0.0.1:0")
+        .set("OTEL_EXPORTER_OTLP_HEADERS", "api-key=canary-of-a-collector")
+        .set("OTEL_BSP_SCHEDULE_DELAY", "20")
+        .set("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
+    let app = App::start_on(books, start).await;
     let mut canaries = use_everything(&app).await;
     canaries.0.push("canary-".to_owned());
-    let log = app.log();
+    let metrics = app.client.get(app.metrics.as_ref().expect("metrics")).send().await;
+    let metrics = metrics.expect("an answer").bytes().await.expect("a page");
+    canaries.assert_none_in("the metrics", &metrics);
+    let log = app.log().await;
     assert!(log.contains("TRACE"), "everything is logged");
     canaries.assert_none_in("the log", log.as_bytes());
     // While it runs, so that the write-ahead log is there.
@@ -70,7 +78,7 @@ async fn secrets_stay_secret_on_postgres() {
     let app = App::start_on(books, tracing("json")).await;
     let mut canaries = use_everything(&app).await;
     canaries.0.push("canary-".to_owned());
-    let log = app.log();
+    let log = app.log().await;
     assert!(log.contains("TRACE"), "everything is logged");
     canaries.assert_none_in("the log", log.as_bytes());
     let mut conn = PgConnection::connect(&app.books.url).await.expect("the books");

@@ -354,9 +354,9 @@ async fn the_first_operator(books: Books) {
         let found = log.split_whitespace().rev().find(|word| word.contains("/welcome/"));
         path(found.expect("the address").trim_start_matches("link=").trim_matches('"'))
     };
-    let first = welcome(&app.log());
+    let first = welcome(&app.log().await);
     app.restart().await;
-    let second = welcome(&app.log());
+    let second = welcome(&app.log().await);
     assert_ne!(first, second);
     let mut browser = Browser::at(&app);
     assert_eq!(browser.get(&first).await.status, 404, "the newest address alone");
@@ -383,9 +383,9 @@ async fn the_first_operator(books: Books) {
     assert_eq!(eve.map(|eve| &eve["operator"]), Some(&true.into()), "{users}");
     let again = browser.post(&second, &fields("mallory", PASSWORD, PASSWORD)).await;
     assert_eq!(again.status, 404, "it works once");
-    let lines = app.log().matches("/welcome/").count();
+    let lines = app.log().await.matches("/welcome/").count();
     app.restart().await;
-    assert_eq!(app.log().matches("/welcome/").count(), lines, "there is an operator");
+    assert_eq!(app.log().await.matches("/welcome/").count(), lines, "there is an operator");
     app.close().await;
 }
 
@@ -393,7 +393,7 @@ async fn the_first_operator(books: Books) {
 #[tokio::test]
 async fn the_welcome_ends() {
     let app = App::start().await;
-    let log = app.log();
+    let log = app.log().await;
     let link = log.split_whitespace().find(|word| word.contains("/welcome/")).expect("the address");
     let link = path(link.trim_start_matches("link=").trim_matches('"'));
     let mut browser = Browser::at(&app);

@@ -330,7 +330,7 @@ async fn bad_tokens_are_not() {
         assert_eq!(with(&app, &good).await.status, 200, "and still the good one");
         assert_eq!(issuer.fetched(), before, "no name of a key had them fetched so soon");
         assert_eq!(issuer.state.asked.load(Ordering::SeqCst), 0);
-        let log = app.log();
+        let log = app.log().await;
         assert!(!log.contains(&good) && !log.contains("ERROR"), "{log}");
         app.close().await;
     }
@@ -435,7 +435,7 @@ async fn supabase_is_asked() {
         assert_eq!(with(&app, &token).await.status, 401);
     }
     assert_eq!(asked(), 1 + wrong.len());
-    assert!(!app.log().contains("canary-supabase-key"));
+    assert!(!app.log().await.contains("canary-supabase-key"));
     app.close().await;
 }
 
@@ -523,7 +523,7 @@ async fn signing_in_elsewhere(books: Books) {
             assert_eq!(back.header("location"), "/keys");
         }
     }
-    assert!(!app.log().contains(CLIENT.1));
+    assert!(!app.log().await.contains(CLIENT.1));
     app.close().await;
 }
 

@@ -51,7 +51,7 @@ async fn the_gateways_own_credential_is_the_operators_concern() {
     let app = App::start().await;
     for (provider, model) in MODELS {
         for status in [401, 402, 403] {
-            let before = app.log().len();
+            let before = app.log().await.len();
             let answer = fails(&app, provider, model, &format!("fault:status:{status}")).await;
             assert_eq!(
                 (answer.status, answer.code()),
@@ -61,7 +61,7 @@ async fn the_gateways_own_credential_is_the_operators_concern() {
             let expected =
                 format!("{provider} refuses the gateway's own account; the operator has been told");
             assert_eq!(answer.message(), expected);
-            let log = app.log()[before..].to_owned();
+            let log = app.log().await[before..].to_owned();
             let told = [&setting(provider), &status.to_string(), &"ERROR".to_owned()];
             assert!(told.iter().all(|word| log.contains(*word)), "{log}");
         }
@@ -130,7 +130,7 @@ async fn what_cannot_be_read_is_not_charged() {
         // The next request is none the worse for it.
         app.chatted(&say(provider, model, "Hello")).await;
     }
-    assert!(!app.log().contains("canary"));
+    assert!(!app.log().await.contains("canary"));
     assert_eq!(answered(app).await, (4 * MODELS.len(), MODELS.len()));
 }
 
@@ -181,7 +181,7 @@ async fn a_provider_that_repeats_the_credential() {
             assert!(hidden, "{provider} {status}: {}", answer.body);
         }
     }
-    assert!(!app.log().contains("canary"), "the log holds a credential");
+    assert!(!app.log().await.contains("canary"), "the log holds a credential");
     free_of_charge(app).await;
 }
 
@@ -235,7 +235,7 @@ async fn an_answer_that_has_no_price() {
     assert!(
         answer.message().contains("web_search") && answer.message().contains("nothing was charged")
     );
-    assert!(app.log().contains("an answer has no price"), "{}", app.log());
+    assert!(app.log().await.contains("an answer has no price"), "{}", app.log().await);
     let bill = app.price_to_pay().await;
     assert_eq!(bill["exact"]["final_price"], "0");
     let report = app.books.audit().await;

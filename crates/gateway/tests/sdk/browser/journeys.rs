@@ -10,8 +10,8 @@ const SCRIPT: &str = "browser_journeys.mjs";
 const OPERATOR: &str = "olga";
 
 /// The address where somebody becomes the first operator, as it is told at the start.
-fn welcome(app: &App) -> String {
-    let log = app.log();
+async fn welcome(app: &App) -> String {
+    let log = app.log().await;
     let link = log.split_whitespace().rev().find(|word| word.contains("/welcome/"));
     link.expect("the address").trim_start_matches("link=").trim_matches('"').to_owned()
 }
@@ -47,7 +47,7 @@ fn csv_total(sheet: &str) -> String {
 
 async fn from_the_first_operator_to_the_bill(chromium: &Chromium, books: Books) {
     let app = fresh(books).await;
-    let link = welcome(&app);
+    let link = welcome(&app).await;
     let told = chromium.go(SCRIPT, "first", &app, &[("WELCOME", &link)]).await;
     let text = |name: &str| told[name].as_str().unwrap_or_else(|| panic!("no {name}")).to_owned();
     let (month, shown) = (text("month"), text("shown"));
@@ -162,7 +162,7 @@ async fn most_of_it_without_scripts() {
 async fn a_key_by_keyboard_alone() {
     let Some(chromium) = Chromium::find() else { return };
     let app = fresh(Books::sqlite()).await;
-    let link = welcome(&app);
+    let link = welcome(&app).await;
     let told: Value = chromium.go(SCRIPT, "keyboard", &app, &[("WELCOME", &link)]).await;
     assert!(told.is_object());
     app.close().await;

@@ -82,7 +82,7 @@ impl Chromium {
         let output = output.expect("node starts");
         let (told, complaints) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{journey}:\n{complaints}\n{told}\n{}", app.log());
+        assert!(output.status.success(), "{journey}:\n{complaints}\n{told}\n{}", app.log().await);
         serde_json::from_str(&told).unwrap_or_else(|_| panic!("{journey} tells {told:?}"))
     }
 
