@@ -114,6 +114,7 @@ async fn groups(app: &App) -> Vec<Value> {
     let (owner, olga) = (session(&app.books, OWNER).await, session(&app.books, OPERATOR).await);
     let anybody = vec![
         place("/sign-in", "sign-in"),
+        place("/docs", "reference"),
         example("/password/{token}", &format!("/password/{password}"), "invitation"),
     ];
     vec![
