@@ -78,7 +78,7 @@ pub(super) async fn show(
         table: Table::new("Providers", &columns, rows.collect()),
         attempts: chart::bars("Attempts by hour, 48 hours", &labels, &attempts, html::grouped),
         errors: chart::bars("Errors by hour, 48 hours", &labels, &errors, html::grouped),
-        latency: latency(&told_hours),
+        latency: latency(&told_hours, &names),
     })
 }
 
@@ -182,7 +182,7 @@ fn row(call: &Call, provider: &Provider, day: &[ProviderHour]) -> Vec<Html> {
 }
 
 /// How many answers began within which time, over all providers.
-fn latency(all: &[ProviderHour]) -> Html {
+fn latency(all: &[ProviderHour], names: &[&str]) -> Html {
     let last = all.iter().map(|hour| hour.bucket).max().unwrap_or(0);
     let within = |bucket: i64| {
         let limit = 1_i64.checked_shl(u32::try_from(bucket + 1).unwrap_or(1)).unwrap_or(0);
@@ -193,11 +193,12 @@ fn latency(all: &[ProviderHour]) -> Html {
         }
     };
     let labels: Vec<String> = (0..=last).map(within).collect();
-    let mut names: Vec<&str> = all.iter().map(|hour| hour.provider.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
+    // In the order of the other charts, so that a provider has one colour.
+    let told = |name: &&str| all.iter().any(|hour| hour.provider == *name);
     let series: Vec<Series> = names
-        .into_iter()
+        .iter()
+        .copied()
+        .filter(told)
         .map(|name| Series {
             name: name.to_owned(),
             values: (0..=last)
