@@ -67,7 +67,7 @@ impl Run<'_> {
     ) -> Result<(), Problem> {
         let mut left: Vec<&Target> = self.plan.targets.iter().collect();
         let mut last = None;
-        while let Some(target) = self.next(&mut left) {
+        while let Some(target) = Self::next(&mut left) {
             *number = number.saturating_add(1);
             // So that those that are left have as much time.
             let share = u32::try_from(left.len()).unwrap_or(u32::MAX).saturating_add(1);
@@ -80,6 +80,12 @@ impl Run<'_> {
             if head.is_gone() {
                 return Err(problem);
             }
+            if problem.went() == Went::Well {
+                // Another endpoint would find the same wrong with it.
+                left.retain(|other| {
+                    other.model != target.model || other.provider != target.provider
+                });
+            }
             if !left.is_empty() {
                 let (request_id, model, reason) =
                     (self.inbound.id, &target.model, &problem.message);
@@ -91,13 +97,10 @@ impl Run<'_> {
     }
 
     /// Takes the target to be tried next: the first that may be asked, or else the first.
-    fn next<'t>(&self, left: &mut Vec<&'t Target>) -> Option<&'t Target> {
+    fn next<'t>(left: &mut Vec<&'t Target>) -> Option<&'t Target> {
         let alone = left.len() < 2;
         let now = clock::now();
-        let admits = |target: &&Target| {
-            let provider = self.app.providers.get(target.provider);
-            alone || provider.is_some_and(|provider| provider.breaker.admits(&target.model, now))
-        };
+        let admits = |target: &&Target| alone || target.endpoint.breaker.admits(&target.model, now);
         let place = left.iter().position(admits).unwrap_or(0);
         (place < left.len()).then(|| left.remove(place))
     }
@@ -129,10 +132,7 @@ impl Run<'_> {
     ) -> Result<(), Problem> {
         let Self { app, inbound, plan, hold } = *self;
         inbound.passage.aims(target);
-        let provider = app
-            .providers
-            .get(target.provider)
-            .ok_or_else(|| Problem::internal("a target without a provider"))?;
+        let provider = target.endpoint.as_ref();
 
         // 6. In the provider's own words. What it has no word for is refused or named.
         let outbound = match inbound.operation {
@@ -187,7 +187,7 @@ impl Run<'_> {
 fn tried(target: &Target, problem: &Problem, took: Duration) -> Tried {
     Tried {
         provider: target.provider.to_owned(),
-        endpoint: None,
+        endpoint: target.endpoint.endpoint.clone(),
         model: target.model.clone(),
         error: problem.code.to_owned(),
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),

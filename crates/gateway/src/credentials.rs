@@ -37,7 +37,7 @@ pub(crate) enum Origin {
     /// The setting of that name.
     Environment(&'static str),
     /// The store; closed where it does not open.
-    Stored { row: ProviderCredential, closed: Option<Closed> },
+    Stored { row: Box<ProviderCredential>, closed: Option<Closed> },
 }
 
 /// The credential of a provider that is in force.
@@ -88,7 +88,7 @@ impl InForce {
             Ok(secret) => (Some(secret), None),
             Err(closed) => (None, Some(closed)),
         };
-        Self { origin: Origin::Stored { row, closed }, secret }
+        Self { origin: Origin::Stored { row: Box::new(row), closed }, secret }
     }
 
     /// What is stored of it, and why that does not open.
@@ -130,10 +130,10 @@ pub(crate) fn remedy(provider: &str) -> String {
 
 /// Tells the log what is in force from now on.
 pub(crate) fn log(provider: &Provider) {
-    let (name, in_force) = (provider.row.name, provider.credential());
+    let (name, in_force) = (provider.name(), provider.credential());
     let origin = &in_force.origin;
     if let Some((row, Some(closed))) = in_force.stored() {
-        let (key, remedy) = (&row.key_id, remedy(name));
+        let (key, remedy) = (&row.key_id, remedy(&name));
         tracing::error!(provider = name, %closed, master_key = key, remedy, "the stored credential does not open: requests to this provider are refused");
     } else {
         tracing::info!(provider = name, %origin, "this credential is in force from now on");
@@ -158,13 +158,25 @@ pub(crate) fn read(typed: &str) -> Result<SecretString, String> {
     Ok(SecretString::from(text))
 }
 
-/// Seals a provider's credential and puts it in force.
+/// A further endpoint of a provider.
+#[derive(Clone, Debug)]
+pub(crate) struct Further {
+    pub(crate) name: String,
+    pub(crate) base_url: String,
+    pub(crate) priority: i64,
+    pub(crate) weight: i64,
+}
+
+/// Seals a credential of a provider, or of a further endpoint of it, and puts it in force.
 pub(crate) async fn set(
     store: &Store,
     keys: &MasterKeys,
     provider: &Provider,
+    further: Option<Further>,
     (name, secret): (&str, &SecretString),
 ) -> anyhow::Result<()> {
+    let own = Further { name: String::new(), base_url: String::new(), priority: 0, weight: 1 };
+    let Further { name: endpoint, base_url, priority, weight } = further.unwrap_or(own);
     let (id, provider) = (clock::new_id(), provider.row.name.to_owned());
     let sealed = keys.seal(Place { provider: &provider, id }, secret)?;
     let new = ProviderCredential {
@@ -176,6 +188,10 @@ pub(crate) async fn set(
         last4: last4(secret).to_owned(),
         created_at: clock::now(),
         created_by: String::new(),
+        endpoint,
+        base_url,
+        priority,
+        weight,
     };
     Ok(store.set_provider_credential(&new).await?)
 }

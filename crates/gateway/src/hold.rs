@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ledger::{Catalogue, Receipt, Tried, UsageReport, Usd};
+use ledger::{Catalogue, Receipt, Route, Tried, UsageReport, Usd};
 
 use crate::app::App;
 use crate::clock;
@@ -45,6 +45,8 @@ struct State {
     progress: Progress,
     /// How much of it the journal says, which is never less.
     written_bytes: u64,
+    /// The endpoint of the last attempt, where it is not the provider's own.
+    endpoint: Option<String>,
     /// Attempts that came to nothing.
     tried: Vec<Tried>,
 }
@@ -98,6 +100,7 @@ impl Hold {
         let mut state = self.state();
         state.held = Some(held);
         (state.dispatched, state.progress) = (Some(attempt), Progress::default());
+        state.endpoint.clone_from(&target.endpoint.endpoint);
         state.written_bytes = 0;
         Ok(())
     }
@@ -156,7 +159,8 @@ impl Hold {
             let mut state = self.state();
             // What is not written is settled by the next start.
             state.dispatched = None;
-            receipt.report.tried.clone_from(&state.tried);
+            let endpoint = state.endpoint.clone();
+            receipt.report.route = Route::of(endpoint, state.tried.clone());
             // An attempt that costs nothing leaves the hold to the next.
             if receipt.charge > Usd::ZERO {
                 self.charge(receipt, std::mem::take(&mut state.amount));

@@ -50,6 +50,7 @@ mod scopes;
 mod server;
 mod settle;
 mod snapshot;
+mod sticky;
 mod stream;
 mod telemetry;
 mod unread;

@@ -16,7 +16,6 @@ use crate::auth::{self, Asked};
 use crate::face::{ANTHROPIC, Face, GEMINI, OPENAI_CHAT};
 use crate::inbound::Wanted;
 use crate::problem::Problem;
-use crate::providers::Provider;
 use crate::snapshot::Snapshot;
 use crate::{clock, routing};
 
@@ -148,7 +147,7 @@ fn find(app: &App, parts: &Parts, id: &str) -> Result<Listed, Problem> {
 /// Whether a model can be asked for: its provider has a credential, and nobody says that it is gone.
 pub(crate) fn is_offered(app: &App, model: &Model) -> bool {
     const MODES: [&str; 4] = ["chat", "responses", "completion", "embedding"];
-    let on = |name: &str| app.providers.get(name).is_some_and(Provider::is_callable);
+    let on = |name: &str| app.providers.can_call(name);
     MODES.contains(&model.info.mode.as_str())
         && model.info.status != Status::Retired
         && on(&model.provider)

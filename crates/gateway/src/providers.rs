@@ -112,9 +112,16 @@ pub(crate) const ROWS: [Row; 4] = [
     },
 ];
 
-/// A provider that is set up.
+/// A provider that is set up: one endpoint of it, its own or a further one, with an address, a credential, connections and a
+/// breaker.
 pub(crate) struct Provider {
     pub(crate) row: &'static Row,
+    /// The name of a further endpoint; none for the provider's own.
+    pub(crate) endpoint: Option<String>,
+    /// Endpoints of lower numbers are tried first.
+    pub(crate) priority: i64,
+    /// How many conversations it gets, compared with others of that priority.
+    pub(crate) weight: i64,
     /// Without a slash at the end.
     pub(crate) base_url: String,
     of_environment: Arc<InForce>,
@@ -130,6 +137,63 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
+    fn new(row: &'static Row, base_url: &str, of_environment: InForce) -> Option<Self> {
+        let base_url = base_url.trim_end_matches('/').to_owned();
+        let uri: Uri = base_url.parse().ok()?;
+        let web = matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some()
+            && uri.query().is_none();
+        let (scheme, authority) = (uri.scheme().cloned()?, uri.authority().cloned()?);
+        let host = host(&scheme, &authority).filter(|_| web)?;
+        let base_path = uri.path().trim_end_matches('/').to_owned();
+        let of_environment = Arc::new(of_environment);
+        Some(Self {
+            row,
+            endpoint: None,
+            priority: 0,
+            weight: 1,
+            base_url,
+            in_force: ArcSwap::new(Arc::clone(&of_environment)),
+            of_environment,
+            scheme,
+            authority,
+            base_path,
+            host,
+            connections: Connections::default(),
+            breaker: Breaker::default(),
+        })
+    }
+
+    /// A further endpoint, as it is stored.
+    fn further(own: &Self, stored: ProviderCredential, keys: &MasterKeys) -> Option<Self> {
+        let base_url = if stored.base_url.is_empty() { &own.base_url } else { &stored.base_url };
+        let nothing = InForce::of_environment(own.row.credential_setting, None);
+        let mut further = Self::new(own.row, base_url, nothing)?;
+        further.endpoint = Some(stored.endpoint.clone());
+        (further.priority, further.weight) = (stored.priority, stored.weight);
+        further.in_force.store(Arc::new(InForce::of_store(stored, keys)));
+        Some(further)
+    }
+
+    /// Whether that is an address at which one could be.
+    pub(crate) fn could_be_at(&self, base_url: &str) -> bool {
+        let nothing = InForce::of_environment(self.row.credential_setting, None);
+        Self::new(self.row, base_url, nothing).is_some()
+    }
+
+    /// As logs and headers name it: `openai`, `openai/eu`.
+    pub(crate) fn name(&self) -> String {
+        match &self.endpoint {
+            None => self.row.name.to_owned(),
+            Some(endpoint) => format!("{}/{endpoint}", self.row.name),
+        }
+    }
+
+    /// Whether that is what is stored of it.
+    fn is(&self, stored: &ProviderCredential) -> bool {
+        self.in_force.load().stored().is_some_and(|(row, _)| row == stored)
+    }
+
     /// Its way of speaking where there is no other choice to make.
     pub(crate) fn first(&self) -> Option<&'static Speaks> {
         self.row.speaks.first()
@@ -168,7 +232,9 @@ impl Provider {
 
 /// The table joined with the settings and with what is stored.
 pub(crate) struct Providers {
-    all: Vec<Provider>,
+    all: Vec<Arc<Provider>>,
+    /// Further endpoints, in the order in which they are tried.
+    further: ArcSwap<Vec<Arc<Provider>>>,
     /// What stored credentials are sealed with.
     pub(crate) master_keys: MasterKeys,
 }
@@ -180,73 +246,90 @@ impl Providers {
     /// A base URL, a credential or a master key that is none, by its setting.
     pub(crate) fn from_settings(settings: &Settings) -> anyhow::Result<Self> {
         let master_keys = MasterKeys::from_settings(settings)?;
-        let mut providers = Vec::new();
+        let mut all = Vec::new();
         for row in &ROWS {
             let (key, base_url) = settings.provider(row.name);
-            let base_url = base_url.unwrap_or(row.base_url).trim_end_matches('/').to_owned();
-            let setting = row.credential_setting.replace("_API_KEY", "_BASE_URL");
-            let uri: Uri = base_url.parse().map_err(|_| {
-                anyhow::anyhow!("{setting}: expected a URL such as {}", row.base_url)
-            })?;
-            let web = matches!(uri.scheme_str(), Some("http" | "https"))
-                && uri.host().is_some()
-                && uri.query().is_none();
-            let (Some(scheme), Some(authority), true) =
-                (uri.scheme().cloned(), uri.authority().cloned(), web)
-            else {
-                anyhow::bail!("{setting}: expected a URL such as {}", row.base_url);
-            };
-            let base_path = uri.path().trim_end_matches('/').to_owned();
-            let host = host(&scheme, &authority).ok_or_else(|| {
-                anyhow::anyhow!("{setting}: expected a URL such as {}", row.base_url)
-            })?;
             let setting = row.credential_setting;
             let secret = key.cloned().map(Secret::of).transpose().map_err(|_| {
                 anyhow::anyhow!("{setting}: has a character that no key has, such as a line's end")
             })?;
-            let of_environment = Arc::new(InForce::of_environment(setting, secret));
-            providers.push(Provider {
-                row,
-                base_url,
-                in_force: ArcSwap::new(Arc::clone(&of_environment)),
-                of_environment,
-                scheme,
-                authority,
-                base_path,
-                host,
-                connections: Connections::default(),
-                breaker: Breaker::default(),
-            });
+            let of_environment = InForce::of_environment(setting, secret);
+            let provider = Provider::new(row, base_url.unwrap_or(row.base_url), of_environment);
+            let setting = setting.replace("_API_KEY", "_BASE_URL");
+            all.push(Arc::new(provider.ok_or_else(|| {
+                anyhow::anyhow!("{setting}: expected a URL such as {}", row.base_url)
+            })?));
         }
-        Ok(Self { all: providers, master_keys })
+        Ok(Self { all, further: ArcSwap::default(), master_keys })
     }
 
-    /// Puts in force what is stored: the providers of which another credential is in force now.
-    pub(crate) fn take_up(&self, stored: Vec<ProviderCredential>) -> Vec<&Provider> {
-        let mut stored: Vec<Option<ProviderCredential>> = stored.into_iter().map(Some).collect();
+    /// Puts in force what is stored: the endpoints of which another credential is in force now.
+    pub(crate) fn take_up(&self, stored: Vec<ProviderCredential>) -> Vec<Arc<Provider>> {
+        let (own, further): (Vec<_>, Vec<_>) =
+            stored.into_iter().partition(|row| row.endpoint.is_empty());
+        let mut own: Vec<Option<ProviderCredential>> = own.into_iter().map(Some).collect();
         let changed = self.all.iter().filter(|provider| {
-            let own = stored
+            let own = own
                 .iter_mut()
                 .find(|row| row.as_ref().is_some_and(|row| row.provider == provider.row.name));
             provider.take_up(own.and_then(Option::take), &self.master_keys)
         });
-        changed.collect()
+        let mut changed: Vec<Arc<Provider>> = changed.cloned().collect();
+        let before = self.further.load_full();
+        let mut now = Vec::new();
+        for row in further {
+            if let Some(known) = before.iter().find(|known| known.is(&row)) {
+                // With its connections, and what its breaker remembers.
+                now.push(Arc::clone(known));
+            } else if let Some(own) = self.all.iter().find(|own| own.row.name == row.provider)
+                && let Some(new) = Provider::further(own, row, &self.master_keys)
+            {
+                let new = Arc::new(new);
+                changed.push(Arc::clone(&new));
+                now.push(new);
+            }
+        }
+        self.further.store(Arc::new(now));
+        changed
     }
 
     /// The provider of that name; `google` is another name of `gemini`.
     pub(crate) fn get(&self, name: &str) -> Option<&Provider> {
         let name = canonical(name);
-        self.all.iter().find(|provider| provider.row.name == name)
+        self.all.iter().find(|provider| provider.row.name == name).map(AsRef::as_ref)
+    }
+
+    /// The endpoints of a provider that can be called, by priority; its own before others of the same.
+    pub(crate) fn endpoints(&self, name: &str) -> Vec<Arc<Provider>> {
+        let further = self.further.load();
+        let all = self.all.iter().chain(further.iter());
+        let own = all.filter(|endpoint| endpoint.row.name == name && endpoint.is_callable());
+        let mut own: Vec<Arc<Provider>> = own.cloned().collect();
+        own.sort_by_key(|endpoint| endpoint.priority);
+        own
+    }
+
+    /// Further endpoints of all providers.
+    pub(crate) fn further(&self) -> Arc<Vec<Arc<Provider>>> {
+        self.further.load_full()
+    }
+
+    /// Whether a provider can be called, at any of its endpoints.
+    pub(crate) fn can_call(&self, name: &str) -> bool {
+        let further = self.further.load();
+        let mut all = self.all.iter().chain(further.iter());
+        all.any(|endpoint| endpoint.row.name == name && endpoint.is_callable())
     }
 
     /// Whether any of them is called by TLS.
     pub(crate) fn need_tls(&self) -> bool {
-        let mut callable = self.all.iter().filter(|provider| provider.is_callable());
-        callable.any(|provider| provider.scheme == Scheme::HTTPS)
+        let further = self.further.load();
+        let mut all = self.all.iter().chain(further.iter());
+        all.any(|endpoint| endpoint.scheme == Scheme::HTTPS && endpoint.is_callable())
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Provider> {
-        self.all.iter()
+        self.all.iter().map(AsRef::as_ref)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use ledger::{Catalogue, Meter, Model, Terms};
 use wire::Dialect;
+use wire::peek::Preferences;
 
 use crate::app::App;
 use crate::clock;
@@ -15,6 +16,7 @@ use crate::native;
 use crate::problem::{Problem, shortened};
 use crate::providers::{self, Provider, Speaks};
 use crate::snapshot::{KeyEntry, Snapshot};
+use crate::sticky;
 
 /// What the price list says of a model that thinks.
 const REASONS: &str = "supports_reasoning";
@@ -33,6 +35,8 @@ pub(crate) struct Plan {
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) provider: &'static str,
+    /// Where it is asked.
+    pub(crate) endpoint: Arc<Provider>,
     pub(crate) model: String,
     pub(crate) speaks: &'static Speaks,
     pub(crate) max_output_tokens: Option<u64>,
@@ -76,7 +80,7 @@ pub(crate) fn plan(
         match target(app, snapshot, key, inbound, wanted, at) {
             // Under two names it is still one.
             Ok(target) if targets.iter().any(|known| known.is(&target)) => {}
-            Ok(target) => targets.push(target),
+            Ok(target) => spread(app, inbound, &target, &mut targets),
             Err(problem) => fault = fault.or(Some(problem)),
         }
     }
@@ -89,6 +93,42 @@ pub(crate) fn plan(
             catalogue: Arc::clone(&snapshot.catalogue),
             at,
         }),
+    }
+}
+
+/// A target for each endpoint at which the model is served, in the order in which they are tried: by priority, and among
+/// equals by the conversation, so that all of one goes to the same endpoint as long as that does well. There are its caches,
+/// and what it has sealed of the model's thoughts.
+fn spread(app: &App, inbound: &Inbound, target: &Target, targets: &mut Vec<Target>) {
+    let mut endpoints = app.providers.endpoints(target.provider);
+    if endpoints.len() > 1 {
+        let conversation = sticky::conversation(inbound);
+        endpoints.sort_by_cached_key(|endpoint| {
+            let share = sticky::share(conversation, &endpoint.name(), endpoint.weight);
+            (endpoint.priority, std::cmp::Reverse(share))
+        });
+        wish(&inbound.peek.provider, &mut endpoints);
+    }
+    targets.extend(endpoints.into_iter().map(|endpoint| Target { endpoint, ..target.clone() }));
+}
+
+/// What the client's preferences say of single endpoints: `openai/eu`.
+fn wish(preferences: &Preferences, endpoints: &mut Vec<Arc<Provider>>) {
+    let is = |endpoint: &Provider, name: &str| name.eq_ignore_ascii_case(&endpoint.name());
+    let place = |names: &[String], endpoint: &Provider| {
+        let whole = |name: &&String| name.eq_ignore_ascii_case(endpoint.row.name);
+        names.iter().position(|name| is(endpoint, name) || whole(&name))
+    };
+    let kept = |endpoint: &Arc<Provider>| {
+        let only = preferences.only.as_ref().is_none_or(|only| place(only, endpoint).is_some());
+        let ignored = preferences.ignore.as_ref();
+        only && !ignored.is_some_and(|names| names.iter().any(|name| is(endpoint, name)))
+    };
+    if endpoints.iter().any(kept) {
+        endpoints.retain(kept);
+    }
+    if let Some(order) = &preferences.order {
+        endpoints.sort_by_key(|endpoint| place(order, endpoint).unwrap_or(usize::MAX));
     }
 }
 
@@ -114,11 +154,11 @@ fn target(
     if let Some(problem) = unwanted(inbound, name) {
         return Err(problem);
     }
-    if !provider.is_callable() {
-        return Err(not_set_up(field_of_provider(wanted), provider));
-    }
+    let endpoint = app.providers.endpoints(name).into_iter().next();
+    let endpoint = endpoint.ok_or_else(|| not_set_up(field_of_provider(wanted), provider))?;
     Ok(Target {
         provider: name,
+        endpoint,
         model: known.name.clone(),
         speaks: speaks(provider, known, inbound)
             .ok_or_else(|| Problem::internal("a provider without a dialect"))?,
@@ -242,16 +282,18 @@ fn is_priced(model: &Model, operation: Operation, at: i64) -> bool {
 /// What the client's own preferences say against a provider.
 fn unwanted(inbound: &Inbound, provider: &str) -> Option<Problem> {
     let preferences = &inbound.peek.provider;
-    let names = |list: &Option<Vec<String>>| {
-        list.as_ref().map(|list| {
-            list.iter().any(|name| {
-                let name = name.to_ascii_lowercase();
-                name == provider || (provider == "gemini" && name.starts_with("google"))
-            })
-        })
+    let is = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        name == provider || (provider == "gemini" && name.starts_with("google"))
     };
+    let names = |list: &Option<Vec<String>>| {
+        // One of its endpoints is reason enough to ask it.
+        let part = |name: &String| is(name.split_once('/').map_or(name, |(name, _)| name));
+        list.as_ref().map(|list| list.iter().any(part))
+    };
+    let ignored = preferences.ignore.as_ref().is_some_and(|list| list.iter().any(|name| is(name)));
     let excluded = names(&preferences.only) == Some(false)
-        || names(&preferences.ignore) == Some(true)
+        || ignored
         || (preferences.allow_fallbacks == Some(false) && names(&preferences.order) == Some(false));
     excluded.then(|| {
         let message =

@@ -245,7 +245,7 @@ impl Snapshots {
 /// Puts in force what credentials are stored, and says which are others than before.
 async fn take_up(providers: &Providers, store: &Store) -> Result<(), StoreError> {
     for provider in providers.take_up(store.provider_credentials().await?) {
-        credentials::log(provider);
+        credentials::log(&provider);
     }
     Ok(())
 }

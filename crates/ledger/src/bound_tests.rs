@@ -217,7 +217,7 @@ proptest! {
             service_tier: demand.service_tier,
             fast: demand.fast,
             region: demand.region,
-            inconsistent: false, tried: Vec::new() };
+            inconsistent: false, route: None };
         let most = bound(&price, &demand, at, bps);
         let name = "m".to_owned();
         let catalogue: Catalogue =

@@ -40,11 +40,11 @@ pub mod merkle;
 mod price;
 mod purse;
 mod receipt;
+mod route;
 mod scope;
 mod seal;
 pub mod statement;
 mod time;
-mod tried;
 mod usage;
 mod usd;
 
@@ -59,9 +59,9 @@ pub use price::{
 };
 pub use purse::{Broken, Purse, Short, Slice};
 pub use receipt::{Bill, BillError, Fault, Outcome, Receipt, UsageSource};
+pub use route::{Route, Tried};
 pub use scope::{BudgetPeriod, Scope, ScopeKind, decode_scopes, encode_scopes};
 pub use seal::{Seal, SealFault, Signer};
 pub use time::{Windows, minute_of_week, parse_date};
-pub use tried::Tried;
 pub use usage::{Meter, Pass, Region, ServiceTier, Usage, UsageReport};
 pub use usd::{Usd, UsdError, sum_exact, sum_six_decimals};

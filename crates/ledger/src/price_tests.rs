@@ -158,7 +158,7 @@ fn usage_names_survive_json() {
         fast: true,
         region: Region::Eu,
         inconsistent: true,
-        tried: Vec::new(),
+        route: None,
     };
     let json = serde_json::to_string(&report).expect("json");
     assert_eq!(serde_json::from_str::<crate::UsageReport>(&json).expect("report"), report);

@@ -1,6 +1,6 @@
 //! What was used: counters that never overlap, so that a price is a plain sum of products.
 
-use crate::tried::Tried;
+use crate::route::{Route, Tried};
 use serde::de::Error as _;
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -329,12 +329,17 @@ pub struct UsageReport {
     /// The provider's own numbers contradicted each other (cached above input, say) and were clamped.
     #[serde(default)]
     pub inconsistent: bool,
-    /// What was tried before, of the same request.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tried: Vec<Tried>,
+    /// By which way it came; said of receipts alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Box<Route>>,
 }
 
 impl UsageReport {
+    /// The attempts of the same request that came to nothing.
+    pub fn tried(&self) -> &[Tried] {
+        self.route.as_deref().map_or(&[], |route| &route.tried)
+    }
+
     /// A report of a single pass over the model asked for, on ordinary terms.
     pub fn single(usage: Usage) -> Self {
         Self { passes: vec![Pass { model: None, usage }], ..Self::default() }

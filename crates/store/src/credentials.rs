@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::engine::{Conn, Sql};
 use crate::{Store, StoreError, bump};
 
-/// A provider's credential in force, sealed.
+/// A credential in force, sealed: that of a provider, or of a further endpoint of it.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct ProviderCredential {
     /// Its id: no other row is sealed as this one.
@@ -25,6 +25,21 @@ pub struct ProviderCredential {
     pub created_at: i64,
     /// Who has set it: written by the store, which knows who acts.
     pub created_by: String,
+    /// Of which endpoint of the provider; empty for its own.
+    pub endpoint: String,
+    /// Where that endpoint is; empty where the provider's own is.
+    pub base_url: String,
+    /// Endpoints of lower numbers are tried first. The provider's own has 0.
+    pub priority: i64,
+    /// How many conversations it gets, compared with others of that priority.
+    pub weight: i64,
+}
+
+impl ProviderCredential {
+    /// How logs name what it opens: `openai`, `openai/eu`.
+    pub fn place(&self) -> String {
+        place(&self.provider, &self.endpoint)
+    }
 }
 
 /// A credential, sealed anew.
@@ -39,16 +54,16 @@ pub struct Resealed {
 }
 
 const IN_FORCE: Sql = sql!(
-    "SELECT id, provider, name, sealed, key_id, last4, created_at, created_by ",
-    "FROM tollgate.provider_credentials WHERE removed_at IS NULL ORDER BY provider"
+    "SELECT id, provider, name, sealed, key_id, last4, created_at, created_by, endpoint, base_url, priority, weight ",
+    "FROM tollgate.provider_credentials WHERE removed_at IS NULL ORDER BY provider, priority, endpoint"
 );
 const ADD: Sql = sql!(
-    "INSERT INTO tollgate.provider_credentials (id, provider, name, sealed, key_id, last4, created_at, created_by) ",
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+    "INSERT INTO tollgate.provider_credentials (id, provider, name, sealed, key_id, last4, created_at, created_by, ",
+    "endpoint, base_url, priority, weight) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 );
 const REMOVE: Sql = sql!(
     "UPDATE tollgate.provider_credentials SET removed_at = $2, sealed = NULL ",
-    "WHERE provider = $1 AND removed_at IS NULL RETURNING last4"
+    "WHERE provider = $1 AND endpoint = $3 AND removed_at IS NULL RETURNING last4"
 );
 // Only what was read is sealed anew: who has replaced it meanwhile is right.
 const RESEAL: Sql = sql!(
@@ -56,13 +71,13 @@ const RESEAL: Sql = sql!(
 );
 
 impl Store {
-    /// The credentials in force, at most one of each provider.
+    /// The credentials in force, at most one of each endpoint, in the order in which endpoints are tried.
     pub async fn provider_credentials(&self) -> Result<Vec<ProviderCredential>, StoreError> {
         let mut conn = self.read().await?;
         Ok(on!(conn, IN_FORCE => _, (q, c) => q.fetch_all(c).await)?)
     }
 
-    /// Puts a credential in force, in the place of the one that its provider had.
+    /// Puts a credential in force, in the place of the one that its endpoint had.
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] where the id is taken.
@@ -73,35 +88,42 @@ impl Store {
         let mut conn = self.begin().await?;
         // First, because it makes others wait who would put theirs in force at the same time.
         bump(&mut conn).await?;
-        let replaced = remove(&mut conn, &new.provider, new.created_at).await?;
+        let replaced = remove(&mut conn, (&new.provider, &new.endpoint), new.created_at).await?;
         let by = self.actor.as_deref().map_or("tollgate", |actor| actor.name.as_str());
         on!(conn, ADD, (q, c) => {
             let q = q.bind(new.id).bind(&new.provider).bind(&new.name).bind(&new.sealed);
             let q = q.bind(&new.key_id).bind(&new.last4).bind(new.created_at).bind(by);
+            let q = q.bind(&new.endpoint).bind(&new.base_url).bind(new.priority).bind(new.weight);
             q.execute(c).await.map(drop)
         })
         .map_err(|error| StoreError::or_duplicate(error, "credential"))?;
-        let detail = json!({
+        let mut detail = json!({
             "id": new.id, "name": new.name, "last4": new.last4, "replaced": replaced,
         });
-        self.changed(&mut conn, "provider.credential.set", &target(&new.provider), &detail).await?;
+        if !new.endpoint.is_empty() {
+            detail["base_url"] = new.base_url.as_str().into();
+            (detail["priority"], detail["weight"]) = (new.priority.into(), new.weight.into());
+        }
+        self.changed(&mut conn, "provider.credential.set", &target(&new.place()), &detail).await?;
         conn.commit().await
     }
 
-    /// Takes a provider's credential away, and deletes what is sealed.
+    /// Takes the credential of an endpoint away, and deletes what is sealed; with it goes a further endpoint. The name of the
+    /// provider's own is empty.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] where there is none.
     pub async fn remove_provider_credential(
         &self,
-        provider: &str,
+        (provider, endpoint): (&str, &str),
         at: i64,
     ) -> Result<(), StoreError> {
         let mut conn = self.begin().await?;
-        let removed = remove(&mut conn, provider, at).await?;
+        let removed = remove(&mut conn, (provider, endpoint), at).await?;
         let last4 = removed.ok_or(StoreError::NotFound { what: "stored credential" })?;
         let detail = json!({ "last4": last4 });
-        self.changed(&mut conn, "provider.credential.remove", &target(provider), &detail).await?;
+        let target = target(&place(provider, endpoint));
+        self.changed(&mut conn, "provider.credential.remove", &target, &detail).await?;
         conn.commit().await
     }
 
@@ -121,7 +143,7 @@ impl Store {
             })?;
             if rows > 0 {
                 let detail = json!({ "from": from.key_id, "to": key_id });
-                let target = target(&from.provider);
+                let target = target(&from.place());
                 self.changed(&mut conn, "provider.credential.reseal", &target, &detail).await?;
                 done += 1;
             }
@@ -133,14 +155,23 @@ impl Store {
     }
 }
 
-/// How the audit log names a provider.
-fn target(provider: &str) -> String {
-    format!("provider {provider}")
+fn place(provider: &str, endpoint: &str) -> String {
+    if endpoint.is_empty() { provider.to_owned() } else { format!("{provider}/{endpoint}") }
+}
+
+/// How the audit log names an endpoint.
+fn target(place: &str) -> String {
+    format!("provider {place}")
 }
 
 /// Takes the credential in force away: how it ended, if there was one.
-async fn remove(conn: &mut Conn, provider: &str, at: i64) -> Result<Option<String>, StoreError> {
-    let removed: Option<(String,)> =
-        on!(*conn, REMOVE => _, (q, c) => q.bind(provider).bind(at).fetch_optional(c).await)?;
+async fn remove(
+    conn: &mut Conn,
+    (provider, endpoint): (&str, &str),
+    at: i64,
+) -> Result<Option<String>, StoreError> {
+    let removed: Option<(String,)> = on!(*conn, REMOVE => _, (q, c) => {
+        q.bind(provider).bind(at).bind(endpoint).fetch_optional(c).await
+    })?;
     Ok(removed.map(|(last4,)| last4))
 }

@@ -13,7 +13,7 @@ use store::Resealed;
 use super::output::Output;
 use crate::clock;
 use crate::config::Settings;
-use crate::credentials::{self, Checked};
+use crate::credentials::{self, Checked, Further};
 use crate::providers::{self, Provider, Providers};
 use crate::upstream::Upstream;
 use crate::vault::{self, Place};
@@ -36,6 +36,9 @@ pub(super) enum Command {
         /// The provider
         provider: String,
     },
+    /// Further endpoints of a provider: another account or region of it
+    #[command(subcommand)]
+    Endpoint(Endpoint),
     /// Try credentials at the providers' lists of models, which costs nothing
     Check {
         /// The provider; otherwise all that have a credential
@@ -45,6 +48,50 @@ pub(super) enum Command {
     Reseal,
     /// Print a fresh master key; needs no database
     MasterKey,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Endpoint {
+    /// Add one, or put another in its place; its credential is asked for, or read from standard input
+    Add {
+        /// The provider
+        provider: String,
+
+        /// What to call it: letters, digits and dashes
+        #[arg(value_parser = endpoint_name)]
+        name: String,
+
+        /// Where it is, as the provider's own setting has it; otherwise where that is
+        #[arg(long, default_value = "")]
+        base_url: String,
+
+        /// Endpoints of lower numbers are tried first; the provider's own has 0
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..=1_000))]
+        priority: i64,
+
+        /// How many conversations it gets, compared with others of that priority; the provider's own has 1
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..=100))]
+        weight: i64,
+    },
+    /// Remove one, with its credential
+    Remove {
+        /// The provider
+        provider: String,
+
+        /// What it is called
+        name: String,
+    },
+}
+
+fn endpoint_name(text: &str) -> Result<String, String> {
+    let fits = (1..=40).contains(&text.len());
+    let plain =
+        text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if fits && plain {
+        Ok(text.to_owned())
+    } else {
+        Err("expected up to 40 small letters, digits and dashes".to_owned())
+    }
 }
 
 const NO_MASTER_KEY: &str = "TOLLGATE_MASTER_KEY is not set: print a key with `tollgate provider master-key`, set it wherever this \
@@ -72,7 +119,7 @@ pub(super) async fn run(
             }
             let secret = ask(provider.row.name)?;
             let named = (name.as_str(), &secret);
-            credentials::set(&store, &providers.master_keys, provider, named).await?;
+            credentials::set(&store, &providers.master_keys, provider, None, named).await?;
             providers.take_up(store.provider_credentials().await?);
             let name = provider.row.name;
             output.say(
@@ -83,7 +130,7 @@ pub(super) async fn run(
         Command::RemoveKey { provider } => {
             let provider = find(&providers, &provider)?;
             let name = provider.row.name;
-            store.remove_provider_credential(name, clock::now()).await?;
+            store.remove_provider_credential((name, ""), clock::now()).await?;
             providers.take_up(store.provider_credentials().await?);
             let now = match provider.credential().origin {
                 credentials::Origin::Nowhere => "the provider is off".to_owned(),
@@ -92,6 +139,7 @@ pub(super) async fn run(
             let text = format_args!("The stored credential of {name} is gone; {now}.");
             output.say(&view(provider), text)?;
         }
+        Command::Endpoint(command) => endpoint(command, &store, &providers, output).await?,
         Command::Check { provider } => {
             let one = provider.map(|name| find(&providers, &name)).transpose()?;
             return check(&providers, one, output).await;
@@ -110,6 +158,42 @@ pub(super) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
+async fn endpoint(
+    command: Endpoint,
+    store: &store::Store,
+    providers: &Providers,
+    output: &Output,
+) -> anyhow::Result<()> {
+    match command {
+        Endpoint::Add { provider, name, base_url, priority, weight } => {
+            let own = find(providers, &provider)?;
+            if providers.master_keys.first().is_none() {
+                bail!(NO_MASTER_KEY);
+            }
+            if !base_url.is_empty() && !own.could_be_at(&base_url) {
+                bail!("--base-url: expected a URL such as {}", own.row.base_url);
+            }
+            let place = format!("{}/{name}", own.row.name);
+            let secret = ask(&place)?;
+            let further = Further { name, base_url, priority, weight };
+            credentials::set(store, &providers.master_keys, own, Some(further), ("", &secret))
+                .await?;
+            providers.take_up(store.provider_credentials().await?);
+            let json = json!({ "endpoint": place, "priority": priority, "weight": weight });
+            output.say(
+                &json,
+                format_args!("{place} is tried with priority {priority}, weight {weight}."),
+            )
+        }
+        Endpoint::Remove { provider, name } => {
+            let own = find(providers, &provider)?;
+            store.remove_provider_credential((own.row.name, &name), clock::now()).await?;
+            let place = format!("{}/{name}", own.row.name);
+            output.say(&json!({ "removed": place }), format_args!("{place} is gone."))
+        }
+    }
+}
+
 fn find<'a>(providers: &'a Providers, name: &str) -> anyhow::Result<&'a Provider> {
     let unknown = || anyhow::anyhow!("no such provider; expected one of {}", providers::names());
     providers.get(name).ok_or_else(unknown)
@@ -125,6 +209,9 @@ fn view(provider: &Provider) -> Value {
     };
     json!({
         "provider": provider.row.name,
+        "endpoint": provider.endpoint,
+        "priority": provider.priority,
+        "weight": provider.weight,
         "base_url": provider.base_url,
         "callable": provider.is_callable(),
         "credential": source,
@@ -139,7 +226,9 @@ fn view(provider: &Provider) -> Value {
 }
 
 fn list(providers: &Providers, output: &Output) -> anyhow::Result<()> {
-    let json = providers.iter().map(view).collect();
+    let further = providers.further();
+    let all = || providers.iter().chain(further.iter().map(AsRef::as_ref));
+    let json = all().map(view).collect();
     let row = |provider: &Provider| {
         let in_force = provider.credential();
         let stored = in_force.stored();
@@ -149,8 +238,9 @@ fn list(providers: &Providers, output: &Output) -> anyhow::Result<()> {
             _ => "off",
         };
         vec![
-            provider.row.name.to_owned(),
+            provider.name(),
             state.to_owned(),
+            format!("{} / {}", provider.priority, provider.weight),
             in_force.origin.to_string(),
             stored.map(|(row, _)| clock::rfc3339(row.created_at)).unwrap_or_default(),
             stored.map(|(row, _)| row.created_by.clone()).unwrap_or_default(),
@@ -160,12 +250,13 @@ fn list(providers: &Providers, output: &Output) -> anyhow::Result<()> {
     let columns = [
         ("NAME", false),
         ("STATE", false),
+        ("PRIORITY / WEIGHT", false),
         ("CREDENTIAL", false),
         ("SINCE", false),
         ("BY", false),
         ("ADDRESS", false),
     ];
-    output.table(&json, &columns, providers.iter().map(row).collect())
+    output.table(&json, &columns, all().map(row).collect())
 }
 
 async fn check(
@@ -179,12 +270,17 @@ async fn check(
         None => provider.credential().origin != credentials::Origin::Nowhere,
     };
     let (mut json, mut rows, mut well) = (Vec::new(), Vec::new(), true);
-    for provider in providers.iter().filter(wanted) {
+    let further = providers.further();
+    let further = further
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|endpoint: &&Provider| one.is_none_or(|one| one.row.name == endpoint.row.name));
+    for provider in providers.iter().filter(wanted).chain(further) {
         let checked = credentials::check(&upstream, provider).await;
         well &= matches!(checked, Checked::Works);
-        let ((word, why), name) = (checked.told(), provider.row.name);
+        let ((word, why), name) = (checked.told(), provider.name());
         json.push(json!({ "provider": name, "result": word, "detail": why }));
-        rows.push([name, word, why].map(str::to_owned).to_vec());
+        rows.push([name.as_str(), word, why].map(str::to_owned).to_vec());
     }
     let columns = [("NAME", false), ("RESULT", false), ("DETAIL", false)];
     output.table(&Value::Array(json), &columns, rows)?;
@@ -201,7 +297,7 @@ async fn reseal(
     for from in store.provider_credentials().await? {
         let place = Place { provider: &from.provider, id: from.id };
         let Ok(secret) = keys.open(place, &from.key_id, &from.sealed) else {
-            left.push(from.provider);
+            left.push(from.place());
             continue;
         };
         if keys.first() == Some(from.key_id.as_str()) {

@@ -99,7 +99,7 @@ fn warn_of_settings(app: &App) {
     if !app.settings.host.is_loopback() {
         tracing::warn!(host = %app.settings.host, "listening beyond this machine without TLS: put a TLS proxy in front");
     }
-    for provider in app.providers.iter().filter(|provider| !provider.is_callable()) {
+    for provider in app.providers.iter().filter(|one| !app.providers.can_call(one.row.name)) {
         if provider.credential().stored().is_some() {
             continue;
         }

@@ -16,7 +16,7 @@ use crate::face::{Face, OPENAI_CHAT};
 use crate::manage::keys::{self, Wanted};
 use crate::pipeline;
 use crate::problem::Problem;
-use crate::providers::{self, canonical};
+use crate::providers::canonical;
 use crate::scopes::Scopes;
 use crate::snapshot::KeyEntry;
 use crate::web::Call;
@@ -67,7 +67,7 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
 /// A model that answers in text, has a price and can be called.
 fn is_offered(call: &Call, model: &Model) -> bool {
     let modes = ["chat", "responses"];
-    let on = call.app.providers.get(&model.provider).is_some_and(providers::Provider::is_callable);
+    let on = call.app.providers.can_call(&model.provider);
     on && modes.contains(&model.info.mode.as_str())
         && model.info.status != Status::Retired
         && model.price.prices_text(call.now)

@@ -333,10 +333,15 @@ async fn attempt(call: &Call, whose: Whose, stored: Stored) -> Result<Attempt, P
     if let Some(served) = receipt.model_served.as_ref().filter(|served| **served != receipt.model) {
         facts.insert(2, ("Answered by", Html::text(served)));
     }
-    for tried in &receipt.report.tried {
-        let Tried { provider, model, error, took_ms, .. } = tried;
+    let route = receipt.report.route.as_deref();
+    if let Some(endpoint) = route.and_then(|route| route.endpoint.as_ref()) {
+        facts.push(("Answered at", Html::text(&format!("{}/{endpoint}", receipt.provider))));
+    }
+    for tried in receipt.report.tried() {
+        let Tried { provider, endpoint, model, error, took_ms } = tried;
+        let at = endpoint.as_ref().map(|name| format!("@{name}")).unwrap_or_default();
         let said = Html::text(&format!("{error}, after {} ms", html::grouped(*took_ms)));
-        facts.push(("Tried in vain", Html::text(&format!("{provider}/{model}")).below(&said)));
+        facts.push(("Tried in vain", Html::text(&format!("{provider}{at}/{model}")).below(&said)));
     }
     if let Some(id) = &receipt.upstream_id {
         facts.push(("Provider's id", Html::code(id)));

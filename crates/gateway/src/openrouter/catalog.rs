@@ -154,7 +154,7 @@ pub(super) fn find(call: &Call, snapshot: &Snapshot) -> Result<(Model, ModelView
 
 /// `GET /api/v1/providers`: those that are set up.
 pub(crate) async fn providers(call: Call) -> Result<Response, Problem> {
-    let on = call.app.providers.iter().filter(|provider| provider.is_callable());
+    let on = call.app.providers.iter().filter(|one| call.app.providers.can_call(one.row.name));
     let data: Vec<ProviderView> = on.map(|provider| ProviderView::of(provider.row.name)).collect();
     web::json(&Data { data })
 }

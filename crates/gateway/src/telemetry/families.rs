@@ -155,13 +155,16 @@ fn upstream(app: &App, page: &mut Page<'_>) -> fmt::Result {
         heads,
     )?;
     let now = clock::now();
-    let states = app.providers.iter().map(|provider| {
+    let further = app.providers.further();
+    let all = app.providers.iter().chain(further.iter().map(AsRef::as_ref));
+    let states = all.map(|provider| {
         let state = match provider.breaker.standing(now) {
             Standing::Closed => 0_u64,
             Standing::HalfOpen => 1,
             Standing::Open(_) => 2,
         };
-        ([("provider", provider.row.name)], state)
+        let endpoint = provider.endpoint.as_deref().unwrap_or_default();
+        ([("provider", provider.row.name), ("endpoint", endpoint)], state)
     });
     let help = "0 where the breaker is closed, 1 where it is half-open, 2 where it is open";
     page.gauges(("tollgate_breaker_state", None, help), states)

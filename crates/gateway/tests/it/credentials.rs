@@ -17,11 +17,11 @@ use crate::chat::{MODELS, say};
 use crate::console::{Browser, acts};
 use crate::speak::Client;
 
-const MASTER_KEY: &str = "TOLLGATE_MASTER_KEY";
+pub(crate) const MASTER_KEY: &str = "TOLLGATE_MASTER_KEY";
 const OPERATOR: &str = "olga";
 
 /// A master key of one repeated byte.
-fn master(byte: u8) -> String {
+pub(crate) fn master(byte: u8) -> String {
     format!("{byte:02x}").repeat(32)
 }
 
@@ -43,7 +43,7 @@ fn said(output: &Output) -> String {
 }
 
 /// A command that has to succeed: the JSON that it prints.
-async fn done(books: &Books, master: &str, arguments: &[&str], text: &str) -> Value {
+pub(crate) async fn done(books: &Books, master: &str, arguments: &[&str], text: &str) -> Value {
     let arguments = [arguments, &["--json"]].concat();
     let output = typed(books, master, &arguments, text).await;
     assert!(output.status.success(), "{arguments:?}: {}", said(&output));

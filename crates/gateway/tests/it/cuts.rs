@@ -380,7 +380,7 @@ fn fell_back(
             ("openai", 1, Outcome::UpstreamFailed, 0)
         };
         let got = receipt.map(|r| {
-            let tried = r.report.tried.iter().filter(|tried| tried.model == "gpt-4o");
+            let tried = r.report.tried().iter().filter(|tried| tried.model == "gpt-4o");
             (r.provider.as_str(), r.attempt, r.outcome, tried.count())
         });
         wrong.check(got == Some(expected), || format!("{at}: {got:?}"));
@@ -405,7 +405,7 @@ async fn all_models_fail() {
     assert!(are_free(&receipts) && receipts.len() == 2, "{receipts:?}");
     for receipt in receipts {
         let tried: Vec<&str> =
-            receipt.report.tried.iter().map(|tried| tried.error.as_str()).collect();
+            receipt.report.tried().iter().map(|tried| tried.error.as_str()).collect();
         assert_eq!((receipt.attempt, tried), (2, vec!["upstream_error", "rate_limited"]));
     }
 }

@@ -18,6 +18,7 @@ mod credit;
 mod cut_streams;
 mod cuts;
 mod demo;
+mod endpoints;
 mod errors;
 mod every_cut;
 mod fixtures;

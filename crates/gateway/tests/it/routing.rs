@@ -51,7 +51,7 @@ async fn a_request_is_tried_again() {
     assert_eq!(app.simulator.count(), 7);
     let receipts = app.close().await;
     let told: Vec<_> =
-        receipts.iter().map(|r| (r.outcome, r.attempt, r.report.tried.len())).collect();
+        receipts.iter().map(|r| (r.outcome, r.attempt, r.report.tried().len())).collect();
     let expected = [(Outcome::Ok, 3, 2), (Outcome::Failed, 3, 3), (Outcome::Failed, 1, 1)];
     assert_eq!(told, expected);
     assert!(are_free(&receipts[1..]) && receipts[0].charge.pico() > 0);

@@ -137,7 +137,7 @@ pub(crate) fn receipt(number: u128, user: Uuid, key: Uuid, cost: i64, commission
             fast: true,
             region: Region::Eu,
             inconsistent: true,
-            tried: Vec::new(),
+            route: None,
         },
         usage_source: UsageSource::Estimated,
         outcome: Outcome::ClientGone,

@@ -17,12 +17,36 @@ fn credential(number: u128, provider: &str) -> ProviderCredential {
         last4: format!("end{number}"),
         created_at: NOW + i64::try_from(number).unwrap(),
         created_by: "whoever says so".to_owned(),
+        endpoint: String::new(),
+        base_url: String::new(),
+        priority: 0,
+        weight: 1,
     }
 }
 
 /// As it comes back: it is the store that knows who has set it.
 fn by_olga(number: u128, provider: &str) -> ProviderCredential {
     ProviderCredential { created_by: "olga".to_owned(), ..credential(number, provider) }
+}
+
+/// It has a credential of its own, and is found behind the provider's.
+async fn a_further_endpoint(store: &Store, others: &[ProviderCredential]) {
+    let eu = |number: u128| ProviderCredential {
+        endpoint: "eu".to_owned(),
+        base_url: "https://eu.example.org/v1".to_owned(),
+        priority: 2,
+        weight: 5,
+        ..credential(number, "openai")
+    };
+    for number in [30, 31] {
+        store.set_provider_credential(&eu(number)).await.unwrap();
+    }
+    let of_eu = ProviderCredential { created_by: "olga".to_owned(), ..eu(31) };
+    let here = store.provider_credentials().await.unwrap();
+    assert_eq!(here, [others, &[of_eu]].concat());
+    assert_eq!(here[2].place(), "openai/eu");
+    store.remove_provider_credential(("openai", "eu"), NOW).await.unwrap();
+    assert_eq!(store.provider_credentials().await.unwrap(), others);
 }
 
 async fn credentials(database: TestDatabase) {
@@ -57,6 +81,10 @@ async fn credentials(database: TestDatabase) {
         sealed: vec![9; 50],
         key_id: "new".to_owned(),
     };
+    a_further_endpoint(&store, &in_force).await;
+    assert!(moved(&store).await);
+    assert_eq!(database.shell(kept).await.unwrap(), 2);
+
     // One of them is replaced between the reading and the sealing.
     let read = in_force.clone();
     store.set_provider_credential(&credential(4, "openai")).await.unwrap();
@@ -74,10 +102,10 @@ async fn credentials(database: TestDatabase) {
 
     let taken = store.set_provider_credential(&credential(4, "deepseek")).await;
     assert!(matches!(taken, Err(StoreError::Duplicate { .. })), "{taken:?}");
-    store.remove_provider_credential("openai", NOW).await.unwrap();
+    store.remove_provider_credential(("openai", ""), NOW).await.unwrap();
     assert!(moved(&store).await);
     for nobody in ["openai", "deepseek"] {
-        let gone = store.remove_provider_credential(nobody, NOW).await;
+        let gone = store.remove_provider_credential((nobody, ""), NOW).await;
         assert!(matches!(gone, Err(StoreError::NotFound { .. })), "{gone:?}");
     }
     assert!(!moved(&store).await, "what was refused is not there");

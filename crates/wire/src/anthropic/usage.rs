@@ -79,7 +79,7 @@ fn report(counts: &Counts) -> UsageReport {
         fast: counts.speed.as_deref() == Some("fast"),
         region: region(counts.inference_geo.as_deref()),
         inconsistent: tally.inconsistent,
-        tried: Vec::new(),
+        route: None,
     }
 }
 

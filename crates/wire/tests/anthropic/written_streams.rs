@@ -376,7 +376,7 @@ fn reports() -> impl Strategy<Value = UsageReport> {
         ];
         let counters: Vec<_> = METERS.into_iter().zip(counts).collect();
         let passes = vec![Pass { model: None, usage: Usage::of(&counters) }];
-        UsageReport { passes, service_tier, region, fast, inconsistent: false, tried: Vec::new() }
+        UsageReport { passes, service_tier, region, fast, inconsistent: false, route: None }
     })
 }
 

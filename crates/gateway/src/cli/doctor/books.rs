@@ -122,8 +122,15 @@ async fn providers(settings: &Settings, store: Option<&Store>) -> Vec<Check> {
         Err(error) => return vec![fail("providers", format!("{error:#}"))],
     };
     let mut checks: Vec<Check> = providers.iter().map(provider).collect();
+    checks.extend(providers.further().iter().filter(|one| !one.is_callable()).map(|one| {
+        let name = one.name();
+        fail(
+            "endpoint",
+            format!("{name}: its credential does not open; {}", credentials::remedy(&name)),
+        )
+    }));
     checks.extend(providers.iter().filter_map(address));
-    if !providers.iter().any(Provider::is_callable) {
+    if !providers.iter().any(|one| providers.can_call(one.row.name)) {
         let text =
             "none has a credential, so that no request can be answered: set OPENAI_API_KEY, …";
         checks.push(note("providers", text));

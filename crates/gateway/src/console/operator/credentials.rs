@@ -118,7 +118,7 @@ pub(crate) async fn set(call: Call) -> Result<Response, Problem> {
             return page::show_as(problem.status, &page);
         }
     };
-    let set = credentials::set(&call.store(), keys, provider, (name, &secret)).await;
+    let set = credentials::set(&call.store(), keys, provider, None, (name, &secret)).await;
     set.map_err(Problem::store)?;
     page::refreshed(&call).await?;
     Ok(page::go("/operator/providers?done=credential-set"))
@@ -132,7 +132,7 @@ fn sentence(text: &str) -> String {
 /// `POST /operator/providers/{name}/credential/remove`
 pub(crate) async fn remove(call: Call) -> Result<Response, Problem> {
     let name = provider(&call)?.row.name;
-    call.store().remove_provider_credential(name, call.now).await.map_err(told)?;
+    call.store().remove_provider_credential((name, ""), call.now).await.map_err(told)?;
     page::refreshed(&call).await?;
     Ok(page::go("/operator/providers?done=credential-removed"))
 }

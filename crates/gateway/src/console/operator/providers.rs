@@ -1,5 +1,7 @@
 //! `/operator/providers`: whether each is set up, how it does, what went wrong last.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::response::Response;
 use store::ProviderHour;
@@ -23,6 +25,8 @@ struct Page {
     frame: Frame,
     table: Table,
     credentials: Vec<Card>,
+    /// Further endpoints, where there are any.
+    endpoints: Option<Table>,
     /// Whether there is anything to seal credentials with.
     can_seal: bool,
     attempts: Html,
@@ -74,6 +78,7 @@ pub(super) async fn show(
     Ok(Page {
         frame: Frame::new(call, &desk, "Providers").saying(notice),
         credentials: credentials::cards(call),
+        endpoints: endpoints(call),
         can_seal: call.app.providers.master_keys.first().is_some(),
         table: Table::new("Providers", &columns, rows.collect()),
         attempts: chart::bars("Attempts by hour, 48 hours", &labels, &attempts, html::grouped),
@@ -135,6 +140,36 @@ fn millis(value: Option<i64>) -> Html {
     )
 }
 
+/// A state, with what its breaker adds to it.
+fn with_breaker(state: Html, provider: &Provider, now: i64) -> Html {
+    match provider.breaker.standing(now) {
+        Standing::Closed => state,
+        Standing::Open(until) => state.and(&Html::badge("bad", "breaker open")).below(
+            &Html::text("passed over where there is another, until ").and(&html::moment(until)),
+        ),
+        Standing::HalfOpen => state
+            .and(&Html::badge("warn", "breaker half-open"))
+            .below(&Html::text("tried by one request at a time")),
+    }
+}
+
+fn endpoints(call: &Call) -> Option<Table> {
+    let row = |endpoint: &Arc<Provider>| {
+        let in_force = endpoint.credential();
+        let state = credentials::off(&in_force).unwrap_or_else(|| Html::badge("good", "set up"));
+        vec![
+            Html::text(&endpoint.name()).below(&Html::code(&endpoint.base_url)),
+            with_breaker(state, endpoint, call.now),
+            html::count(endpoint.priority),
+            html::count(endpoint.weight),
+            Html::code(&format!("…{}", in_force.last4())),
+        ]
+    };
+    let rows: Vec<Vec<Html>> = call.app.providers.further().iter().map(row).collect();
+    let columns = ["Endpoint", "State", "#Priority", "#Weight", "Credential"];
+    (!rows.is_empty()).then(|| Table::new("Further endpoints", &columns, rows))
+}
+
 fn row(call: &Call, provider: &Provider, day: &[ProviderHour]) -> Vec<Html> {
     let name = provider.row.name;
     let sum = |wanted: fn(&str) -> bool| -> i64 {
@@ -151,15 +186,7 @@ fn row(call: &Call, provider: &Provider, day: &[ProviderHour]) -> Vec<Html> {
     } else {
         Html::badge("good", "set up")
     };
-    let state = match provider.breaker.standing(call.now) {
-        Standing::Closed => state,
-        Standing::Open(until) => state.and(&Html::badge("bad", "breaker open")).below(
-            &Html::text("passed over where there is another, until ").and(&html::moment(until)),
-        ),
-        Standing::HalfOpen => state
-            .and(&Html::badge("warn", "breaker half-open"))
-            .below(&Html::text("tried by one request at a time")),
-    };
+    let state = with_breaker(state, provider, call.now);
     let last = call.app.health.last(name).map_or_else(
         || Html::text("none"),
         |last| {

@@ -71,7 +71,7 @@ fn one(
             None => Region::Global,
         },
         inconsistent: false,
-        tried: Vec::new(),
+        route: None,
     };
     let ours = Bill::of(catalogue, "p", NAMES[0], &report, served.at, served.bps);
     let ours = match &ours {
