@@ -1,4 +1,4 @@
-//! `cargo xtask prove`: the tests of the money path in full, on a release of the program. The ordinary tests run the same
+//! `cargo xtask prove`: the tests of the money path, and of bad clients, in full, on a release of the program. The ordinary tests run the same
 //! ones for a shorter while.
 
 use crate::{Result, sh, test};
@@ -7,22 +7,25 @@ use crate::{Result, sh, test};
 const KILLS: &str = "10000";
 const OUTAGE: &str = "1800";
 const ATTEMPTS: &str = "20000";
+const BAD_CLIENTS: &str = "2000";
 
 pub(crate) fn run(args: &[String]) -> Result {
-    let (mut kills, mut outage, mut attempts) = (None, None, None);
+    let (mut kills, mut outage, mut attempts, mut bad) = (None, None, None, None);
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let slot = match arg.as_str() {
             "--kills" => &mut kills,
             "--outage" => &mut outage,
             "--attempts" => &mut attempts,
+            "--bad-clients" => &mut bad,
             _ => return Err(format!("unexpected argument `{arg}`; `cargo xtask help` lists them")),
         };
         let number = args.next().filter(|text| text.parse::<u64>().is_ok_and(|n| n > 0));
         *slot = Some(number.ok_or_else(|| format!("{arg}: expected a number above 0"))?.as_str());
     }
-    if kills.is_none() && outage.is_none() && attempts.is_none() {
-        (kills, outage, attempts) = (Some(KILLS), Some(OUTAGE), Some(ATTEMPTS));
+    if [kills, outage, attempts, bad].iter().all(Option::is_none) {
+        (kills, outage) = (Some(KILLS), Some(OUTAGE));
+        (attempts, bad) = (Some(ATTEMPTS), Some(BAD_CLIENTS));
     }
     sh::run(&mut sh::cargo(&["build", "--release", "--package", "gateway"]))?;
     let program = sh::target_dir()?.join("release/tollgate");
@@ -31,6 +34,7 @@ pub(crate) fn run(args: &[String]) -> Result {
         ("TOLLGATE_TEST_KILLS", kills, "test(every_answer_seen_has_its_receipt)"),
         ("TOLLGATE_TEST_OUTAGE", outage, "test(a_database_that_is_away_for_a_while)"),
         ("TOLLGATE_TEST_ATTEMPTS", attempts, "test(credit_for_so_many_requests)"),
+        ("TOLLGATE_TEST_BAD_CLIENTS", bad, "test(bad_clients_beside_good_ones)"),
     ];
     for (name, figure, which) in wanted {
         let Some(figure) = figure else { continue };

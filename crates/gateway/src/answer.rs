@@ -14,9 +14,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Frame;
 use ledger::{Tried, Usd};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::ending::Ending;
 use crate::idempotency::{Capture, Claim};
 use crate::problem::Problem;
 
@@ -233,11 +235,17 @@ impl Pieces {
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// Where work goes on whose client has hung up.
+pub(crate) struct Left {
+    pub(crate) tasks: TaskTracker,
+    pub(crate) ending: Arc<Ending>,
+}
+
 /// The work on a request, driven by its client, and by a task of its own from when the client hangs up.
 struct Driven {
     work: Option<Work>,
     link: Link,
-    tasks: TaskTracker,
+    left: Left,
 }
 
 impl Driven {
@@ -255,15 +263,25 @@ impl Drop for Driven {
     fn drop(&mut self) {
         if let Some(work) = self.work.take() {
             lock(&self.link).gone = true;
-            self.tasks.spawn(work);
+            self.left.tasks.spawn(to_its_end(work, self.left.ending.word()));
         }
     }
+}
+
+/// Goes on with work, and wakes it when what is left is cut.
+async fn to_its_end(mut work: Work, word: WaitForCancellationFutureOwned) {
+    let mut word = Box::pin(word);
+    std::future::poll_fn(|context| {
+        let _ = word.as_mut().poll(context);
+        work.as_mut().poll(context)
+    })
+    .await;
 }
 
 /// Runs the work that `start` begins until the client can be answered. What is left of it then is done while the client
 /// reads its stream, or without the client. With a claim, what is answered is kept for retries.
 pub(crate) async fn respond<W>(
-    tasks: &TaskTracker,
+    left: Left,
     id: Uuid,
     claim: Option<Claim>,
     start: impl FnOnce(Head) -> W,
@@ -275,7 +293,7 @@ where
     let capture = claim.map(|claim| Arc::new(Capture::new(claim)));
     let head = Head { link: Arc::clone(&link), sent: false, capture, held_back: None };
     let work: Work = Box::pin(start(head));
-    let mut driven = Driven { work: Some(work), link, tasks: tasks.clone() };
+    let mut driven = Driven { work: Some(work), link, left };
     let head = std::future::poll_fn(|context| {
         driven.drive(context);
         match lock(&driven.link).head.take() {

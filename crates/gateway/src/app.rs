@@ -7,10 +7,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Settings;
+use crate::ending::Ending;
 use crate::funds::{self, Funds};
 use crate::health::{self, Health};
 use crate::idempotency::Keys;
 use crate::journal::Journal;
+use crate::limits::Limits;
 use crate::people::People;
 use crate::providers::Providers;
 use crate::proxies::Proxies;
@@ -31,6 +33,8 @@ pub(crate) struct App {
     pub(crate) people: People,
     pub(crate) health: Arc<Health>,
     pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) limits: Limits,
+    pub(crate) ending: Arc<Ending>,
     /// Upstream calls and what follows them: they outlive their client, and shutdown waits for them.
     pub(crate) tasks: TaskTracker,
     /// Work in the background, which ends after the last task.
@@ -64,7 +68,10 @@ impl App {
         let tasks = TaskTracker::new();
         let idempotency = Keys::open(&store, journal.replica(), &tasks).await?;
         background.spawn(Arc::clone(&idempotency).follow(stop.clone()));
+        let limits = Limits::new(&settings.network);
         Ok(Arc::new(Self {
+            limits,
+            ending: Arc::default(),
             settings,
             store,
             snapshots,
@@ -82,10 +89,17 @@ impl App {
         }))
     }
 
-    /// Waits until every upstream call is settled, then ends the background work.
-    pub(crate) async fn shut_down(self: Arc<Self>) {
+    /// Waits until every upstream call is settled, those that go on after `until` by what has come of them; then ends the
+    /// background work.
+    pub(crate) async fn shut_down(self: Arc<Self>, until: impl Future<Output = ()>) {
         self.tasks.close();
-        self.tasks.wait().await;
+        tokio::select! {
+            () = self.tasks.wait() => {}
+            () = until => {
+                self.ending.cut();
+                self.tasks.wait().await;
+            }
+        }
         self.stop.cancel();
         self.background.close();
         self.background.wait().await;

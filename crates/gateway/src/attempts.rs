@@ -47,6 +47,7 @@ impl Run<'_> {
                 Err(problem) => problem,
             };
             let wait = self.wait(&problem, round, deadline).filter(|_| !head.is_gone());
+            let wait = wait.filter(|_| !self.app.ending.is_cut());
             let Some(wait) = wait else {
                 // Boxed, because a request that goes well keeps no room for it.
                 Box::pin(self.hold.fail()).await;
@@ -77,7 +78,7 @@ impl Run<'_> {
                 return Ok(());
             };
             self.hold.try_failed(tried(target, &problem, begun.elapsed()));
-            if head.is_gone() {
+            if head.is_gone() || self.app.ending.is_cut() {
                 return Err(problem);
             }
             if problem.went() == Went::Well {

@@ -1,12 +1,17 @@
 //! The body of a request: read, and unpacked where it comes compressed, both within the limit.
 
 use std::io::{self, Read};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use tokio::time::{Instant, timeout_at};
 
+use crate::app::App;
+use crate::limits::{self, Taken};
 use crate::problem::Problem;
 use crate::unread;
 
@@ -16,6 +21,12 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 /// Bodies up to here are copied out of the connection's buffer, in bytes.
 const SMALL: usize = 4 * 1024;
 
+/// A body that comes more slowly than this has its time, and no more, in bytes.
+const LEAST_PER_SECOND: usize = 64 * 1024;
+
+/// What is unpacked at once, in bytes.
+const PIECE: u64 = 64 * 1024;
+
 /// How a body is packed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Encoding {
@@ -24,31 +35,61 @@ enum Encoding {
     Zstd,
 }
 
-/// Reads a body up to `limit` bytes, counted as they come and again unpacked.
-pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: u32) -> Result<Bytes, Problem> {
-    let encoding = match encoding(headers) {
-        Ok(encoding) => encoding,
-        Err(problem) => {
+/// A body, as long as it may be in memory.
+pub(crate) struct Whole {
+    pub(crate) bytes: Bytes,
+    pub(crate) held: Taken,
+}
+
+/// Reads a body up to `limit` bytes, counted as they come and again unpacked, if it comes in time and there is room.
+pub(crate) async fn read(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    limit: u32,
+) -> Result<Whole, Problem> {
+    let encoding = encoding(headers);
+    let announced = body.size_hint().lower().min(limit.into());
+    let room = app.limits.bodies.take(0).filter(|_| app.limits.bodies.has(announced));
+    let (encoding, held) = match (encoding, room.ok_or_else(limits::overloaded)) {
+        (Ok(encoding), Ok(held)) => (encoding, held),
+        (Err(problem), _) | (_, Err(problem)) => {
             unread::refused(headers, body).await;
             return Err(problem);
         }
     };
-    let bytes = read_packed(body, limit).await?;
-    let Some(encoding) = encoding else { return Ok(bytes) };
-    let unpacked = tokio::task::spawn_blocking(move || unpack(encoding, &bytes, limit));
-    unpacked.await.map_err(Problem::internal)?
+    let whole = read_packed(body, limit, held, app.settings.network.body_timeout()).await?;
+    let Some(encoding) = encoding else { return Ok(whole) };
+    tokio::task::spawn_blocking(move || unpack(encoding, whole, limit))
+        .await
+        .map_err(Problem::internal)?
 }
 
 /// Of a body that is too long the rest is thrown away, so that the client reads the refusal.
-async fn read_packed(mut body: Body, limit: u32) -> Result<Bytes, Problem> {
+async fn read_packed(
+    mut body: Body,
+    limit: u32,
+    mut held: Taken,
+    patience: Duration,
+) -> Result<Whole, Problem> {
+    let begun = Instant::now();
     let (mut whole, mut first) = (BytesMut::new(), Bytes::new());
-    while let Some(frame) = body.frame().await {
+    loop {
+        let came = first.len() + whole.len();
+        let until = begun + patience + Duration::from_secs((came / LEAST_PER_SECOND) as u64);
+        let Ok(frame) = timeout_at(until, body.frame()).await else { return Err(too_slow()) };
+        let Some(frame) = frame else { break };
         let frame =
             frame.map_err(|_| Problem::bad_request("the request body did not arrive whole"))?;
         let bytes = frame.into_data().unwrap_or_default();
-        if first.len() + whole.len() + bytes.len() > size(limit) {
+        if came + bytes.len() > size(limit) {
             unread::rest(body).await;
             return Err(too_large(limit));
+        }
+        if !held.more(bytes.len() as u64) {
+            drop((whole, first, bytes, held));
+            unread::rest(body).await;
+            return Err(limits::overloaded());
         }
         // Mostly a body comes in one piece, which then is not copied.
         if first.is_empty() && whole.is_empty() {
@@ -59,10 +100,17 @@ async fn read_packed(mut body: Body, limit: u32) -> Result<Bytes, Problem> {
         }
     }
     if !whole.is_empty() {
-        return Ok(whole.freeze());
+        return Ok(Whole { bytes: whole.freeze(), held });
     }
     // A request lives as long as its answer, and would keep the connection from using its buffer again.
-    Ok(if first.len() <= SMALL { Bytes::copy_from_slice(&first) } else { first })
+    let bytes = if first.len() <= SMALL { Bytes::copy_from_slice(&first) } else { first };
+    Ok(Whole { bytes, held })
+}
+
+/// 408: the client takes too long.
+fn too_slow() -> Problem {
+    let message = "the request body did not arrive in time";
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
 }
 
 fn size(limit: u32) -> usize {
@@ -101,19 +149,22 @@ fn unsupported() -> Problem {
     )
 }
 
-fn unpack(encoding: Encoding, bytes: &[u8], limit: u32) -> Result<Bytes, Problem> {
+fn unpack(encoding: Encoding, packed: Whole, limit: u32) -> Result<Whole, Problem> {
+    let Whole { bytes, mut held } = packed;
+    let (packed, room) = (&bytes[..], &mut held);
     let unpacked = match encoding {
-        Encoding::Gzip => read_all(flate2::read::MultiGzDecoder::new(bytes), limit),
+        Encoding::Gzip => read_all(flate2::read::MultiGzDecoder::new(packed), limit, room),
         // Meant is the form of zlib; some send the bare one.
-        Encoding::Deflate if is_zlib(bytes) => {
-            read_all(flate2::read::ZlibDecoder::new(bytes), limit)
+        Encoding::Deflate if is_zlib(packed) => {
+            read_all(flate2::read::ZlibDecoder::new(packed), limit, room)
         }
-        Encoding::Deflate => read_all(flate2::read::DeflateDecoder::new(bytes), limit),
-        Encoding::Zstd => unzstd(bytes, limit),
+        Encoding::Deflate => read_all(flate2::read::DeflateDecoder::new(packed), limit, room),
+        Encoding::Zstd => unzstd(packed, limit, room),
     };
     match unpacked {
         Ok(unpacked) if unpacked.len() > size(limit) => Err(too_large(limit)),
-        Ok(unpacked) => Ok(Bytes::from(unpacked)),
+        Ok(unpacked) => Ok(Whole { bytes: Bytes::from(unpacked), held }),
+        Err(error) if error.kind() == io::ErrorKind::OutOfMemory => Err(limits::overloaded()),
         Err(_) => {
             let message = "the request body is not what its content-encoding says";
             Err(Problem::bad_request(message))
@@ -126,15 +177,23 @@ fn is_zlib(bytes: &[u8]) -> bool {
         if first & 0x0f == 8 && (u16::from(*first) << 8 | u16::from(*second)).is_multiple_of(31))
 }
 
-fn unzstd(bytes: &[u8], limit: u32) -> io::Result<Vec<u8>> {
+fn unzstd(bytes: &[u8], limit: u32, held: &mut Taken) -> io::Result<Vec<u8>> {
     let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes)?;
     decoder.window_log_max(ZSTD_WINDOW_LOG)?;
-    read_all(decoder, limit)
+    read_all(decoder, limit, held)
 }
 
-/// Reads at most one byte more than the limit.
-fn read_all(reader: impl Read, limit: u32) -> io::Result<Vec<u8>> {
+/// Reads at most one byte more than the limit, as long as there is room for it.
+fn read_all(reader: impl Read, limit: u32, held: &mut Taken) -> io::Result<Vec<u8>> {
     let mut unpacked = Vec::new();
-    reader.take(u64::from(limit) + 1).read_to_end(&mut unpacked)?;
-    Ok(unpacked)
+    let mut reader = reader.take(u64::from(limit) + 1);
+    loop {
+        let count = (&mut reader).take(PIECE).read_to_end(&mut unpacked)?;
+        if count == 0 {
+            return Ok(unpacked);
+        }
+        if !held.more(count as u64) {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+    }
 }

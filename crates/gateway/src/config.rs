@@ -10,6 +10,7 @@ use clap::{Args, CommandFactory, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::journal::Durability;
+use crate::network::Network;
 
 /// How log lines are written.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
@@ -171,6 +172,9 @@ pub(crate) struct Settings {
     #[arg(long, env = "TOLLGATE_STREAM_IDLE_SECONDS", default_value_t = 300, global = true,
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     stream_idle_seconds: u32,
+
+    #[command(flatten)]
+    pub(crate) network: Network,
 
     /// Where metrics are served for Prometheus, at /metrics and nothing else: an address such as 127.0.0.1:9464. Not served
     /// unless set; it needs no key, so keep it where only your own monitoring reaches it
@@ -344,6 +348,15 @@ fn trusted(text: &str) -> Result<ipnet::IpNet, String> {
     crate::proxies::network(text).ok_or_else(|| {
         "expected networks such as 10.0.0.0/8 or addresses, with commas between".to_owned()
     })
+}
+
+/// The listener that systemd has handed over (`LISTEN_FDS`), if it has.
+pub(crate) fn inherited() -> anyhow::Result<Option<std::net::TcpListener>> {
+    let mut handed = listenfd::ListenFd::from_env();
+    if handed.len() > 1 {
+        anyhow::bail!("LISTEN_FDS: expected one socket, not {}", handed.len());
+    }
+    Ok(handed.take_tcp_listener(0)?)
 }
 
 /// Reads a `.env` file of the working folder into the environment, if there is one; what is set already wins.

@@ -12,6 +12,9 @@ use crate::upstream::{Body, UpstreamError};
 
 /// No answer at all.
 pub(crate) fn of_transport(error: &UpstreamError, attempt: &Attempt<'_>) -> Problem {
+    if matches!(error, UpstreamError::Ending) {
+        return ending();
+    }
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     let name = attempt.target.provider;
     tracing::warn!(request_id = %attempt.inbound.id, provider = name, %error, cause, "the provider did not answer");
@@ -27,6 +30,14 @@ pub(crate) fn of_transport(error: &UpstreamError, attempt: &Attempt<'_>) -> Prob
             format!("{name} gave no usable answer: {error}"),
         ),
     }
+}
+
+/// 503: this program ends, and another may be there.
+pub(crate) fn ending() -> Problem {
+    let message = "the gateway ends, and the answer was not there in time; try again";
+    let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "ending", message);
+    problem.retry_after = Some(1);
+    problem
 }
 
 /// An answer that cannot be read. Its usage is not known, so that nothing can be charged for it.

@@ -1,5 +1,8 @@
 //! The life of a request, top to bottom. What flows from step to step is the value of the step before.
 
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,16 +12,18 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::request::Parts;
 
-use crate::answer::{self, Head};
+use crate::answer::{self, Head, Left};
 use crate::app::App;
 use crate::attempts::Run;
 use crate::auth::{self, Asked};
+use crate::body::{self, Whole};
 use crate::breaker::Went;
 use crate::credentials::InForce;
 use crate::face::{Face, Speech};
 use crate::hold::Hold;
 use crate::idempotency::Turn;
 use crate::inbound::{Inbound, Named, Operation};
+use crate::limits::{self, Place};
 use crate::outbound::Outbound;
 use crate::pace::TooFast;
 use crate::problem::Problem;
@@ -27,8 +32,8 @@ use crate::routing::{self, Plan, Target};
 use crate::scopes::Scope;
 use crate::snapshot::KeyEntry;
 use crate::telemetry::Passage;
-use crate::upstream::{Body, Outgoing};
-use crate::{afford, body, clock, failure, unread};
+use crate::upstream::{Body, Outgoing, UpstreamError};
+use crate::{afford, clock, failure, unread};
 
 /// Answers a request in the client's own dialect, whatever becomes of it.
 pub(crate) async fn serve(
@@ -67,7 +72,14 @@ pub(crate) async fn serve_with(
     let id = clock::new_id();
     let passage = Passage::begin(&app.telemetry, id, face, Operation::Chat, &parts.headers);
     let call = (face, Operation::Chat, Named::default());
-    let answer = run(app, &passage, call, key, parts, body).await;
+    let answer = async {
+        let place = app.limits.request(|| client(&app, parts))?;
+        // The bytes are counted where they were read, until the answer begins.
+        let held = app.limits.bodies.take(0).ok_or_else(limits::overloaded)?;
+        let body = (Whole { bytes: body, held }, place);
+        run(Arc::clone(&app), &passage, call, key, parts, body).await
+    };
+    let answer = answer.await;
     answered(&passage, face, answer)
 }
 
@@ -80,8 +92,16 @@ async fn admit(
     named: Named,
     request: Request,
 ) -> Result<Response, Problem> {
-    // 3. From memory, and before the body is read: a stranger's is not worth it.
     let (parts, body) = request.into_parts();
+    let place = match app.limits.request(|| client(&app, &parts)) {
+        Ok(place) => place,
+        Err(problem) => {
+            unread::refused(&parts.headers, body).await;
+            return Err(problem);
+        }
+    };
+
+    // 3. From memory, and before the body is read: a stranger's is not worth it.
     let snapshot = app.snapshots.current();
     let asked = Asked::of(&parts, clock::now());
     let key = match face.speech {
@@ -104,9 +124,15 @@ async fn admit(
 
     // 2. The body, as far as it must be known.
     let begun = Instant::now();
-    let body = body::read(&parts.headers, body, app.settings.body_limit_bytes).await?;
+    let body = body::read(&app, &parts.headers, body, app.settings.body_limit_bytes).await?;
     passage.waited(begun.elapsed());
-    run(app, passage, (face, operation, named), key, &parts, body).await
+    run(app, passage, (face, operation, named), key, &parts, (body, place)).await
+}
+
+/// Where a request comes from.
+fn client(app: &App, parts: &Parts) -> IpAddr {
+    let asked = Asked::of(parts, clock::now());
+    app.snapshots.current().proxies.client(asked.peer, asked.headers)
 }
 
 /// Steps 4 and 5: whereto, at which prices, and whether it can be paid. What follows goes on when the client hangs up.
@@ -116,9 +142,10 @@ async fn run(
     (face, operation, named): (Face, Operation, Named),
     key: Arc<KeyEntry>,
     parts: &Parts,
-    body: Bytes,
+    (body, place): (Whole, Place),
 ) -> Result<Response, Problem> {
     passage.caller(&key);
+    let Whole { bytes: body, held } = body;
     let mut inbound =
         Inbound::read(Arc::clone(passage), face, operation, named, &key, parts, body)?;
 
@@ -141,8 +168,10 @@ async fn run(
     let hold = Hold::new(&app, &inbound, &plan, taken, key);
     drop(snapshot);
 
-    let tasks = app.tasks.clone();
+    let left = Left { tasks: app.tasks.clone(), ending: Arc::clone(&app.ending) };
     let work = |mut head: Head| async move {
+        // Until here, whoever waits for it.
+        let _under_way = (place, held);
         // 6 to 9.
         let run = Run { app: &app, inbound: &inbound, plan: &plan, hold: &hold };
         if let Err(problem) = run.to_its_end(&mut head).await {
@@ -151,7 +180,7 @@ async fn run(
         }
         head.finish().await;
     };
-    answer::respond(&tasks, passage.id, claim, work).await
+    answer::respond(left, passage.id, claim, work).await
 }
 
 /// 429: the key's own pace, with the seconds after which it may go on.
@@ -208,7 +237,10 @@ impl Attempt<'_> {
             written.map_err(Problem::store)?;
         }
         let begun = Instant::now();
-        let sent = self.app.upstream.send(self.provider, outgoing, until).await;
+        let mut sending = pin!(self.app.upstream.send(self.provider, outgoing, until));
+        let ending = &self.app.ending;
+        let sent = poll_fn(|context| ending.poll(sending.as_mut(), context)).await;
+        let sent = sent.unwrap_or(Err(UpstreamError::Ending));
         let took = begun.elapsed();
         let answer = match sent {
             Err(error) => Err(failure::of_transport(&error, self)),
@@ -225,8 +257,11 @@ impl Attempt<'_> {
     /// Reads a body of the provider's to its end.
     pub(crate) async fn read(&self, body: Body) -> Result<Bytes, Problem> {
         let begun = Instant::now();
-        let read = self.app.upstream.read(body, self.until).await;
+        let mut reading = pin!(self.app.upstream.read(body, self.until));
+        let ending = &self.app.ending;
+        let read = poll_fn(|context| ending.poll(reading.as_mut(), context)).await;
         self.inbound.passage.waited(begun.elapsed());
-        read.map_err(|error| failure::of_transport(&error, self))
+        read.unwrap_or(Err(UpstreamError::Ending))
+            .map_err(|error| failure::of_transport(&error, self))
     }
 }

@@ -102,6 +102,8 @@ impl Problem {
     pub(crate) fn wire(&self) -> WireProblem {
         let kind = match self.code {
             "context_length_exceeded" => Kind::ContextOverflow,
+            // The client's own, and not the provider's.
+            "request_timeout" => Kind::BadRequest,
             _ => Kind::from_status(self.status.as_u16()),
         };
         let mut problem = WireProblem::own(kind, self.message.clone());

@@ -14,7 +14,8 @@ impl Proxies {
         Self(trusted.to_vec())
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether its word counts.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 

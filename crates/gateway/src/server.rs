@@ -1,7 +1,7 @@
 //! The way in: routes, the listener, and a clean end.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::body::Incoming;
-use hyper::service::{Service as _, service_fn};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -27,14 +27,22 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
 use crate::app::App;
 use crate::auth::Peer;
+use crate::connection::LAST_WORDS;
 use crate::idempotency::REPLAYED;
 use crate::inbound::Named;
+use crate::limits::{self, Entrance};
+use crate::listener::Door;
 use crate::problem::Problem;
-use crate::protocols::Protocols;
+use crate::protocols::{Begun, Protocols};
+use crate::proxies::Proxies;
 use crate::{answer, clock, console, endpoints, pipeline, unread, web};
 
-/// How long answers under way may take once the end is asked for.
-const DRAIN: Duration = Duration::from_mins(1);
+/// How long clients may take for the end of an answer that was cut.
+const LAST_FRAMES: Duration = Duration::from_secs(5);
+/// How long the database may take to say that it is there.
+const PING: Duration = Duration::from_secs(2);
+/// How long nobody is let in when a connection could not be accepted.
+const NO_FILES: Duration = Duration::from_millis(50);
 
 /// All routes.
 pub(crate) fn router(app: &Arc<App>) -> Router {
@@ -57,7 +65,17 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
-    app.store.ping().await.map_err(Problem::store)?;
+    if app.ending.is_draining() {
+        let message = "this process is about to end";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", message));
+    }
+    if !app.journal.is_open() {
+        return Err(Problem::store("the journal takes no more receipts"));
+    }
+    match timeout(PING, app.store.ping()).await {
+        Ok(answer) => answer.map_err(Problem::store)?,
+        Err(_) => return Err(Problem::store("the database does not answer")),
+    }
     Ok("ready\n")
 }
 
@@ -117,79 +135,183 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     )
 }
 
-/// Opens the port of the settings.
-pub(crate) async fn listen(app: &App) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let wanted = SocketAddr::new(app.settings.host, app.settings.port);
-    let listener = TcpListener::bind(wanted)
-        .await
-        .map_err(|error| anyhow::anyhow!("cannot listen on {wanted}: {error}"))?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
+/// What ends the program: asked for once, answers under way finish; asked for again, they are cut.
+pub(crate) trait Stop {
+    /// Waits for the next time that the end is asked for.
+    async fn asked(&mut self);
 }
 
-/// Serves HTTP/1.1 and HTTP/2 until `stop`, then lets answers under way finish.
-pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Output = ()>) {
-    // Pages that may call from elsewhere need the router's layers.
-    let direct = app.settings.cors_origins.iter().all(|origin| origin.trim().is_empty());
-    let router = TowerToHyperService::new(router(&app));
-    let service = move |peer: Peer, mut request: http::Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        let found = endpoints::direct(request.method(), request.uri().path());
-        match found.filter(|_| direct) {
-            Some((face, operation)) => {
-                let (app, request) = (Arc::clone(&app), request.map(Body::new));
-                let answer = pipeline::serve(app, face, operation, Named::default(), request);
-                Served::Direct(Box::pin(answer))
+/// Serves HTTP/1.1 and HTTP/2 until `stop`, then lets answers under way finish, or cuts what is left of them when their
+/// time is up. Returns when that is.
+pub(crate) async fn serve(app: &Arc<App>, door: Door, stop: &mut impl Stop) -> Instant {
+    let server = Arc::new(Server::new(app));
+    loop {
+        tokio::select! {
+            accepted = door.listener.accept() => server.accepted(accepted).await,
+            () = stop.asked() => break,
+        }
+    }
+    tracing::info!("ending: no new requests, answers under way finish");
+    app.ending.drain();
+    server.draining.cancel();
+    let grace = sleep(app.settings.network.grace());
+    tokio::pin!(grace);
+    let mut again = false;
+    while !again {
+        tokio::select! {
+            accepted = door.listener.accept() => server.accepted(accepted).await,
+            () = &mut grace => break,
+            () = stop.asked() => again = true,
+        }
+    }
+    let until = Instant::now() + app.settings.network.drain();
+    for (stream, peer) in door.close() {
+        server.take(stream, peer);
+    }
+    server.closing.cancel();
+    server.tasks.close();
+    let late = async {
+        if !again {
+            tokio::select! {
+                () = sleep_until(until) => tracing::warn!("what is left of the answers is cut"),
+                () = stop.asked() => tracing::warn!("the end is asked for again: answers are cut"),
             }
-            None => Served::Routed(Box::pin(router.call(request))),
         }
     };
-    let server = Arc::new(Protocols::new());
-    let connections = GracefulShutdown::new();
-    let tasks = TaskTracker::new();
-    let (closing, late) = (CancellationToken::new(), CancellationToken::new());
-    tokio::pin!(stop);
-    loop {
-        let (stream, peer) = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => (stream, Peer(peer.ip())),
-                Err(error) => {
-                    tracing::warn!(%error, "a connection was not accepted");
-                    continue;
-                }
-            },
-            () = &mut stop => break,
-        };
-        let _ = stream.set_nodelay(true);
-        let (server, service, watcher) =
-            (Arc::clone(&server), service.clone(), connections.watcher());
-        let (closing, late) = (closing.clone(), late.clone());
-        tasks.spawn(async move {
-            // One that has asked for nothing yet is not waited for.
-            let begun = tokio::select! {
-                begun = Protocols::begun(&stream) => begun,
-                () = closing.cancelled() => None,
-            };
-            let Some(begun) = begun else { return };
-            let service = service_fn(move |request| service(peer, request));
-            let served = server.serve(begun, stream, service, watcher);
-            tokio::select! {
-                ended = served => if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection ended early");
-                },
-                () = late.cancelled() => {}
-            }
-        });
+    tokio::select! {
+        () = server.tasks.wait() => return until,
+        () = late => app.ending.cut(),
     }
-    closing.cancel();
-    drop(listener);
-    if tokio::time::timeout(DRAIN, connections.shutdown()).await.is_err() {
-        tracing::warn!("some clients did not take their answer in time");
+    if timeout(LAST_FRAMES, server.tasks.wait()).await.is_err() {
+        tracing::warn!("some clients did not take the end of their answer in time");
     }
     // Work on a request whose connection is dropped goes on in a task of its own, and is settled there.
-    late.cancel();
-    tasks.close();
-    tasks.wait().await;
+    server.late.cancel();
+    server.tasks.wait().await;
+    Instant::now()
+}
+
+type Answers = Box<dyn Fn(Peer, http::Request<Incoming>) -> Served + Send + Sync>;
+
+/// The connections.
+struct Server {
+    app: Arc<App>,
+    protocols: Protocols,
+    proxies: Proxies,
+    answers: Answers,
+    tasks: TaskTracker,
+    /// The door is about to be closed, is closed; what is left is dropped.
+    draining: CancellationToken,
+    closing: CancellationToken,
+    late: CancellationToken,
+}
+
+impl Server {
+    fn new(app: &Arc<App>) -> Self {
+        // Pages that may call from elsewhere need the router's layers.
+        let direct = app.settings.cors_origins.iter().all(|origin| origin.trim().is_empty());
+        let router = TowerToHyperService::new(router(app));
+        let own = Arc::clone(app);
+        let answers = move |peer: Peer, mut request: http::Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            let found = endpoints::direct(request.method(), request.uri().path());
+            match found.filter(|_| direct) {
+                Some((face, operation)) => {
+                    let (app, request) = (Arc::clone(&own), request.map(Body::new));
+                    let answer = pipeline::serve(app, face, operation, Named::default(), request);
+                    Served::Direct(Box::pin(answer))
+                }
+                None => Served::Routed(Box::pin(router.call(request))),
+            }
+        };
+        Self {
+            app: Arc::clone(app),
+            protocols: Protocols::new(&app.settings.network, &app.ending),
+            proxies: Proxies::new(&app.settings.trusted_proxies),
+            answers: Box::new(answers),
+            tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
+            closing: CancellationToken::new(),
+            late: CancellationToken::new(),
+        }
+    }
+
+    async fn accepted(self: &Arc<Self>, accepted: io::Result<(TcpStream, SocketAddr)>) {
+        match accepted {
+            Ok((stream, peer)) => self.take(stream, peer),
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                // Mostly there is no file left for it, which takes a while to change.
+                if !matches!(error.kind(), io::ErrorKind::ConnectionAborted) {
+                    sleep(NO_FILES).await;
+                }
+            }
+        }
+    }
+
+    /// Serves a connection in a task of its own, if there is a place for it.
+    fn take(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let peer = Peer(peer.ip());
+        let trusted = self.proxies.trusts(peer.0.to_canonical());
+        let Some(entrance) = self.app.limits.connection(peer.0, trusted) else { return };
+        let server = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let late = server.late.clone();
+            let entered = server.connection(stream, peer, entrance);
+            let _ = late.run_until_cancelled(entered).await;
+        });
+    }
+
+    async fn connection(self: Arc<Self>, stream: TcpStream, peer: Peer, entrance: Entrance) {
+        let opened = Instant::now();
+        let _ = stream.set_nodelay(true);
+        // One that has asked for nothing yet is not waited for much longer.
+        let begun = tokio::select! {
+            biased;
+            begun = self.protocols.begun(&stream) => begun,
+            () = self.closed_for_a_while() => None,
+        };
+        let Some(begun) = begun else { return };
+        // Of HTTP/2 nothing is lost on the way; a client of HTTP/1.1 is told with its next answer.
+        let at_once = begun == Begun::Http2 && !self.draining.is_cancelled();
+        let leave = if at_once { &self.draining } else { &self.closing };
+        let over = entrance.over;
+        let leave = if over { cancelled() } else { leave.clone() };
+        let server = Arc::clone(&self);
+        let answer = move |request: http::Request<Incoming>| {
+            if over {
+                return Served::Direct(Box::pin(one_too_many(request.map(Body::new))));
+            }
+            (server.answers)(peer, request)
+        };
+        let served = self.protocols.serve(begun, (stream, opened), leave, answer);
+        if let Err(error) = served.await {
+            tracing::debug!(%error, "a connection ended early");
+        }
+        drop(entrance);
+    }
+
+    async fn closed_for_a_while(&self) {
+        self.closing.cancelled().await;
+        sleep(LAST_WORDS).await;
+    }
+}
+
+/// Of a connection that ends with its first answer.
+fn cancelled() -> CancellationToken {
+    let token = CancellationToken::new();
+    token.cancel();
+    token
+}
+
+/// Answers whoever comes while there are too many.
+async fn one_too_many(request: Request) -> Response {
+    let is_http1 = request.version() < Version::HTTP_2;
+    let mut response = no_endpoint(request, limits::overloaded()).await;
+    if is_http1 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// An answer on its way, from the endpoint itself or by the router.
@@ -207,11 +329,4 @@ impl Future for Served {
             Self::Routed(answer) => answer.as_mut().poll(context),
         }
     }
-}
-
-/// Opens any free port, where that of the settings is taken.
-pub(crate) async fn listen_anywhere(app: &App) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(SocketAddr::new(app.settings.host, 0)).await?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
 }

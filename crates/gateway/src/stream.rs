@@ -158,6 +158,9 @@ impl<'a, 'b> Relay<'a, 'b> {
             self.gone = true;
             return Poll::Ready(Step::Gone);
         }
+        if self.attempt.app.ending.is_cut() {
+            return Poll::Ready(Step::Ended(End::Broken));
+        }
         match Pin::new(body).poll_frame(context) {
             Poll::Ready(None) => Poll::Ready(Step::Ended(End::Closed)),
             Poll::Ready(Some(Err(_))) => Poll::Ready(Step::Ended(End::Broken)),
@@ -260,6 +263,9 @@ impl<'a, 'b> Relay<'a, 'b> {
         let nothing_came = !self.head.is_sent() && !self.gone && seen.output_bytes == 0;
         if nothing_came && !seen.whole {
             // The next target may do better, and a status says more than an event.
+            if self.attempt.app.ending.is_cut() {
+                return Err(failure::ending());
+            }
             let problem = self.carrier.problem();
             return Err(failure::told(self.attempt, &problem));
         }
@@ -267,7 +273,10 @@ impl<'a, 'b> Relay<'a, 'b> {
             let (request_id, provider) = (self.attempt.inbound.id, self.attempt.target.provider);
             tracing::warn!(%request_id, provider, ?end, "a stream broke off");
             let model = &self.attempt.target.model;
-            self.attempt.provider.breaker.note(model, Went::Failed, clock::now());
+            // A cut is not its doing.
+            if !self.attempt.app.ending.is_cut() {
+                self.attempt.provider.breaker.note(model, Went::Failed, clock::now());
+            }
         }
         self.attempt.inbound.passage.finishes(seen.finish);
         let outcome = match (seen.whole, self.gone) {

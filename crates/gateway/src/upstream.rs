@@ -59,6 +59,9 @@ pub(crate) enum UpstreamError {
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("no answer in time")]
     Timeout,
+    /// Of this program itself.
+    #[error("it was cut at the end")]
+    Ending,
     #[error("an answer that is too long")]
     TooLong,
     #[error("a request that cannot be sent")]

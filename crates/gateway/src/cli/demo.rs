@@ -15,7 +15,7 @@ use crate::people::password;
 use crate::scopes::Scopes;
 use crate::telemetry::{self, Lines};
 use crate::web::session;
-use crate::{clock, server, vault};
+use crate::{clock, listener, vault};
 
 const USER: &str = "demo";
 const OPERATOR: &str = "operator";
@@ -48,14 +48,14 @@ pub(super) async fn run(
     let wanted = Wanted::of("demo".to_owned(), Scopes::ALL);
     let key = keys::create(&app.store, USER, None, wanted, clock::now()).await?.secret;
     app.snapshots.refresh().await?;
-    let (listener, address) = match server::listen(&app).await {
+    let (door, address) = match listener::listen(&app) {
         Ok(open) => open,
-        Err(_) => server::listen_anywhere(&app).await?,
+        Err(_) => listener::listen_anywhere(&app)?,
     };
     let secrets = (key.expose_secret(), password.as_str());
     explain(address, secrets, simulator.is_some(), output)?;
     serve::metrics(&app, metrics)?;
-    serve::until(stop, app, listener).await;
+    serve::until(stop, app, door).await;
     if let Some(simulator) = simulator {
         simulator.stop().await;
     }

@@ -3,57 +3,70 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep_until;
 
 use super::output::Output;
 use crate::app::App;
+use crate::clock;
 use crate::config::Settings;
+use crate::listener::{self, Door};
 use crate::people::links;
+use crate::server::{self, Stop};
 use crate::telemetry::{self, Lines};
-use crate::{clock, server};
 
 /// Serves until Ctrl-C or SIGTERM.
 pub(super) async fn run(settings: Settings, lines: Lines, output: &Output) -> anyhow::Result<()> {
     // From here on, before anybody can know that there is something to end.
-    let mut stop = std::pin::pin!(signals()?);
+    let mut stop = signals()?;
     let listener = telemetry::listen(&settings).await?;
     let app = tokio::select! {
         app = Box::pin(App::build(settings, lines)) => app?,
-        () = &mut stop => return Ok(()),
+        () = stop.asked() => return Ok(()),
     };
     warn_of_settings(&app);
     let metrics = metrics(&app, listener)?;
-    let (listener, address) = server::listen(&app).await?;
+    let (door, address) = listener::listen(&app)?;
     let now = clock::now();
     let program = store::Actor { id: None, name: "tollgate".to_owned(), via: "program", at: now };
     let base = links::base(&app.settings, address);
     let welcome = links::first_operator(&app.store.by(program), &base, now).await?;
     announce(address, metrics, welcome.as_deref(), output)?;
-    until(stop, app, listener).await;
+    until(stop, app, door).await;
     Ok(())
 }
 
-/// Waits for Ctrl-C or SIGTERM, from this call on.
-pub(super) fn signals() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
+/// Ctrl-C and SIGTERM, from this call on.
+pub(super) fn signals() -> anyhow::Result<Signals> {
+    let terminate = signal(SignalKind::terminate())?;
+    let interrupt = signal(SignalKind::interrupt())?;
+    Ok(Signals { terminate, interrupt })
+}
+
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop for Signals {
+    async fn asked(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-        tracing::info!("ending: no new requests, answers under way finish");
-    })
+    }
 }
 
 /// Serves until `stop`, then ends cleanly: answers under way finish, receipts are committed.
-pub(super) async fn until(
-    stop: impl Future<Output = ()>,
-    app: Arc<App>,
-    listener: tokio::net::TcpListener,
-) {
-    server::serve(Arc::clone(&app), listener, stop).await;
-    app.shut_down().await;
+pub(super) async fn until(mut stop: impl Stop, app: Arc<App>, door: Door) {
+    let until = server::serve(&app, door, &mut stop).await;
+    let cut = async {
+        tokio::select! {
+            () = sleep_until(until) => {}
+            () = stop.asked() => {}
+        }
+    };
+    app.shut_down(cut).await;
 }
 
 /// Serves metrics, where they are asked for, and says at which address.

@@ -14,9 +14,10 @@ use serde::Deserialize;
 use super::{Call, Policy, Proof, Route, SignedIn, Who, headers, origin, routes, session};
 use crate::app::App;
 use crate::auth::{self, Asked};
+use crate::body::{self, Whole};
 use crate::problem::Problem;
 use crate::scopes::Scope;
-use crate::{body, clock, console, endpoints};
+use crate::{clock, console, endpoints};
 
 /// The longest body that a program may send here, in bytes.
 const BODY_LIMIT: u32 = 64 * 1024;
@@ -63,7 +64,7 @@ async fn answer(
     let now = clock::now();
     let who = admit(&app, route.policy, &parts, now).await?;
     let limit = if route.policy.is_page() { FORM_LIMIT } else { BODY_LIMIT };
-    let body = body::read(&parts.headers, body, limit).await?;
+    let Whole { bytes: body, held: _held } = body::read(&app, &parts.headers, body, limit).await?;
     if let Who::Person(SignedIn { proof: Proof::Session { csrf, .. }, .. }) = &who
         && route.method != Method::GET
         && route.policy != Policy::Form

@@ -157,7 +157,7 @@ impl Books {
 }
 
 /// The program: the one that was built for the tests, or a release of it.
-fn binary() -> std::ffi::OsString {
+pub(crate) fn binary() -> std::ffi::OsString {
     let release = std::env::var_os("TOLLGATE_TEST_RELEASE");
     release.unwrap_or_else(|| env!("CARGO_BIN_EXE_tollgate").into())
 }

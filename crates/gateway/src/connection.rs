@@ -1,0 +1,453 @@
+//! What a connection is allowed: how long its client may take for each step, and when it ends.
+//!
+//! hyper has a limit for the head of a request alone, which counts while nothing is asked for, too. So the time is taken
+//! here: of the head from its first byte, of the pause between two requests, of a client that does not take its answer.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::rt::Executor;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::ending::Ending;
+use crate::network::Timeouts;
+
+/// How long a connection that is to end is waited for, where its client has not said yet what it wants.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
+/// A write of HTTP/2 that is longer than this is more than the answer to a ping.
+const MORE_THAN_A_PING: usize = 64;
+
+/// What goes on in a connection. Times are milliseconds since it was opened, and one more; 0 is none.
+pub(crate) struct Activity {
+    opened: Instant,
+    is_http1: bool,
+    /// Requests under way.
+    open: AtomicU32,
+    /// Whether there ever was one.
+    asked: AtomicBool,
+    /// When the last one ended.
+    idle_since: AtomicU64,
+    /// When a head began to come.
+    head_since: AtomicU64,
+}
+
+impl Activity {
+    pub(crate) fn new(opened: Instant, is_http1: bool) -> Arc<Self> {
+        Arc::new(Self {
+            opened,
+            is_http1,
+            open: AtomicU32::new(0),
+            asked: AtomicBool::new(false),
+            idle_since: AtomicU64::new(0),
+            head_since: AtomicU64::new(1),
+        })
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    fn at(&self, moment: u64) -> Instant {
+        self.opened + Duration::from_millis(moment.saturating_sub(1))
+    }
+
+    /// A request begins.
+    pub(crate) fn begin(self: &Arc<Self>) -> Open {
+        self.open.fetch_add(1, Ordering::AcqRel);
+        self.asked.store(true, Ordering::Release);
+        self.head_since.store(0, Ordering::Release);
+        Open(Arc::clone(self))
+    }
+
+    fn is_idle(&self) -> bool {
+        self.open.load(Ordering::Acquire) == 0
+    }
+
+    /// Bytes have come. Those of HTTP/2 need not be of a request.
+    fn read(&self) {
+        if self.is_http1 && self.is_idle() && self.head_since.load(Ordering::Acquire) == 0 {
+            self.head_since.store(self.now(), Ordering::Release);
+        }
+    }
+
+    /// Bytes have gone, of an answer that is in hyper's hands alone.
+    fn written(&self, count: usize) {
+        if count > MORE_THAN_A_PING && self.is_idle() {
+            self.idle_since.store(self.now(), Ordering::Release);
+        }
+    }
+
+    /// Until when the client has to do something; nothing while something is done for it.
+    fn due(&self, timeouts: &Timeouts) -> Option<Instant> {
+        if !self.is_idle() {
+            return None;
+        }
+        Some(match self.head_since.load(Ordering::Acquire) {
+            0 => self.at(self.idle_since.load(Ordering::Acquire)) + timeouts.idle,
+            since => self.at(since) + timeouts.header,
+        })
+    }
+}
+
+/// A request of a connection that is under way.
+pub(crate) struct Open(Arc<Activity>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.idle_since.store(self.0.now(), Ordering::Release);
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What hyper makes of a connection.
+pub(crate) type Served =
+    Pin<Box<dyn GracefulConnection<Error = hyper::Error, Output = hyper::Result<()>> + Send>>;
+
+/// A connection on its way to its end.
+pub(crate) struct Watched {
+    connection: Served,
+    activity: Arc<Activity>,
+    timeouts: Timeouts,
+    timer: Pin<Box<Sleep>>,
+    ending: Arc<Ending>,
+    /// The word that it is to end; once it has come, the word that it is cut.
+    word: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// By when it has said what it wants, once it is to end.
+    leaving: Option<Instant>,
+    left: bool,
+    /// When it is dropped, whatever goes on: it was idle for too long.
+    over: Option<Instant>,
+    /// Wakes the requests of HTTP/2, which have tasks of their own.
+    streams: CancellationToken,
+}
+
+impl Watched {
+    pub(crate) fn new(
+        connection: Served,
+        activity: Arc<Activity>,
+        timeouts: Timeouts,
+        (ending, leave): (Arc<Ending>, CancellationToken),
+        streams: CancellationToken,
+    ) -> Self {
+        let timer = Box::pin(sleep_until(activity.opened + timeouts.header));
+        let word = Box::pin(leave.cancelled_owned());
+        Self {
+            connection,
+            activity,
+            timeouts,
+            timer,
+            ending,
+            word,
+            leaving: None,
+            left: false,
+            over: None,
+            streams,
+        }
+    }
+
+    /// Takes the word that the end is near, and then that it is there.
+    fn listen(&mut self, context: &mut Context<'_>) {
+        if self.word.as_mut().poll(context).is_pending() {
+            return;
+        }
+        if self.leaving.is_none() {
+            self.leaving = Some(Instant::now() + LAST_WORDS);
+            self.word.set(self.ending.word());
+            self.listen(context);
+        } else {
+            // Polled again and again from here on, which ends soon.
+            self.streams.cancel();
+        }
+    }
+
+    /// Ends it once it has said what it wants.
+    fn leave(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        let Some(by) = self.leaving.filter(|_| !self.left) else { return Poll::Pending };
+        if !self.activity.asked.load(Ordering::Acquire) && Instant::now() < by {
+            return Poll::Pending;
+        }
+        self.left = true;
+        self.connection.as_mut().graceful_shutdown();
+        self.connection.as_mut().poll(context)
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let due = match self.over {
+            Some(over) => self.activity.is_idle().then_some(over),
+            None => self.activity.due(&self.timeouts),
+        };
+        let leaving = self.leaving.filter(|_| !self.left);
+        due.into_iter().chain(leaving).min()
+    }
+
+    /// It was waited for long enough.
+    fn expire(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        if self.over.is_some() || self.activity.is_http1 {
+            return Poll::Ready(Ok(()));
+        }
+        // The client of HTTP/2 is told, and may be in the middle of asking.
+        self.over = Some(Instant::now() + LAST_WORDS);
+        self.left = true;
+        self.connection.as_mut().graceful_shutdown();
+        self.connection.as_mut().poll(context)
+    }
+}
+
+impl Future for Watched {
+    type Output = hyper::Result<()>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.listen(context);
+        if let ended @ Poll::Ready(_) = this.connection.as_mut().poll(context) {
+            return ended;
+        }
+        loop {
+            if let ended @ Poll::Ready(_) = this.leave(context) {
+                return ended;
+            }
+            let due = this.due();
+            if due.is_some_and(|due| due < this.timer.deadline()) || this.timer.is_elapsed() {
+                let again = || Instant::now() + this.timeouts.idle;
+                this.timer.as_mut().reset(due.unwrap_or_else(again));
+            }
+            ready!(this.timer.as_mut().poll(context));
+            // Often the time is not up, because something has happened since the timer was set.
+            let now = Instant::now();
+            if this.due().is_some_and(|due| due <= now)
+                && this.leaving.is_none_or(|by| this.left || by > now)
+                && let ended @ Poll::Ready(_) = this.expire(context)
+            {
+                return ended;
+            }
+        }
+    }
+}
+
+/// The socket: a client that takes nothing for too long has gone.
+pub(crate) struct Guarded {
+    stream: TcpStream,
+    activity: Arc<Activity>,
+    patience: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Guarded {
+    pub(crate) fn new(stream: TcpStream, activity: Arc<Activity>, patience: Duration) -> Self {
+        Self { stream, activity, patience, stalled: None }
+    }
+
+    fn gone(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(written) => {
+                self.stalled = None;
+                if let Ok(count) = written {
+                    self.activity.written(count);
+                }
+                Poll::Ready(written)
+            }
+            Poll::Pending => {
+                let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.patience)));
+                ready!(stalled.as_mut().poll(context));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
+            self.activity.read();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.gone(context, written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.gone(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+/// What a request has done since it was looked at.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Progress {
+    Nothing,
+    /// It has given its client more.
+    Moved,
+    /// It has nothing for its client yet.
+    Ours,
+}
+
+thread_local! {
+    /// Of the request of HTTP/2 that runs on this thread: hyper asks it for nothing while its client takes nothing.
+    static PROGRESS: Cell<Progress> = const { Cell::new(Progress::Nothing) };
+}
+
+/// An answer on its way, with the request that it belongs to.
+pub(crate) struct Answering<F> {
+    answer: F,
+    open: Option<Open>,
+    /// Where the head says whether the connection goes on: of HTTP/1.1.
+    ending: Option<Arc<Ending>>,
+}
+
+impl<F> Answering<F> {
+    pub(crate) fn new(answer: F, activity: &Arc<Activity>, ending: &Arc<Ending>) -> Self {
+        let ending = activity.is_http1.then(|| Arc::clone(ending));
+        Self { answer, open: Some(activity.begin()), ending }
+    }
+}
+
+impl<F> Future for Answering<F>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>> + Unpin,
+{
+    type Output = Result<Response<Counted>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let Poll::Ready(Ok(mut response)) = Pin::new(&mut this.answer).poll(context) else {
+            PROGRESS.set(Progress::Ours);
+            return Poll::Pending;
+        };
+        if this.ending.as_ref().is_some_and(|ending| ending.is_draining()) {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        let open = this.open.take();
+        Poll::Ready(Ok(response.map(|body| Counted { body, _open: open })))
+    }
+}
+
+/// The body of an answer, which is under way until it is dropped.
+pub(crate) struct Counted {
+    body: Body,
+    _open: Option<Open>,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        PROGRESS.set(if frame.is_pending() { Progress::Ours } else { Progress::Moved });
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Runs the requests of one connection of HTTP/2, each until its client takes no more of it.
+#[derive(Clone)]
+pub(crate) struct Streams {
+    pub(crate) patience: Duration,
+    pub(crate) word: CancellationToken,
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        TokioExecutor::new().execute(Stream {
+            stream: Box::pin(stream),
+            patience: self.patience,
+            stalled: None,
+            word: Box::pin(self.word.clone().cancelled_owned()),
+        });
+    }
+}
+
+struct Stream<F> {
+    stream: Pin<Box<F>>,
+    patience: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+    word: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl<F: Future<Output = ()>> Future for Stream<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        // For nothing but to be woken.
+        let _ = this.word.as_mut().poll(context);
+        PROGRESS.set(Progress::Nothing);
+        if this.stream.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        let progress = PROGRESS.get();
+        if progress != Progress::Nothing {
+            this.stalled = None;
+        }
+        if progress == Progress::Ours {
+            return Poll::Pending;
+        }
+        let stalled = this.stalled.get_or_insert_with(|| Box::pin(sleep(this.patience)));
+        // Dropped, it is reset.
+        stalled.as_mut().poll(context)
+    }
+}
