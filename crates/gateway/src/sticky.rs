@@ -3,26 +3,52 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use memchr::memmem;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::inbound::Inbound;
 
-/// Where the messages begin, in the dialects.
-const BEGINNINGS: [&[u8]; 4] = [b"\"messages\"", b"\"contents\"", b"\"input\"", b"\"message\""];
-/// How much of the first message tells a conversation, in bytes. What comes later changes with every turn.
-const TELLING: usize = 256;
 /// More than this is as much.
 const HEAVIEST: i64 = 100;
 
-/// A number that all turns of a conversation have in common: who asks, and how the first message begins.
+/// What is said so far, in the words of the dialects.
+#[derive(Deserialize)]
+struct Said<'a> {
+    #[serde(borrow, alias = "contents", alias = "input")]
+    messages: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Speaker<'a> {
+    role: Option<&'a str>,
+}
+
+/// A number that all turns of a conversation have in common: who asks, and all that is said up to the first message of a
+/// user.
 pub(crate) fn conversation(inbound: &Inbound) -> u64 {
-    let body = &inbound.body;
-    let begins = BEGINNINGS.iter().filter_map(|name| memmem::find(body, name)).min();
-    let start = begins.and_then(|at| body.get(at..)).unwrap_or_default();
-    let start = start.get(..TELLING).unwrap_or(start);
     let mut hasher = DefaultHasher::new();
-    (inbound.key_id, start).hash(&mut hasher);
+    inbound.key_id.hash(&mut hasher);
+    begin(&inbound.body, &mut hasher);
     hasher.finish()
+}
+
+fn begin(body: &[u8], hasher: &mut DefaultHasher) {
+    let Ok(said) = serde_json::from_slice::<Said<'_>>(body) else { return };
+    let Some(said) = said.messages.or(said.message) else { return };
+    let Ok(messages) = serde_json::from_str::<Vec<&RawValue>>(said.get()) else {
+        // A single text.
+        return said.get().hash(hasher);
+    };
+    for message in messages {
+        message.get().hash(hasher);
+        let speaker = serde_json::from_str::<Speaker<'_>>(message.get()).ok();
+        let role = speaker.and_then(|speaker| speaker.role).unwrap_or("user");
+        if !matches!(role, "system" | "developer") {
+            return;
+        }
+    }
 }
 
 /// The lot of an endpoint in a conversation: the highest of as many draws as it has weight. Who has the highest of all gets
@@ -38,7 +64,31 @@ pub(crate) fn share(conversation: u64, endpoint: &str, weight: i64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::share;
+    use std::hash::{DefaultHasher, Hasher as _};
+
+    use super::{begin, share};
+
+    #[test]
+    fn what_comes_later_is_the_same_conversation() {
+        let number = |body: &str| {
+            let mut hasher = DefaultHasher::new();
+            begin(body.as_bytes(), &mut hasher);
+            hasher.finish()
+        };
+        let turns = |name: &str, first: &str, more: &str| {
+            format!(
+                r#"{{"model":"m","{name}":[{{"role":"system","content":"Be kind."}},{{"role":"user","parts":[{{"text":"{first}"}}]}}{more}],"n":1}}"#
+            )
+        };
+        let later = r#",{"role":"assistant","content":"Yes?"},{"role":"user","content":"Go on."}"#;
+        for name in ["messages", "contents", "input"] {
+            let begun = number(&turns(name, "Hello", ""));
+            assert_eq!(begun, number(&turns(name, "Hello", later)), "{name}");
+            assert_ne!(begun, number(&turns(name, "Hallo", later)), "{name}");
+        }
+        assert_ne!(number(r#"{"input":"one"}"#), number(r#"{"input":"two"}"#));
+        assert_eq!(number("no JSON"), number(r#"{"messages":7"#));
+    }
 
     fn chosen(conversation: u64, endpoints: &[(&'static str, i64)]) -> &'static str {
         let lot = |(name, weight): &&(&'static str, i64)| share(conversation, name, *weight);

@@ -9,7 +9,7 @@ use ledger::{Receipt, Usd};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App, Start, USER};
+use crate::app::{Answer, App, Start, USER, are_free};
 use crate::books::Books;
 use crate::chat::{MODELS, say};
 
@@ -406,7 +406,8 @@ async fn a_request_has_one_line() {
     let nobody = Answer::of(nobody.json(&json!({}))).await;
     let log = app.log().await;
     let receipts = app.finish().await;
-    let [receipt] = &receipts[..] else { panic!("{receipts:?}") };
+    let [receipt, failed] = &receipts[..] else { panic!("{receipts:?}") };
+    assert!(are_free(std::slice::from_ref(failed)), "{failed:?}");
     let line = |answer: &Answer| -> Value {
         let id = answer.header("x-request-id");
         let lines = log.lines().map(|line| serde_json::from_str(line).expect("JSON"));
@@ -442,7 +443,7 @@ async fn a_request_has_one_line() {
     let told = line(&bad);
     assert_eq!((&told["status"], &told["outcome"]), (&502.into(), &"upstream_error".into()));
     assert_eq!((&told["code"], &told["attempts"]), (&"upstream_error".into(), &1.into()));
-    assert!(told.get("charge_usd").is_none());
+    assert_eq!(told["charge_usd"], "0");
     let told = line(&nobody);
     assert_eq!((&told["status"], &told["outcome"]), (&401.into(), &"unauthorized".into()));
     assert!(told.get("key_id").is_none() && told.get("model").is_none(), "{told}");
