@@ -9,7 +9,7 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -18,6 +18,7 @@ use sqlx::{
 };
 
 use crate::error::StoreError;
+use crate::postgres_url::postgres_options;
 
 /// Begins a write on SQLite: an ordinary `BEGIN` takes the write lock only at the first write, and then fails at once
 /// where another process holds it, instead of waiting for it.
@@ -51,11 +52,10 @@ pub(crate) const HAS_MIGRATIONS: Sql = Sql {
     postgres: "SELECT 1::bigint FROM pg_tables WHERE schemaname = 'tollgate' AND tablename = 'schema_migrations'",
 };
 
-/// The version and the clock of a server. SQLite has none, and is not asked.
-pub(crate) const POSTGRES_SERVER: Sql = Sql {
+/// The clock of a server, in microseconds since 1970. SQLite has none, and is not asked.
+pub(crate) const POSTGRES_CLOCK: Sql = Sql {
     sqlite: "",
-    postgres: "SELECT current_setting('server_version_num')::bigint, \
-               (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+    postgres: "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
 };
 
 /// PostgreSQL's schema. SQLite has a file instead. Asked first, because to make a schema needs a right that a careful
@@ -423,26 +423,6 @@ async fn connect_sqlite(url: &str, readers: u32) -> Result<(Pool, Pool), StoreEr
     }
     let read = pool().max_connections(readers).connect_with(options.read_only(true)).await?;
     Ok((Pool::Sqlite(read), Pool::Sqlite(write)))
-}
-
-/// The options of a PostgreSQL URL, and whether statements may be given names.
-pub(crate) fn postgres_options(url: &str) -> Result<(PgConnectOptions, bool), StoreError> {
-    let (base, query) = url.split_once('?').unwrap_or((url, ""));
-    let (ours, theirs): (Vec<_>, Vec<_>) = query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .partition(|pair| pair.starts_with("pgbouncer=") || pair.starts_with("statement_cache_"));
-    let named =
-        !ours.iter().any(|pair| matches!(*pair, "pgbouncer=true" | "statement_cache_capacity=0"))
-            && !theirs.contains(&"statement-cache-capacity=0");
-    let options = PgConnectOptions::from_str(&format!("{base}?{}", theirs.join("&")))?
-        .application_name("tollgate");
-    Ok((if named { options } else { unnamed(options) }, named))
-}
-
-/// A pooler refuses settings that it would have to carry from one connection to the next.
-pub(crate) fn unnamed(options: PgConnectOptions) -> PgConnectOptions {
-    options.statement_cache_capacity(0).extra_float_digits(None)
 }
 
 async fn connect_postgres(url: &str, readers: u32) -> Result<(Pool, Pool), StoreError> {

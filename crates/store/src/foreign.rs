@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
 use crate::StoreError;
-use crate::engine::{postgres_options, unnamed};
+use crate::postgres_url::{postgres_options, unnamed};
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Rows that a policy keeps from us are an error then, and not silently missing.

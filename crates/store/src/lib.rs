@@ -46,12 +46,12 @@ mod members;
 mod migrate;
 mod pages;
 mod people;
+mod postgres_url;
 mod receipts;
 mod replicas;
 mod reports;
 mod rollup_audit;
 mod seals;
-mod server;
 mod slices;
 mod statements;
 mod totals;
@@ -59,7 +59,7 @@ mod users;
 
 use std::sync::Arc;
 
-use engine::{Conn, Pool, Sql};
+use engine::{Conn, POSTGRES_CLOCK, Pool, Sql};
 
 pub use accounts::{Balance, Transaction};
 pub use acts::{Act, ActFilter, Actor};
@@ -88,7 +88,6 @@ pub use reports::{BillRow, By, Payer, Period, Sums, UsageRow};
 pub use rollup_audit::RollupFault;
 pub use rollups::{Grain, Rollup};
 pub use seals::{SealAudit, Sealed};
-pub use server::Server;
 pub use slices::Grant;
 pub use statements::Stored;
 pub use totals::PeriodUsage;
@@ -156,6 +155,16 @@ impl Store {
     /// one that is away. SQLite has none.
     pub async fn reach(&self) -> Result<(), StoreError> {
         self.write.reach().await
+    }
+
+    /// The clock of the server, in microseconds since 1970; SQLite has none.
+    pub async fn clock(&self) -> Result<Option<i64>, StoreError> {
+        let mut conn = self.read().await?;
+        if matches!(conn, Conn::Sqlite(_)) {
+            return Ok(None);
+        }
+        let (now,): (i64,) = on!(conn, POSTGRES_CLOCK => _, (q, c) => q.fetch_one(c).await)?;
+        Ok(Some(now))
     }
 
     /// A number that grows with every change of users, keys, price versions and credentials. A replica that sees it grow reads

@@ -13,10 +13,8 @@ const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 /// Prices change: older ones than this are worth a look.
 const OLD_PRICES: i64 = 120 * DAY;
-/// How far two clocks may be apart.
-const APART: i64 = 5 * SECOND;
-/// The oldest PostgreSQL that is supported.
-const OLDEST_POSTGRES: i64 = 15;
+/// How far two clocks may be apart, in seconds.
+const APART: i64 = 5;
 
 pub(super) async fn look(settings: &Settings) -> Vec<Check> {
     let store = match Store::open(&settings.database_url, super::super::READERS).await {
@@ -54,22 +52,14 @@ async fn schema(store: &Store) -> Check {
     }
 }
 
-/// The version and the clock of a server; SQLite has neither.
-async fn server(store: &Store) -> Vec<Check> {
-    let server = match store.server().await {
-        Ok(Some(server)) => server,
-        Ok(None) => return Vec::new(),
-        Err(error) => return vec![fail("server", error.to_string())],
+/// The clock of a server; SQLite has none.
+async fn server(store: &Store) -> Option<Check> {
+    let now = match store.clock().await {
+        Ok(now) => now?,
+        Err(error) => return Some(fail("clock", error.to_string())),
     };
-    let version = if server.version < OLDEST_POSTGRES {
-        let found = server.version;
-        fail("server", format!("PostgreSQL {found}; {OLDEST_POSTGRES} or later is needed"))
-    } else {
-        ok("server", format!("PostgreSQL {}", server.version))
-    };
-    let apart = (server.now - clock::now()).abs();
-    let clocks = if apart > APART {
-        let seconds = apart / SECOND;
+    let seconds = (now - clock::now()).abs() / SECOND;
+    Some(if seconds > APART {
         note(
             "clock",
             format!(
@@ -78,8 +68,7 @@ async fn server(store: &Store) -> Vec<Check> {
         )
     } else {
         ok("clock", "agrees with that of the database")
-    };
-    vec![version, clocks]
+    })
 }
 
 async fn prices(store: &Store) -> Result<Check, StoreError> {
