@@ -108,11 +108,8 @@ impl Run<'_> {
 
     /// How long to wait before all are tried again; `None` where that is of no use.
     fn wait(&self, problem: &Problem, round: u32, deadline: Instant) -> Option<Duration> {
-        let retries = u32::from(self.app.settings.retries);
-        if round >= retries || self.inbound.operation == Operation::Count {
-            return None;
-        }
-        if !problem.may_pass_soon() {
+        let is_last = round >= u32::from(self.app.settings.retries);
+        if is_last || self.inbound.operation == Operation::Count || !problem.may_pass_soon() {
             return None;
         }
         let own = || {

@@ -12,8 +12,8 @@ use crate::app::App;
 use crate::face::{ANTHROPIC, Face, GEMINI, OPENAI_CHAT, OPENAI_RESPONSES, Speech};
 use crate::inbound::{Named, Operation};
 use crate::problem::Problem;
-use crate::web::Policy;
-use crate::{answer, clock, models, pipeline, unread};
+use crate::web::{Policy, Shape};
+use crate::{answer, clock, models, native, pipeline, unread};
 
 const CHAT: Face = Face::of(OPENAI_CHAT, "openai_chat");
 const RESPONSES: Face = Face::of(OPENAI_RESPONSES, "openai_responses");
@@ -83,6 +83,8 @@ pub(crate) struct Described {
     pub(crate) source: Option<&'static str>,
     /// A body that it takes.
     pub(crate) example: Option<&'static str>,
+    /// What it takes and gives, where that is a format of our own.
+    pub(crate) shapes: Option<(Shape, Shape)>,
 }
 
 /// The least that an endpoint can be asked.
@@ -124,6 +126,7 @@ pub(crate) fn described() -> Vec<Described> {
         policy: Policy::Inference,
         source: face.source(),
         example: example(path),
+        shapes: matches!(face.speech, Speech::Native).then_some(native::chat::SHAPES),
     });
     let gemini = GENERATE.source();
     let key = Policy::Api(None);
@@ -146,6 +149,7 @@ pub(crate) fn described() -> Vec<Described> {
         policy,
         source,
         example: example(path).filter(|_| method == post),
+        shapes: None,
     });
     called.chain(others).collect()
 }

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::endpoints::{self, Described};
-use crate::native::chat;
 use crate::problem::Problem;
 use crate::web::{self, Call, Doc, Policy, Route};
 
@@ -110,20 +109,13 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, doc: &Doc) -> Value
     operation
 }
 
-/// The one endpoint that calls a model in a format of our own.
-const NATIVE_CHAT: &str = "/api/layers/chat";
-
 /// An endpoint that calls a model takes and gives what its dialect says; that is described where the dialect comes from.
 fn of_endpoint(generator: &mut SchemaGenerator, described: &Described) -> Value {
-    let Described { method, path, summary, policy, source, example } = described;
+    let Described { method, path, summary, policy, source, example, shapes } = described;
     let mut responses = failures(*policy);
-    let (asked, answered) = if *path == NATIVE_CHAT {
-        (
-            json!(generator.subschema_for::<chat::Request>()),
-            json!(generator.subschema_for::<chat::Answer>()),
-        )
-    } else {
-        (json!({ "type": "object" }), json!({ "type": "object" }))
+    let [asked, answered] = match shapes {
+        Some((asked, answered)) => [asked, answered].map(|shape| shape(generator).to_value()),
+        None => [json!({ "type": "object" }), json!({ "type": "object" })],
     };
     let mut content = match tag(path) {
         "Server" => json!({ "text/plain": { "schema": { "type": "string" } } }),

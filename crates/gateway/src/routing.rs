@@ -79,8 +79,8 @@ pub(crate) fn plan(
     for wanted in &inbound.wanted {
         match target(app, snapshot, key, inbound, wanted, at) {
             // Under two names it is still one.
-            Ok(target) if targets.iter().any(|known| known.is(&target)) => {}
-            Ok(target) => spread(app, inbound, &target, &mut targets),
+            Ok((target, _)) if targets.iter().any(|known| known.is(&target)) => {}
+            Ok((target, endpoints)) => spread(inbound, target, endpoints, &mut targets),
             Err(problem) => fault = fault.or(Some(problem)),
         }
     }
@@ -99,16 +99,21 @@ pub(crate) fn plan(
 /// A target for each endpoint at which the model is served, in the order in which they are tried: by priority, and among
 /// equals by the conversation, so that all of one goes to the same endpoint as long as that does well. There are its caches,
 /// and what it has sealed of the model's thoughts.
-fn spread(app: &App, inbound: &Inbound, target: &Target, targets: &mut Vec<Target>) {
-    let mut endpoints = app.providers.endpoints(target.provider);
-    if endpoints.len() > 1 {
-        let conversation = sticky::conversation(inbound);
-        endpoints.sort_by_cached_key(|endpoint| {
-            let share = sticky::share(conversation, &endpoint.name(), endpoint.weight);
-            (endpoint.priority, std::cmp::Reverse(share))
-        });
-        wish(&inbound.peek.provider, &mut endpoints);
+fn spread(
+    inbound: &Inbound,
+    target: Target,
+    mut endpoints: Vec<Arc<Provider>>,
+    targets: &mut Vec<Target>,
+) {
+    if endpoints.len() < 2 {
+        return targets.push(target);
     }
+    let conversation = sticky::conversation(inbound);
+    endpoints.sort_by_cached_key(|endpoint| {
+        let share = sticky::share(conversation, &endpoint.name(), endpoint.weight);
+        (endpoint.priority, std::cmp::Reverse(share))
+    });
+    wish(&inbound.peek.provider, &mut endpoints);
     targets.extend(endpoints.into_iter().map(|endpoint| Target { endpoint, ..target.clone() }));
 }
 
@@ -116,8 +121,7 @@ fn spread(app: &App, inbound: &Inbound, target: &Target, targets: &mut Vec<Targe
 fn wish(preferences: &Preferences, endpoints: &mut Vec<Arc<Provider>>) {
     let is = |endpoint: &Provider, name: &str| name.eq_ignore_ascii_case(&endpoint.name());
     let place = |names: &[String], endpoint: &Provider| {
-        let whole = |name: &&String| name.eq_ignore_ascii_case(endpoint.row.name);
-        names.iter().position(|name| is(endpoint, name) || whole(&name))
+        names.iter().position(|name| is(endpoint, name) || is_provider(name, endpoint.row.name))
     };
     let kept = |endpoint: &Arc<Provider>| {
         let only = preferences.only.as_ref().is_none_or(|only| place(only, endpoint).is_some());
@@ -132,6 +136,7 @@ fn wish(preferences: &Preferences, endpoints: &mut Vec<Arc<Provider>>) {
     }
 }
 
+/// What a client asks for, and every endpoint at which it may be asked, of which the target has the first.
 fn target(
     app: &App,
     snapshot: &Snapshot,
@@ -139,7 +144,7 @@ fn target(
     inbound: &Inbound,
     wanted: &Wanted,
     at: i64,
-) -> Result<Target, Problem> {
+) -> Result<(Target, Vec<Arc<Provider>>), Problem> {
     let (provider, known) = find(app, snapshot, wanted)?;
     let (name, model) = (provider.row.name, known.name.as_str());
     if !is_priced(known, inbound.operation, at) {
@@ -154,9 +159,10 @@ fn target(
     if let Some(problem) = unwanted(inbound, name) {
         return Err(problem);
     }
-    let endpoint = app.providers.endpoints(name).into_iter().next();
+    let endpoints = app.providers.endpoints(name);
+    let endpoint = endpoints.first().cloned();
     let endpoint = endpoint.ok_or_else(|| not_set_up(field_of_provider(wanted), provider))?;
-    Ok(Target {
+    let target = Target {
         provider: name,
         endpoint,
         model: known.name.clone(),
@@ -165,7 +171,8 @@ fn target(
         max_output_tokens: known.info.max_output_tokens,
         reasoning: known.info.has(REASONS),
         completes: known.info.mode == "completion",
-    })
+    };
+    Ok((target, endpoints))
 }
 
 /// The provider and the model that a client names: by another name for it, by `provider/model`, or by a bare name that one
@@ -279,13 +286,16 @@ fn is_priced(model: &Model, operation: Operation, at: i64) -> bool {
     }
 }
 
+/// Whether a client means that provider by `name`: `OpenRouter` has several beginning with `google` for Gemini's.
+fn is_provider(name: &str, provider: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name == provider || (provider == "gemini" && name.starts_with("google"))
+}
+
 /// What the client's own preferences say against a provider.
 fn unwanted(inbound: &Inbound, provider: &str) -> Option<Problem> {
     let preferences = &inbound.peek.provider;
-    let is = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        name == provider || (provider == "gemini" && name.starts_with("google"))
-    };
+    let is = |name: &str| is_provider(name, provider);
     let names = |list: &Option<Vec<String>>| {
         // One of its endpoints is reason enough to ask it.
         let part = |name: &String| is(name.split_once('/').map_or(name, |(name, _)| name));

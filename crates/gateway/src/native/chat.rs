@@ -1,7 +1,7 @@
 //! `POST /api/layers/chat`: one message in, one answer out.
 
 use ledger::UsageReport;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wire::chat::{Block, Role, Turn};
@@ -11,12 +11,13 @@ use super::json::read_json;
 use crate::inbound::Wanted;
 use crate::problem::Problem;
 use crate::routing::quoted;
+use crate::web::Shape;
 
 /// A chat, of one message or of several.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 #[schemars(rename = "NativeChat")]
-pub(crate) struct Request {
+struct Request {
     /// `openai`, `gemini`, `anthropic` or `deepseek`.
     #[serde(rename = "providerName")]
     provider_name: String,
@@ -68,7 +69,7 @@ impl TryFrom<String> for Speaker {
 /// What the model has said, and what that has used.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "NativeAnswer")]
-pub(crate) struct Answer {
+struct Answer {
     content: String,
     usage: Tokens,
 }
@@ -82,6 +83,10 @@ struct Tokens {
     output_tokens: u64,
     total_tokens: u64,
 }
+
+/// What a chat takes and gives, for whoever describes the API.
+pub(crate) const SHAPES: (Shape, Shape) =
+    (SchemaGenerator::subschema_for::<Request>, SchemaGenerator::subschema_for::<Answer>);
 
 /// Reads a request: the model it wants, and the chat in the canonical form. Everything that makes no sense is refused by
 /// its field.

@@ -21,9 +21,10 @@ pub(super) async fn look(settings: &Settings) -> Vec<Check> {
         Ok(store) => store,
         Err(error) => return vec![fail("database", format!("DATABASE_URL: {error}"))],
     };
-    let mut checks = vec![schema(&store).await];
+    let pending = store.pending().await;
+    let is_there = matches!(&pending, Ok(steps) if steps.is_empty());
+    let mut checks = vec![schema(store.engine_name(), pending)];
     checks.extend(server(&store).await);
-    let is_there = matches!(store.pending().await, Ok(pending) if pending.is_empty());
     if is_there {
         checks.push(prices(&store).await.unwrap_or_else(|error| fail("prices", error.to_string())));
         checks.extend(people(&store).await.unwrap_or_else(|e| vec![fail("users", e.to_string())]));
@@ -32,9 +33,8 @@ pub(super) async fn look(settings: &Settings) -> Vec<Check> {
     checks
 }
 
-async fn schema(store: &Store) -> Check {
-    let engine = store.engine_name();
-    match store.pending().await {
+fn schema(engine: &str, pending: Result<Vec<i64>, StoreError>) -> Check {
+    match pending {
         Ok(pending) if pending.is_empty() => {
             ok("database", format!("{engine} answers, schema up to date"))
         }

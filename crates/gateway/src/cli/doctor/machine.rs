@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Check, Mark, fail, note, ok};
+use super::{Check, fail, note, ok};
 use crate::config::Settings;
 use crate::journal;
 
@@ -109,11 +109,9 @@ fn port(settings: &Settings) -> Option<Check> {
     }
     let address = SocketAddr::from((settings.host, settings.port));
     let error = TcpListener::bind(address).err()?;
-    Some((
-        Mark::Note,
-        "port",
-        format!("{address} is taken ({error}): by a server that runs, or by another program"),
-    ))
+    let text =
+        format!("{address} is taken ({error}): by a server that runs, or by another program");
+    Some(note("port", text))
 }
 
 fn files() -> Option<Check> {
