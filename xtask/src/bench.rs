@@ -7,6 +7,7 @@
 mod figures;
 mod load;
 mod options;
+mod peers;
 mod process;
 mod report;
 mod scenario;
@@ -16,12 +17,13 @@ use std::path::{Path, PathBuf};
 
 use crate::janitor::TempDir;
 use crate::{Result, packages, sh, ui};
-use figures::{Comparison, Pair};
+use figures::{Comparison, Pair, Run};
 use load::Target;
 use options::Options;
+use peers::Peer;
 use report::Machine;
 use scenario::Scenario;
-use servers::{Gateway, Nginx, Simulator};
+use servers::{Gateway, Providers};
 
 /// Where the proxy under test runs, and where everything else does.
 const PROXY_CORE: &str = "0";
@@ -85,42 +87,80 @@ fn measure(options: &Options, tools: &Tools, bins: &Path) -> Result<Vec<Comparis
     ui::heading("servers");
     // In the target folder, so that the gateway writes to a disk and not to a file system in memory.
     let dir = TempDir::new(&sh::target_dir()?, "bench")?;
-    let simulator = Simulator::start(bins, dir.path())?;
-    let nginx = Nginx::start(&tools.nginx, dir.path(), &simulator)?;
-    let gateway = Gateway::start(bins, dir.path(), &simulator)?;
-    let idle_kib = gateway.server.resident_kib()?;
+    let providers = Providers::start(bins, dir.path())?;
+    let bench = Bench {
+        options,
+        tools,
+        dir: dir.path(),
+        nginx: Peer::nginx(&tools.nginx, dir.path(), &providers)?,
+        litellm: if options.litellm { Some(Peer::litellm(dir.path(), &providers)?) } else { None },
+        gateway: Gateway::start(bins, dir.path(), &providers)?,
+    };
+    let idle_kib = bench.gateway.server.resident_kib()?;
     let mut comparisons = Vec::new();
     for scenario in &options.scenarios {
-        let pairs = pairs(*scenario, options, tools, dir.path(), &gateway, &nginx)?;
-        let loaded_kib = gateway.server.resident_kib()?;
+        let pairs = bench.pairs(*scenario)?;
+        let loaded_kib = bench.gateway.server.resident_kib()?;
         comparisons.push(Comparison { scenario: *scenario, pairs, idle_kib, loaded_kib });
     }
     Ok(comparisons)
 }
 
-fn pairs(
-    scenario: Scenario,
-    options: &Options,
-    tools: &Tools,
-    dir: &Path,
-    gateway: &Gateway,
-    nginx: &Nginx,
-) -> Result<Vec<Pair>> {
-    ui::heading(scenario.title());
-    let a = Target::gateway(gateway, scenario, dir)?;
-    let b = Target::nginx(nginx, scenario, dir)?;
-    let load = |target: &Target, bytes, seconds| {
-        load::run(target, bytes, &tools.wrk, options.connections, seconds)
-    };
-    let (a_bytes, b_bytes) = (a.check()?, b.check()?);
-    load(&a, a_bytes, WARM_UP_SECONDS)?;
-    load(&b, b_bytes, WARM_UP_SECONDS)?;
-    let mut pairs = Vec::new();
-    for number in 1..=options.runs {
-        let gateway = load(&a, a_bytes, options.seconds)?;
-        let nginx = load(&b, b_bytes, options.seconds)?;
-        ui::note(&format!("{number}: gateway {}; nginx {}", gateway.short(), nginx.short()));
-        pairs.push(Pair { gateway, nginx });
+struct Bench<'a> {
+    options: &'a Options,
+    tools: &'a Tools,
+    dir: &'a Path,
+    nginx: Peer,
+    litellm: Option<Peer>,
+    gateway: Gateway,
+}
+
+impl Bench<'_> {
+    fn pairs(&self, scenario: Scenario) -> Result<Vec<Pair>> {
+        let Self { options, dir, .. } = *self;
+        ui::heading(scenario.title());
+        let warm = |target| Warm::up(target, self);
+        let gateway = warm(Target::gateway(&self.gateway, scenario, dir)?)?;
+        let nginx = warm(Target::peer(&self.nginx, scenario, dir)?)?;
+        let litellm = match &self.litellm {
+            Some(peer) => Some(warm(Target::peer(peer, scenario, dir)?)?),
+            None => None,
+        };
+        let mut pairs = Vec::new();
+        for number in 1..=options.runs {
+            let (gateway, nginx) = (gateway.run()?, nginx.run()?);
+            let litellm = litellm.as_ref().map(Warm::run).transpose()?;
+            let third = litellm.as_ref().map(|run| format!("; LiteLLM {}", run.short()));
+            let (first, second) = (gateway.short(), nginx.short());
+            let third = third.unwrap_or_default();
+            ui::note(&format!("{number}: gateway {first}; nginx {second}{third}"));
+            pairs.push(Pair { gateway, nginx, litellm });
+        }
+        Ok(pairs)
     }
-    Ok(pairs)
+}
+
+/// A proxy that has had a little load, and the length of its answer.
+struct Warm<'a> {
+    target: Target<'a>,
+    bytes: u64,
+    bench: &'a Bench<'a>,
+}
+
+impl<'a> Warm<'a> {
+    fn up(target: Target<'a>, bench: &'a Bench<'a>) -> Result<Self> {
+        let bytes = target.check()?;
+        let warm = Self { target, bytes, bench };
+        warm.load(WARM_UP_SECONDS)?;
+        Ok(warm)
+    }
+
+    fn load(&self, seconds: u32) -> Result<Run> {
+        let Bench { options, tools, .. } = self.bench;
+        load::run(&self.target, self.bytes, &tools.wrk, options.connections, seconds)
+    }
+
+    fn run(&self) -> Result<Run> {
+        self.load(self.bench.options.seconds)
+    }
 }

@@ -43,9 +43,10 @@ The project's own commands.
                              vulnerabilities, which needs the network
   cargo xtask ci             lint, release binary, test: what the continuous integration runs
   cargo xtask dev [-- ARGS]  `tollgate ARGS` (default: demo), rebuilt and restarted when a source changes
-  cargo xtask bench [--seconds N] [--connections N] [--runs N] [--only small|large|stream]
-                  [--bins DIR] [--json] [--record NAME]
+  cargo xtask bench [--seconds N] [--connections N] [--runs N] [--bins DIR] [--litellm]
+                  [--only small|large|stream|burst|single] [--json] [--record NAME]
                              the gateway beside nginx as a plain proxy, one core each.
+                             --litellm installs and measures LiteLLM's proxy as well,
                              --bins measures the programs in DIR instead of building them,
                              --json prints figures for machines, --record writes docs/benchmarks/NAME.md
   cargo xtask prove [--kills N] [--outage SECONDS] [--attempts N] [--bad-clients N]

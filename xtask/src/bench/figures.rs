@@ -11,6 +11,8 @@ pub(crate) struct Run {
     /// CPU time of the proxy for one request, or for one event of a stream, in microseconds.
     pub(crate) cpu_micros: f64,
     pub(crate) per_second: f64,
+    /// Half of the requests took no longer, in milliseconds.
+    pub(crate) p50_millis: f64,
     /// 99 of 100 requests took no longer, in milliseconds.
     pub(crate) p99_millis: f64,
     /// The part of its core that the proxy used while the load ran, in percent.
@@ -23,7 +25,7 @@ impl Run {
         units: u32,
         micros: u64,
         ticks: u64,
-        p99_micros: u64,
+        [p50_micros, p99_micros]: [u64; 2],
     ) -> Result<Self> {
         let per_second = sh::output(Command::new("getconf").arg("CLK_TCK"))?;
         let ticks_per_second: f64 =
@@ -33,6 +35,7 @@ impl Run {
         Ok(Self {
             cpu_micros: cpu_seconds * 1e6 / requests / f64::from(units),
             per_second: requests / seconds,
+            p50_millis: float(p50_micros)? / 1e3,
             p99_millis: float(p99_micros)? / 1e3,
             busy_percent: 100.0 * cpu_seconds / seconds,
         })
@@ -47,6 +50,8 @@ impl Run {
 pub(crate) struct Pair {
     pub(crate) gateway: Run,
     pub(crate) nginx: Run,
+    /// Where it was asked for.
+    pub(crate) litellm: Option<Run>,
 }
 
 pub(crate) struct Comparison {
@@ -63,6 +68,13 @@ impl Comparison {
 
     pub(crate) fn nginx(&self, figure: fn(&Run) -> f64) -> Spread {
         Spread::of(self.pairs.iter().map(|pair| figure(&pair.nginx)))
+    }
+
+    /// Nothing where it did not run.
+    pub(crate) fn litellm(&self, figure: fn(&Run) -> f64) -> Option<Spread> {
+        let runs: Vec<f64> =
+            self.pairs.iter().filter_map(|pair| pair.litellm.as_ref().map(figure)).collect();
+        (!runs.is_empty()).then(|| Spread::of(runs.into_iter()))
     }
 
     /// Gateway over nginx, pair by pair.
@@ -115,9 +127,14 @@ mod tests {
 
     #[test]
     fn ratios_are_taken_pair_by_pair() {
-        let run =
-            |cpu_micros| Run { cpu_micros, per_second: 1.0, p99_millis: 1.0, busy_percent: 1.0 };
-        let pair = |a, b| Pair { gateway: run(a), nginx: run(b) };
+        let run = |cpu_micros| Run {
+            cpu_micros,
+            per_second: 1.0,
+            p50_millis: 1.0,
+            p99_millis: 1.0,
+            busy_percent: 1.0,
+        };
+        let pair = |a, b| Pair { gateway: run(a), nginx: run(b), litellm: None };
         let pairs = vec![pair(10.0, 1.0), pair(20.0, 10.0), pair(30.0, 10.0)];
         let comparison =
             Comparison { scenario: Scenario::Small, pairs, idle_kib: 0, loaded_kib: 0 };

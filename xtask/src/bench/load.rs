@@ -5,9 +5,10 @@ use std::process::Command;
 
 use super::LOAD_CORE;
 use super::figures::{self, Run};
+use super::peers::Peer;
 use super::process::{Server, on_core};
 use super::scenario::Scenario;
-use super::servers::{self, Gateway, Nginx, USER};
+use super::servers::{self, Gateway, USER};
 use crate::{Result, sh};
 
 /// What starts the line that our script prints for us.
@@ -39,16 +40,18 @@ impl<'a> Target<'a> {
         target.with_script()
     }
 
-    pub(crate) fn nginx(nginx: &'a Nginx, scenario: Scenario, dir: &Path) -> Result<Self> {
+    /// A proxy that takes what the provider takes.
+    pub(crate) fn peer(peer: &'a Peer, scenario: Scenario, dir: &Path) -> Result<Self> {
         let (path, body) = scenario.of_nginx();
         let target = Self {
-            name: "nginx",
-            server: &nginx.server,
+            name: peer.name,
+            server: &peer.server,
             scenario,
-            path,
+            // One that knows its models needs no path for each.
+            path: if peer.knows_models { "/v1/chat/completions" } else { path },
             headers: vec![("authorization", "Bearer bench".to_owned())],
             body,
-            script: dir.join("nginx.lua"),
+            script: dir.join(format!("{}.lua", peer.name)),
         };
         target.with_script()
     }
@@ -67,8 +70,9 @@ impl<'a> Target<'a> {
             lua,
             "done = function(summary, latency, requests)
     local e = summary.errors
-    io.write(string.format('{MARK} %d %d %d %d %d %d\\n', summary.requests, summary.bytes, summary.duration,
-        e.connect + e.read + e.write + e.timeout, e.status, latency:percentile(99)))
+    io.write(string.format('{MARK} %d %d %d %d %d %d %d\\n', summary.requests, summary.bytes, summary.duration,
+        e.connect + e.read + e.write + e.timeout, e.status, latency:percentile(50),
+        latency:percentile(99)))
 end
 "
         );
@@ -128,7 +132,7 @@ pub(crate) fn run(
         .split_whitespace()
         .filter_map(|field| field.parse().ok())
         .collect();
-    let [requests, bytes, micros, broken, refused, p99_micros] = fields[..] else {
+    let [requests, bytes, micros, broken, refused, p50_micros, p99_micros] = fields[..] else {
         return Err(format!("wrk did not print what was asked for:\n{output}"));
     };
     if requests == 0 || broken + refused > 0 {
@@ -142,7 +146,8 @@ pub(crate) fn run(
     // Of streams that are under way when the load ends, what has come of them counts.
     let requests = match target.scenario {
         Scenario::Stream => figures::float(bytes)? / figures::float(answer_bytes)?,
-        Scenario::Small | Scenario::Large => figures::float(requests)?,
+        _ => figures::float(requests)?,
     };
-    Run::new(requests, target.scenario.units(), micros, ticks, p99_micros)
+    let latency = [p50_micros, p99_micros];
+    Run::new(requests, target.scenario.units(), micros, ticks, latency)
 }

@@ -12,6 +12,8 @@ pub(crate) struct Options {
     pub(crate) json: bool,
     pub(crate) record: Option<String>,
     pub(crate) bins: Option<PathBuf>,
+    /// Whether `LiteLLM`'s proxy is measured, too.
+    pub(crate) litellm: bool,
     pub(crate) scenarios: Vec<Scenario>,
 }
 
@@ -24,6 +26,7 @@ impl Options {
             json: false,
             record: None,
             bins: None,
+            litellm: false,
             scenarios: Scenario::ALL.to_vec(),
         };
         let mut args = args.iter();
@@ -34,6 +37,7 @@ impl Options {
                 "--seconds" => options.seconds = positive(arg, value()?)?,
                 "--connections" => options.connections = positive(arg, value()?)?,
                 "--runs" => options.runs = positive(arg, value()?)?,
+                "--litellm" => options.litellm = true,
                 "--json" => options.json = true,
                 "--record" => options.record = Some(page_name(value()?)?),
                 "--only" => options.scenarios = vec![scenario(value()?)?],

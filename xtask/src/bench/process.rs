@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::{Result, sh};
 
-const START_UP: Duration = Duration::from_secs(20);
+/// A proxy in Python takes its time.
+const START_UP: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(50);
 
 /// Work that a server puts off until after the answer belongs to the request: it is waited for, but not for ever.

@@ -61,7 +61,7 @@ struct Figure {
     of: fn(&Run) -> f64,
 }
 
-const FIGURES: [Figure; 4] = [
+const FIGURES: [Figure; 5] = [
     Figure { title: "CPU µs per", key: "cpu_us", decimals: 1, of: |run| run.cpu_micros },
     Figure {
         title: "requests per second",
@@ -69,6 +69,7 @@ const FIGURES: [Figure; 4] = [
         decimals: 0,
         of: |run| run.per_second,
     },
+    Figure { title: "50th percentile, ms", key: "p50_ms", decimals: 3, of: |run| run.p50_millis },
     Figure { title: "99th percentile, ms", key: "p99_ms", decimals: 2, of: |run| run.p99_millis },
     Figure {
         title: "its core busy, %",
@@ -122,7 +123,7 @@ pub(crate) fn page(
         for (number, row) in rows(comparison).iter().enumerate() {
             let _ = writeln!(page, "| {} |", row.join(" | "));
             if number == 0 {
-                page.push_str("|---|---:|---:|---:|\n");
+                let _ = writeln!(page, "|---|{}", "---:|".repeat(row.len() - 1));
             }
         }
         let _ = writeln!(page, "\nMemory of the gateway: {}.", memory(comparison));
@@ -137,7 +138,7 @@ pub(crate) fn page(
 fn rows(comparison: &Comparison) -> Vec<Vec<String>> {
     let mut rows = vec![["", "gateway", "nginx", "gateway / nginx"].map(str::to_owned).to_vec()];
     for Figure { title, decimals, of, .. } in FIGURES {
-        rows.push(vec![
+        let mut row = vec![
             if title.ends_with("per") {
                 format!("{title} {}", comparison.scenario.unit())
             } else {
@@ -146,7 +147,14 @@ fn rows(comparison: &Comparison) -> Vec<Vec<String>> {
             comparison.gateway(of).text(decimals),
             comparison.nginx(of).text(decimals),
             comparison.ratio(of).text(2),
-        ]);
+        ];
+        row.extend(comparison.litellm(of).map(|spread| spread.text(decimals)));
+        rows.push(row);
+    }
+    if let [head, row, ..] = &mut rows[..]
+        && row.len() > head.len()
+    {
+        head.push("LiteLLM".to_owned());
     }
     rows
 }
@@ -181,7 +189,14 @@ fn scenario_json(comparison: &Comparison) -> String {
     let figures = FIGURES.map(|Figure { key, of, .. }| {
         let [gateway, nginx, ratio] =
             [comparison.gateway(of), comparison.nginx(of), comparison.ratio(of)].map(spread);
-        format!("{}:{{\"gateway\":{gateway},\"nginx\":{nginx},\"ratio\":{ratio}}}", quoted(key))
+        let litellm = comparison
+            .litellm(of)
+            .map(|of| format!(",\"litellm\":{}", spread(of)))
+            .unwrap_or_default();
+        format!(
+            "{}:{{\"gateway\":{gateway},\"nginx\":{nginx},\"ratio\":{ratio}{litellm}}}",
+            quoted(key)
+        )
     });
     format!(
         "{}:{{\"unit\":{},\"idle_kib\":{},\"loaded_kib\":{},\"figures\":{{{}}}}}",

@@ -3,6 +3,8 @@
 /// How many events a stream has, and how far apart they are: about as a model writes.
 pub(crate) const EVENTS: u32 = 100;
 pub(crate) const GAP_MILLIS: u32 = 20;
+/// How many events a stream has that comes at once.
+pub(crate) const BURST: u32 = 200;
 
 /// One kind of request.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -13,16 +15,23 @@ pub(crate) enum Scenario {
     Large,
     /// A stream that passes.
     Stream,
+    /// A stream that passes, all of it at once.
+    Burst,
+    /// The small chat again, one after the other.
+    Single,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 3] = [Self::Small, Self::Large, Self::Stream];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Small, Self::Large, Self::Stream, Self::Burst, Self::Single];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Small => "small",
             Self::Large => "large",
             Self::Stream => "stream",
+            Self::Burst => "burst",
+            Self::Single => "single",
         }
     }
 
@@ -33,6 +42,10 @@ impl Scenario {
             Self::Stream => {
                 "Streams of 100 events, one every 20 ms, in the provider's own dialect, passed on"
             }
+            Self::Burst => {
+                "Streams of 200 events that come at once, in the provider's own dialect, passed on"
+            }
+            Self::Single => "The small chat on one connection, one after the other",
         }
     }
 
@@ -43,26 +56,37 @@ impl Scenario {
     /// The path and the body for the gateway.
     pub(crate) fn of_gateway(self) -> (&'static str, String) {
         match self {
-            Self::Small => (
+            Self::Small | Self::Single => (
                 "/api/layers/chat",
                 r#"{"providerName":"openai","model_name":"gpt-4o-mini","message":"Hello, how are you today?"}"#.to_owned(),
             ),
-            Self::Large | Self::Stream => self.of_nginx(),
+            Self::Large | Self::Stream => self.of_provider("gpt-4o-mini"),
+            // Of another provider, which answers at once.
+            Self::Burst => self.of_provider("deepseek/deepseek-chat"),
         }
     }
 
-    /// The path and the body for nginx: what the provider gets.
+    /// The path and the body for a plain proxy: what the provider gets.
     pub(crate) fn of_nginx(self) -> (&'static str, String) {
-        let (message, more) = match self {
-            Self::Small => ("Hello, how are you today?".to_owned(), ""),
-            Self::Large => ("All tolls are due at the gate. ".repeat(1_024), ""),
-            Self::Stream => (
-                "Hello, how are you today?".to_owned(),
-                r#","stream":true,"stream_options":{"include_usage":true}"#,
-            ),
+        match self {
+            Self::Burst => ("/burst/v1/chat/completions", self.of_provider("deepseek-chat").1),
+            _ => self.of_provider("gpt-4o-mini"),
+        }
+    }
+
+    fn of_provider(self, model: &str) -> (&'static str, String) {
+        let message = match self {
+            Self::Large => "All tolls are due at the gate. ".repeat(1_024),
+            _ => "Hello, how are you today?".to_owned(),
+        };
+        let more = match self {
+            Self::Stream | Self::Burst => {
+                r#","stream":true,"stream_options":{"include_usage":true}"#
+            }
+            Self::Small | Self::Large | Self::Single => "",
         };
         let body = format!(
-            r#"{{"model":"gpt-4o-mini","messages":[{{"role":"user","content":"{message}"}}]{more}}}"#
+            r#"{{"model":"{model}","messages":[{{"role":"user","content":"{message}"}}]{more}}}"#
         );
         ("/v1/chat/completions", body)
     }
@@ -72,7 +96,8 @@ impl Scenario {
     pub(crate) const fn connections(self, asked: u32) -> u32 {
         match self {
             Self::Stream => asked.saturating_mul(10),
-            Self::Small | Self::Large => asked,
+            Self::Small | Self::Large | Self::Burst => asked,
+            Self::Single => 1,
         }
     }
 
@@ -80,7 +105,7 @@ impl Scenario {
     pub(crate) const fn units(self) -> u32 {
         match self {
             Self::Stream => EVENTS,
-            Self::Small | Self::Large => 1,
+            Self::Small | Self::Large | Self::Burst | Self::Single => 1,
         }
     }
 
@@ -88,7 +113,8 @@ impl Scenario {
     pub(crate) const fn unit(self) -> &'static str {
         match self {
             Self::Stream => "event",
-            Self::Small | Self::Large => "request",
+            Self::Burst => "stream",
+            Self::Small | Self::Large | Self::Single => "request",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The three servers: the provider simulator, and the two proxies in front of it.
+//! The providers, and the gateway in front of them.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,92 +7,45 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::process::{Server, accepts};
-use super::scenario::{EVENTS, GAP_MILLIS};
+use super::scenario::{BURST, EVENTS, GAP_MILLIS};
 use super::{LOAD_CORE, PROXY_CORE};
 use crate::postgres::free_port;
 use crate::{Result, sh};
 
-const TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The user whose key the gateway is called with.
 pub(crate) const USER: &str = "bench";
 
-pub(crate) struct Simulator {
-    server: Server,
+/// One provider writes its streams as a model does, the other all at once.
+pub(crate) struct Providers {
+    steady: Server,
+    burst: Server,
 }
 
-impl Simulator {
+impl Providers {
     pub(crate) fn start(bins: &Path, dir: &Path) -> Result<Self> {
-        let port = free_port()?;
-        let mut command = Command::new(bins.join("simulator"));
-        command.args(["--port", &port.to_string(), "--canned"]).current_dir(dir);
-        command.args(["--canned-events", &EVENTS.to_string()]);
-        command.args(["--canned-gap", &GAP_MILLIS.to_string()]);
-        let mut server = Server::start("simulator", port, LOAD_CORE, &command, dir)?;
-        server.wait(accepts)?;
-        Ok(Self { server })
+        let start = |name, events: u32, gap: u32| {
+            let port = free_port()?;
+            let mut command = Command::new(bins.join("simulator"));
+            command.args(["--port", &port.to_string(), "--canned"]).current_dir(dir);
+            command.args(["--canned-events", &events.to_string()]);
+            command.args(["--canned-gap", &gap.to_string()]);
+            let mut server = Server::start(name, port, LOAD_CORE, &command, dir)?;
+            server.wait(accepts)?;
+            Ok::<_, String>(server)
+        };
+        let steady = start("simulator", EVENTS, GAP_MILLIS)?;
+        Ok(Self { steady, burst: start("simulator-burst", BURST, 0)? })
     }
-}
 
-pub(crate) struct Nginx {
-    pub(crate) server: Server,
-}
-
-impl Nginx {
-    pub(crate) fn start(nginx: &Path, dir: &Path, simulator: &Simulator) -> Result<Self> {
-        let port = free_port()?;
-        let config = dir.join("nginx.conf");
-        std::fs::write(&config, nginx_config(dir, port, simulator.server.port))
-            .map_err(|why| format!("cannot write {}: {why}", config.display()))?;
-        let mut command = Command::new(nginx);
-        command
-            .arg("-p")
-            .arg(dir)
-            .arg("-c")
-            .arg(&config)
-            .arg("-e")
-            .arg(dir.join("nginx-error.log"));
-        let mut server = Server::start("nginx", port, PROXY_CORE, &command, dir)?;
-        server.wait(accepts)?;
-        Ok(Self { server })
+    pub(crate) fn steady(&self) -> SocketAddr {
+        self.steady.address()
     }
-}
 
-/// nginx at its best for this task: one worker, no log, connections kept on both sides.
-fn nginx_config(dir: &Path, port: u16, upstream: u16) -> String {
-    let dir = dir.display();
-    format!(
-        "daemon off;
-worker_processes 1;
-pid {dir}/nginx.pid;
-error_log {dir}/nginx-error.log warn;
-events {{ worker_connections 4096; }}
-http {{
-    access_log off;
-    keepalive_requests 1000000000;
-    client_body_temp_path {dir}/nginx-body;
-    proxy_temp_path {dir}/nginx-proxy;
-    fastcgi_temp_path {dir}/nginx-fastcgi;
-    uwsgi_temp_path {dir}/nginx-uwsgi;
-    scgi_temp_path {dir}/nginx-scgi;
-    upstream simulator {{
-        server 127.0.0.1:{upstream};
-        keepalive 64;
-        keepalive_requests 1000000000;
-    }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://simulator;
-            proxy_http_version 1.1;
-            proxy_buffering off;
-            client_body_buffer_size 64k;
-            proxy_set_header Connection \"\";
-        }}
-    }}
-}}
-"
-    )
+    pub(crate) fn burst(&self) -> SocketAddr {
+        self.burst.address()
+    }
 }
 
 pub(crate) struct Gateway {
@@ -101,7 +54,7 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    pub(crate) fn start(bins: &Path, dir: &Path, simulator: &Simulator) -> Result<Self> {
+    pub(crate) fn start(bins: &Path, dir: &Path, providers: &Providers) -> Result<Self> {
         let port = free_port()?;
         let tollgate = |args: &[&str]| {
             let mut command = Command::new(bins.join("tollgate"));
@@ -111,10 +64,11 @@ impl Gateway {
             command.env("PORT", port.to_string()).env("HOST", "127.0.0.1");
             command.env("DATABASE_URL", format!("sqlite://{}", dir.join("bench.db").display()));
             command.env("TOLLGATE_DATA_DIR", dir.join("data"));
-            command
-                .env("OPENAI_BASE_URL", format!("http://127.0.0.1:{}/v1", simulator.server.port));
+            command.env("OPENAI_BASE_URL", format!("http://{}/v1", providers.steady()));
+            command.env("DEEPSEEK_BASE_URL", format!("http://{}", providers.burst()));
             command
                 .env("OPENAI_API_KEY", "bench")
+                .env("DEEPSEEK_API_KEY", "bench")
                 .env("RUST_LOG", "warn")
                 .env("TOKIO_WORKER_THREADS", "1");
             command

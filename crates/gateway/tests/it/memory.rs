@@ -78,7 +78,9 @@ async fn many_slow_streams() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_nobody_reads() {
-    const STREAMS: u64 = 12;
+    // Many, so that what all of them share, such as a page of the allocator, is little of each.
+    const STREAMS: u64 = 32;
+    const WARM: usize = 4;
     const SIZE: usize = 64 * 1024 * 1024;
     let chunk = json!({
         "id": "c", "object": "chat.completion.chunk", "created": 1, "model": MODEL,
@@ -92,13 +94,15 @@ async fn streams_that_nobody_reads() {
     let app = App::start_with(Start::default().set("OPENAI_BASE_URL", provider.url.clone())).await;
     for client in [Client::Chat, Client::Messages] {
         let taken_before = provider.sent();
-        provider.say([endless.clone()]);
-        let warm = begin(&app, client).await;
+        provider.say((0..WARM).map(|_| endless.clone()));
+        let mut open = Vec::new();
+        for _ in 0..WARM {
+            open.push(begin(&app, client).await);
+        }
         until_still(&provider).await;
         let before = app.memory_kib();
         provider.say((0..STREAMS).map(|_| endless.clone()));
         let mut streams = JoinSet::new();
-        let mut open = vec![warm];
         for _ in 0..STREAMS {
             open.push(begin(&app, client).await);
         }
