@@ -89,6 +89,13 @@ impl<'a> Carrier<'a> {
         matches!(self.way, Way::Same { .. })
     }
 
+    /// So many bytes come next, which mostly are what the client gets.
+    pub(crate) fn expect(&mut self, bytes: usize) {
+        if !self.holding {
+            self.out.reserve(bytes);
+        }
+    }
+
     /// Takes one frame.
     pub(crate) fn frame(&mut self, frame: &Frame<'_>) {
         match &mut self.way {

@@ -3,9 +3,10 @@
 
 use std::sync::LazyLock;
 
+use aho_corasick::packed::Searcher;
 use bytes::Bytes;
 use http::HeaderMap;
-use memchr::memmem::{self, Finder};
+use memchr::memmem;
 use wire::peek;
 use wire::{Chat, Dialect, Reader, Unsupported, Written};
 
@@ -161,15 +162,20 @@ fn ceiling_field(inbound: &Inbound, target: &Target) -> Option<&'static str> {
 /// State of another provider on its way through a client of this dialect, which only the canonical form takes out of its
 /// envelope.
 fn is_sealed(body: &[u8]) -> bool {
-    static SEALS: LazyLock<[Finder<'static>; 3]> =
-        LazyLock::new(|| ["tg1.", "dGcxL", "\"reasoning_details\""].map(Finder::new));
-    let [own, encoded, details] = &*SEALS;
-    let begins = |at: usize| {
+    const OWN: usize = 0;
+    const MARKS: [&str; 3] = ["tg1.", "dGcxL", "\"reasoning_details\""];
+    /// All of them in one pass, where the processor can.
+    static SEARCHER: LazyLock<Option<Searcher>> = LazyLock::new(|| Searcher::new(MARKS));
+    let seals = |mark: usize, at: usize| {
         let before = body.get(..at).unwrap_or_default();
-        before.ends_with(b"\"") || before.ends_with(b"\"call.")
+        mark != OWN || before.ends_with(b"\"") || before.ends_with(b"\"call.")
     };
-    own.find_iter(body).any(begins)
-        || [encoded, details].iter().any(|mark| mark.find(body).is_some())
+    if let Some(searcher) = &*SEARCHER {
+        let mut found = searcher.find_iter(body);
+        return found.any(|found| seals(found.pattern().as_usize(), found.start()));
+    }
+    let mut marks = MARKS.iter().enumerate();
+    marks.any(|(mark, word)| memmem::find_iter(body, word).any(|at| seals(mark, at)))
 }
 
 /// The client's headers that mean something in the target's dialect, which is its own.

@@ -202,6 +202,7 @@ impl<'a, 'b> Relay<'a, 'b> {
             self.attempt.inbound.passage.waited(self.heard.elapsed());
         }
         let carrier = &mut self.carrier;
+        carrier.expect(bytes.len());
         let cut = self.splitter.push(bytes, |frame| carrier.frame(&frame));
         if cut.is_err() {
             return Err(End::Broken);

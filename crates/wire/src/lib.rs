@@ -27,6 +27,7 @@ pub mod reply;
 mod rounds;
 mod schema;
 mod seal;
+mod skip;
 pub mod sse;
 pub mod stream;
 

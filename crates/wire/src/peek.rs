@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::json::{self, Malformed};
 use crate::reply::Finish;
+use crate::skip;
 
 /// What has to be known of a request before it is sent on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub struct Preferences {
     pub require_parameters: Option<bool>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Fields<'a> {
     #[serde(borrow)]
     model: Option<&'a RawValue>,
@@ -76,7 +77,50 @@ struct Fields<'a> {
     trace: Option<IgnoredAny>,
 }
 
-impl Fields<'_> {
+/// Takes a field that was not there before. `None` where the value is not plain: then serde says what is wrong with it.
+fn once<'a, T: Deserialize<'a>>(field: &mut Option<T>, value: &'a str) -> Option<()> {
+    if field.is_some() || value == "null" {
+        return None;
+    }
+    *field = Some(serde_json::from_str(value).ok()?);
+    Some(())
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of an object that has nothing unusual about it.
+    fn scan(text: &'a str) -> Option<Self> {
+        let mut fields = Self::default();
+        skip::members(text, |name, value| match name {
+            "model" => once(&mut fields.model, value),
+            "stream" => once(&mut fields.stream, value),
+            "stream_options" => once(&mut fields.stream_options, value),
+            "max_tokens" => once(&mut fields.max_tokens, value),
+            "max_completion_tokens" => once(&mut fields.max_completion_tokens, value),
+            "max_output_tokens" => once(&mut fields.max_output_tokens, value),
+            "tools" => once(&mut fields.tools, value),
+            "models" => once(&mut fields.models, value),
+            "provider" => once(&mut fields.provider, value),
+            "reasoning" => once(&mut fields.reasoning, value),
+            "include_reasoning" => once(&mut fields.include_reasoning, value),
+            "usage" => once(&mut fields.usage, value),
+            "route" => once(&mut fields.route, value),
+            "transforms" => once(&mut fields.transforms, value),
+            "plugins" => once(&mut fields.plugins, value),
+            "session_id" => once(&mut fields.session_id, value),
+            "trace" => once(&mut fields.trace, value),
+            _ => Some(()),
+        })?;
+        Some(fields)
+    }
+
+    fn read(text: &'a str) -> Result<Self, Malformed> {
+        serde_json::from_str(text).map_err(|error| {
+            json::blame(text, "", &error, |alone| {
+                serde_json::from_str::<Fields<'_>>(alone).map(drop)
+            })
+        })
+    }
+
     fn openrouter(&self) -> bool {
         self.models.is_some()
             || self.provider.is_some()
@@ -105,11 +149,11 @@ impl Peek {
     /// is refused, because two readers may take different ones for it.
     pub fn of(body: &[u8]) -> Result<Self, Malformed> {
         let text = json::utf8(body)?;
-        let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| {
-            json::blame(text, "", &error, |alone| {
-                serde_json::from_str::<Fields<'_>>(alone).map(drop)
-            })
-        })?;
+        let fields = Fields::scan(text).map_or_else(|| Fields::read(text), Ok)?;
+        Self::made(text, &fields)
+    }
+
+    fn made(text: &str, fields: &Fields<'_>) -> Result<Self, Malformed> {
         let at = |raw: &RawValue| {
             let start = (raw.get().as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
             Some(start..start + raw.get().len())
@@ -142,7 +186,7 @@ impl Peek {
                 .or(fields.max_output_tokens)
                 .or(fields.max_tokens),
             tools: fields.tools.is_some_and(|raw| !matches!(raw.get(), "null" | "[]")),
-            models: fields.models.unwrap_or_default(),
+            models: fields.models.clone().unwrap_or_default(),
             provider,
             openrouter,
         })
@@ -220,6 +264,30 @@ pub fn insert_member(body: &[u8], member: &str) -> Option<(Range<usize>, String)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_is_scanned_is_read_alike() {
+        for text in [
+            r#"{"model":"m","messages":[{"role":"user","content":"Hi"}],"stream":true}"#,
+            r#"{ "stream_options" : {"include_usage":true}, "max_tokens" : 5, "tools":[{}], "model":"a\"b" }"#,
+            r#"{"models":["a","b"],"provider":{"order":["x"],"allow_fallbacks":false},"usage":{"include":true}}"#,
+            r#"{"model":"m","reasoning":{"effort":"low"},"temperature":0.5,"seed":-1,"metadata":{"model":"n"}}"#,
+        ] {
+            let scanned = Fields::scan(text).expect("nothing unusual");
+            let read = Fields::read(text).unwrap();
+            assert_eq!(Peek::made(text, &scanned), Peek::made(text, &read), "{text}");
+        }
+        for unusual in [
+            r#"{"model":"m","model":"n"}"#,
+            r#"{"model":null}"#,
+            r#"{"mod\u0065l":"m"}"#,
+            r#"{"stream":1}"#,
+        ] {
+            assert!(Fields::scan(unusual).is_none(), "{unusual}");
+        }
+        assert!(Peek::of(br#"{"model":"m","model":"n"}"#).is_err());
+        assert_eq!(Peek::of(br#"{"mod\u0065l":"m"}"#).unwrap().model.as_deref(), Some("m"));
+    }
 
     #[test]
     fn everything_but_the_model_stays() {

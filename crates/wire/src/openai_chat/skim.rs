@@ -1,10 +1,7 @@
 //! What is known of a stream at any moment: its counters, its end. Most frames bring a few bytes of text and nothing else;
 //! those are looked at without reading them as JSON.
 
-use std::sync::LazyLock;
-
 use ledger::{Usage, UsageReport};
-use memchr::memmem::Finder;
 
 use super::problem;
 use super::read_reply::finish;
@@ -118,12 +115,10 @@ impl Gauge {
 
     /// Takes a frame for its counters only.
     pub(super) fn skim(&mut self, frame: &Frame<'_>) {
-        /// The same for all streams: they take two kilobytes, and a while to make.
-        static NEEDLES: LazyLock<Needles> = LazyLock::new(Needles::new);
         // Without the end of a line it was cut anywhere.
         let ended = matches!(frame.raw.last(), Some(b'\n' | b'\r'));
-        let plain = ended && !self.over && frame.event != "error" && self.known();
-        let bytes = plain.then(|| NEEDLES.bytes(&frame.data, self.tier.as_deref())).flatten();
+        let known = ended && !self.over && frame.event != "error" && self.known();
+        let bytes = known.then(|| plain(&frame.data, self.tier.as_deref())).flatten();
         match bytes {
             Some(bytes) => self.seen.output_bytes += bytes,
             None => drop(self.take(frame)),
@@ -261,128 +256,166 @@ fn bytes_of(choice: &ChunkChoice) -> u64 {
     (deltas.map(of_delta).sum::<usize>() + length(&choice.text)) as u64
 }
 
-/// What tells a frame of mere text from others.
-struct Needles {
-    error: Finder<'static>,
-    usage: Finder<'static>,
-    finish: Finder<'static>,
-    tier: Finder<'static>,
-    choices: Finder<'static>,
-    delta: Finder<'static>,
-    text: Finder<'static>,
-    arguments: Finder<'static>,
+/// The bytes of output in a frame that changes nothing else; nothing if the frame has to be read. One pass, in which every
+/// member is known or the frame is not plain: what a frame of text has in it is always the same.
+fn plain(data: &str, tier: Option<&str>) -> Option<u64> {
+    let mut rest = data.trim().as_bytes().strip_prefix(b"{")?.trim_ascii_start();
+    let mut bytes = None;
+    while !rest.starts_with(b"}") {
+        let (name, behind) = name(rest)?;
+        let given = value(behind)?;
+        rest = next(match name {
+            b"id" | b"object" | b"model" | b"system_fingerprint" | b"obfuscation" | b"provider" => {
+                passed(given)?
+            }
+            b"created" => number(given)?,
+            b"usage" => given.strip_prefix(b"null")?,
+            b"service_tier" => same(given, tier)?,
+            b"choices" if bytes.is_none() => {
+                let (length, behind) = choices(given)?;
+                bytes = Some(length);
+                behind
+            }
+            _ => return None,
+        })?;
+    }
+    if rest == b"}" { bytes } else { None }
 }
 
-impl Needles {
-    fn new() -> Self {
-        Self {
-            error: Finder::new("\"error\""),
-            usage: Finder::new("\"usage\""),
-            finish: Finder::new("\"finish_reason\""),
-            tier: Finder::new("\"service_tier\""),
-            choices: Finder::new("\"choices\""),
-            delta: Finder::new("\"delta\""),
-            text: Finder::new("\"text\""),
-            arguments: Finder::new("\"arguments\""),
-        }
-    }
-
-    /// The bytes of output in a frame that changes nothing else; nothing if the frame has to be read. Quotes inside of
-    /// text are escaped, so that a name in quotes is a name, or a text that is nothing but this word.
-    fn bytes(&self, data: &str, tier: Option<&str>) -> Option<u64> {
-        let data = data.trim().as_bytes();
-        let nullish = |needle: &Finder<'_>| {
-            needle.find_iter(data).all(|at| {
-                value(data.get(at + needle.needle().len()..))
-                    .is_some_and(|v| v.starts_with(b"null"))
-            })
-        };
-        let same_tier = |at: usize| {
-            let value = value(data.get(at + self.tier.needle().len()..));
-            let word = value.and_then(|value| value.strip_prefix(b"\"")).unwrap_or_default();
-            let rest = word.strip_prefix(tier.unwrap_or_default().as_bytes());
-            value.is_some_and(|value| value.starts_with(b"null"))
-                || (tier.is_some() && rest.is_some_and(|rest| rest.starts_with(b"\"")))
-        };
-        let whole = data.starts_with(b"{") && data.ends_with(b"}");
-        let plain = whole
-            && self.error.find(data).is_none()
-            && nullish(&self.usage)
-            && nullish(&self.finish)
-            && self.choices.find_iter(data).count() == 1
-            && self.tier.find_iter(data).all(same_tier);
-        if !plain {
-            return None;
-        }
-        let at = self.choices.find(data)? + self.choices.needle().len();
-        let (name, behind) = first_of_choice(value(data.get(at..))?)?;
-        // A chunk of several choices has the name again.
-        match name {
-            b"delta" if self.delta.find(behind).is_none() => self.members(value(Some(behind))?),
-            b"text" if self.text.find(behind).is_none() => Some(string(value(Some(behind))?)?.0),
-            _ => None,
-        }
-    }
-
-    /// The bytes in a delta whose members are texts, `null` or one call.
-    fn members(&self, delta: &[u8]) -> Option<u64> {
-        let mut rest = delta.strip_prefix(b"{")?.trim_ascii_start();
-        let (mut bytes, mut thoughts) = (0, 0);
-        while !rest.starts_with(b"}") {
-            let (name, behind) = name(rest)?;
-            let given = value(Some(behind))?;
-            if let Some(behind) = given.strip_prefix(b"null") {
-                rest = next(behind)?;
-                continue;
+/// The bytes in a list of one choice, and what stands behind it.
+fn choices(given: &[u8]) -> Option<(u64, &[u8])> {
+    let choice = given.strip_prefix(b"[")?.trim_ascii_start().strip_prefix(b"{")?;
+    let mut rest = choice.trim_ascii_start();
+    let mut bytes = None;
+    while !rest.starts_with(b"}") {
+        let (name, behind) = name(rest)?;
+        let given = value(behind)?;
+        rest = next(match name {
+            b"index" => number(given)?,
+            b"logprobs" | b"finish_reason" | b"native_finish_reason" => {
+                given.strip_prefix(b"null")?
             }
-            let counts = match name {
-                b"role" => false,
-                b"content" | b"refusal" => true,
-                // Two names of the same thoughts.
-                b"reasoning" | b"reasoning_content" => {
-                    thoughts += 1;
-                    true
-                }
-                // The arguments are the last member of the last call, and the calls the last of the delta.
-                b"tool_calls" => {
-                    let at = self.arguments.find(given)? + self.arguments.needle().len();
-                    let (length, behind) = string(value(given.get(at..))?)?;
-                    (thoughts <= 1 && self.arguments.find(behind).is_none()).then_some(())?;
-                    return closes(behind, b"}}]}").then_some(bytes + length);
-                }
-                _ => return None,
-            };
-            let (length, behind) = string(given)?;
-            if counts {
-                bytes += length;
+            b"delta" if bytes.is_none() => {
+                let (length, behind) = delta(given)?;
+                bytes = Some(length);
+                behind
             }
-            rest = next(behind)?;
-        }
-        (thoughts <= 1).then_some(bytes)
+            b"text" if bytes.is_none() => {
+                let (length, behind) = string(given)?;
+                bytes = Some(length);
+                behind
+            }
+            _ => return None,
+        })?;
     }
+    let behind = rest.strip_prefix(b"}")?.trim_ascii_start().strip_prefix(b"]")?;
+    Some((bytes?, behind))
+}
+
+/// The bytes in a delta whose members are texts, `null` or one call, and what stands behind it.
+fn delta(given: &[u8]) -> Option<(u64, &[u8])> {
+    let mut rest = given.strip_prefix(b"{")?.trim_ascii_start();
+    let (mut bytes, mut thoughts) = (0, 0);
+    while !rest.starts_with(b"}") {
+        let (name, behind) = name(rest)?;
+        let given = value(behind)?;
+        let is_thought = matches!(name, b"reasoning" | b"reasoning_content");
+        let (length, behind) = match (name, given.strip_prefix(b"null")) {
+            (_, Some(behind)) => (0, behind),
+            (b"role", _) => (0, passed(given)?),
+            (b"content" | b"refusal" | b"reasoning" | b"reasoning_content", _) => string(given)?,
+            (b"tool_calls", _) => call(given)?,
+            _ => return None,
+        };
+        // Two names of the same thoughts.
+        thoughts += u32::from(is_thought && length > 0);
+        bytes += length;
+        rest = next(behind)?;
+    }
+    (thoughts <= 1).then_some((bytes, rest.strip_prefix(b"}")?))
+}
+
+/// The bytes of arguments in a list of one call, and what stands behind it.
+fn call(given: &[u8]) -> Option<(u64, &[u8])> {
+    let call = given.strip_prefix(b"[")?.trim_ascii_start().strip_prefix(b"{")?;
+    let mut rest = call.trim_ascii_start();
+    let mut bytes = 0;
+    let mut called = false;
+    while !rest.starts_with(b"}") {
+        let (name, behind) = name(rest)?;
+        let given = value(behind)?;
+        rest = next(match name {
+            b"index" => number(given)?,
+            b"id" | b"type" => passed(given)?,
+            b"function" if !called => {
+                let (length, behind) = function(given)?;
+                (bytes, called) = (length, true);
+                behind
+            }
+            _ => return None,
+        })?;
+    }
+    let behind = rest.strip_prefix(b"}")?.trim_ascii_start().strip_prefix(b"]")?;
+    Some((bytes, behind))
+}
+
+/// The bytes of a function's arguments, and what stands behind it.
+fn function(given: &[u8]) -> Option<(u64, &[u8])> {
+    let mut rest = given.strip_prefix(b"{")?.trim_ascii_start();
+    let mut bytes = None;
+    while !rest.starts_with(b"}") {
+        let (name, behind) = name(rest)?;
+        let given = value(behind)?;
+        rest = next(match name {
+            b"name" => passed(given)?,
+            b"arguments" if bytes.is_none() => {
+                let (length, behind) = string(given)?;
+                bytes = Some(length);
+                behind
+            }
+            _ => return None,
+        })?;
+    }
+    Some((bytes.unwrap_or(0), rest.strip_prefix(b"}")?))
+}
+
+/// What stands behind a text or `null`, whatever the text says.
+fn passed(given: &[u8]) -> Option<&[u8]> {
+    if let Some(behind) = given.strip_prefix(b"null") {
+        return Some(behind);
+    }
+    let rest = given.strip_prefix(b"\"")?;
+    let at = memchr::memchr2(b'"', b'\\', rest)?;
+    // With an escape in it, it is looked at as a text whose length counts.
+    if rest.get(at) == Some(&b'"') { rest.get(at + 1..) } else { Some(string(given)?.1) }
+}
+
+/// What stands behind a whole number or `null`.
+fn number(given: &[u8]) -> Option<&[u8]> {
+    if let Some(behind) = given.strip_prefix(b"null") {
+        return Some(behind);
+    }
+    let digits = given.iter().position(|byte| !byte.is_ascii_digit())?;
+    given.get(digits..).filter(|_| digits > 0)
+}
+
+/// What stands behind the tier that is known already, or `null`.
+fn same<'a>(given: &'a [u8], tier: Option<&str>) -> Option<&'a [u8]> {
+    let null = given.strip_prefix(b"null");
+    let known = || given.strip_prefix(b"\"")?.strip_prefix(tier?.as_bytes())?.strip_prefix(b"\"");
+    null.or_else(known)
 }
 
 /// What stands behind the colon.
-fn value(rest: Option<&[u8]>) -> Option<&[u8]> {
-    Some(rest?.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start())
+fn value(rest: &[u8]) -> Option<&[u8]> {
+    Some(rest.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start())
 }
 
-/// The first member of the first choice but its number, and what stands behind the name.
-fn first_of_choice(choices: &[u8]) -> Option<(&[u8], &[u8])> {
-    let choice = choices.strip_prefix(b"[")?.trim_ascii_start().strip_prefix(b"{")?;
-    let (member, behind) = name(choice.trim_ascii_start())?;
-    if member != b"index" {
-        return Some((member, behind));
-    }
-    let number = value(Some(behind))?;
-    let digits = number.iter().position(|byte| !byte.is_ascii_digit())?;
-    name(next(number.get(digits..)?)?)
-}
-
-/// A member's name and what stands behind it.
+/// A member's name and what stands behind it. One with an escape in it is none of those that are looked for.
 fn name(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = rest.strip_prefix(b"\"")?;
-    let end = memchr::memchr(b'"', rest)?;
+    // Names are short.
+    let end = rest.iter().position(|byte| *byte == b'"')?;
     Some((rest.get(..end)?, rest.get(end + 1..)?))
 }
 
@@ -390,18 +423,10 @@ fn name(rest: &[u8]) -> Option<(&[u8], &[u8])> {
 fn next(rest: &[u8]) -> Option<&[u8]> {
     let rest = rest.trim_ascii_start();
     match rest.strip_prefix(b",") {
-        Some(rest) => Some(rest.trim_ascii_start()),
+        // Behind a comma there is a member.
+        Some(rest) => Some(rest.trim_ascii_start()).filter(|rest| rest.starts_with(b"\"")),
         None => rest.starts_with(b"}").then_some(rest),
     }
-}
-
-fn closes(mut rest: &[u8], brackets: &[u8]) -> bool {
-    brackets.iter().all(|bracket| {
-        rest = rest.trim_ascii_start();
-        let closed = rest.first() == Some(bracket);
-        rest = rest.get(1..).unwrap_or_default();
-        closed
-    })
 }
 
 /// The length in UTF-8 of the text in a JSON string, and what stands behind it; nothing where it has halves of a
@@ -453,12 +478,11 @@ mod tests {
 
     #[test]
     fn frames_of_text_are_not_read() {
-        let needles = Needles::new();
         let bytes = |delta: &str, rest: &str| {
             let chunk = format!(
                 r#"{{"id":"c","model":"m","service_tier":"default","choices":[{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":null}}]{rest}}}"#
             );
-            needles.bytes(&chunk, Some("default"))
+            plain(&chunk, Some("default"))
         };
         for (delta, expected) in [
             (r#"{"content":"a\n\u00e9"}"#, 4),
@@ -479,12 +503,9 @@ mod tests {
             assert_eq!(bytes(delta, ",\"usage\":{\"prompt_tokens\":1}"), None, "{delta}");
         }
         let text = r#"{"id":"c","choices":[{"text":" toll","index":0,"logprobs":null,"finish_reason":null}],"model":"m"}"#;
-        assert_eq!(needles.bytes(text, None), Some(5));
-        assert_eq!(needles.bytes(&text.replace("null}]", "\"stop\"}]"), None), None);
-        assert_eq!(
-            needles.bytes(&text.replace("\"id\"", "\"service_tier\":\"flex\",\"id\""), None),
-            None
-        );
-        assert_eq!(needles.bytes("[DONE]", None), None);
+        assert_eq!(plain(text, None), Some(5));
+        assert_eq!(plain(&text.replace("null}]", "\"stop\"}]"), None), None);
+        assert_eq!(plain(&text.replace("\"id\"", "\"service_tier\":\"flex\",\"id\""), None), None);
+        assert_eq!(plain("[DONE]", None), None);
     }
 }

@@ -1,0 +1,242 @@
+//! The members of a JSON object without reading what they hold: the text of a long prompt is looked at once, many bytes at
+//! a time. It takes nothing that is not JSON; what it does not take may still be, and is for serde to judge.
+
+/// How deep objects and arrays may be in each other here.
+const DEEPEST: u32 = 64;
+
+/// Gives each member's name and value, as they are written, to `each`, which returns `None` to give up. `None` too where
+/// `text` is not one object, or is written in an unusual way: with escapes in a name, or very deep.
+pub(crate) fn members<'a>(
+    text: &'a str,
+    mut each: impl FnMut(&'a str, &'a str) -> Option<()>,
+) -> Option<()> {
+    let mut cursor = Cursor { text, at: 0 };
+    cursor.space();
+    cursor.take(b'{')?;
+    cursor.space();
+    if cursor.take(b'}').is_none() {
+        loop {
+            let name = cursor.name()?;
+            let start = cursor.at;
+            cursor.value(0)?;
+            each(name, text.get(start..cursor.at)?)?;
+            cursor.space();
+            if cursor.take(b',').is_none() {
+                cursor.take(b'}')?;
+                break;
+            }
+            cursor.space();
+        }
+    }
+    cursor.space();
+    (cursor.at == text.len()).then_some(())
+}
+
+struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    fn next(&self) -> Option<u8> {
+        self.rest().first().copied()
+    }
+
+    fn space(&mut self) {
+        while matches!(self.next(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
+    }
+
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (self.next() == Some(byte)).then(|| self.at += 1)
+    }
+
+    /// A name without escapes, and the colon and the space behind it.
+    fn name(&mut self) -> Option<&'a str> {
+        let start = self.at + 1;
+        self.string()?;
+        let name = self.text.get(start..self.at - 1)?;
+        self.space();
+        self.take(b':')?;
+        self.space();
+        (!name.contains('\\')).then_some(name)
+    }
+
+    fn value(&mut self, depth: u32) -> Option<()> {
+        match self.next()? {
+            b'"' => self.string(),
+            b'{' if depth < DEEPEST => {
+                self.list(b'}', |cursor| cursor.name().and_then(|_| cursor.value(depth + 1)))
+            }
+            b'[' if depth < DEEPEST => self.list(b']', |cursor| cursor.value(depth + 1)),
+            b't' => self.word("true"),
+            b'f' => self.word("false"),
+            b'n' => self.word("null"),
+            _ => self.number(),
+        }
+    }
+
+    /// An object or an array, from its bracket to the other.
+    fn list(&mut self, end: u8, item: impl Fn(&mut Self) -> Option<()>) -> Option<()> {
+        self.at += 1;
+        self.space();
+        if self.take(end).is_some() {
+            return Some(());
+        }
+        loop {
+            item(self)?;
+            self.space();
+            if self.take(end).is_some() {
+                return Some(());
+            }
+            self.take(b',')?;
+            self.space();
+        }
+    }
+
+    fn word(&mut self, word: &str) -> Option<()> {
+        self.rest().starts_with(word.as_bytes()).then(|| self.at += word.len())
+    }
+
+    fn number(&mut self) -> Option<()> {
+        let _ = self.take(b'-');
+        if self.take(b'0').is_none() {
+            self.digits()?;
+        }
+        if self.take(b'.').is_some() {
+            self.digits()?;
+        }
+        // Whether it is too large for a number is for serde to say.
+        (!matches!(self.next(), Some(b'e' | b'E'))).then_some(())
+    }
+
+    fn digits(&mut self) -> Option<()> {
+        let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        (count > 0).then_some(())
+    }
+
+    /// A text with its quotes.
+    fn string(&mut self) -> Option<()> {
+        self.take(b'"')?;
+        loop {
+            self.plain();
+            match self.rest() {
+                [b'"', ..] => {
+                    self.at += 1;
+                    return Some(());
+                }
+                [b'\\', b'u', code @ ..] => {
+                    let is_code = code.get(..4)?.iter().all(u8::is_ascii_hexdigit);
+                    is_code.then_some(())?;
+                    self.at += 6;
+                }
+                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.at += 2,
+                _ => return None,
+            }
+        }
+    }
+
+    /// What stands for itself in a text.
+    fn plain(&mut self) {
+        let rest = self.rest();
+        let end = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        let plain = rest.get(..end).unwrap_or_default();
+        // All of it is compared, whatever is found, so that the compiler can compare many bytes at once.
+        let controls = plain.iter().fold(0, |any, byte| any | u8::from(*byte < b' '));
+        self.at += if controls == 0 {
+            end
+        } else {
+            plain.iter().take_while(|byte| **byte >= b' ').count()
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn found(text: &str) -> Option<Vec<(&str, &str)>> {
+        let mut found = Vec::new();
+        members(text, |name, value| {
+            found.push((name, value));
+            Some(())
+        })?;
+        Some(found)
+    }
+
+    #[test]
+    fn members_are_found_as_they_are_written() {
+        let long = "x".repeat(100);
+        let text = format!(
+            r#" {{"a" : [ 1 , -0.5, {{"b":null}},[] ] ,"c":"{long}\"\u00e9\\","d":true,"e":{{}}}} "#
+        );
+        let c = format!(r#""{long}\"\u00e9\\""#);
+        let expected = [
+            ("a", r#"[ 1 , -0.5, {"b":null},[] ]"#),
+            ("c", c.as_str()),
+            ("d", "true"),
+            ("e", "{}"),
+        ];
+        assert_eq!(found(&text).unwrap(), expected);
+        assert_eq!(found("{}"), Some(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_not_json_is_not_taken() {
+        for text in [
+            "",
+            "[]",
+            "{",
+            "{}x",
+            r#"{"a":1,}"#,
+            r#"{"a":}"#,
+            r#"{"a" 1}"#,
+            "{a:1}",
+            r#"{"a":01}"#,
+            r#"{"a":.5}"#,
+            r#"{"a":1.}"#,
+            r#"{"a":-}"#,
+            r#"{"a":nul}"#,
+            r#"{"a":"\x"}"#,
+            r#"{"a":"\u12g4"}"#,
+            "{\"a\":\"\n\"}",
+            r#"{"a":[1 2]}"#,
+            r#"{"a":{"b"}}"#,
+            r#"{"a":"open}"#,
+        ] {
+            assert_eq!(found(text), None, "{text}");
+            assert!(serde_json::from_str::<serde_json::Map<_, _>>(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        /// Whatever it takes, serde takes, with the same names and values.
+        #[test]
+        fn it_takes_nothing_that_serde_does_not(
+            text in r#"\{("a"|"b\\n"|"é")?[ :,"\\\{\}\[\]0-9a-fnultrse.eE+\-\x00-\x1f]{0,40}\}?"#,
+            value in r#"("[^"]{0,80}"|-?[0-9]{1,3}(\.[0-9]+)?|\[1, ?2\]|\{"x": ?null\}|true)"#,
+        ) {
+            for text in [text.clone(), format!("{{\"a\":{value},\"b\": {text}}}")] {
+                if let Some(found) = found(&text) {
+                    let read: Vec<(String, String)> = {
+                        let map: std::collections::BTreeMap<String, Box<serde_json::value::RawValue>> =
+                            serde_json::from_str(&text).unwrap();
+                        map.into_iter().map(|(name, value)| (name, value.get().to_owned())).collect()
+                    };
+                    for (name, value) in read {
+                        let last = found.iter().rfind(|(known, _)| *known == name);
+                        prop_assert_eq!(last.map(|(_, value)| *value), Some(value.as_str()));
+                    }
+                }
+            }
+        }
+    }
+}
