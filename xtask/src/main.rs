@@ -49,10 +49,11 @@ The project's own commands.
                              --litellm installs and measures LiteLLM's proxy as well,
                              --bins measures the programs in DIR instead of building them,
                              --json prints figures for machines, --record writes docs/benchmarks/NAME.md
-  cargo xtask prove [--kills N] [--outage SECONDS] [--attempts N] [--bad-clients N]
+  cargo xtask prove [--kills N] [--outage SECONDS] [--attempts N] [--bad-clients N] [--soak MINUTES]
                              the tests of the money path in full, on a release of the program: killed 10,000 times under
                              load, the database away for half an hour, 20,000 attempts to spend credit for 500
-                             requests; and 2,000 slow clients with 500 deaf ones. With figures only those, for that long
+                             requests; 2,000 slow clients with 500 deaf ones; and ten minutes of four fifths of what the
+                             machine can do, in which nothing may grow. With figures only those, for that long
   cargo xtask screens        the pictures of the console in docs/screens, of every page that a test looks at
   cargo xtask fuzz [TARGET...] [--inputs N] [--seed S] [--again FILE]
                              1,000,000 random inputs for each of sse, openai_chat, openai_responses, anthropic and gemini.

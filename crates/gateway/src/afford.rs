@@ -50,7 +50,7 @@ pub(crate) async fn take(
     }
     let own = own_ceiling(inbound)?;
     let offers = offers(inbound, plan, own)?;
-    let bps = app.settings.commission_bps;
+    let bps = app.live.load().commission_bps;
     let bound = |most: u64| {
         let bounds = offers.iter().map(|offer| {
             let output_tokens = offer.demand.output_tokens.min(most);

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::capture::Capture;
 use crate::config::Settings;
 use crate::ending::Ending;
 use crate::funds::{self, Funds};
@@ -22,7 +24,10 @@ use crate::upstream::Upstream;
 
 /// The components, built once and handed on by reference.
 pub(crate) struct App {
+    /// As they were at the start: for all that does not change while it runs.
     pub(crate) settings: Settings,
+    /// As they are now, for all that may change while it runs.
+    pub(crate) live: ArcSwap<Settings>,
     pub(crate) store: Store,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) providers: Arc<Providers>,
@@ -34,6 +39,8 @@ pub(crate) struct App {
     pub(crate) health: Arc<Health>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) limits: Limits,
+    /// Where requests and answers are recorded, if anywhere.
+    pub(crate) capture: Option<Arc<Capture>>,
     pub(crate) ending: Arc<Ending>,
     /// Upstream calls and what follows them: they outlive their client, and shutdown waits for them.
     pub(crate) tasks: TaskTracker,
@@ -46,6 +53,7 @@ impl App {
     /// Opens the store, brings it up to date and starts the background work.
     pub(crate) async fn build(settings: Settings, lines: Lines) -> anyhow::Result<Arc<Self>> {
         let telemetry = Telemetry::new(&settings, lines)?;
+        let capture = Capture::open(&settings.capture)?;
         let providers = Arc::new(Providers::from_settings(&settings)?);
         let people = People::from_settings(&settings)?;
         let store = crate::cli::open(&settings).await?;
@@ -71,7 +79,9 @@ impl App {
         let limits = Limits::new(&settings.network);
         Ok(Arc::new(Self {
             limits,
+            capture,
             ending: Arc::default(),
+            live: ArcSwap::from_pointee(settings.clone()),
             settings,
             store,
             snapshots,
@@ -108,6 +118,9 @@ impl App {
             && let Err(error) = self.funds.close().await
         {
             tracing::warn!(%error, "credit that was not spent goes back at the next start");
+        }
+        if let Some(capture) = self.capture.clone() {
+            capture.close().await;
         }
         Arc::clone(&self.telemetry).close().await;
     }

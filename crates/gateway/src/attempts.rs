@@ -4,6 +4,7 @@
 //! retry may help, they are tried once more, if the time that is left allows for the wait. Whatever was tried in vain is
 //! never charged, and stands on the receipt.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use ledger::Tried;
@@ -38,7 +39,7 @@ pub(crate) struct Run<'a> {
 impl Run<'_> {
     /// Tries until one answers, and leaves a receipt whatever happens.
     pub(crate) async fn to_its_end(&self, head: &mut Head) -> Result<(), Problem> {
-        let deadline = Instant::now() + self.app.settings.upstream_timeout();
+        let deadline = Instant::now() + self.app.live.load().upstream_timeout();
         let mut number = 0;
         let mut round = 0;
         loop {
@@ -108,7 +109,7 @@ impl Run<'_> {
 
     /// How long to wait before all are tried again; `None` where that is of no use.
     fn wait(&self, problem: &Problem, round: u32, deadline: Instant) -> Option<Duration> {
-        let is_last = round >= u32::from(self.app.settings.retries);
+        let is_last = round >= u32::from(self.app.live.load().retries);
         if is_last || self.inbound.operation == Operation::Count || !problem.may_pass_soon() {
             return None;
         }
@@ -162,6 +163,7 @@ impl Run<'_> {
             until,
             outbound,
             hold,
+            head_took: OnceLock::new(),
         };
         let response = attempt.send(attempt.outbound.body.clone()).await?;
 
@@ -173,10 +175,10 @@ impl Run<'_> {
             Operation::Embed => Box::pin(embed::relay(&attempt, response, head)).await,
             Operation::Count => Box::pin(count::relay(&attempt, response, head)).await,
         };
-        if let Err(problem) = &relayed
-            && problem.went() == Went::Failed
-        {
-            provider.breaker.note(&target.model, Went::Failed, clock::now());
+        // Of a stream that its client has a part of, the relay knows how it went.
+        let is_told = relayed.is_ok() && inbound.stream && inbound.operation == Operation::Chat;
+        if !is_told {
+            attempt.went(relayed.as_ref().err().filter(|problem| problem.went() != Went::Well));
         }
         relayed
     }

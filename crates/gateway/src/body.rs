@@ -58,7 +58,8 @@ pub(crate) async fn read(
             return Err(problem);
         }
     };
-    let whole = read_packed(body, limit, held, app.settings.network.body_timeout()).await?;
+    let within = app.live.load().network.body_timeout();
+    let whole = read_packed(body, limit, held, within).await?;
     let Some(encoding) = encoding else { return Ok(whole) };
     tokio::task::spawn_blocking(move || unpack(encoding, whole, limit))
         .await

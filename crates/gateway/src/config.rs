@@ -1,5 +1,7 @@
-//! The settings: one struct, from flags, the environment and a `.env` file. Its comments are the manual;
+//! The settings: one struct, from flags, the environment and a file (`config/source.rs`). Its comments are the manual;
 //! `tollgate.env.example` is generated from it. Nobody else reads the environment.
+
+mod source;
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -9,8 +11,11 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::capture::CaptureSettings;
 use crate::journal::Durability;
 use crate::network::Network;
+
+pub(crate) use source::{Source, Values};
 
 /// How log lines are written.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
@@ -29,6 +34,11 @@ pub(crate) enum LogFormat {
 )]
 #[command(next_help_heading = "Settings (flag, environment or .env file)")]
 pub(crate) struct Settings {
+    /// A file of settings, NAME=value; without it, .env in the working folder or above it. Flags and the environment go
+    /// before what it says. It is read again at SIGHUP
+    #[arg(long, env = "TOLLGATE_ENV_FILE", global = true)]
+    env_file: Option<String>,
+
     /// The port to listen on; 0 takes any free one
     #[arg(long, env = "PORT", default_value_t = 3000, global = true)]
     pub(crate) port: u16,
@@ -183,6 +193,9 @@ pub(crate) struct Settings {
 
     #[command(flatten)]
     pub(crate) otlp: OtlpSettings,
+
+    #[command(flatten)]
+    pub(crate) capture: CaptureSettings,
 
     /// What is logged: error, warn, info, debug, trace, or a list such as info,sqlx=warn
     #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
@@ -357,20 +370,6 @@ pub(crate) fn inherited() -> anyhow::Result<Option<std::net::TcpListener>> {
         anyhow::bail!("LISTEN_FDS: expected one socket, not {}", handed.len());
     }
     Ok(handed.take_tcp_listener(0)?)
-}
-
-/// Reads a `.env` file of the working folder into the environment, if there is one; what is set already wins.
-pub(crate) fn load_dotenv() -> anyhow::Result<()> {
-    match dotenvy::dotenv() {
-        Ok(_) => Ok(()),
-        Err(error) if error.not_found() => Ok(()),
-        Err(dotenvy::Error::LineParse(_, position)) => {
-            anyhow::bail!(
-                ".env: a line cannot be read near character {position}; expected NAME=value"
-            )
-        }
-        Err(_) => anyhow::bail!(".env: cannot be read"),
-    }
 }
 
 /// The text of `tollgate.env.example`: every setting with its comment and default.

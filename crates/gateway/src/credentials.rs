@@ -47,6 +47,12 @@ pub(crate) struct InForce {
     pub(crate) secret: Option<Secret>,
 }
 
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.text.expose_secret() == other.text.expose_secret()
+    }
+}
+
 impl Secret {
     pub(crate) fn of(text: SecretString) -> Result<Self, InvalidHeaderValue> {
         let mut bearer = HeaderValue::try_from(format!("Bearer {}", text.expose_secret()))?;

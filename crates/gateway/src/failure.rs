@@ -84,14 +84,32 @@ pub(crate) fn told(attempt: &Attempt<'_>, problem: &WireProblem) -> Problem {
     let name = attempt.target.provider;
     let request_id = attempt.inbound.id;
     let upstream_status = problem.status;
-    let (status, code) = match problem.kind {
-        Kind::Auth | Kind::Billing | Kind::Forbidden => {
-            let credential = &attempt.credential.origin;
-            tracing::error!(%request_id, provider = name, %credential, status = upstream_status, "the provider refuses our credential or account");
-            let message =
-                format!("{name} refuses the gateway's own account; the operator has been told");
-            return Problem::new(StatusCode::BAD_GATEWAY, UPSTREAM_ACCOUNT, message);
-        }
+    let (status, code) = word(problem.kind);
+    if code == UPSTREAM_ACCOUNT {
+        let credential = &attempt.credential.origin;
+        tracing::error!(%request_id, provider = name, %credential, status = upstream_status, "the provider refuses our credential or account");
+        let message =
+            format!("{name} refuses the gateway's own account; the operator has been told");
+        return Problem::new(status, code, message);
+    }
+    tracing::warn!(%request_id, provider = name, upstream_status, code, "the provider answered with an error");
+    let message = without_credential(&problem.message, attempt);
+    let mut told = Problem::new(status, code, format!("{name}: {message}"));
+    told.retry_after = problem.retry_after;
+    told
+}
+
+/// What is noted of a stream that broke off, whose client has had a part of it.
+pub(crate) fn of_stream(attempt: &Attempt<'_>, problem: &WireProblem) -> Problem {
+    let (status, code) = word(problem.kind);
+    let message = without_credential(&problem.message, attempt);
+    Problem::new(status, code, format!("{}: {message}", attempt.target.provider))
+}
+
+/// A kind of error, as a status and a word for it.
+fn word(kind: Kind) -> (StatusCode, &'static str) {
+    match kind {
+        Kind::Auth | Kind::Billing | Kind::Forbidden => (StatusCode::BAD_GATEWAY, UPSTREAM_ACCOUNT),
         Kind::BadRequest => (StatusCode::BAD_REQUEST, "invalid_request"),
         Kind::ContextOverflow => (StatusCode::BAD_REQUEST, "context_length_exceeded"),
         Kind::NotFound => (StatusCode::NOT_FOUND, "upstream_not_found"),
@@ -100,12 +118,7 @@ pub(crate) fn told(attempt: &Attempt<'_>, problem: &WireProblem) -> Problem {
         Kind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "upstream_overloaded"),
         Kind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
         Kind::Upstream | Kind::Malformed => (StatusCode::BAD_GATEWAY, "upstream_error"),
-    };
-    tracing::warn!(%request_id, provider = name, upstream_status, code, "the provider answered with an error");
-    let message = without_credential(&problem.message, attempt);
-    let mut told = Problem::new(status, code, format!("{name}: {message}"));
-    told.retry_after = problem.retry_after;
-    told
+    }
 }
 
 /// A provider's text, in which it might repeat our credential, without it.

@@ -68,7 +68,7 @@ impl Hold {
             key_id: inbound.key_id,
             surface: inbound.face.surface.to_owned(),
             price_version: plan.price_version,
-            commission_bps: app.settings.commission_bps,
+            commission_bps: app.live.load().commission_bps,
             started_at: plan.at,
             input_tokens: input_tokens(inbound),
             bound: (!scopes.is_empty()).then_some(amount),
@@ -79,6 +79,11 @@ impl Hold {
         let (catalogue, state) = (Arc::clone(&plan.catalogue), Mutex::new(state));
         let passage = Arc::clone(&inbound.passage);
         Self { journal, funds, catalogue, key, passage, admitted, state }
+    }
+
+    /// What it was admitted at, whatever is set meanwhile.
+    pub(crate) fn commission_bps(&self) -> u32 {
+        self.admitted.commission_bps
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
@@ -31,22 +31,23 @@ pub(crate) struct Limits {
 
 impl Limits {
     pub(crate) fn new(network: &Network) -> Self {
-        let connections = match network.connections {
-            // One file for the client, one for the provider.
-            0 => (raise_files().saturating_sub(RESERVED_FILES + REFUSED) / 2).min(MOST_CONNECTIONS),
-            some => {
-                raise_files();
-                some.into()
-            }
-        };
         Self {
-            connections: Gauge::new(connections.max(1)),
+            connections: Gauge::new(connections(network)),
             refused: Gauge::new(REFUSED),
             by_address: Addresses::new(network.connections_per_address),
             requests: Gauge::new(network.requests.into()),
             requests_by_address: Addresses::new(network.requests_per_address),
             bodies: Gauge::new(network.body_memory_bytes),
         }
+    }
+
+    /// From now on there may be so much. What there is more of goes on.
+    pub(crate) fn renew(&self, network: &Network) {
+        self.connections.most.store(connections(network), Ordering::Relaxed);
+        self.requests.most.store(network.requests.into(), Ordering::Relaxed);
+        self.bodies.most.store(network.body_memory_bytes, Ordering::Relaxed);
+        self.by_address.most.store(network.connections_per_address, Ordering::Relaxed);
+        self.requests_by_address.most.store(network.requests_per_address, Ordering::Relaxed);
     }
 
     /// A place for a connection, or for one that is told that there is none; nothing where there is not even that.
@@ -62,7 +63,7 @@ impl Limits {
     /// A place for a request of a client at that address, which is asked for only where it counts.
     pub(crate) fn request(&self, client: impl FnOnce() -> IpAddr) -> Result<Place, Problem> {
         let place = self.requests.take(1).ok_or_else(overloaded)?;
-        let address = if self.requests_by_address.most == 0 {
+        let address = if self.requests_by_address.most.load(Ordering::Relaxed) == 0 {
             None
         } else {
             self.requests_by_address.take(client()).ok_or_else(too_many)?
@@ -101,6 +102,15 @@ fn too_many() -> Problem {
     problem
 }
 
+fn connections(network: &Network) -> u64 {
+    let files = raise_files();
+    match network.connections {
+        // One file for the client, one for the provider.
+        0 => (files.saturating_sub(RESERVED_FILES + REFUSED) / 2).clamp(1, MOST_CONNECTIONS),
+        some => some.into(),
+    }
+}
+
 /// Lets this process open as many files as it may, and says how many that are.
 fn raise_files() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -111,22 +121,22 @@ fn raise_files() -> u64 {
 /// Something that there may be so much of.
 pub(crate) struct Gauge {
     now: AtomicU64,
-    most: u64,
+    most: AtomicU64,
 }
 
 impl Gauge {
     fn new(most: u64) -> Arc<Self> {
-        Arc::new(Self { now: AtomicU64::new(0), most })
+        Arc::new(Self { now: AtomicU64::new(0), most: most.into() })
     }
 
     /// Whether so much more would be too much now.
     pub(crate) fn has(&self, count: u64) -> bool {
-        self.now.load(Ordering::Relaxed).saturating_add(count) <= self.most
+        self.now.load(Ordering::Relaxed).saturating_add(count) <= self.most.load(Ordering::Relaxed)
     }
 
     fn add(&self, count: u64) -> bool {
         let before = self.now.fetch_add(count, Ordering::Relaxed);
-        let fits = before.saturating_add(count) <= self.most;
+        let fits = before.saturating_add(count) <= self.most.load(Ordering::Relaxed);
         if !fits {
             self.now.fetch_sub(count, Ordering::Relaxed);
         }
@@ -164,25 +174,26 @@ impl Drop for Taken {
 /// How many of something each address has.
 struct Addresses {
     /// 0 is any number.
-    most: u32,
+    most: AtomicU32,
     counts: Mutex<HashMap<IpAddr, u32>>,
 }
 
 impl Addresses {
     fn new(most: u32) -> Arc<Self> {
-        Arc::new(Self { most, counts: Mutex::default() })
+        Arc::new(Self { most: most.into(), counts: Mutex::default() })
     }
 
     /// Counts one more. Nothing where it is one too many; none of it where nobody counts.
     #[expect(clippy::option_option, reason = "refused, not counted, counted")]
     fn take(self: &Arc<Self>, address: IpAddr) -> Option<Option<OfAddress>> {
-        if self.most == 0 {
+        let most = self.most.load(Ordering::Relaxed);
+        if most == 0 {
             return Some(None);
         }
         let address = network(address);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(address).or_default();
-        if *count >= self.most {
+        if *count >= most {
             return None;
         }
         *count += 1;
@@ -231,6 +242,16 @@ mod tests {
         drop(first);
         assert!(gauge.take(10).is_some() && gauge.take(u64::MAX).is_none());
         assert!(gauge.has(10));
+    }
+
+    #[test]
+    fn less_of_it_from_now_on() {
+        let gauge = Gauge::new(10);
+        let first = gauge.take(6).unwrap();
+        gauge.most.store(4, super::Ordering::Relaxed);
+        assert!(gauge.take(1).is_none());
+        drop(first);
+        assert!(gauge.take(5).is_none() && gauge.take(4).is_some());
     }
 
     #[test]

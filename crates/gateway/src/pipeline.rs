@@ -3,8 +3,8 @@
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -51,13 +51,15 @@ pub(crate) async fn serve(
 
 /// What the client gets.
 fn answered(passage: &Passage, face: Face, answer: Result<Response, Problem>) -> Response {
-    let response = answer.unwrap_or_else(|problem| {
-        passage.refused(&problem);
-        let mut response = problem.response(face);
-        answer::name(response.headers_mut(), passage.id);
-        response
-    });
+    let response = answer.unwrap_or_else(|problem| refused(passage, face, problem));
     passage.answered(response.status().as_u16());
+    response
+}
+
+fn refused(passage: &Passage, face: Face, problem: Problem) -> Response {
+    passage.refused(&problem);
+    let mut response = problem.response(face);
+    answer::name(response.headers_mut(), passage.id);
     response
 }
 
@@ -124,7 +126,8 @@ async fn admit(
 
     // 2. The body, as far as it must be known.
     let begun = Instant::now();
-    let body = body::read(&app, &parts.headers, body, app.settings.body_limit_bytes).await?;
+    let limit = app.live.load().body_limit_bytes;
+    let body = body::read(&app, &parts.headers, body, limit).await?;
     passage.waited(begun.elapsed());
     run(app, passage, (face, operation, named), key, &parts, (body, place)).await
 }
@@ -168,6 +171,7 @@ async fn run(
     let hold = Hold::new(&app, &inbound, &plan, taken, key);
     drop(snapshot);
 
+    let recording = app.capture.as_ref().and_then(|capture| capture.begin(&inbound));
     let left = Left { tasks: app.tasks.clone(), ending: Arc::clone(&app.ending) };
     let work = |mut head: Head| async move {
         // Until here, whoever waits for it.
@@ -180,7 +184,14 @@ async fn run(
         }
         head.finish().await;
     };
-    answer::respond(left, passage.id, claim, work).await
+    let answer = answer::respond(left, passage.id, claim, work).await;
+    match recording {
+        None => answer,
+        Some(recording) => {
+            let response = answer.unwrap_or_else(|problem| refused(passage, face, problem));
+            Ok(recording.of(response))
+        }
+    }
 }
 
 /// 429: the key's own pace, with the seconds after which it may go on.
@@ -206,17 +217,24 @@ pub(crate) struct Attempt<'a> {
     pub(crate) until: Instant,
     pub(crate) outbound: Outbound,
     pub(crate) hold: &'a Hold,
+    /// How long the head of its answer, or its failure, took.
+    pub(crate) head_took: OnceLock<Duration>,
 }
 
 impl Attempt<'_> {
     /// Sends a body to the target and waits for the head of its answer.
     pub(crate) async fn send(&self, body: Bytes) -> Result<http::Response<Body>, Problem> {
-        self.send_until(body, self.until).await
+        let answer = self.send_until(body, self.until).await;
+        if let (Err(problem), Some(_)) = (&answer, self.head_took.get()) {
+            self.went(Some(problem));
+        }
+        answer
     }
 
     /// The same once more, while the client reads what came before.
     pub(crate) async fn go_on(&self, body: Bytes) -> Result<http::Response<Body>, Problem> {
-        self.send_until(body, Instant::now() + self.app.settings.upstream_timeout()).await
+        let until = Instant::now() + self.app.live.load().upstream_timeout();
+        self.send_until(body, until).await
     }
 
     async fn send_until(
@@ -247,11 +265,17 @@ impl Attempt<'_> {
             Ok(response) if response.status().is_success() => Ok(response),
             Ok(response) => Err(Box::pin(failure::of_provider(self, response)).await),
         };
-        self.app.health.note(self.target.provider, took, answer.as_ref().err());
-        let went = answer.as_ref().err().map_or(Went::Well, Problem::went);
-        self.provider.breaker.note(&self.target.model, went, clock::now());
+        self.head_took.get_or_init(|| took);
         self.inbound.passage.attempted(self.number, took, answer.as_ref().err());
         answer
+    }
+
+    /// Counts how it went. That is known of an answer once it is whole, or has broken off.
+    pub(crate) fn went(&self, failed: Option<&Problem>) {
+        let took = self.head_took.get().copied().unwrap_or_default();
+        self.app.health.note(self.target.provider, took, failed);
+        let went = failed.map_or(Went::Well, Problem::went);
+        self.provider.breaker.note(&self.target.model, went, clock::now());
     }
 
     /// Reads a body of the provider's to its end.

@@ -122,10 +122,16 @@ pub(crate) struct Provider {
     pub(crate) priority: i64,
     /// How many conversations it gets, compared with others of that priority.
     pub(crate) weight: i64,
+    address: ArcSwap<Address>,
+    of_environment: ArcSwap<InForce>,
+    in_force: ArcSwap<InForce>,
+    pub(crate) breaker: Breaker,
+}
+
+/// Where a provider is, and the connections to there.
+pub(crate) struct Address {
     /// Without a slash at the end.
     pub(crate) base_url: String,
-    of_environment: Arc<InForce>,
-    in_force: ArcSwap<InForce>,
     /// The base URL once more, in the parts that a request is made of.
     pub(crate) scheme: Scheme,
     pub(crate) authority: Authority,
@@ -133,11 +139,10 @@ pub(crate) struct Provider {
     /// The authority as HTTP/1.1's `host`, without a port that goes without saying.
     pub(crate) host: HeaderValue,
     pub(crate) connections: Connections,
-    pub(crate) breaker: Breaker,
 }
 
-impl Provider {
-    fn new(row: &'static Row, base_url: &str, of_environment: InForce) -> Option<Self> {
+impl Address {
+    fn of(base_url: &str) -> Option<Self> {
         let base_url = base_url.trim_end_matches('/').to_owned();
         let uri: Uri = base_url.parse().ok()?;
         let web = matches!(uri.scheme_str(), Some("http" | "https"))
@@ -146,39 +151,50 @@ impl Provider {
         let (scheme, authority) = (uri.scheme().cloned()?, uri.authority().cloned()?);
         let host = host(&scheme, &authority).filter(|_| web)?;
         let base_path = uri.path().trim_end_matches('/').to_owned();
+        let connections = Connections::default();
+        Some(Self { base_url, scheme, authority, base_path, host, connections })
+    }
+}
+
+impl Provider {
+    fn new(row: &'static Row, address: Address, of_environment: InForce) -> Self {
         let of_environment = Arc::new(of_environment);
-        Some(Self {
+        Self {
             row,
             endpoint: None,
             priority: 0,
             weight: 1,
-            base_url,
+            address: ArcSwap::from_pointee(address),
             in_force: ArcSwap::new(Arc::clone(&of_environment)),
-            of_environment,
-            scheme,
-            authority,
-            base_path,
-            host,
-            connections: Connections::default(),
+            of_environment: ArcSwap::new(of_environment),
             breaker: Breaker::default(),
-        })
+        }
     }
 
     /// A further endpoint, as it is stored.
     fn further(own: &Self, stored: ProviderCredential, keys: &MasterKeys) -> Option<Self> {
-        let base_url = if stored.base_url.is_empty() { &own.base_url } else { &stored.base_url };
+        let own_url = &own.address().base_url;
+        let base_url = if stored.base_url.is_empty() { own_url } else { &stored.base_url };
         let nothing = InForce::of_environment(own.row.credential_setting, None);
-        let mut further = Self::new(own.row, base_url, nothing)?;
+        let mut further = Self::new(own.row, Address::of(base_url)?, nothing);
         further.endpoint = Some(stored.endpoint.clone());
         (further.priority, further.weight) = (stored.priority, stored.weight);
         further.in_force.store(Arc::new(InForce::of_store(stored, keys)));
         Some(further)
     }
 
+    /// Where it is now. A call stays where it was made.
+    pub(crate) fn address(&self) -> Arc<Address> {
+        self.address.load_full()
+    }
+
+    pub(crate) fn base_url(&self) -> String {
+        self.address.load().base_url.clone()
+    }
+
     /// Whether that is an address at which one could be.
-    pub(crate) fn could_be_at(&self, base_url: &str) -> bool {
-        let nothing = InForce::of_environment(self.row.credential_setting, None);
-        Self::new(self.row, base_url, nothing).is_some()
+    pub(crate) fn could_be_at(base_url: &str) -> bool {
+        Address::of(base_url).is_some()
     }
 
     /// As logs and headers name it: `openai`, `openai/eu`.
@@ -211,7 +227,29 @@ impl Provider {
 
     /// The setting of its credential, where that is set.
     pub(crate) fn is_set_in_environment(&self) -> bool {
-        self.of_environment.secret.is_some()
+        self.of_environment.load().secret.is_some()
+    }
+
+    /// Takes another address, with connections of its own.
+    fn moves(&self, address: Address) {
+        if self.address.load().base_url != address.base_url {
+            self.address.store(Arc::new(address));
+        }
+    }
+
+    /// Takes what the environment says now, which is in force where nothing is stored: whether it is another than before.
+    fn hears(&self, of_environment: InForce) -> bool {
+        let is_same = self.of_environment.load().secret == of_environment.secret;
+        if is_same {
+            return false;
+        }
+        let next = Arc::new(of_environment);
+        self.of_environment.store(Arc::clone(&next));
+        let is_stored = self.in_force.load().stored().is_some();
+        if !is_stored {
+            self.in_force.store(next);
+        }
+        !is_stored
     }
 
     /// Puts in force what is stored, or else what the environment says: whether that is another than before.
@@ -222,7 +260,7 @@ impl Provider {
             return false;
         }
         let next = stored.map_or_else(
-            || Arc::clone(&self.of_environment),
+            || self.of_environment.load_full(),
             |row| Arc::new(InForce::of_store(row, keys)),
         );
         self.in_force.store(next);
@@ -246,21 +284,33 @@ impl Providers {
     /// A base URL, a credential or a master key that is none, by its setting.
     pub(crate) fn from_settings(settings: &Settings) -> anyhow::Result<Self> {
         let master_keys = MasterKeys::from_settings(settings)?;
-        let mut all = Vec::new();
-        for row in &ROWS {
-            let (key, base_url) = settings.provider(row.name);
-            let setting = row.credential_setting;
-            let secret = key.cloned().map(Secret::of).transpose().map_err(|_| {
-                anyhow::anyhow!("{setting}: has a character that no key has, such as a line's end")
-            })?;
-            let of_environment = InForce::of_environment(setting, secret);
-            let provider = Provider::new(row, base_url.unwrap_or(row.base_url), of_environment);
-            let setting = setting.replace("_API_KEY", "_BASE_URL");
-            all.push(Arc::new(provider.ok_or_else(|| {
-                anyhow::anyhow!("{setting}: expected a URL such as {}", row.base_url)
-            })?));
-        }
+        let set = set(settings)?;
+        let provider = |(row, address, heard)| Arc::new(Provider::new(row, address, heard));
+        let all = set.into_iter().map(provider).collect();
         Ok(Self { all, further: ArcSwap::default(), master_keys })
+    }
+
+    /// Takes addresses and credentials from settings that were read again, all or none: the providers of which another
+    /// credential is in force now.
+    pub(crate) fn renew(&self, settings: &Settings) -> anyhow::Result<Vec<Arc<Provider>>> {
+        let mut changed = Vec::new();
+        let further = self.further.load_full();
+        for ((row, address, heard), own) in set(settings)?.into_iter().zip(&self.all) {
+            for endpoint in further.iter().filter(|endpoint| endpoint.row.name == row.name) {
+                // One without an address of its own is where its provider is.
+                let follows = |(stored, _): (&ProviderCredential, _)| stored.base_url.is_empty();
+                if endpoint.in_force.load().stored().is_some_and(follows)
+                    && let Some(address) = Address::of(&address.base_url)
+                {
+                    endpoint.moves(address);
+                }
+            }
+            own.moves(address);
+            if own.hears(heard) {
+                changed.push(Arc::clone(own));
+            }
+        }
+        Ok(changed)
     }
 
     /// Puts in force what is stored: the endpoints of which another credential is in force now.
@@ -325,12 +375,31 @@ impl Providers {
     pub(crate) fn need_tls(&self) -> bool {
         let further = self.further.load();
         let mut all = self.all.iter().chain(further.iter());
-        all.any(|endpoint| endpoint.scheme == Scheme::HTTPS && endpoint.is_callable())
+        all.any(|endpoint| endpoint.address().scheme == Scheme::HTTPS && endpoint.is_callable())
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Provider> {
         self.all.iter().map(AsRef::as_ref)
     }
+}
+
+/// What the settings say of each provider, in the order of the table.
+fn set(settings: &Settings) -> anyhow::Result<Vec<(&'static Row, Address, InForce)>> {
+    let mut set = Vec::new();
+    for row in &ROWS {
+        let (key, base_url) = settings.provider(row.name);
+        let setting = row.credential_setting;
+        let secret = key.cloned().map(Secret::of).transpose().map_err(|_| {
+            anyhow::anyhow!("{setting}: has a character that no key has, such as a line's end")
+        })?;
+        let heard = InForce::of_environment(setting, secret);
+        let address = Address::of(base_url.unwrap_or(row.base_url)).ok_or_else(|| {
+            let setting = setting.replace("_API_KEY", "_BASE_URL");
+            anyhow::anyhow!("{setting}: expected a URL such as {}", row.base_url)
+        })?;
+        set.push((row, address, heard));
+    }
+    Ok(set)
 }
 
 fn host(scheme: &Scheme, authority: &Authority) -> Option<HeaderValue> {

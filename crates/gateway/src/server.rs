@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -27,6 +28,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
 use crate::app::App;
 use crate::auth::Peer;
+use crate::config::Settings;
 use crate::connection::LAST_WORDS;
 use crate::idempotency::REPLAYED;
 use crate::inbound::Named;
@@ -58,7 +60,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         // These see to all of that themselves.
         .merge(endpoints::inference())
         .method_not_allowed_fallback(wrong_method);
-    if let Some(cors) = cors(&app.settings.cors_origins) {
+    if let Some(cors) = cors(&app.live.load().cors_origins) {
         router = router.layer(cors);
     }
     router.with_state(Arc::clone(app))
@@ -154,7 +156,7 @@ pub(crate) async fn serve(app: &Arc<App>, door: Door, stop: &mut impl Stop) -> I
     tracing::info!("ending: no new requests, answers under way finish");
     app.ending.drain();
     server.draining.cancel();
-    let grace = sleep(app.settings.network.grace());
+    let grace = sleep(app.live.load().network.grace());
     tokio::pin!(grace);
     let mut again = false;
     while !again {
@@ -164,7 +166,7 @@ pub(crate) async fn serve(app: &Arc<App>, door: Door, stop: &mut impl Stop) -> I
             () = stop.asked() => again = true,
         }
     }
-    let until = Instant::now() + app.settings.network.drain();
+    let until = Instant::now() + app.live.load().network.drain();
     for (stream, peer) in door.close() {
         server.take(stream, peer);
     }
@@ -193,23 +195,19 @@ pub(crate) async fn serve(app: &Arc<App>, door: Door, stop: &mut impl Stop) -> I
 
 type Answers = Box<dyn Fn(Peer, http::Request<Incoming>) -> Served + Send + Sync>;
 
-/// The connections.
-struct Server {
-    app: Arc<App>,
+/// How connections are served, which is made of settings.
+struct Front {
+    settings: Arc<Settings>,
     protocols: Protocols,
     proxies: Proxies,
     answers: Answers,
-    tasks: TaskTracker,
-    /// The door is about to be closed, is closed; what is left is dropped.
-    draining: CancellationToken,
-    closing: CancellationToken,
-    late: CancellationToken,
 }
 
-impl Server {
-    fn new(app: &Arc<App>) -> Self {
+impl Front {
+    fn new(app: &Arc<App>) -> Arc<Self> {
+        let settings = app.live.load_full();
         // Pages that may call from elsewhere need the router's layers.
-        let direct = app.settings.cors_origins.iter().all(|origin| origin.trim().is_empty());
+        let direct = settings.cors_origins.iter().all(|origin| origin.trim().is_empty());
         let router = TowerToHyperService::new(router(app));
         let own = Arc::clone(app);
         let answers = move |peer: Peer, mut request: http::Request<Incoming>| {
@@ -224,16 +222,47 @@ impl Server {
                 None => Served::Routed(Box::pin(router.call(request))),
             }
         };
+        Arc::new(Self {
+            protocols: Protocols::new(&settings.network, &app.ending),
+            proxies: Proxies::new(&settings.trusted_proxies),
+            answers: Box::new(answers),
+            settings,
+        })
+    }
+}
+
+/// The connections.
+struct Server {
+    app: Arc<App>,
+    front: ArcSwap<Front>,
+    tasks: TaskTracker,
+    /// The door is about to be closed, is closed; what is left is dropped.
+    draining: CancellationToken,
+    closing: CancellationToken,
+    late: CancellationToken,
+}
+
+impl Server {
+    fn new(app: &Arc<App>) -> Self {
         Self {
             app: Arc::clone(app),
-            protocols: Protocols::new(&app.settings.network, &app.ending),
-            proxies: Proxies::new(&app.settings.trusted_proxies),
-            answers: Box::new(answers),
+            front: ArcSwap::new(Front::new(app)),
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
             late: CancellationToken::new(),
         }
+    }
+
+    /// For a new connection: made anew once the settings were read again.
+    fn front(&self) -> Arc<Front> {
+        let front = self.front.load_full();
+        if Arc::ptr_eq(&front.settings, &self.app.live.load()) {
+            return front;
+        }
+        let front = Front::new(&self.app);
+        self.front.store(Arc::clone(&front));
+        front
     }
 
     async fn accepted(self: &Arc<Self>, accepted: io::Result<(TcpStream, SocketAddr)>) {
@@ -252,23 +281,30 @@ impl Server {
     /// Serves a connection in a task of its own, if there is a place for it.
     fn take(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let peer = Peer(peer.ip());
-        let trusted = self.proxies.trusts(peer.0.to_canonical());
+        let front = self.front();
+        let trusted = front.proxies.trusts(peer.0.to_canonical());
         let Some(entrance) = self.app.limits.connection(peer.0, trusted) else { return };
         let server = Arc::clone(self);
         self.tasks.spawn(async move {
             let late = server.late.clone();
-            let entered = server.connection(stream, peer, entrance);
+            let entered = server.connection(&front, stream, peer, entrance);
             let _ = late.run_until_cancelled(entered).await;
         });
     }
 
-    async fn connection(self: Arc<Self>, stream: TcpStream, peer: Peer, entrance: Entrance) {
+    async fn connection(
+        &self,
+        front: &Arc<Front>,
+        stream: TcpStream,
+        peer: Peer,
+        entrance: Entrance,
+    ) {
         let opened = Instant::now();
         let _ = stream.set_nodelay(true);
         // One that has asked for nothing yet is not waited for much longer.
         let begun = tokio::select! {
             biased;
-            begun = self.protocols.begun(&stream) => begun,
+            begun = front.protocols.begun(&stream) => begun,
             () = self.closed_for_a_while() => None,
         };
         let Some(begun) = begun else { return };
@@ -277,14 +313,14 @@ impl Server {
         let leave = if at_once { &self.draining } else { &self.closing };
         let over = entrance.over;
         let leave = if over { cancelled() } else { leave.clone() };
-        let server = Arc::clone(&self);
+        let answers = Arc::clone(front);
         let answer = move |request: http::Request<Incoming>| {
             if over {
                 return Served::Direct(Box::pin(one_too_many(request.map(Body::new))));
             }
-            (server.answers)(peer, request)
+            (answers.answers)(peer, request)
         };
-        let served = self.protocols.serve(begun, (stream, opened), leave, answer);
+        let served = front.protocols.serve(begun, (stream, opened), leave, answer);
         if let Err(error) = served.await {
             tracing::debug!(%error, "a connection ended early");
         }

@@ -140,7 +140,7 @@ pub(crate) async fn settle(
 /// What counters cost at the prices pinned for the request.
 pub(crate) fn price(attempt: &Attempt<'_>, report: &UsageReport) -> Result<Bill, BillError> {
     let (plan, target) = (attempt.plan, attempt.target);
-    let bps = attempt.app.settings.commission_bps;
+    let bps = attempt.hold.commission_bps();
     Bill::of(&plan.catalogue, target.provider, &target.model, report, plan.at, bps)
 }
 
@@ -158,7 +158,7 @@ fn receipt(attempt: &Attempt<'_>, finished: Finished, outcome: Outcome) -> Recei
         model_served: finished.model_served.and_then(|name| plain(&name)),
         upstream_id: finished.upstream_id.and_then(|name| plain(&name)),
         price_version: attempt.plan.price_version,
-        commission_bps: attempt.app.settings.commission_bps,
+        commission_bps: attempt.hold.commission_bps(),
         report: finished.report,
         usage_source: finished.usage_source,
         outcome,

@@ -18,9 +18,7 @@ use wire::sse::{Framing, Splitter};
 use wire::stream::End;
 
 use crate::answer::{Answer, Head, Piece, Pieces};
-use crate::breaker::Went;
 use crate::carry::Carrier;
-use crate::clock;
 use crate::failure;
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
@@ -56,6 +54,8 @@ struct Relay<'a, 'b> {
     gone: bool,
     carrier: Carrier<'a>,
     splitter: Splitter,
+    /// How long it may be silent.
+    idle: Duration,
     heard: Instant,
     told: Instant,
     timer: Pin<Box<Sleep>>,
@@ -89,6 +89,7 @@ impl<'a, 'b> Relay<'a, 'b> {
             gone: false,
             carrier,
             splitter: splitter(response),
+            idle: attempt.app.live.load().stream_idle(),
             heard: now,
             told: now,
             timer: Box::pin(sleep_until(now + HEAD_AFTER)),
@@ -172,7 +173,7 @@ impl<'a, 'b> Relay<'a, 'b> {
     }
 
     fn idle_at(&self) -> Instant {
-        self.heard + self.attempt.app.settings.stream_idle()
+        self.heard + self.idle
     }
 
     fn waiting_at(&self) -> Instant {
@@ -270,15 +271,15 @@ impl<'a, 'b> Relay<'a, 'b> {
             let problem = self.carrier.problem();
             return Err(failure::told(self.attempt, &problem));
         }
-        if !seen.whole && !self.gone {
+        let broke_off = !seen.whole && !self.gone;
+        if broke_off {
             let (request_id, provider) = (self.attempt.inbound.id, self.attempt.target.provider);
             tracing::warn!(%request_id, provider, ?end, "a stream broke off");
-            let model = &self.attempt.target.model;
-            // A cut is not its doing.
-            if !self.attempt.app.ending.is_cut() {
-                self.attempt.provider.breaker.note(model, Went::Failed, clock::now());
-            }
         }
+        // A cut is not its doing.
+        let failed = broke_off && !self.attempt.app.ending.is_cut();
+        let failed = failed.then(|| failure::of_stream(self.attempt, &self.carrier.problem()));
+        self.attempt.went(failed.as_ref());
         self.attempt.inbound.passage.finishes(seen.finish);
         let outcome = match (seen.whole, self.gone) {
             (_, true) => Outcome::ClientGone,

@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 
 use crate::credentials::{InForce, Secret};
-use crate::providers::{Credential, Provider, Speaks};
+use crate::providers::{Address, Credential, Provider, Speaks};
 use connections::Shared;
 use line::Line;
 
@@ -94,13 +94,14 @@ impl Upstream {
         until: Instant,
     ) -> Result<Response<Body>, UpstreamError> {
         let Outgoing { speaks, credential, path, headers, body } = outgoing;
-        let path = format!("{}{}{path}", provider.base_path, speaks.below);
+        let at = provider.address();
+        let path = format!("{}{}{path}", at.base_path, speaks.below);
         let path = PathAndQuery::try_from(path).map_err(http::Error::from)?;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from(path);
         set_headers(request.headers_mut(), speaks, credential, headers);
-        match tokio::time::timeout_at(until.into(), self.exchange(provider, request)).await {
+        match tokio::time::timeout_at(until.into(), self.exchange(&at, request)).await {
             Ok(answer) => answer,
             Err(_) => Err(UpstreamError::Timeout),
         }
@@ -113,13 +114,14 @@ impl Upstream {
         speaks: &Speaks,
         credential: &InForce,
     ) -> Result<StatusCode, UpstreamError> {
-        let path = format!("{}{}{}", provider.base_path, speaks.below, provider.row.models);
+        let at = provider.address();
+        let path = format!("{}{}{}", at.base_path, speaks.below, provider.row.models);
         let path = PathAndQuery::try_from(path).map_err(http::Error::from)?;
         let mut request = Request::new(Full::default());
         *request.uri_mut() = Uri::from(path);
         set_headers(request.headers_mut(), speaks, credential, &HeaderMap::new());
         request.headers_mut().remove(header::CONTENT_TYPE);
-        let exchange = Box::pin(self.exchange(provider, request));
+        let exchange = Box::pin(self.exchange(&at, request));
         match tokio::time::timeout(LIST_TIMEOUT, exchange).await {
             Ok(answer) => Ok(answer?.status()),
             Err(_) => Err(UpstreamError::Timeout),
@@ -130,16 +132,16 @@ impl Upstream {
     /// was sent is nothing to bother the client with.
     async fn exchange(
         &self,
-        provider: &Provider,
+        at: &Address,
         mut request: Outbound,
     ) -> Result<Response<Body>, UpstreamError> {
         loop {
-            let (way, used) = match provider.connections.way() {
+            let (way, used) = match at.connections.way() {
                 Some(way) => (way, true),
                 // Boxed, because it needs much room and seldom happens.
-                None => (Box::pin(self.connect(provider)).await?, false),
+                None => (Box::pin(self.connect(at)).await?, false),
             };
-            let mut failed = match way.exchange(provider, request).await? {
+            let mut failed = match way.exchange(at, request).await? {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
@@ -150,8 +152,8 @@ impl Upstream {
         }
     }
 
-    async fn connect(&self, provider: &Provider) -> Result<Way, UpstreamError> {
-        let io = self.connector.call(whole_uri(provider, None)?).await;
+    async fn connect(&self, at: &Address) -> Result<Way, UpstreamError> {
+        let io = self.connector.call(whole_uri(at, None)?).await;
         let io = io.map_err(UpstreamError::Connect)?;
         let broken = |error: hyper::Error| UpstreamError::Connect(error.into());
         if !io.connected().is_negotiated_h2() {
@@ -165,7 +167,7 @@ impl Upstream {
         let (shared, connection) = handshake.await.map_err(broken)?;
         // It ends with its last request, and shutdown waits for those.
         TokioExecutor::new().execute(connection);
-        provider.connections.share(shared.clone());
+        at.connections.share(shared.clone());
         Ok(Way::Shared(shared))
     }
 
@@ -222,21 +224,21 @@ impl Way {
     /// Sends a request in the form of this version of HTTP.
     async fn exchange(
         self,
-        provider: &Provider,
+        at: &Address,
         mut request: Outbound,
     ) -> Result<Result<Response<Body>, TrySendError<Outbound>>, UpstreamError> {
         let path = request.uri().path_and_query().cloned();
         Ok(match self {
             Self::Own(mut line) => {
-                request.headers_mut().insert(header::HOST, provider.host.clone());
+                request.headers_mut().insert(header::HOST, at.host.clone());
                 *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
-                line.send(request).await.map(|answer| {
-                    answer.map(|body| Body::own(body, line, provider.connections.clone()))
-                })
+                line.send(request)
+                    .await
+                    .map(|answer| answer.map(|body| Body::own(body, line, at.connections.clone())))
             }
             Self::Shared(mut shared) => {
                 request.headers_mut().remove(header::HOST);
-                *request.uri_mut() = whole_uri(provider, path)?;
+                *request.uri_mut() = whole_uri(at, path)?;
                 shared.try_send_request(request).await.map(|answer| answer.map(Body::shared))
             }
         })
@@ -244,10 +246,10 @@ impl Way {
 }
 
 /// A URI with the provider's address.
-fn whole_uri(provider: &Provider, path: Option<PathAndQuery>) -> Result<Uri, http::Error> {
+fn whole_uri(at: &Address, path: Option<PathAndQuery>) -> Result<Uri, http::Error> {
     let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(provider.scheme.clone());
-    parts.authority = Some(provider.authority.clone());
+    parts.scheme = Some(at.scheme.clone());
+    parts.authority = Some(at.authority.clone());
     parts.path_and_query = Some(path.unwrap_or(PathAndQuery::from_static("/")));
     Ok(Uri::from_parts(parts)?)
 }

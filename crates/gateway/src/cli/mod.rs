@@ -27,8 +27,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use store::Store;
 
-use crate::config::{self, Settings};
-use crate::telemetry::{self, Lines};
+use crate::config::{Settings, Source};
+use crate::telemetry::{self, Lines, Relog};
 use output::Output;
 
 /// A self-hosted OpenRouter: one API in front of OpenAI, Gemini, Anthropic and DeepSeek, with a bill that can be proved
@@ -110,11 +110,11 @@ enum Command {
 
 /// Runs the command line.
 pub fn run() -> ExitCode {
-    let outcome = config::load_dotenv().and_then(|()| {
+    let outcome = Source::load().and_then(|source| {
         let cli = Cli::parse();
-        let (lines, _written) = telemetry::start(&cli.settings)?;
+        let (lines, _written, relog) = telemetry::start(&cli.settings)?;
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        runtime.enable_all().build()?.block_on(dispatch(cli, lines))
+        runtime.enable_all().build()?.block_on(dispatch(cli, lines, (source, relog)))
     });
     match outcome {
         Ok(code) => code,
@@ -125,12 +125,12 @@ pub fn run() -> ExitCode {
     }
 }
 
-async fn dispatch(cli: Cli, lines: Lines) -> anyhow::Result<ExitCode> {
+async fn dispatch(cli: Cli, lines: Lines, again: (Source, Relog)) -> anyhow::Result<ExitCode> {
     let Cli { command, json, settings } = cli;
     let output = Output::new(json);
     let done = |()| ExitCode::SUCCESS;
     match command {
-        Command::Serve => serve::run(settings, lines, &output).await.map(done),
+        Command::Serve => Box::pin(serve::run(settings, lines, again, &output)).await.map(done),
         Command::Demo => Box::pin(demo::run(settings, lines, &output)).await.map(done),
         Command::Migrate { check: true } => rehearse(&settings, &output).await.map(done),
         Command::Migrate { check: false } => migrate(&settings, &output).await.map(done),

@@ -170,7 +170,7 @@ async fn endpoint(
             if providers.master_keys.first().is_none() {
                 bail!(NO_MASTER_KEY);
             }
-            if !base_url.is_empty() && !own.could_be_at(&base_url) {
+            if !base_url.is_empty() && !Provider::could_be_at(&base_url) {
                 bail!("--base-url: expected a URL such as {}", own.row.base_url);
             }
             let place = format!("{}/{name}", own.row.name);
@@ -212,7 +212,7 @@ fn view(provider: &Provider) -> Value {
         "endpoint": provider.endpoint,
         "priority": provider.priority,
         "weight": provider.weight,
-        "base_url": provider.base_url,
+        "base_url": provider.base_url(),
         "callable": provider.is_callable(),
         "credential": source,
         "setting": provider.row.credential_setting,
@@ -244,7 +244,7 @@ fn list(providers: &Providers, output: &Output) -> anyhow::Result<()> {
             in_force.origin.to_string(),
             stored.map(|(row, _)| clock::rfc3339(row.created_at)).unwrap_or_default(),
             stored.map(|(row, _)| row.created_by.clone()).unwrap_or_default(),
-            provider.base_url.clone(),
+            provider.base_url(),
         ]
     };
     let columns = [

@@ -9,22 +9,31 @@ use tokio::time::sleep_until;
 use super::output::Output;
 use crate::app::App;
 use crate::clock;
-use crate::config::Settings;
+use crate::config::{Settings, Source};
 use crate::listener::{self, Door};
 use crate::people::links;
+use crate::reload::Reload;
 use crate::server::{self, Stop};
-use crate::telemetry::{self, Lines};
+use crate::telemetry::{self, Lines, Relog};
 
 /// Serves until Ctrl-C or SIGTERM.
-pub(super) async fn run(settings: Settings, lines: Lines, output: &Output) -> anyhow::Result<()> {
+pub(super) async fn run(
+    settings: Settings,
+    lines: Lines,
+    (source, relog): (Source, Relog),
+    output: &Output,
+) -> anyhow::Result<()> {
     // From here on, before anybody can know that there is something to end.
     let mut stop = signals()?;
+    let hangup = signal(SignalKind::hangup())?;
+    let reload = Reload::new(source, relog)?;
     let listener = telemetry::listen(&settings).await?;
     let app = tokio::select! {
         app = Box::pin(App::build(settings, lines)) => app?,
         () = stop.asked() => return Ok(()),
     };
     warn_of_settings(&app);
+    app.background.spawn(reload.follow(Arc::clone(&app), hangup));
     let metrics = metrics(&app, listener)?;
     let (door, address) = listener::listen(&app)?;
     let now = clock::now();

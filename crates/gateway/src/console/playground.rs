@@ -90,7 +90,7 @@ pub(crate) async fn price(call: Call) -> Result<Response, Problem> {
     let snapshot = call.app.snapshots.current();
     let (provider, name) = asked.model.split_once('/').ok_or_else(missing)?;
     let model = snapshot.catalogue.get(canonical(provider), name).ok_or_else(missing)?;
-    let bps = call.app.settings.commission_bps;
+    let bps = call.app.live.load().commission_bps;
     let length = u64::try_from(call.body.len()).unwrap_or(u64::MAX).saturating_add(AROUND);
     let demand = Demand {
         input_tokens: model.info.context_window.map_or(length, |window| window.min(length)),

@@ -147,7 +147,7 @@ pub(super) fn find(call: &Call, snapshot: &Snapshot) -> Result<(Model, ModelView
     let id = format!("{}/{}", call.param("author"), call.param("slug"));
     let wanted = Wanted { provider: None, model: id };
     let (_, model) = routing::find(&call.app, snapshot, &wanted)?;
-    let bps = call.app.settings.commission_bps;
+    let bps = call.app.live.load().commission_bps;
     let view = models::is_offered(&call.app, model).then(|| ModelView::of(model, bps)).flatten();
     view.map(|view| (model.clone(), view)).ok_or_else(|| super::not_found("model"))
 }
@@ -167,7 +167,7 @@ fn sold(
     may_use: impl Fn(&str, &str) -> bool,
 ) -> Result<Vec<ModelView>, Problem> {
     let snapshot = app.snapshots.current();
-    let bps = app.settings.commission_bps;
+    let bps = app.live.load().commission_bps;
     let offered = snapshot.catalogue.models().filter(|model| models::is_offered(app, model));
     let offered = offered.filter(|model| may_use(&model.provider, &model.name));
     let mut views: Vec<ModelView> = offered.filter_map(|model| ModelView::of(model, bps)).collect();

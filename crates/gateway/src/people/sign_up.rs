@@ -24,7 +24,7 @@ const LONGEST_NAME: usize = 80;
 pub(super) async fn person(app: &App, who: &Subject, now: i64) -> Result<Arc<Person>, Problem> {
     let id = match known(app, who).await? {
         Some(id) => id,
-        None if app.settings.sign_up => make(app, who, now).await?,
+        None if app.live.load().sign_up => make(app, who, now).await?,
         None => {
             let message = "nobody here is known by this account; ask an operator to let you in";
             return Err(Problem::new(StatusCode::FORBIDDEN, "unknown_user", message));

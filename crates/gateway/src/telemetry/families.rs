@@ -265,6 +265,10 @@ fn rest(app: &App, page: &mut Page<'_>) -> fmt::Result {
         ("tollgate_log_lines_dropped", None, "Log lines that there was no room for"),
         app.telemetry.lines.dropped(),
     )?;
+    page.counter(
+        ("tollgate_capture_dropped", None, "Recordings that there was no room for"),
+        app.capture.as_ref().map_or(0, |capture| capture.dropped()),
+    )?;
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     page.gauges(("tollgate_build_info", None, "Always 1"), [(version, 1)])?;
     page.gauge(

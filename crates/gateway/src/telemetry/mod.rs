@@ -28,24 +28,44 @@ pub(crate) use tally::Tally;
 use metrics::Metrics;
 use otlp::Otlp;
 
+/// Says from now on what is logged.
+pub(crate) type Relog = Box<dyn Fn(EnvFilter) + Send>;
+
+/// What a log is told to leave out.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn filter(settings: &Settings) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(&settings.log).map_err(|_| {
+        anyhow::anyhow!("RUST_LOG: expected a level such as info, or a list such as info,sqlx=warn")
+    })
+}
+
 /// Starts logging. The log is whole once what is returned second is dropped.
 ///
 /// # Errors
 /// The filter cannot be read.
-pub(crate) fn start(settings: &Settings) -> anyhow::Result<(Lines, Written)> {
-    let filter = EnvFilter::try_new(&settings.log).map_err(|_| {
-        anyhow::anyhow!("RUST_LOG: expected a level such as info, or a list such as info,sqlx=warn")
-    })?;
+pub(crate) fn start(settings: &Settings) -> anyhow::Result<(Lines, Written, Relog)> {
     let (lines, written) = Lines::start(std::io::stderr())?;
-    let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone());
-    match settings.log_format {
+    let format = tracing_subscriber::fmt().with_env_filter(filter(settings)?);
+    let format = format.with_writer(lines.clone());
+    // There is nobody to tell of a log that is gone.
+    let relog: Relog = match settings.log_format {
         LogFormat::Text => {
             let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            format.with_ansi(colours).with_target(false).init();
+            let format = format.with_ansi(colours).with_target(false).with_filter_reloading();
+            let handle = format.reload_handle();
+            format.init();
+            Box::new(move |filter| drop(handle.reload(filter)))
         }
-        LogFormat::Json => format.json().flatten_event(true).init(),
-    }
-    Ok((lines, written))
+        LogFormat::Json => {
+            let format = format.json().flatten_event(true).with_filter_reloading();
+            let handle = format.reload_handle();
+            format.init();
+            Box::new(move |filter| drop(handle.reload(filter)))
+        }
+    };
+    Ok((lines, written, relog))
 }
 
 /// The metrics and the traces of this process.

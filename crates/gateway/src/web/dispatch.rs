@@ -98,7 +98,7 @@ async fn admit(app: &App, policy: Policy, parts: &Parts, now: i64) -> Result<Who
         }
         Policy::Inference => auth::caller(&snapshot, &asked, Some(Scope::Inference)).map(Who::Key),
         Policy::Api(scope) => auth::caller(&snapshot, &asked, scope).map(Who::Key),
-        Policy::Native(scope) if app.settings.trust_user_header => {
+        Policy::Native(scope) if app.live.load().trust_user_header => {
             auth::trusted(&snapshot, &asked, scope)
         }
         Policy::Native(scope) => auth::native_caller(&snapshot, &asked, scope).map(Who::Key),

@@ -23,6 +23,8 @@ pub(crate) struct Start {
     pub(crate) simulator: Simulator,
     /// More settings, which win over those of the test.
     pub(crate) settings: Vec<(&'static str, String)>,
+    /// Settings of the test that are not given.
+    pub(crate) without: Vec<&'static str>,
 }
 
 impl Start {
@@ -86,6 +88,7 @@ impl App {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let simulator = start.simulator.start(address).await.expect("the simulator");
         let mut settings = provider_settings(&simulator);
+        settings.retain(|(name, _)| !start.without.contains(name));
         settings.extend(start.settings);
         let (process, url, metrics) = serve(&books, &settings).await;
         let client = reqwest::Client::builder()
@@ -102,6 +105,13 @@ impl App {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    /// How many files and sockets the program has open.
+    pub(crate) fn open_files(&self) -> u64 {
+        let pid = self.process.id().expect("a running process");
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its files");
+        files.count().try_into().expect("few")
     }
 
     /// What the program has logged, up to a request of this call: lines are written in order, but behind the requests.

@@ -18,7 +18,7 @@ async fn app(books: Books) -> App {
     App::start_on(books, Start::default().set(MASTER_KEY, master(1))).await
 }
 
-async fn elsewhere() -> Running {
+pub(crate) async fn elsewhere() -> Running {
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     Simulator::new().start(anywhere).await.expect("another simulator")
 }

@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use ledger::Outcome;
 use reqwest::Method;
+use rustix::process::setpriority_process;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::runtime::{self, Handle, Runtime};
 use tokio::task::JoinSet;
 
 use crate::app::{Answer, App, Start, USER};
@@ -16,9 +18,9 @@ use crate::cuts::is_error;
 use crate::scripted::{Provider, Scripted};
 use crate::speak::{Client, Told};
 
-/// What a busy machine may take on top of a limit.
 /// How much later than the program a test may begin to count.
 const EARLY: Duration = Duration::from_millis(200);
+/// What a busy machine may take on top of a limit.
 const LATE: Duration = Duration::from_secs(8);
 /// Long enough for everything else to happen meanwhile.
 const SLOW: &str = "fault:delay:1500";
@@ -211,7 +213,8 @@ async fn bad_clients_beside_good_ones() {
     let silent = number("TOLLGATE_TEST_BAD_CLIENTS", 240);
     let deaf = silent / 4;
     may_open_many_files();
-    let provider = Provider::start((0..deaf).map(|_| endless())).await;
+    let crowd = Crowd::new();
+    let provider = crowd.run(Provider::start((0..deaf).map(|_| endless()))).await;
     let start = Start::default()
         .set("OPENAI_BASE_URL", provider.url.clone())
         .set("TOLLGATE_HEADER_TIMEOUT_SECONDS", "4")
@@ -221,11 +224,13 @@ async fn bad_clients_beside_good_ones() {
     let before = app.memory_kib();
     let mut bad = JoinSet::new();
     for _ in 0..silent {
-        bad.spawn(slow_head(connect(&app).await, address(&app).to_owned()));
+        let host = address(&app).to_owned();
+        let stream = crowd.run(TcpStream::connect(host.clone())).await.expect("a connection");
+        bad.spawn_on(slow_head(stream, host), crowd.handle());
     }
     let mut unread = Vec::new();
     for _ in 0..deaf {
-        unread.push(deaf_stream(&app).await);
+        unread.push(crowd.run(deaf_stream(address(&app).to_owned(), app.key.clone())).await);
     }
     let ports: Vec<_> = unread.iter().map(|s| s.local_addr().expect("its own").port()).collect();
     let given_up = || !established(&app.url).iter().any(|port| ports.contains(port));
@@ -251,6 +256,34 @@ async fn bad_clients_beside_good_ones() {
     let gone = receipts.iter().filter(|receipt| receipt.outcome == Outcome::ClientGone).count();
     assert_eq!(gone as u64, deaf);
     assert!(receipts.iter().all(|receipt| receipt.outcome != Outcome::UpstreamFailed));
+}
+
+/// A thread for the clients that misbehave and for what answers them, which runs when nobody else wants to: how long the good
+/// ones wait is to say something of the program, and nothing of this process.
+struct Crowd(Option<Runtime>);
+
+impl Crowd {
+    fn new() -> Self {
+        let mut runtime = runtime::Builder::new_multi_thread();
+        let last = || setpriority_process(None, 19).expect("a lower priority");
+        Self(Some(
+            runtime.worker_threads(1).enable_all().on_thread_start(last).build().expect("it"),
+        ))
+    }
+
+    fn handle(&self) -> &Handle {
+        self.0.as_ref().expect("a runtime").handle()
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        self.handle().spawn(work).await.expect("an end")
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        self.0.take().expect("a runtime").shutdown_background();
+    }
 }
 
 /// This side of the connections has files as well.
@@ -302,16 +335,16 @@ async fn slow_head(mut stream: TcpStream, host: String) -> Duration {
 }
 
 /// A stream that is asked for and never read.
-async fn deaf_stream(app: &App) -> TcpStream {
+async fn deaf_stream(address: String, key: String) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4_096).expect("an option");
-    let mut stream = socket.connect(address(app).parse().expect("an address")).await.expect("open");
+    let mut stream = socket.connect(address.parse().expect("an address")).await.expect("open");
     let body = Client::Chat.ask("openai", OPENAI, "Go on.", true).to_string();
     let request = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\
          content-length: {}\r\n\r\n{body}",
-        address(app),
-        app.key,
+        address,
+        key,
         body.len()
     );
     stream.write_all(request.as_bytes()).await.expect("sent");

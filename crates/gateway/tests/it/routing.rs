@@ -8,6 +8,7 @@ use serde_json::json;
 use testkit::Fault;
 
 use crate::app::{Answer, App, Start, are_free};
+use crate::telemetry::{Scraped, measured};
 
 const MODELS: [&str; 2] = ["openai/gpt-4o", "anthropic/claude-sonnet-4-5"];
 
@@ -120,6 +121,21 @@ async fn a_provider_that_fails_often_is_passed_over() {
         assert!(begun.elapsed() < Duration::from_secs(20), "it is not taken back");
     }
     assert_eq!(model(&ask(&app, &MODELS).await), "gpt-4o");
+    app.close().await;
+}
+
+/// An answer that cannot be read is a failure and not a success as well, though its head was good.
+#[tokio::test]
+async fn half_of_the_answers_cannot_be_read() {
+    let app = App::start_with(measured()).await;
+    for _ in 0..10 {
+        assert_eq!(ask(&app, &MODELS[..1]).await.status, 200);
+        app.simulator.push_fault(Fault::Garbage);
+        assert_eq!(ask(&app, &MODELS[..1]).await.status, 502);
+    }
+    let openai = [("provider", "openai")];
+    let metrics = Scraped::of(&app).await;
+    assert!(metrics.count("tollgate_breaker_state", &openai) > 0, "{}", metrics.text);
     app.close().await;
 }
 

@@ -20,15 +20,15 @@ pub(crate) fn measured() -> Start {
 }
 
 /// A page of metrics, as a scraper reads it.
-struct Scraped {
-    text: String,
+pub(crate) struct Scraped {
+    pub(crate) text: String,
     /// Names of families, without what histograms add to them.
     families: BTreeSet<String>,
     samples: Vec<(String, BTreeMap<String, String>, String)>,
 }
 
 impl Scraped {
-    async fn of(app: &App) -> Self {
+    pub(crate) async fn of(app: &App) -> Self {
         let url = app.metrics.as_ref().expect("metrics are served");
         let answer = app.client.get(url).send().await.expect("an answer");
         assert_eq!(answer.status(), 200);
@@ -70,7 +70,7 @@ impl Scraped {
     }
 
     /// Their sum, of whole numbers.
-    fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+    pub(crate) fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         let values = self.of_name(name, labels).map(|(_, _, value)| value);
         values.map(|value| value.parse::<u64>().expect("a whole number")).sum()
     }
@@ -189,7 +189,8 @@ async fn metrics_agree_with_the_receipts() {
     assert!(metrics.count("tollgate_usage_units_total", &[("kind", "web_search")]) > 0);
     let attempts =
         |result| metrics.count("tollgate_upstream_attempts_total", &[("result", result)]);
-    assert_eq!((attempts("failed"), attempts("rate_limited")), (each, each));
+    // The stream that broke off is one of them.
+    assert_eq!((attempts("failed"), attempts("rate_limited")), (each + 1, each));
     assert_eq!(metrics.count("tollgate_upstream_attempts_total", &[]), total - 1);
     let refused = |status, code| {
         metrics.count("tollgate_refusals_total", &[("status", status), ("code", code)])

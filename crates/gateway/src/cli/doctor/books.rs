@@ -138,27 +138,28 @@ fn provider(provider: &Provider) -> Check {
             let remedy = credentials::remedy(name);
             fail(name, format!("off: the stored credential does not open: {closed}; {remedy}"))
         }
-        origin => ok(name, format!("credential set ({origin}), at {}", provider.base_url)),
+        origin => ok(name, format!("credential set ({origin}), at {}", provider.base_url())),
     }
 }
 
 /// What is wrong with a provider's address, if anything.
 fn address(provider: &Provider) -> Option<Check> {
     let setting = provider.row.credential_setting.replace("_API_KEY", "_BASE_URL");
-    let url = &provider.base_url;
-    let versioned = ["/v1", "/v1beta"].iter().any(|end| provider.base_path.ends_with(end));
+    let at = provider.address();
+    let url = &at.base_url;
+    let versioned = ["/v1", "/v1beta"].iter().any(|end| at.base_path.ends_with(end));
     if provider.row.name != "openai" && versioned {
         let text =
             format!("{setting}: {url} ends with a version, which is added here: leave it out");
         return Some(fail("base url", text));
     }
-    if provider.row.name == "openai" && provider.base_path.is_empty() {
+    if provider.row.name == "openai" && at.base_path.is_empty() {
         let text = format!("{setting}: {url} has no path; most servers want {url}/v1");
         return Some(note("base url", text));
     }
-    let host = provider.authority.host();
+    let host = at.authority.host();
     let near = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(is_near);
-    if provider.scheme == http::uri::Scheme::HTTP && !near {
+    if at.scheme == http::uri::Scheme::HTTP && !near {
         let text =
             format!("{setting}: {url} is without TLS: the credential crosses a network in clear");
         return Some(note("base url", text));

@@ -87,7 +87,7 @@ pub(crate) async fn post(call: Call) -> Result<Response, Problem> {
         let notice = "The prices have changed since the preview. Look at it once more.";
         page.frame = page.frame.saying(Some(Notice::bad(notice)));
     }
-    let bps = call.app.settings.commission_bps;
+    let bps = call.app.live.load().commission_bps;
     page.preview = Some(preview(&snapshot.catalogue, &whole, bps, call.now));
     page::show(&page)
 }

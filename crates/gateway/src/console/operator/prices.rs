@@ -39,7 +39,7 @@ struct Page {
 pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     let desk = Desk::of(&call)?;
     let snapshot = call.app.snapshots.current();
-    let (catalogue, bps) = (Arc::clone(&snapshot.catalogue), call.app.settings.commission_bps);
+    let (catalogue, bps) = (Arc::clone(&snapshot.catalogue), call.app.live.load().commission_bps);
     let search = query(&call, "q").unwrap_or_default();
     let wanted = search.to_lowercase();
     let fits = |model: &&Model| id(model).to_lowercase().contains(&wanted);
@@ -163,7 +163,7 @@ pub(crate) async fn model(call: Call) -> Result<Response, Problem> {
     let snapshot = call.app.snapshots.current();
     let (provider, name) = (call.param("provider"), call.param("model"));
     let found = snapshot.catalogue.get(provider, name).ok_or_else(missing)?;
-    let bps = call.app.settings.commission_bps;
+    let bps = call.app.live.load().commission_bps;
     let info = &found.info;
     let tokens = |number: Option<u64>| number.map_or_else(|| Html::text("unknown"), html::count);
     let mut facts = vec![

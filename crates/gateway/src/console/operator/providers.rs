@@ -158,7 +158,7 @@ fn endpoints(call: &Call) -> Option<Table> {
         let in_force = endpoint.credential();
         let state = credentials::off(&in_force).unwrap_or_else(|| Html::badge("good", "set up"));
         vec![
-            Html::text(&endpoint.name()).below(&Html::code(&endpoint.base_url)),
+            Html::text(&endpoint.name()).below(&Html::code(&endpoint.base_url())),
             with_breaker(state, endpoint, call.now),
             html::count(endpoint.priority),
             html::count(endpoint.weight),
@@ -198,7 +198,7 @@ fn row(call: &Call, provider: &Provider, day: &[ProviderHour]) -> Vec<Html> {
     let share = if attempts > 0 { faults * 1_000 / attempts } else { 0 };
     let errors = format!("{} ({}.{} %)", html::grouped(faults), share / 10, share % 10);
     vec![
-        Html::text(name).below(&Html::code(&provider.base_url)),
+        Html::text(name).below(&Html::code(&provider.base_url())),
         state,
         html::count(attempts),
         Html::text(&errors),

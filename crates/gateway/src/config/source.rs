@@ -1,0 +1,168 @@
+//! Where settings come from: flags, then the environment, then a file. The file can be read again while the program runs,
+//! for which the environment is left as it is.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::error::{ContextKind, ContextValue};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
+
+use super::Settings;
+use crate::cli::Cli;
+
+/// The flag and the variable that name the file.
+const FLAG: &str = "--env-file";
+const VARIABLE: &str = "TOLLGATE_ENV_FILE";
+
+/// What is set, by the names of the environment.
+pub(crate) type Values = BTreeMap<String, Vec<OsString>>;
+
+/// Where settings come from.
+pub(crate) struct Source {
+    arguments: Vec<OsString>,
+    /// What the environment itself says, which goes before the file.
+    given: BTreeMap<String, OsString>,
+    file: Option<PathBuf>,
+}
+
+/// A setting: its id, its flag, its variable.
+struct Setting {
+    id: String,
+    flag: String,
+    variable: String,
+}
+
+impl Source {
+    /// Finds the file, if there is one, and reads it into the environment, before anything else runs; what is set already
+    /// wins.
+    pub(crate) fn load() -> anyhow::Result<Self> {
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        let given = settings(&Cli::command()).into_iter().filter_map(|setting| {
+            let value = std::env::var_os(&setting.variable)?;
+            Some((setting.variable, value))
+        });
+        let given = given.collect();
+        let variable = || std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
+        let named = flag(&arguments).or_else(variable).map(PathBuf::from);
+        let file = match named {
+            Some(path) => {
+                dotenvy::from_path(&path).map_err(|error| unreadable(&path, &error))?;
+                Some(path)
+            }
+            None => match dotenvy::dotenv() {
+                Ok(path) => Some(path),
+                Err(error) if error.not_found() => None,
+                Err(error) => return Err(unreadable(Path::new(".env"), &error)),
+            },
+        };
+        Ok(Self { arguments, given, file })
+    }
+
+    /// The file, if there is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Reads everything again.
+    ///
+    /// # Errors
+    /// A setting that cannot be read, by its name.
+    pub(crate) fn read(&self) -> anyhow::Result<(Settings, Values)> {
+        let mut said = self.file.as_deref().map_or_else(|| Ok(BTreeMap::new()), read)?;
+        said.extend(self.given.clone());
+        let mut command = Cli::command();
+        let settings = settings(&command);
+        // The environment has what the file said at the start.
+        command = command.mut_args(|argument| argument.env(None::<&'static str>));
+        let flags = command.clone().try_get_matches_from(&self.arguments)?;
+        let mut arguments: Vec<OsString> = self.arguments.iter().take(1).cloned().collect();
+        for Setting { id, flag, variable } in &settings {
+            let is_flag = flags.value_source(id) == Some(ValueSource::CommandLine);
+            if let Some(value) = said.get(variable).filter(|_| !is_flag) {
+                let mut argument = OsString::from(format!("--{flag}="));
+                argument.push(value);
+                arguments.push(argument);
+            }
+        }
+        arguments.extend(self.arguments.iter().skip(1).cloned());
+        let matches = command.try_get_matches_from(arguments);
+        let matches = matches.map_err(|error| self.wrong(&error, &settings))?;
+        let values =
+            settings.iter().map(|setting| (setting.variable.clone(), raw(&matches, &setting.id)));
+        Ok((Settings::from_arg_matches(&matches)?, values.collect()))
+    }
+
+    /// A sentence that names the setting and not its flag.
+    fn wrong(&self, error: &clap::Error, settings: &[Setting]) -> anyhow::Error {
+        let told = error.to_string();
+        let told = told.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let file = self.file.as_deref().unwrap_or(Path::new("the environment")).display();
+        let of = |flag: &str| settings.iter().find(|setting| setting.flag == flag);
+        let flag = match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::String(text)) => text.trim_start_matches("--"),
+            _ => "",
+        };
+        let flag = flag.split([' ', '=', '[']).next().unwrap_or_default();
+        match of(flag) {
+            Some(setting) => anyhow::anyhow!("{file}: {}: {told}", setting.variable),
+            None => anyhow::anyhow!("{file}: {told}"),
+        }
+    }
+}
+
+fn settings(command: &Command) -> Vec<Setting> {
+    let all = command.get_arguments().filter_map(|argument| {
+        Some(Setting {
+            id: argument.get_id().to_string(),
+            flag: argument.get_long()?.to_owned(),
+            variable: argument.get_env()?.to_str()?.to_owned(),
+        })
+    });
+    all.collect()
+}
+
+fn raw(matches: &ArgMatches, id: &str) -> Vec<OsString> {
+    let values = matches.get_raw(id).into_iter().flatten();
+    values.map(OsString::from).collect()
+}
+
+/// The file that a flag names.
+fn flag(arguments: &[OsString]) -> Option<OsString> {
+    let mut arguments = arguments.iter().skip(1).take_while(|argument| *argument != "--");
+    while let Some(argument) = arguments.next() {
+        if argument == FLAG {
+            return arguments.next().cloned();
+        }
+        let path = argument.to_str().and_then(|text| text.strip_prefix(FLAG)?.strip_prefix('='));
+        if let Some(path) = path {
+            return Some(path.into());
+        }
+    }
+    None
+}
+
+/// What a file says.
+fn read(path: &Path) -> anyhow::Result<BTreeMap<String, OsString>> {
+    let lines = dotenvy::from_path_iter(path).map_err(|error| unreadable(path, &error))?;
+    let mut said = BTreeMap::new();
+    for line in lines {
+        let (name, value) = line.map_err(|error| unreadable(path, &error))?;
+        // As at the start, the first one counts.
+        said.entry(name).or_insert_with(|| value.into());
+    }
+    Ok(said)
+}
+
+/// Without the line itself, which may hold a credential.
+fn unreadable(path: &Path, error: &dotenvy::Error) -> anyhow::Error {
+    let path = path.display();
+    match error {
+        dotenvy::Error::LineParse(_, position) => anyhow::anyhow!(
+            "{path}: a line cannot be read near character {position}; expected NAME=value"
+        ),
+        dotenvy::Error::Io(error) => anyhow::anyhow!("{path}: cannot be read: {error}"),
+        _ => anyhow::anyhow!("{path}: cannot be read"),
+    }
+}
