@@ -36,6 +36,7 @@ The project's own commands.
                              TOLLGATE_TEST_POSTGRES=postgres://... uses that server instead of starting one,
                              TOLLGATE_TEST_SDKS=DIR the SDKs in that folder instead of installing them,
                              TOLLGATE_TEST_CHROMIUM=FILE that browser instead of Debian's,
+                             TOLLGATE_TEST_REDIS=FILE that redis-server instead of Debian's,
                              TOLLGATE_TEST_PROMTOOL=FILE that promtool instead of Debian's
   cargo xtask fmt            format the sources
   cargo xtask lint [--advisories]

@@ -13,6 +13,9 @@ pub(crate) const SDKS: &str = "TOLLGATE_TEST_SDKS";
 /// Names the browser that the console is tried in.
 pub(crate) const CHROMIUM: &str = "TOLLGATE_TEST_CHROMIUM";
 
+/// Names the Redis that tests start servers of their own with.
+const REDIS: &str = "TOLLGATE_TEST_REDIS";
+
 /// Names Prometheus' tool, which is asked about metrics and rules.
 const PROMTOOL: &str = "TOLLGATE_TEST_PROMTOOL";
 
@@ -38,6 +41,7 @@ fn test(steps: &mut Steps, args: &[String], more: Given<'_>) -> Result {
     };
     let sdks = steps.run("SDKs", |_| sdks())?;
     let chromium = steps.run("Chromium", |_| chromium())?;
+    let redis = steps.run("Redis", |_| redis())?;
     let promtool = if let Some(tool) = sh::env(PROMTOOL) {
         ui::note(&format!("promtool: the one that {PROMTOOL} names"));
         tool
@@ -52,6 +56,7 @@ fn test(steps: &mut Steps, args: &[String], more: Given<'_>) -> Result {
         (POSTGRES, url.as_str()),
         (SDKS, sdks.as_str()),
         (CHROMIUM, chromium.as_str()),
+        (REDIS, redis.as_str()),
         (PROMTOOL, promtool.as_str()),
     ];
     let given: Vec<_> = own.iter().chain(more).copied().collect();
@@ -79,6 +84,15 @@ pub(crate) fn chromium() -> Result<String> {
         return Ok(program);
     }
     Ok(packages::program("chromium", "chromium")?.display().to_string())
+}
+
+/// The Redis: the one that is named, or Debian's.
+fn redis() -> Result<String> {
+    if let Some(program) = sh::env(REDIS) {
+        ui::note(&format!("Redis: the one that {REDIS} names"));
+        return Ok(program);
+    }
+    Ok(packages::program("redis-server", "redis-server")?.display().to_string())
 }
 
 /// Variables that tell the tests what there is for them.

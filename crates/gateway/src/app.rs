@@ -18,6 +18,7 @@ use crate::limits::Limits;
 use crate::people::People;
 use crate::providers::Providers;
 use crate::proxies::Proxies;
+use crate::rates::{self, Rates, Shared};
 use crate::snapshot::Snapshots;
 use crate::telemetry::{Lines, Telemetry};
 use crate::upstream::Upstream;
@@ -41,6 +42,7 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     /// Where requests and answers are recorded, if anywhere.
     pub(crate) capture: Option<Arc<Capture>>,
+    pub(crate) rates: Arc<Rates>,
     pub(crate) ending: Arc<Ending>,
     /// Upstream calls and what follows them: they outlive their client, and shutdown waits for them.
     pub(crate) tasks: TaskTracker,
@@ -54,6 +56,7 @@ impl App {
     pub(crate) async fn build(settings: Settings, lines: Lines) -> anyhow::Result<Arc<Self>> {
         let telemetry = Telemetry::new(&settings, lines)?;
         let capture = Capture::open(&settings.capture)?;
+        let shared = settings.redis_url().map(Shared::new).transpose()?.map(Arc::new);
         let providers = Arc::new(Providers::from_settings(&settings)?);
         let people = People::from_settings(&settings)?;
         let store = crate::cli::open(&settings).await?;
@@ -77,9 +80,16 @@ impl App {
         let idempotency = Keys::open(&store, journal.replica(), &tasks).await?;
         background.spawn(Arc::clone(&idempotency).follow(stop.clone()));
         let limits = Limits::new(&settings.network);
+        let rates = Rates::new(shared.clone());
+        rates.look(&store).await?;
+        background.spawn(rates::count(Arc::clone(&rates), store.clone(), stop.clone()));
+        if let Some(shared) = shared {
+            background.spawn(rates::keep(Arc::clone(&rates), shared, stop.clone()));
+        }
         Ok(Arc::new(Self {
             limits,
             capture,
+            rates,
             ending: Arc::default(),
             live: ArcSwap::from_pointee(settings.clone()),
             settings,

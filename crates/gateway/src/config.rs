@@ -61,6 +61,11 @@ pub(crate) struct Settings {
     )]
     pub(crate) database_url: String,
 
+    /// Where several replicas count together what limits allow: redis://HOST or rediss://USER:PASSWORD@HOST:PORT/DATABASE.
+    /// Without it each replica counts its share of every limit
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_parser = secret, global = true)]
+    redis_url: Option<SecretString>,
+
     /// Where journals are kept: what was used and is not in the database yet. It is a part of the books
     #[arg(long, env = "TOLLGATE_DATA_DIR", default_value = "tollgate-data", global = true)]
     pub(crate) data_dir: PathBuf,
@@ -285,6 +290,11 @@ impl Settings {
         };
         let key = key.as_ref().filter(|key| !key.expose_secret().is_empty());
         (key, url.as_deref().filter(|url| !url.is_empty()))
+    }
+
+    /// Where limits are counted together, if anywhere.
+    pub(crate) fn redis_url(&self) -> Option<&str> {
+        told(self.redis_url.as_ref())
     }
 
     /// What opens the providers' keys that are kept in the database.

@@ -10,8 +10,8 @@ use crate::clock;
 use crate::funds::{Funds, Taken};
 use crate::inbound::{Inbound, Operation};
 use crate::journal::{Admitted, CommitError, Dispatched, Journal, Progress, Unfinished};
+use crate::rates::Granted;
 use crate::routing::{Plan, Target};
-use crate::snapshot::KeyEntry;
 use crate::telemetry::Passage;
 
 /// A longer body may hold pictures, which are no text.
@@ -27,7 +27,8 @@ pub(crate) struct Hold {
     journal: Arc<Journal>,
     funds: Arc<Funds>,
     catalogue: Arc<Catalogue>,
-    key: Arc<KeyEntry>,
+    /// What its limits have let in, where it has any.
+    granted: Option<Granted>,
     passage: Arc<Passage>,
     admitted: Admitted,
     state: Mutex<State>,
@@ -58,7 +59,7 @@ impl Hold {
         inbound: &Inbound,
         plan: &Plan,
         taken: Taken,
-        key: Arc<KeyEntry>,
+        granted: Option<Granted>,
     ) -> Self {
         let Taken { scopes, amount } = taken;
         let admitted = Admitted {
@@ -78,7 +79,7 @@ impl Hold {
         let (journal, funds) = (Arc::clone(&app.journal), Arc::clone(&app.funds));
         let (catalogue, state) = (Arc::clone(&plan.catalogue), Mutex::new(state));
         let passage = Arc::clone(&inbound.passage);
-        Self { journal, funds, catalogue, key, passage, admitted, state }
+        Self { journal, funds, catalogue, granted, passage, admitted, state }
     }
 
     /// What it was admitted at, whatever is set meanwhile.
@@ -180,11 +181,11 @@ impl Hold {
         Ok(())
     }
 
-    /// Counts against the pace of the key.
+    /// Counts against the limits of the request.
     fn used(&self, receipt: &Receipt) {
-        let usage = receipt.report.total();
-        let tokens = usage.input_tokens().saturating_add(usage.output_tokens());
-        self.key.used(tokens, receipt.ended_at);
+        if let Some(granted) = &self.granted {
+            granted.used(receipt);
+        }
     }
 
     /// Charges what a receipt comes to, of which `amount` is held, as far as there is credit. The house pays the rest.

@@ -50,6 +50,7 @@ mod problem;
 mod protocols;
 mod providers;
 mod proxies;
+mod rates;
 mod reference;
 mod reload;
 mod routing;

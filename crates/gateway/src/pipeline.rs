@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
-use http::StatusCode;
 use http::request::Parts;
 
 use crate::answer::{self, Head, Left};
@@ -25,7 +24,6 @@ use crate::idempotency::Turn;
 use crate::inbound::{Inbound, Named, Operation};
 use crate::limits::{self, Place};
 use crate::outbound::Outbound;
-use crate::pace::TooFast;
 use crate::problem::Problem;
 use crate::providers::Provider;
 use crate::routing::{self, Plan, Target};
@@ -163,12 +161,18 @@ async fn run(
     let now = clock::now();
     let plan = routing::plan(&app, &snapshot, &key, &inbound)?;
     passage.planned(&inbound, &plan);
-    key.begin(now).map_err(too_fast)?;
+    let limited = snapshot.limited(&key, &plan);
+    let granted = if limited.is_empty() {
+        None
+    } else {
+        Some(Box::pin(app.rates.begin(limited, inbound.id)).await?)
+    };
     key.touch(now);
 
     // 5. What it may cost at most.
     let taken = afford::take(&app, &snapshot, &key, &mut inbound, &plan).await?;
-    let hold = Hold::new(&app, &inbound, &plan, taken, key);
+    let told = granted.as_ref().map(|granted| granted.told(now));
+    let hold = Hold::new(&app, &inbound, &plan, taken, granted);
     drop(snapshot);
 
     let recording = app.capture.as_ref().and_then(|capture| capture.begin(&inbound));
@@ -185,6 +189,12 @@ async fn run(
         head.finish().await;
     };
     let answer = answer::respond(left, passage.id, claim, work).await;
+    let answer = answer.map(|mut response| {
+        if let Some(told) = told {
+            told.write(face, response.headers_mut());
+        }
+        response
+    });
     match recording {
         None => answer,
         Some(recording) => {
@@ -192,15 +202,6 @@ async fn run(
             Ok(recording.of(response))
         }
     }
-}
-
-/// 429: the key's own pace, with the seconds after which it may go on.
-fn too_fast(over: TooFast) -> Problem {
-    let TooFast { what, limit, wait } = over;
-    let message = format!("this API key may use {limit} {what} per minute");
-    let mut problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", message);
-    problem.retry_after = Some(u64::try_from(wait).unwrap_or(0).div_ceil(1_000_000));
-    problem
 }
 
 /// One try to have a request answered.

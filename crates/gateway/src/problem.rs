@@ -12,6 +12,7 @@ use wire::problem::{Kind, Problem as WireProblem};
 use crate::answer;
 use crate::breaker::Went;
 use crate::face::Face;
+use crate::rates::Told;
 
 /// An error that a client sees.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct Problem {
     pub(crate) retry_after: Option<u64>,
     /// The provider's own words, for a client of its own dialect.
     pub(crate) verbatim: Option<Box<Verbatim>>,
+    /// How the limits stand that refuse it.
+    pub(crate) told: Option<Box<Told>>,
     /// What was tried, as [`answer::ATTEMPTS`] says it.
     tried: Option<HeaderValue>,
 }
@@ -49,6 +52,7 @@ impl Problem {
             message: message.into(),
             retry_after: None,
             verbatim: None,
+            told: None,
             tried: None,
         }
     }
@@ -165,6 +169,9 @@ impl Problem {
         headers.insert(header::CONTENT_TYPE, content_type.unwrap_or(json));
         if let Some(tried) = self.tried {
             headers.insert(answer::ATTEMPTS, tried);
+        }
+        if let Some(told) = self.told {
+            told.write(face, headers);
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -37,7 +37,7 @@ use crate::listener::Door;
 use crate::problem::Problem;
 use crate::protocols::{Begun, Protocols};
 use crate::proxies::Proxies;
-use crate::{answer, clock, console, endpoints, pipeline, unread, web};
+use crate::{answer, clock, console, endpoints, pipeline, rates, unread, web};
 
 /// How long clients may take for the end of an answer that was cut.
 const LAST_FRAMES: Duration = Duration::from_secs(5);
@@ -127,6 +127,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     };
     let exposed =
         [answer::REQUEST_ID, answer::COST, answer::DROPPED, REPLAYED, header::RETRY_AFTER];
+    let exposed: Vec<_> = exposed.into_iter().chain(rates::EXPOSED).collect();
     Some(
         CorsLayer::new()
             .allow_origin(allowed)

@@ -12,14 +12,17 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use ledger::{BudgetPeriod, Catalogue, Scope, ScopeKind};
-use store::{Budget, BudgetOwner, Member, ModelAlias, Role, Store, StoreError, User};
+use store::{
+    Budget, BudgetOwner, LimitOwner, Limits, Member, ModelAlias, Role, Store, StoreError, User,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::keys::KeyHash;
-use crate::pace::{Limits, Pace, TooFast};
 use crate::providers::Providers;
 use crate::proxies::{Proxies, network};
+use crate::rates::{Limited, Owner};
+use crate::routing::Plan;
 use crate::scopes::Scopes;
 use crate::{clock, credentials};
 
@@ -42,9 +45,8 @@ pub(crate) struct KeyEntry {
     pub(crate) scopes: Scopes,
     /// Where it may be used from; `None` is everywhere.
     pub(crate) allowed_ips: Option<Vec<IpNet>>,
-    limits: Limits,
-    /// Goes on from one snapshot to the next.
-    pace: Arc<Pace>,
+    /// Its own limits, its user's and its account's.
+    limits: Vec<Limited>,
     /// The models it may use; `None` is all.
     pub(crate) models: Option<Vec<String>>,
     /// Whether the account has to have credit.
@@ -75,16 +77,6 @@ impl KeyEntry {
         let mut scopes: Vec<Scope> = account.into_iter().chain(budgets).collect();
         scopes.sort_unstable();
         scopes
-    }
-
-    /// Counts a request, unless the key is too fast.
-    pub(crate) fn begin(&self, now: i64) -> Result<(), TooFast> {
-        self.pace.begin(self.limits, now)
-    }
-
-    /// Counts what a request has used, once it is known.
-    pub(crate) fn used(&self, tokens: u64, now: i64) {
-        self.pace.used(self.limits, tokens, now);
     }
 
     /// Notes that the key was used.
@@ -131,6 +123,42 @@ pub(crate) struct Snapshot {
     pub(crate) catalogue: Arc<Catalogue>,
     /// Other names for models, in their order.
     pub(crate) aliases: BTreeMap<String, Alias>,
+    /// Limits of users and accounts.
+    pub(crate) limits: HashMap<Uuid, Limits>,
+    /// Those of models, by `provider/model`.
+    pub(crate) model_limits: HashMap<Arc<str>, ModelLimits>,
+}
+
+/// What accounts may ask of a model.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ModelLimits {
+    /// Each that has none of its own.
+    pub(crate) each: Option<Limits>,
+    pub(crate) own: HashMap<Uuid, Limits>,
+}
+
+impl Snapshot {
+    /// All limits of a request. One that may go to several models counts in those of each.
+    pub(crate) fn limited(&self, key: &KeyEntry, plan: &Plan) -> Vec<Limited> {
+        let mut limited = key.limits.clone();
+        if self.model_limits.is_empty() {
+            return limited;
+        }
+        for target in &plan.targets {
+            let model = format!("{}/{}", target.provider, target.model);
+            let Some((model, known)) = self.model_limits.get_key_value(model.as_str()) else {
+                continue;
+            };
+            let own = known.own.get(&key.account_id).copied().or(known.each);
+            let owner = Owner::Model(key.account_id, Arc::clone(model));
+            if let Some(limits) = own
+                && !limited.iter().any(|one| one.owner == owner)
+            {
+                limited.push(Limited { owner, limits });
+            }
+        }
+        limited
+    }
 }
 
 /// What another name for a model stands for.
@@ -286,6 +314,7 @@ async fn read(
     for budget in budgets.values() {
         by_owner.entry(budget.owner).or_default().push((budget.id, budget.period));
     }
+    let (limits, model_limits) = limits(store.limits().await?);
     let mut keys = HashMap::new();
     for key in store.all_keys().await? {
         let Some(hash) = ledger::from_hex(&key.hash) else { continue };
@@ -297,8 +326,8 @@ async fn read(
         let budgets = own.into_iter().filter_map(|owner| by_owner.get(&owner)).flatten();
         let budgets = budgets.copied().collect();
         let prepaid = prepaid.contains(&key.account_id);
-        let pace = last.and_then(|last| last.keys.get(&hash)).map(|key| Arc::clone(&key.pace));
-        let entry = KeyEntry::of(key, prepaid, budgets, pace.unwrap_or_default());
+        let own = own_limits(&key, &limits);
+        let entry = KeyEntry::of(key, prepaid, budgets, own);
         keys.insert(hash, Arc::new(entry));
     }
     let aliases = store.aliases().await?.into_iter().filter_map(alias).collect();
@@ -313,7 +342,44 @@ async fn read(
         price_version,
         catalogue,
         aliases,
+        limits,
+        model_limits,
     })
+}
+
+/// Limits of users and accounts, and those of models.
+fn limits(all: Vec<store::Limit>) -> (HashMap<Uuid, Limits>, HashMap<Arc<str>, ModelLimits>) {
+    let (mut limits, mut models) = (HashMap::new(), HashMap::<Arc<str>, ModelLimits>::new());
+    for store::Limit { owner, limits: own, .. } in all {
+        match owner {
+            LimitOwner::Key(id) | LimitOwner::User(id) | LimitOwner::Account(id) => {
+                limits.insert(id, own);
+            }
+            LimitOwner::Model(account, model) => {
+                let known = models.entry(model.into()).or_default();
+                match account {
+                    None => known.each = Some(own),
+                    Some(account) => drop(known.own.insert(account, own)),
+                }
+            }
+        }
+    }
+    (limits, models)
+}
+
+/// The limits of a key, of its user and of its account.
+fn own_limits(key: &store::Key, limits: &HashMap<Uuid, Limits>) -> Vec<Limited> {
+    let own = Limits {
+        requests_per_minute: key.requests_per_minute,
+        tokens_per_minute: key.tokens_per_minute,
+        concurrent_requests: key.concurrent_requests,
+    };
+    let own = Some(Limited { owner: Owner::Key(key.id), limits: own });
+    let of = |owner: Owner, id| limits.get(id).map(|limits| Limited { owner, limits: *limits });
+    let user = of(Owner::User(key.user_id), &key.user_id);
+    let account = of(Owner::Account(key.account_id), &key.account_id);
+    let all = own.into_iter().chain(user).chain(account);
+    all.filter(|one| one.limits != Limits::default()).collect()
 }
 
 fn alias(stored: ModelAlias) -> Option<(String, Alias)> {
@@ -352,7 +418,7 @@ impl KeyEntry {
         key: store::Key,
         prepaid: bool,
         budgets: Vec<(Uuid, BudgetPeriod)>,
-        pace: Arc<Pace>,
+        limits: Vec<Limited>,
     ) -> Self {
         // What cannot be read lets nobody in.
         let networks = |texts: Vec<String>| texts.iter().filter_map(|t| network(t)).collect();
@@ -367,8 +433,7 @@ impl KeyEntry {
             disabled: key.disabled_at.is_some() || key.user_disabled_at.is_some(),
             scopes: Scopes::stored(&key.scopes),
             allowed_ips: key.allowed_ips.map(networks),
-            limits: Limits { requests: key.requests_per_minute, tokens: key.tokens_per_minute },
-            pace,
+            limits,
             models: key.models,
             prepaid,
             budgets,

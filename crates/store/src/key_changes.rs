@@ -29,12 +29,14 @@ pub struct KeyChange {
     pub requests_per_minute: Option<Option<i64>>,
     /// The most tokens that it may use in a minute.
     pub tokens_per_minute: Option<Option<i64>>,
+    /// The most requests of it that may be under way at once.
+    pub concurrent_requests: Option<Option<i64>>,
 }
 
 const CHANGE: Sql = sql!(
     "UPDATE tollgate.api_keys SET name = $1, scopes = $2, expires_at = $3, disabled_at = $4, models = $5, ",
-    "allowed_ips = $6, requests_per_minute = $7, tokens_per_minute = $8, updated_at = $9, budget_pico = $10 ",
-    "WHERE id = $11"
+    "allowed_ips = $6, requests_per_minute = $7, tokens_per_minute = $8, updated_at = $9, budget_pico = $10, ",
+    "concurrent_requests = $11 WHERE id = $12"
 );
 const ROTATED: Sql = sql!(
     "UPDATE tollgate.api_keys SET rotated_to = $1, updated_at = $2, ",
@@ -65,16 +67,17 @@ impl Store {
             None => key.disabled_at,
             Some(disabled) => disabled.then(|| key.disabled_at.unwrap_or(at)),
         };
-        let (requests, tokens) = (
+        let (requests, tokens, concurrent) = (
             change.requests_per_minute.unwrap_or(key.requests_per_minute),
             change.tokens_per_minute.unwrap_or(key.tokens_per_minute),
+            change.concurrent_requests.unwrap_or(key.concurrent_requests),
         );
         let (models, ips) = (list(models.as_ref())?, list(ips.as_ref())?);
         on!(conn, CHANGE, (q, c) => {
             let q = q.bind(change.name.unwrap_or(key.name)).bind(change.scopes.unwrap_or(key.scopes));
             let q = q.bind(change.expires_at.unwrap_or(key.expires_at)).bind(disabled_at);
             let q = q.bind(models).bind(ips).bind(requests).bind(tokens).bind(at);
-            q.bind(budget_pico).bind(id).execute(c).await.map(drop)
+            q.bind(budget_pico).bind(concurrent).bind(id).execute(c).await.map(drop)
         })?;
         if let Some(budget) = change.budget {
             budgets::replace(&mut conn, BudgetOwner::Key(id), budget, at).await?;
@@ -140,6 +143,7 @@ impl KeyChange {
         put("allowed_ips", self.allowed_ips.as_ref().map(|ips| json!(ips)));
         put("requests_per_minute", self.requests_per_minute.map(|most| json!(most)));
         put("tokens_per_minute", self.tokens_per_minute.map(|most| json!(most)));
+        put("concurrent_requests", self.concurrent_requests.map(|most| json!(most)));
         changes.into()
     }
 }

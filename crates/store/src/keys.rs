@@ -38,6 +38,8 @@ pub struct NewKey {
     pub requests_per_minute: Option<i64>,
     /// The most tokens that it may use in a minute.
     pub tokens_per_minute: Option<i64>,
+    /// The most requests of it that may be under way at once.
+    pub concurrent_requests: Option<i64>,
     /// Microseconds since 1970.
     pub created_at: i64,
 }
@@ -87,6 +89,8 @@ pub struct Key {
     pub requests_per_minute: Option<i64>,
     /// The most tokens that it may use in a minute.
     pub tokens_per_minute: Option<i64>,
+    /// The most requests of it that may be under way at once.
+    pub concurrent_requests: Option<i64>,
     /// The key that has taken its place.
     pub rotated_to: Option<Uuid>,
 }
@@ -145,6 +149,7 @@ struct Row {
     allowed_ips: Option<String>,
     requests_per_minute: Option<i64>,
     tokens_per_minute: Option<i64>,
+    concurrent_requests: Option<i64>,
     rotated_to: Option<Uuid>,
 }
 
@@ -154,7 +159,7 @@ macro_rules! select {
             "SELECT k.id, k.user_id, u.name AS user_name, k.account_id, k.name, k.hash, k.prefix, ",
             "k.last4, k.scopes, k.created_at, k.updated_at, k.expires_at, k.revoked_at, k.disabled_at, ",
             "u.disabled_at AS user_disabled_at, k.last_used_at, k.budget_pico, k.models, k.allowed_ips, ",
-            "k.requests_per_minute, k.tokens_per_minute, k.rotated_to ",
+            "k.requests_per_minute, k.tokens_per_minute, k.concurrent_requests, k.rotated_to ",
             "FROM tollgate.api_keys k JOIN tollgate.users u ON u.id = k.user_id ",
             $rest
         )
@@ -178,8 +183,8 @@ const PAGE_OF_BOTH: Sql = select!(
 );
 const INSERT: Sql = sql!(
     "INSERT INTO tollgate.api_keys (id, user_id, account_id, name, hash, prefix, last4, ",
-    "created_at, expires_at, budget_pico, models, scopes, allowed_ips, requests_per_minute, tokens_per_minute) ",
-    "SELECT $1, u.id, a.id, $2, $3, $4, $5, $6, $7, $8, $9, $12, $13, $14, $15 FROM tollgate.users u ",
+    "created_at, expires_at, budget_pico, models, scopes, allowed_ips, requests_per_minute, tokens_per_minute, ",
+    "concurrent_requests) SELECT $1, u.id, a.id, $2, $3, $4, $5, $6, $7, $8, $9, $12, $13, $14, $15, $16 FROM tollgate.users u ",
     "JOIN tollgate.accounts a ON a.name = $11 WHERE u.name = $10"
 );
 const REVOKE: Sql =
@@ -337,7 +342,7 @@ pub(crate) async fn insert(conn: &mut Conn, new: &NewKey) -> Result<Key, StoreEr
         let q = q.bind(new.id).bind(&new.name).bind(&new.hash).bind(&new.prefix).bind(&new.last4);
         let q = q.bind(new.created_at).bind(new.expires_at).bind(new.budget.and_then(total));
         let q = q.bind(models).bind(&new.user).bind(payer).bind(&new.scopes).bind(ips);
-        let q = q.bind(new.requests_per_minute).bind(new.tokens_per_minute);
+        let q = q.bind(new.requests_per_minute).bind(new.tokens_per_minute).bind(new.concurrent_requests);
         q.execute(c).await.map(|done| done.rows_affected())
     })
     .map_err(|error| StoreError::or_duplicate(error, "key"))?;
@@ -395,6 +400,7 @@ impl TryFrom<Row> for Key {
             allowed_ips: read(row.allowed_ips)?,
             requests_per_minute: row.requests_per_minute,
             tokens_per_minute: row.tokens_per_minute,
+            concurrent_requests: row.concurrent_requests,
             rotated_to: row.rotated_to,
         })
     }

@@ -35,6 +35,8 @@ const ALL: Sql = sql!(
     "AS public_key ",
     "FROM tollgate.replicas r ORDER BY r.heartbeat_at DESC, r.id"
 );
+const LIVE: Sql =
+    sql!("SELECT COUNT(*) FROM tollgate.replicas WHERE heartbeat_at >= $1 AND released_at IS NULL");
 const RELEASE: Sql =
     sql!("UPDATE tollgate.replicas SET released_at = $1 WHERE id = $2 AND heartbeat_at <= $3");
 
@@ -158,6 +160,13 @@ impl Store {
         let mut conn = self.read().await?;
         let rows: Vec<Known> = on!(conn, ALL => _, (q, c) => q.fetch_all(c).await)?;
         Ok(rows.into_iter().map(Known::replica).collect())
+    }
+
+    /// How many replicas were heard of at `since` or later.
+    pub async fn live_replicas(&self, since: i64) -> Result<i64, StoreError> {
+        let mut conn = self.read().await?;
+        let (live,): (i64,) = on!(conn, LIVE => _, (q, c) => q.bind(since).fetch_one(c).await)?;
+        Ok(live)
     }
 
     /// Declares a replica dead and gives back what it holds; false where it was heard of in the last 24 hours and the

@@ -92,9 +92,13 @@ pub(super) struct Create {
     /// The most tokens in a minute
     #[arg(long, value_name = "N", value_parser = per_minute)]
     tokens_per_minute: Option<i64>,
+
+    /// The most requests under way at once
+    #[arg(long, value_name = "N", value_parser = per_minute)]
+    concurrent_requests: Option<i64>,
 }
 
-fn per_minute(text: &str) -> Result<i64, String> {
+pub(super) fn per_minute(text: &str) -> Result<i64, String> {
     keys::per_minute(text.parse().unwrap_or(0))
 }
 
@@ -181,6 +185,7 @@ impl Create {
         }
         wanted.requests_per_minute = self.requests_per_minute;
         wanted.tokens_per_minute = self.tokens_per_minute;
+        wanted.concurrent_requests = self.concurrent_requests;
         let payer = self.payer.as_deref();
         Ok(keys::create(store, &self.user, payer, wanted, clock::now()).await?)
     }
@@ -220,6 +225,7 @@ async fn list(store: &Store, user: Option<&str>, output: &Output) -> anyhow::Res
             shown["allowed_ips"] = json!(key.allowed_ips);
             shown["requests_per_minute"] = key.requests_per_minute.into();
             shown["tokens_per_minute"] = key.tokens_per_minute.into();
+            shown["concurrent_requests"] = key.concurrent_requests.into();
             shown
         })
         .collect();

@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod import;
 mod key;
+mod limit;
 mod model;
 mod openapi;
 mod org;
@@ -81,6 +82,9 @@ enum Command {
     /// Budgets of keys, users and accounts
     #[command(subcommand)]
     Budget(budget::Command),
+    /// Limits of keys, users, accounts and models: requests and tokens a minute, requests at once
+    #[command(subcommand)]
+    Limit(limit::Command),
     /// Processes that spend credit, and what they hold
     #[command(subcommand)]
     Replica(replica::Command),
@@ -141,6 +145,7 @@ async fn dispatch(cli: Cli, lines: Lines, again: (Source, Relog)) -> anyhow::Res
         Command::Key(command) => key::run(command, &settings, &output).await.map(done),
         Command::Credit(command) => credit::run(command, &settings, &output).await.map(done),
         Command::Budget(command) => budget::run(command, &settings, &output).await.map(done),
+        Command::Limit(command) => limit::run(command, &settings, &output).await.map(done),
         Command::Replica(command) => replica::run(command, &settings, &output).await.map(done),
         Command::Provider(command) => provider::run(command, &settings, &output).await,
         Command::Model(command) => model::run(command, &settings, &output).await.map(done),

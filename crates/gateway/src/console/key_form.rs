@@ -21,6 +21,7 @@ pub(crate) struct KeyForm {
     pub(crate) ips: String,
     pub(crate) requests: String,
     pub(crate) tokens: String,
+    pub(crate) concurrent: String,
 }
 
 pub(crate) struct ScopeBox {
@@ -88,6 +89,7 @@ impl KeyForm {
             ips: lines(&key.allowed_ips).unwrap_or_default(),
             requests: number(key.requests_per_minute),
             tokens: number(key.tokens_per_minute),
+            concurrent: number(key.concurrent_requests),
         }
     }
 
@@ -106,6 +108,7 @@ impl KeyForm {
             ips: text("ips"),
             requests: text("requests"),
             tokens: text("tokens"),
+            concurrent: text("concurrent"),
         }
     }
 }
@@ -134,6 +137,7 @@ pub(crate) fn wanted(fields: &Fields, catalogue: &Catalogue, now: i64) -> Result
         allowed_ips: ips.map_err(named("Networks"))?,
         requests_per_minute: number("Requests per minute", "requests")?,
         tokens_per_minute: number("Tokens per minute", "tokens")?,
+        concurrent_requests: number("Requests at once", "concurrent")?,
     })
 }
 
@@ -167,6 +171,8 @@ pub(crate) fn change(key: &Key, old: Option<&Budget>, wanted: Wanted) -> KeyChan
             .then_some(wanted.requests_per_minute),
         tokens_per_minute: (wanted.tokens_per_minute != key.tokens_per_minute)
             .then_some(wanted.tokens_per_minute),
+        concurrent_requests: (wanted.concurrent_requests != key.concurrent_requests)
+            .then_some(wanted.concurrent_requests),
     }
 }
 

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::response::Response;
 use http::StatusCode;
 use secrecy::ExposeSecret as _;
-use store::{Budget, BudgetOwner, Grain, Key, KeyChange};
+use store::{Budget, BudgetOwner, Grain, Key, KeyChange, Limits};
 use uuid::Uuid;
 
 use super::chart;
@@ -217,6 +217,12 @@ async fn show_one(
         ("Expires", key.expires_at.map_or_else(|| Html::text("never"), html::moment)),
         ("Id", Html::code(&key.id.to_string())),
     ];
+    let snapshot = call.app.snapshots.current();
+    for (label, id) in
+        [("Limits of its user", key.user_id), ("Limits of its account", key.account_id)]
+    {
+        facts.extend(snapshot.limits.get(&id).map(|own| (label, Html::text(&limits(own)))));
+    }
     if let Some(next) = key.rotated_to {
         facts.push(("In its place", Html::link(&format!("/keys/{next}"), &next.to_string())));
     }
@@ -233,6 +239,17 @@ async fn show_one(
         name,
         key,
     })
+}
+
+/// Limits in words.
+fn limits(limits: &Limits) -> String {
+    let all = [
+        (limits.requests_per_minute, "requests a minute"),
+        (limits.tokens_per_minute, "tokens a minute"),
+        (limits.concurrent_requests, "requests at once"),
+    ];
+    let said = all.iter().filter_map(|(most, what)| most.map(|most| format!("{most} {what}")));
+    said.collect::<Vec<_>>().join(", ")
 }
 
 /// How a budget stands.

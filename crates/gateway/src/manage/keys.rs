@@ -25,6 +25,7 @@ pub(crate) struct Wanted {
     pub(crate) allowed_ips: Option<Vec<String>>,
     pub(crate) requests_per_minute: Option<i64>,
     pub(crate) tokens_per_minute: Option<i64>,
+    pub(crate) concurrent_requests: Option<i64>,
 }
 
 impl Wanted {
@@ -39,6 +40,7 @@ impl Wanted {
             allowed_ips: None,
             requests_per_minute: None,
             tokens_per_minute: None,
+            concurrent_requests: None,
         }
     }
 
@@ -53,6 +55,7 @@ impl Wanted {
             allowed_ips: key.allowed_ips.clone(),
             requests_per_minute: key.requests_per_minute,
             tokens_per_minute: key.tokens_per_minute,
+            concurrent_requests: key.concurrent_requests,
         }
     }
 }
@@ -126,6 +129,7 @@ pub(crate) fn draft(
         allowed_ips: wanted.allowed_ips,
         requests_per_minute: wanted.requests_per_minute,
         tokens_per_minute: wanted.tokens_per_minute,
+        concurrent_requests: wanted.concurrent_requests,
         created_at: now,
     };
     Ok((secret, new))
@@ -224,7 +228,7 @@ pub(crate) fn allowed_ips(texts: &[String]) -> Result<Vec<String>, String> {
     texts.iter().map(read).collect()
 }
 
-/// A number of requests or tokens in a minute.
+/// A number of requests or tokens in a minute, or of requests at once.
 pub(crate) fn per_minute(number: i64) -> Result<i64, String> {
     if (1..=1_000_000_000).contains(&number) {
         Ok(number)

@@ -35,6 +35,8 @@ pub(crate) struct Generate {
     allowed_ips: Option<Vec<String>>,
     requests_per_minute: Option<i64>,
     tokens_per_minute: Option<i64>,
+    /// The most requests under way at once.
+    concurrent_requests: Option<i64>,
 }
 
 /// Which key: one of the two.
@@ -142,6 +144,7 @@ impl Generate {
         });
         let catalogue = &call.app.snapshots.current().catalogue;
         let (requests, tokens) = ("requests_per_minute", "tokens_per_minute");
+        let concurrent = key_fields::per_minute("concurrent_requests", self.concurrent_requests)?;
         Ok(Wanted {
             expires_at,
             budget: limit.transpose()?.map(|limit| (BudgetPeriod::Total, limit)),
@@ -149,6 +152,7 @@ impl Generate {
             allowed_ips: key_fields::allowed_ips(self.allowed_ips)?,
             requests_per_minute: key_fields::per_minute(requests, self.requests_per_minute)?,
             tokens_per_minute: key_fields::per_minute(tokens, self.tokens_per_minute)?,
+            concurrent_requests: concurrent,
             ..Wanted::of(name, scopes)
         })
     }

@@ -77,6 +77,7 @@ pub(crate) struct KeyView {
     allowed_ips: Option<Vec<String>>,
     requests_per_minute: Option<i64>,
     tokens_per_minute: Option<i64>,
+    concurrent_requests: Option<i64>,
     last_used_at: Option<String>,
     /// Whether another key has taken its place.
     rotated: bool,
@@ -103,6 +104,7 @@ impl KeyView {
             allowed_ips: key.allowed_ips,
             requests_per_minute: key.requests_per_minute,
             tokens_per_minute: key.tokens_per_minute,
+            concurrent_requests: key.concurrent_requests,
         }
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct NewKeyWish {
     allowed_ips: Option<Vec<String>>,
     requests_per_minute: Option<i64>,
     tokens_per_minute: Option<i64>,
+    /// The most requests under way at once.
+    concurrent_requests: Option<i64>,
 }
 
 /// What is to be changed of a key. What is left out stays; null takes a limit away.
@@ -66,6 +68,8 @@ pub(crate) struct KeyWish {
     requests_per_minute: Given<i64>,
     #[serde(default, deserialize_with = "given")]
     tokens_per_minute: Given<i64>,
+    #[serde(default, deserialize_with = "given")]
+    concurrent_requests: Given<i64>,
 }
 
 impl NewKeyWish {
@@ -90,6 +94,7 @@ impl NewKeyWish {
             allowed_ips: allowed_ips(self.allowed_ips)?,
             requests_per_minute: per_minute("requests_per_minute", self.requests_per_minute)?,
             tokens_per_minute: per_minute("tokens_per_minute", self.tokens_per_minute)?,
+            concurrent_requests: per_minute("concurrent_requests", self.concurrent_requests)?,
             ..Wanted::of(name, scopes)
         })
     }
@@ -127,6 +132,7 @@ impl KeyWish {
         let catalogue = &call.app.snapshots.current().catalogue;
         let requests = |number| per_minute("requests_per_minute", number);
         let tokens = |number| per_minute("tokens_per_minute", number);
+        let concurrent = |number| per_minute("concurrent_requests", number);
         Ok(KeyChange {
             name,
             disabled: self.disabled,
@@ -137,6 +143,7 @@ impl KeyWish {
             allowed_ips: self.allowed_ips.map(allowed_ips).transpose()?,
             requests_per_minute: self.requests_per_minute.map(requests).transpose()?,
             tokens_per_minute: self.tokens_per_minute.map(tokens).transpose()?,
+            concurrent_requests: self.concurrent_requests.map(concurrent).transpose()?,
         })
     }
 }

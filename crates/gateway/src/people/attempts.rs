@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use http::StatusCode;
 
-use crate::pace::{Limits, Pace};
+use crate::pace::Pace;
 use crate::problem::Problem;
 
 /// Tries in a minute for one name, from wherever.
@@ -59,9 +59,7 @@ impl Attempts {
                 return Err(too_many(SWEPT_EVERY));
             }
         }
-        let limits = Limits { requests: Some(limit), tokens: None };
-        let counted = known.paces.entry(tried).or_default().begin(limits, now);
-        counted.map_err(|over| too_many(over.wait))
+        known.paces.entry(tried).or_default().begin(limit, now).map_err(too_many)
     }
 }
 

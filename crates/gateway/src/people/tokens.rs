@@ -17,7 +17,7 @@ use super::jwt::{Algorithm, Claims, Expected, Fault, Key, Token};
 use super::sign_up;
 use crate::app::App;
 use crate::config::Settings;
-use crate::pace::{Limits, Pace};
+use crate::pace::Pace;
 use crate::problem::Problem;
 use crate::snapshot::Person;
 
@@ -27,7 +27,7 @@ const MOST_VERDICTS: usize = 10_000;
 /// How long the word of an issuer that was asked counts, which may take a token back; in microseconds.
 const WORD_LASTS: i64 = 5 * 60 * MICROS;
 /// How often in a minute an issuer is asked about tokens.
-const ASKED: Limits = Limits { requests: Some(120), tokens: None };
+const ASKED: i64 = 120;
 /// A secret that is shorter can be guessed from one token.
 const SHORTEST_SECRET: usize = 32;
 
@@ -259,7 +259,7 @@ impl Ask {
             #[serde(default)]
             is_anonymous: bool,
         }
-        self.pace.begin(ASKED, now).map_err(|over| Refusal::TooOften(over.wait))?;
+        self.pace.begin(ASKED, now).map_err(Refusal::TooOften)?;
         let request = Request::get(&self.url)
             .header("apikey", &self.key)
             .header(header::AUTHORIZATION, format!("Bearer {text}"))

@@ -28,6 +28,7 @@ pub(super) fn write(app: &App, page: &mut Page<'_>) -> fmt::Result {
     upstream(app, page)?;
     slices(app, page)?;
     journal(app, page)?;
+    limits(app, page)?;
     rest(app, page)
 }
 
@@ -238,6 +239,33 @@ fn journal(app: &App, page: &mut Page<'_>) -> fmt::Result {
     page.gauge(
         ("tollgate_journal_open", None, "1 where requests may begin"),
         u64::from(figures.is_open),
+    )
+}
+
+fn limits(app: &App, page: &mut Page<'_>) -> fmt::Result {
+    let figures = app.rates.figures();
+    let refused = figures.refused.iter();
+    let refused =
+        refused.map(|([scope, limit], count)| ([("scope", *scope), ("limit", *limit)], *count));
+    page.counters(
+        ("tollgate_limit_refusals", None, "Requests that a limit of ours has refused"),
+        refused,
+    )?;
+    page.gauge(
+        ("tollgate_limit_replicas", None, "Replicas that share limits, as this one sees them"),
+        figures.replicas,
+    )?;
+    page.known(
+        ("tollgate_redis_up", None, "1 where Redis can be reached, in which limits are kept"),
+        figures.redis,
+    )?;
+    page.counter(
+        (
+            "tollgate_limit_fallbacks",
+            None,
+            "Requests that were decided on by a share because Redis was away",
+        ),
+        figures.alone,
     )
 }
 

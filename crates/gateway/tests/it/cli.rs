@@ -53,7 +53,7 @@ async fn users_and_keys() {
         "created_at": listed[0]["created_at"], "last_used_at": null, "expires_at": "2099-01-31T00:00:00Z",
         "revoked": false, "budget_usd": null, "models": ["gemini/gemini-2.5-flash"], "disabled": false,
         "scopes": ["inference", "usage", "keys"], "allowed_ips": null, "requests_per_minute": null,
-        "tokens_per_minute": null,
+        "tokens_per_minute": null, "concurrent_requests": null,
     }]);
     assert_eq!(listed, expected);
     assert_eq!(books.cli_json(&["key", "list"]).await.as_array().map(Vec::len), Some(2));

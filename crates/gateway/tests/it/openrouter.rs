@@ -101,7 +101,7 @@ fn object(value: &Value) -> Vec<&str> {
 }
 
 /// What `OpenRouter`'s document requires, as of November 2026, and what is ours.
-const FIELDS: [&str; 29] = [
+const FIELDS: [&str; 30] = [
     "hash",
     "label",
     "name",
@@ -129,6 +129,7 @@ const FIELDS: [&str; 29] = [
     "allowed_ips",
     "requests_per_minute",
     "tokens_per_minute",
+    "concurrent_requests",
     "last_used_at",
     "rotated",
 ];
@@ -157,7 +158,7 @@ async fn the_life_of_a_managed_key() {
     let (app, management) = App::managed().await;
     let wish = json!({
         "name": "Büro", "limit": 0.25, "limit_reset": "weekly", "expires_at": "2099-01-31T00:00:00.000Z",
-        "include_byok_in_limit": false, "models": ["openai/gpt-4o-mini"], "tokens_per_minute": 90000,
+        "include_byok_in_limit": false, "models": ["openai/gpt-4o-mini"], "tokens_per_minute": 90000, "concurrent_requests": 3,
     });
     let made = app.v1(&management, Method::POST, "keys", Some(wish)).await;
     assert_eq!(made.status, 201, "{}", made.body);
@@ -181,6 +182,7 @@ async fn the_life_of_a_managed_key() {
         ("scopes", json!(["inference"])),
         ("models", json!(["openai/gpt-4o-mini"])),
         ("tokens_per_minute", json!(90_000)),
+        ("concurrent_requests", json!(3)),
         ("updated_at", Value::Null),
         ("rotated", json!(false)),
         ("allowed_ips", Value::Null),

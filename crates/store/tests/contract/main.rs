@@ -11,6 +11,8 @@ mod idempotency;
 #[cfg(test)]
 mod imports;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod money;
 #[cfg(test)]
 mod money_audit;

@@ -156,6 +156,7 @@ async fn keys_change_and_rotate(database: TestDatabase) {
         allowed_ips: Some(Some(vec!["10.0.0.0/8".to_owned()])),
         requests_per_minute: Some(Some(5)),
         tokens_per_minute: Some(Some(6)),
+        concurrent_requests: Some(Some(7)),
         expires_at: Some(Some(NOW + 9)),
     };
     let foreign = store.change_key(Whose::Users(id(10)), id(31), change.clone(), NOW).await;
@@ -164,6 +165,7 @@ async fn keys_change_and_rotate(database: TestDatabase) {
     assert_eq!((changed.name.as_str(), changed.disabled_at), ("renamed", Some(NOW)));
     assert_eq!((changed.scopes.as_str(), changed.expires_at), ("usage", Some(NOW + 9)));
     assert_eq!((changed.requests_per_minute, changed.tokens_per_minute), (Some(5), Some(6)));
+    assert_eq!(changed.concurrent_requests, Some(7));
     assert_eq!((changed.budget, changed.updated_at), (None, Some(NOW)));
     assert_eq!(budgets().await, [(BudgetPeriod::Month, Usd::from_pico(7))]);
     let none =

@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub(crate) async fn story(database: TestDatabase, many: usize) {
     let store = database.open().await;
     assert!(["SQLite", "PostgreSQL"].contains(&store.engine_name()));
-    assert_eq!(store.migrate(1).await.unwrap(), 8);
+    assert_eq!(store.migrate(1).await.unwrap(), 9);
     assert_eq!(store.migrate(2).await.unwrap(), 0, "a second time does nothing");
     store.ping().await.unwrap();
 
@@ -362,7 +362,7 @@ async fn sums_are_exact(store: &Store, many: usize) {
 async fn only_hashes(database: &TestDatabase) {
     let known = "id, user_id, account_id, name, hash, prefix, last4, created_at, expires_at, \
                  revoked_at, last_used_at, budget_pico, models, scopes, disabled_at, allowed_ips, \
-                 requests_per_minute, tokens_per_minute, rotated_to, updated_at";
+                 requests_per_minute, tokens_per_minute, rotated_to, updated_at, concurrent_requests";
     let count = known.split(',').count();
     // A view names as many columns as the table has, or it is refused.
     let names: Vec<_> = (0..count).map(|number| format!("c{number}")).collect();
@@ -373,7 +373,7 @@ async fn only_hashes(database: &TestDatabase) {
     );
     database.shell(&exact).await.unwrap();
     database.shell(&format!("SELECT {known} FROM tollgate.api_keys")).await.unwrap();
-    database.shell("INSERT INTO tollgate.api_keys SELECT 'x', user_id, account_id, name, 'sk-secret', prefix, last4, 0, 0, 0, 0, 0, models, scopes, 0, '', 1, 1, id, 0 FROM tollgate.api_keys").await.unwrap_err();
+    database.shell("INSERT INTO tollgate.api_keys SELECT 'x', user_id, account_id, name, 'sk-secret', prefix, last4, 0, 0, 0, 0, 0, models, scopes, 0, '', 1, 1, id, 0, 1 FROM tollgate.api_keys").await.unwrap_err();
 }
 
 async fn a_newer_schema_is_refused(database: &TestDatabase) {
@@ -381,7 +381,7 @@ async fn a_newer_schema_is_refused(database: &TestDatabase) {
     database.shell(&format!("{insert} (99, '', 0)")).await.unwrap();
     let store = database.open().await;
     let refused = store.migrate(4).await;
-    assert!(matches!(refused, Err(StoreError::TooNew { found: 99, known: 8 })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::TooNew { found: 99, known: 9 })), "{refused:?}");
     let delete = "DELETE FROM tollgate.schema_migrations WHERE version = 99";
     database.shell(delete).await.unwrap();
     assert_eq!(store.migrate(5).await.unwrap(), 0);

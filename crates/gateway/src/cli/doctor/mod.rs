@@ -1,6 +1,7 @@
 //! `tollgate doctor`: the usual mistakes, found before they cost anything. It looks and changes nothing.
 
 mod books;
+mod limits;
 mod machine;
 mod settings;
 
@@ -47,6 +48,7 @@ fn fail(name: &'static str, text: impl Into<String>) -> Check {
 /// Ends with 0 where nothing failed.
 pub(super) async fn run(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
     let mut checks = books::look(settings).await;
+    checks.extend(limits::look(settings).await);
     checks.extend(settings::look(settings));
     checks.extend(machine::look(settings));
     let json: Vec<Value> = checks

@@ -61,8 +61,7 @@ pub(super) const BUDGETS: Wanted = Wanted {
 };
 
 /// What nothing here corresponds to.
-const LEFT: [&str; 14] = [
-    "max_parallel_requests",
+const LEFT: [&str; 13] = [
     "organization_id",
     "project_id",
     "agent_id",
@@ -200,6 +199,7 @@ impl Place<'_> {
         off |= filled(row, "blocked").is_some_and(|word| word.starts_with('t'));
         let per_minute = |name| filled(row, name).map(|text| text.parse::<i64>().unwrap_or(0));
         let (requests, tokens) = (per_minute("rpm_limit"), per_minute("tpm_limit"));
+        let concurrent = per_minute("max_parallel_requests");
         let mut switch_off = |why: &str| {
             off = true;
             report.leave(
@@ -209,7 +209,7 @@ impl Place<'_> {
                 1,
             );
         };
-        if [requests, tokens].into_iter().flatten().any(|limit| limit < 1) {
+        if [requests, tokens, concurrent].into_iter().flatten().any(|limit| limit < 1) {
             switch_off("it may do nothing in a minute");
         }
         if filled(row, "allowed_routes").is_some_and(|routes| !routes.contains("llm_api_routes")) {
@@ -237,6 +237,7 @@ impl Place<'_> {
             allowed_ips: None,
             requests_per_minute: requests.filter(|limit| *limit > 0),
             tokens_per_minute: tokens.filter(|limit| *limit > 0),
+            concurrent_requests: concurrent.filter(|limit| *limit > 0),
             created_at: clock::now(),
         };
         Ok((key, off))

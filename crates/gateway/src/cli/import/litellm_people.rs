@@ -86,6 +86,14 @@ pub(super) fn leave(
     }
 }
 
+/// Says which limits stay behind.
+fn leave_limits((what, which): (&'static str, &str), row: &Named, report: &mut Report) {
+    for name in LIMITS.iter().filter(|name| filled(row, name).is_some()) {
+        let why = format!("{name} stays behind: `tollgate limit set` sets it here");
+        report.leave(what, which, why, 1);
+    }
+}
+
 /// A budget as ours are, and what about it is not the same.
 pub(super) fn budget(row: &Named) -> (Option<(BudgetPeriod, Usd)>, Vec<String>) {
     let mut notes = Vec::new();
@@ -236,7 +244,7 @@ impl People {
             Some(_) => report.refuse(USER, id, "an organization here has that name", 1),
             None => {
                 report.count(USER).comes += 1;
-                leave((USER, id), row, &LIMITS, report);
+                leave_limits((USER, id), row, report);
                 let rest = ["model_max_budget", "policies", "allowed_cache_controls"];
                 leave((USER, id), row, &rest, report);
                 if filled(row, "user_role").is_some_and(|role| role.starts_with("proxy_admin")) {
@@ -293,7 +301,7 @@ impl People {
         for note in notes {
             report.leave(TEAM, &name, note, 1);
         }
-        leave((TEAM, &name), row, &LIMITS, report);
+        leave_limits((TEAM, &name), row, report);
         let rest = [
             "organization_id",
             "model_id",
