@@ -34,62 +34,72 @@ const CALLS: u64 = 10;
 struct Offer<'a> {
     price: &'a ModelPrice,
     demand: Demand,
+    /// The commission.
+    bps: u32,
+}
+
+/// A request to each target of its plan.
+struct Offers<'a> {
+    offers: Vec<Offer<'a>>,
+    at: i64,
 }
 
 /// Takes what the request may cost from wherever its key spends. Lowers its ceiling where the client left that open.
+///
+/// A call with the account's own key costs the commission alone, but the house's credential may have to take its place. Where
+/// that is too dear, the own key is all that is left of the plan.
 pub(crate) async fn take(
     app: &App,
     snapshot: &Snapshot,
     key: &KeyEntry,
     inbound: &mut Inbound,
-    plan: &Plan,
+    plan: &mut Plan,
 ) -> Result<Taken, Problem> {
     let scopes = key.scopes(plan.at);
     if scopes.is_empty() || inbound.operation == Operation::Count {
         return Ok(Taken::NOTHING);
     }
     let own = own_ceiling(inbound)?;
-    let offers = offers(inbound, plan, own)?;
-    let bps = app.live.load().commission_bps;
-    let bound = |most: u64| {
-        let bounds = offers.iter().map(|offer| {
-            let output_tokens = offer.demand.output_tokens.min(most);
-            let demand = Demand { output_tokens, ..offer.demand };
-            ledger::bound(offer.price, &demand, plan.at, bps)
-        });
-        let dearest = bounds.collect::<Result<Vec<_>, PriceError>>()?.into_iter().max();
-        Ok(dearest.unwrap_or(Usd::ZERO))
-    };
-    let want = bound(u64::MAX).map_err(|error| unbounded(&error))?;
+    if plan.targets.iter().any(Target::is_direct) && !plan.targets.iter().all(Target::is_direct) {
+        let offers = Offers::of(app, inbound, plan, own)?;
+        if let Ok(want) = offers.bound(u64::MAX) {
+            if app.funds.hold_at_once(&scopes, want).await.map_err(away)? {
+                return Ok(Taken { scopes, amount: want });
+            }
+            plan.targets.retain(Target::is_direct);
+        }
+    }
+    let offers = Offers::of(app, inbound, plan, own)?;
+    let bound = |most| offers.bound(most).map_err(|error| unbounded(&error));
+    let want = bound(u64::MAX)?;
     let ask = if own.is_some() {
         Ask { want, fair: want, least: want }
     } else {
-        let (fair, least) = (
-            bound(FAIR).map_err(|error| unbounded(&error))?,
-            bound(LEAST).map_err(|error| unbounded(&error))?,
-        );
-        Ask { want, fair, least }
-    };
-    let affordable = |amount: Usd| {
-        let each = offers.iter().map(|offer| {
-            ledger::affordable_output(offer.price, &offer.demand, plan.at, bps, amount)
-        });
-        each.min().flatten()
+        Ask { want, fair: bound(FAIR)?, least: bound(LEAST)? }
     };
     match app.funds.hold(&scopes, ask).await {
         Ok(amount) => {
             if amount < want
-                && let Some(ceiling) = affordable(amount)
+                && let Some(ceiling) = offers.affordable(amount)
             {
                 inbound.limit_output(ceiling)?;
             }
             Ok(Taken { scopes, amount })
         }
-        Err(Refusal::Away(error)) => Err(Problem::store(error)),
-        Err(Refusal::Fenced) => Err(Problem::store("this process may not spend any more")),
         Err(Refusal::Short { scope, left, renews_at }) => {
             let whose = whose(snapshot, key, scope);
-            Err(refused(&whose, left, renews_at, own, affordable(left)))
+            Err(refused(&whose, left, renews_at, own, offers.affordable(left)))
+        }
+        Err(refusal) => Err(away(refusal)),
+    }
+}
+
+/// Nobody can say whether there is credit.
+fn away(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::Away(error) => Problem::store(error),
+        Refusal::Fenced | Refusal::Short { .. } => {
+            Problem::store("this process may not spend any more")
         }
     }
 }
@@ -108,30 +118,49 @@ fn own_ceiling(inbound: &Inbound) -> Result<Option<u64>, Problem> {
     }
 }
 
-fn offers<'a>(
-    inbound: &Inbound,
-    plan: &'a Plan,
-    own: Option<u64>,
-) -> Result<Vec<Offer<'a>>, Problem> {
-    let chat = match inbound.operation {
-        Operation::Chat => Some(inbound.chat()?),
-        Operation::Embed | Operation::Count => None,
-    };
-    let offers = plan.targets.iter().filter_map(|target| {
-        let model = plan.catalogue.get(target.provider, &target.model)?;
-        let window = model.info.context_window;
-        let mut demand = chat.map_or_else(
-            || Demand { input_tokens: length(inbound.body.len()), ..Demand::default() },
-            |chat| demand(inbound, chat, target, window),
-        );
-        if let Some(window) = window {
-            demand.input_tokens = demand.input_tokens.min(window);
+impl<'a> Offers<'a> {
+    fn of(app: &App, inbound: &Inbound, plan: &'a Plan, own: Option<u64>) -> Result<Self, Problem> {
+        let chat = match inbound.operation {
+            Operation::Chat => Some(inbound.chat()?),
+            Operation::Embed | Operation::Count => None,
+        };
+        let offers = plan.targets.iter().filter_map(|target| {
+            let model = plan.catalogue.get(target.provider, &target.model)?;
+            let window = model.info.context_window;
+            let mut demand = chat.map_or_else(
+                || Demand { input_tokens: length(inbound.body.len()), ..Demand::default() },
+                |chat| demand(inbound, chat, target, window),
+            );
+            if let Some(window) = window {
+                demand.input_tokens = demand.input_tokens.min(window);
+            }
+            let most = target.max_output_tokens.or(window).unwrap_or(CEILING);
+            demand.output_tokens = own.unwrap_or(most);
+            demand.direct = target.is_direct();
+            let bps = target.commission_bps(&app.live.load());
+            Some(Offer { price: &model.price, demand, bps })
+        });
+        Ok(Self { offers: offers.collect(), at: plan.at })
+    }
+
+    /// What the dearest of them costs at most, with an answer of `most` tokens at most.
+    fn bound(&self, most: u64) -> Result<Usd, PriceError> {
+        let mut dearest = Usd::ZERO;
+        for Offer { price, demand, bps } in &self.offers {
+            let output_tokens = demand.output_tokens.min(most);
+            let demand = Demand { output_tokens, ..*demand };
+            dearest = dearest.max(ledger::bound(price, &demand, self.at, *bps)?);
         }
-        let most = target.max_output_tokens.or(window).unwrap_or(CEILING);
-        demand.output_tokens = own.unwrap_or(most);
-        Some(Offer { price: &model.price, demand })
-    });
-    Ok(offers.collect())
+        Ok(dearest)
+    }
+
+    /// How long an answer of any of them may be for an amount.
+    fn affordable(&self, amount: Usd) -> Option<u64> {
+        let each = self.offers.iter().map(|Offer { price, demand, bps }| {
+            ledger::affordable_output(price, demand, self.at, *bps, amount)
+        });
+        each.min().flatten()
+    }
 }
 
 /// What a chat may use at most, but for the length of its answer.

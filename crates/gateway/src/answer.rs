@@ -103,11 +103,20 @@ impl Answer {
     }
 }
 
+/// What stands behind the provider's name where it was not called at its own endpoint with the house's credential.
+pub(crate) fn at(tried: &Tried) -> String {
+    match &tried.endpoint {
+        Some(name) => format!("@{name}"),
+        None if tried.own_key => " (own key)".to_owned(),
+        None => String::new(),
+    }
+}
+
 /// Attempts as a header has them; nothing where there were none.
 pub(crate) fn attempts(tried: &[Tried]) -> Option<HeaderValue> {
     let shown = |one: &Tried| {
-        let Tried { provider, endpoint, model, error, took_ms } = one;
-        let endpoint = endpoint.as_ref().map(|name| format!("@{name}")).unwrap_or_default();
+        let Tried { provider, model, error, took_ms, .. } = one;
+        let endpoint = at(one);
         format!("{provider}{endpoint}/{model} {error} {took_ms}ms")
     };
     list(&tried.iter().map(shown).collect::<Vec<_>>())

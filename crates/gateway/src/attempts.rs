@@ -160,6 +160,7 @@ impl Run<'_> {
             provider,
             credential,
             number,
+            begun: Instant::now(),
             until,
             outbound,
             hold,
@@ -188,6 +189,7 @@ fn tried(target: &Target, problem: &Problem, took: Duration) -> Tried {
     Tried {
         provider: target.provider.to_owned(),
         endpoint: target.endpoint.endpoint.clone(),
+        own_key: target.is_direct(),
         model: target.model.clone(),
         error: problem.code.to_owned(),
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),

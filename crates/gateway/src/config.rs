@@ -122,6 +122,12 @@ pub(crate) struct Settings {
           value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub(crate) commission_bps: u32,
 
+    /// Your commission where an account calls a provider with its own key, in basis points of what the provider's price
+    /// would be: the provider bills the account itself
+    #[arg(long, env = "TOLLGATE_BYOK_COMMISSION_BPS", default_value_t = 500, global = true,
+          value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub(crate) byok_commission_bps: u32,
+
     /// Take the header `user` for proof of who calls /api/keys and /api/usage. Only behind a proxy that sets it
     #[arg(long, env = "TOLLGATE_TRUST_USER_HEADER", default_value_t = false, global = true,
           num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]

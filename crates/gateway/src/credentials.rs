@@ -8,7 +8,7 @@ use std::fmt;
 use http::HeaderValue;
 use http::header::InvalidHeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
-use store::{ProviderCredential, Store};
+use store::{OwnKey, ProviderCredential, Store};
 
 use crate::clock;
 use crate::config::Settings;
@@ -38,6 +38,8 @@ pub(crate) enum Origin {
     Environment(&'static str),
     /// The store; closed where it does not open.
     Stored { row: Box<ProviderCredential>, closed: Option<Closed> },
+    /// An account has brought it; closed where it does not open.
+    Account { closed: Option<Closed> },
 }
 
 /// The credential of a provider that is in force.
@@ -74,7 +76,7 @@ impl Secret {
     }
 }
 
-fn last4(secret: &SecretString) -> &str {
+pub(crate) fn last4(secret: &SecretString) -> &str {
     let text = secret.expose_secret();
     let end = (text.len() >= TELLS_ITS_END).then(|| text.get(text.len() - 4..)).flatten();
     end.unwrap_or_default()
@@ -87,21 +89,22 @@ impl InForce {
     }
 
     pub(crate) fn of_store(row: ProviderCredential, keys: &MasterKeys) -> Self {
-        let place = Place { provider: &row.provider, id: row.id };
-        let opened = keys.open(place, &row.key_id, &row.sealed);
-        let secret = opened.and_then(|text| Secret::of(text).map_err(|_| Closed::Changed));
-        let (secret, closed) = match secret {
-            Ok(secret) => (Some(secret), None),
-            Err(closed) => (None, Some(closed)),
-        };
+        let place = Place { account: None, provider: &row.provider, id: row.id };
+        let (secret, closed) = opened(keys.open(place, &row.key_id, &row.sealed));
         Self { origin: Origin::Stored { row: Box::new(row), closed }, secret }
+    }
+
+    pub(crate) fn of_account(row: &OwnKey, keys: &MasterKeys) -> Self {
+        let place = Place { account: Some(row.account_id), provider: &row.provider, id: row.id };
+        let (secret, closed) = opened(keys.open(place, &row.key_id, &row.sealed));
+        Self { origin: Origin::Account { closed }, secret }
     }
 
     /// What is stored of it, and why that does not open.
     pub(crate) fn stored(&self) -> Option<(&ProviderCredential, Option<&Closed>)> {
         match &self.origin {
             Origin::Stored { row, closed } => Some((row, closed.as_ref())),
-            Origin::Nowhere | Origin::Environment(_) => None,
+            Origin::Nowhere | Origin::Environment(_) | Origin::Account { .. } => None,
         }
     }
 
@@ -115,11 +118,21 @@ impl InForce {
     }
 }
 
+/// What was opened, as headers have it, or why it was not.
+fn opened(text: Result<SecretString, Closed>) -> (Option<Secret>, Option<Closed>) {
+    let secret = text.and_then(|text| Secret::of(text).map_err(|_| Closed::Changed));
+    match secret {
+        Ok(secret) => (Some(secret), None),
+        Err(closed) => (None, Some(closed)),
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nowhere => f.write_str("none"),
             Self::Environment(setting) => f.write_str(setting),
+            Self::Account { .. } => f.write_str("an account's own"),
             Self::Stored { row, .. } if row.last4.is_empty() => f.write_str("stored"),
             Self::Stored { row, .. } => write!(f, "stored, …{}", row.last4),
         }
@@ -137,6 +150,15 @@ pub(crate) fn remedy(provider: &str) -> String {
 /// Tells the log what is in force from now on.
 pub(crate) fn log(provider: &Provider) {
     let (name, in_force) = (provider.name(), provider.credential());
+    if let (Some(own), Origin::Account { closed }) = (&provider.own, &in_force.origin) {
+        let (name, account, key) = (provider.row.name, own.account_id, &own.key_id);
+        if let Some(closed) = closed {
+            tracing::error!(provider = name, %account, %closed, master_key = key, "an account's own key does not open: it is not used until TOLLGATE_MASTER_KEY has what it was sealed with");
+        } else {
+            tracing::debug!(provider = name, %account, "an account's own key is in force from now on");
+        }
+        return;
+    }
     let origin = &in_force.origin;
     if let Some((row, Some(closed))) = in_force.stored() {
         let (key, remedy) = (&row.key_id, remedy(&name));
@@ -184,7 +206,7 @@ pub(crate) async fn set(
     let own = Further { name: String::new(), base_url: String::new(), priority: 0, weight: 1 };
     let Further { name: endpoint, base_url, priority, weight } = further.unwrap_or(own);
     let (id, provider) = (clock::new_id(), provider.row.name.to_owned());
-    let sealed = keys.seal(Place { provider: &provider, id }, secret)?;
+    let sealed = keys.seal(Place { account: None, provider: &provider, id }, secret)?;
     let new = ProviderCredential {
         id,
         provider,
@@ -253,6 +275,7 @@ pub(crate) async fn check(upstream: &Upstream, provider: &Provider) -> Checked {
 pub(crate) async fn providers(settings: &Settings, store: &Store) -> anyhow::Result<Providers> {
     let providers = Providers::from_settings(settings)?;
     providers.take_up(store.provider_credentials().await?);
+    providers.take_up_own(store.own_keys().await?);
     Ok(providers)
 }
 

@@ -64,7 +64,8 @@ pub(crate) async fn of_provider(attempt: &Attempt<'_>, response: Response<Body>)
     let read = attempt.target.dialect().read_problem(status.as_u16(), retry_after, &body);
     let mut problem = told(attempt, &read);
     let same = matches!(attempt.outbound.carry, Carry::Same { .. });
-    if same && problem.code != UPSTREAM_ACCOUNT && !attempt.inbound.face.openrouter {
+    let of_credential = [UPSTREAM_ACCOUNT, OWN_KEY_REFUSED].contains(&problem.code);
+    if same && !of_credential && !attempt.inbound.face.openrouter {
         let content_type = parts.headers.get(header::CONTENT_TYPE).cloned();
         let text = std::str::from_utf8(&body).unwrap_or_default();
         let clean = without_credential(text, attempt);
@@ -75,6 +76,7 @@ pub(crate) async fn of_provider(attempt: &Attempt<'_>, response: Response<Body>)
 }
 
 const UPSTREAM_ACCOUNT: &str = "upstream_account";
+pub(crate) const OWN_KEY_REFUSED: &str = "own_key_refused";
 
 /// What a client is told of a provider's error.
 ///
@@ -85,6 +87,10 @@ pub(crate) fn told(attempt: &Attempt<'_>, problem: &WireProblem) -> Problem {
     let request_id = attempt.inbound.id;
     let upstream_status = problem.status;
     let (status, code) = word(problem.kind);
+    if code == UPSTREAM_ACCOUNT && attempt.target.is_direct() {
+        tracing::warn!(%request_id, provider = name, status = upstream_status, "the provider refuses an account's own key");
+        return own_key_refused(attempt, problem.kind);
+    }
     if code == UPSTREAM_ACCOUNT {
         let credential = &attempt.credential.origin;
         tracing::error!(%request_id, provider = name, %credential, status = upstream_status, "the provider refuses our credential or account");
@@ -119,6 +125,25 @@ fn word(kind: Kind) -> (StatusCode, &'static str) {
         Kind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
         Kind::Upstream | Kind::Malformed => (StatusCode::BAD_GATEWAY, "upstream_error"),
     }
+}
+
+/// 424: a provider refuses the key that the account has brought. No 401, which would be about the key of this place.
+fn own_key_refused(attempt: &Attempt<'_>, kind: Kind) -> Problem {
+    let name = attempt.target.provider;
+    let end = match attempt.credential.last4() {
+        "" => String::new(),
+        end => format!(" (…{end})"),
+    };
+    let why = match kind {
+        Kind::Billing => "its account there has no credit or quota left",
+        Kind::Forbidden => "it may not do this there",
+        _ => "it is not valid there",
+    };
+    let message = format!(
+        "your own {name} key{end} was refused by {name}: {why}. Your API key of this place is fine; replace the {name} key, \
+         or let the house's take its place"
+    );
+    Problem::new(StatusCode::FAILED_DEPENDENCY, OWN_KEY_REFUSED, message)
 }
 
 /// A provider's text, in which it might repeat our credential, without it.

@@ -147,6 +147,23 @@ impl Funds {
         Box::pin(self.hold_later(scopes, ask)).await
     }
 
+    /// Takes an amount in all of `scopes` where that can be had without waiting for others.
+    pub(crate) async fn hold_at_once(
+        &self,
+        scopes: &[Scope],
+        amount: Usd,
+    ) -> Result<bool, Refusal> {
+        if self.is_fenced() {
+            return Err(Refusal::Fenced);
+        }
+        self.holds.fetch_add(1, Ordering::Relaxed);
+        if self.try_hold(scopes, amount) {
+            return Ok(true);
+        }
+        Box::pin(self.fill(scopes, amount)).await?;
+        Ok(self.try_hold(scopes, amount))
+    }
+
     /// What there is to tell of it.
     pub(crate) fn figures(&self) -> Figures {
         let sums = |kind: ScopeKind| {
@@ -259,7 +276,12 @@ impl Funds {
             let uses = lock(&self.uses);
             let Some(known) = uses.get(&scope) else { return Ok(None) };
             match known.refused {
-                Some((until, grant)) if until > Instant::now() => return Ok(Some(grant)),
+                // What it has refused, and no less than it said it has.
+                Some((until, grant))
+                    if until > Instant::now() && grant.available.pico() < missing =>
+                {
+                    return Ok(Some(grant));
+                }
                 _ => known.slice(amount, self.ahead),
             }
         };

@@ -31,6 +31,7 @@ pub(crate) struct Hold {
     granted: Option<Granted>,
     passage: Arc<Passage>,
     admitted: Admitted,
+    byok_commission_bps: u32,
     state: Mutex<State>,
 }
 
@@ -79,12 +80,13 @@ impl Hold {
         let (journal, funds) = (Arc::clone(&app.journal), Arc::clone(&app.funds));
         let (catalogue, state) = (Arc::clone(&plan.catalogue), Mutex::new(state));
         let passage = Arc::clone(&inbound.passage);
-        Self { journal, funds, catalogue, granted, passage, admitted, state }
+        let byok_commission_bps = app.live.load().byok_commission_bps;
+        Self { journal, funds, catalogue, granted, passage, admitted, byok_commission_bps, state }
     }
 
-    /// What it was admitted at, whatever is set meanwhile.
-    pub(crate) fn commission_bps(&self) -> u32 {
-        self.admitted.commission_bps
+    /// What a call to `target` was admitted at, whatever is set meanwhile.
+    pub(crate) fn commission_bps(&self, target: &Target) -> u32 {
+        if target.is_direct() { self.byok_commission_bps } else { self.admitted.commission_bps }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -101,7 +103,9 @@ impl Hold {
             state.held
         };
         let provider = target.provider.to_owned();
-        let attempt = Dispatched { attempt: number, provider, model: target.model.clone() };
+        let direct_bps = target.is_direct().then_some(self.byok_commission_bps);
+        let model = target.model.clone();
+        let attempt = Dispatched { attempt: number, provider, model, direct_bps };
         let held = self.journal.dispatch(&self.admitted, held, &attempt).await?;
         let mut state = self.state();
         state.held = Some(held);
@@ -166,7 +170,8 @@ impl Hold {
             // What is not written is settled by the next start.
             state.dispatched = None;
             let endpoint = state.endpoint.clone();
-            receipt.report.route = Route::of(endpoint, state.tried.clone());
+            let direct = receipt.report.direct();
+            receipt.report.route = Route::of(endpoint, direct, state.tried.clone());
             // An attempt that costs nothing leaves the hold to the next.
             if receipt.charge > Usd::ZERO {
                 self.charge(receipt, std::mem::take(&mut state.amount));

@@ -10,13 +10,14 @@ use http::{HeaderMap, Uri};
 use ledger::{Model, Status};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::auth::{self, Asked};
 use crate::face::{ANTHROPIC, Face, GEMINI, OPENAI_CHAT};
 use crate::inbound::Wanted;
 use crate::problem::Problem;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{KeyEntry, Snapshot};
 use crate::{clock, routing};
 
 const OPENAI_FACE: Face = Face::of(OPENAI_CHAT, "models");
@@ -130,7 +131,7 @@ pub(crate) async fn one_gemini(
 fn open(app: &App, parts: &Parts) -> Result<Vec<Listed>, Problem> {
     let snapshot = app.snapshots.current();
     let key = auth::caller(&snapshot, &Asked::of(parts, clock::now()), None)?;
-    Ok(offered(app, &snapshot, |provider, model| key.may_use(provider, model)))
+    Ok(offered(app, &snapshot, &key))
 }
 
 fn find(app: &App, parts: &Parts, id: &str) -> Result<Listed, Problem> {
@@ -144,26 +145,48 @@ fn find(app: &App, parts: &Parts, id: &str) -> Result<Listed, Problem> {
     Ok(Listed { id: id.strip_prefix("models/").unwrap_or(id).to_owned(), model: model.clone() })
 }
 
-/// Whether a model can be asked for: its provider has a credential, and nobody says that it is gone.
-pub(crate) fn is_offered(app: &App, model: &Model) -> bool {
+/// Whether a model can be asked for: its provider has a credential, be it the account's own where one is meant, and nobody
+/// says that it is gone or hidden.
+pub(crate) fn is_offered(
+    app: &App,
+    snapshot: &Snapshot,
+    account: Option<Uuid>,
+    model: &Model,
+) -> bool {
     const MODES: [&str; 4] = ["chat", "responses", "completion", "embedding"];
-    let on = |name: &str| app.providers.can_call(name);
+    let on = |name: &str| match account {
+        Some(account) => app.providers.can_call_for(account, name),
+        None => app.providers.can_call(name),
+    };
     MODES.contains(&model.info.mode.as_str())
         && model.info.status != Status::Retired
         && on(&model.provider)
+        && !snapshot.hides(model)
+}
+
+/// Whether a model can be asked for with that key; without one, by whoever has a key.
+pub(crate) fn is_listed(
+    app: &App,
+    snapshot: &Snapshot,
+    key: Option<&KeyEntry>,
+    model: &Model,
+) -> bool {
+    is_offered(app, snapshot, key.map(|key| key.account_id), model)
+        && key.is_none_or(|key| key.may_use(&model.provider, &model.name))
 }
 
 /// The models that can be asked for.
-fn offered(app: &App, snapshot: &Snapshot, may_use: impl Fn(&str, &str) -> bool) -> Vec<Listed> {
-    let all = snapshot.catalogue.models().filter(|model| is_offered(app, model));
-    let all = all.filter(|model| may_use(&model.provider, &model.name));
+fn offered(app: &App, snapshot: &Snapshot, key: &KeyEntry) -> Vec<Listed> {
+    let all =
+        snapshot.catalogue.models().filter(|model| is_listed(app, snapshot, Some(key), model));
     let listed = all.map(|model| {
-        let alone = snapshot.catalogue.providers_of(&model.name).nth(1).is_none();
+        let namesakes = snapshot.catalogue.providers_of(&model.name);
+        let alone = namesakes.filter(|one| !snapshot.hides(one)).nth(1).is_none();
         let id = if alone { model.name.clone() } else { model_id(model) };
         Listed { id, model: model.clone() }
     });
     let mut listed: Vec<Listed> = listed.collect();
-    let others = aliased(app, snapshot, may_use);
+    let others = aliased(app, snapshot, Some(key));
     listed.extend(others.map(|(id, model)| Listed { id: id.to_owned(), model: model.clone() }));
     listed
 }
@@ -172,13 +195,13 @@ fn offered(app: &App, snapshot: &Snapshot, may_use: impl Fn(&str, &str) -> bool)
 pub(crate) fn aliased<'a>(
     app: &'a App,
     snapshot: &'a Snapshot,
-    may_use: impl Fn(&str, &str) -> bool + 'a,
+    key: Option<&'a KeyEntry>,
 ) -> impl Iterator<Item = (&'a str, &'a Model)> {
     let open = snapshot.aliases.iter().filter(|(_, alias)| !alias.hidden);
     let found = open.filter_map(|(name, alias)| {
         Some((name.as_str(), snapshot.catalogue.get(&alias.provider, &alias.model)?))
     });
-    found.filter(move |(_, model)| is_offered(app, model) && may_use(&model.provider, &model.name))
+    found.filter(move |(_, model)| is_listed(app, snapshot, key, model))
 }
 
 pub(crate) fn model_id(model: &Model) -> String {

@@ -159,7 +159,7 @@ async fn run(
     // 4. Targets and prices, from one snapshot.
     let snapshot = app.snapshots.current();
     let now = clock::now();
-    let plan = routing::plan(&app, &snapshot, &key, &inbound)?;
+    let mut plan = routing::plan(&app, &snapshot, &key, &inbound)?;
     passage.planned(&inbound, &plan);
     let limited = snapshot.limited(&key, &plan);
     let granted = if limited.is_empty() {
@@ -170,7 +170,7 @@ async fn run(
     key.touch(now);
 
     // 5. What it may cost at most.
-    let taken = afford::take(&app, &snapshot, &key, &mut inbound, &plan).await?;
+    let taken = afford::take(&app, &snapshot, &key, &mut inbound, &mut plan).await?;
     let told = granted.as_ref().map(|granted| granted.told(now));
     let hold = Hold::new(&app, &inbound, &plan, taken, granted);
     drop(snapshot);
@@ -214,6 +214,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) credential: Arc<InForce>,
     /// From 1.
     pub(crate) number: i16,
+    pub(crate) begun: Instant,
     /// By when the answer has to have begun, and to be there where it comes whole.
     pub(crate) until: Instant,
     pub(crate) outbound: Outbound,
@@ -267,14 +268,23 @@ impl Attempt<'_> {
             Ok(response) => Err(Box::pin(failure::of_provider(self, response)).await),
         };
         self.head_took.get_or_init(|| took);
+        // Of an answer that comes whole the first byte is the last.
+        if self.inbound.stream && answer.is_ok() {
+            self.provider.speed.began(took);
+        }
         self.inbound.passage.attempted(self.number, took, answer.as_ref().err());
         answer
     }
 
-    /// Counts how it went. That is known of an answer once it is whole, or has broken off.
+    /// Counts how it went. That is known of an answer once it is whole, or has broken off. What an account's own key is to
+    /// blame for is not its provider's doing.
     pub(crate) fn went(&self, failed: Option<&Problem>) {
+        const OF_THE_KEY: [&str; 2] = [failure::OWN_KEY_REFUSED, "rate_limited"];
         let took = self.head_took.get().copied().unwrap_or_default();
-        self.app.health.note(self.target.provider, took, failed);
+        let of_the_key = failed.is_some_and(|problem| OF_THE_KEY.contains(&problem.code));
+        if !(self.target.is_direct() && of_the_key) {
+            self.app.health.note(self.target.provider, took, failed);
+        }
         let went = failed.map_or(Went::Well, Problem::went);
         self.provider.breaker.note(&self.target.model, went, clock::now());
     }

@@ -12,6 +12,7 @@ use wire::problem::{Kind, Problem as WireProblem};
 use crate::answer;
 use crate::breaker::Went;
 use crate::face::Face;
+use crate::failure;
 use crate::rates::Told;
 
 /// An error that a client sees.
@@ -139,6 +140,7 @@ impl Problem {
             | "upstream_unavailable"
             | "upstream_error"
             | "upstream_account"
+            | failure::OWN_KEY_REFUSED
             | "upstream_malformed" => Went::Failed,
             _ => Went::Well,
         }

@@ -1,16 +1,19 @@
 //! Who serves models: rows of a table. A provider that speaks a known dialect is a row more.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
-use store::ProviderCredential;
+use store::{OwnKey, ProviderCredential};
+use uuid::Uuid;
 use wire::Dialect;
 
 use crate::breaker::Breaker;
 use crate::config::Settings;
 use crate::credentials::{InForce, Secret};
+use crate::speed::Speed;
 use crate::upstream::Connections;
 use crate::vault::MasterKeys;
 
@@ -118,6 +121,8 @@ pub(crate) struct Provider {
     pub(crate) row: &'static Row,
     /// The name of a further endpoint; none for the provider's own.
     pub(crate) endpoint: Option<String>,
+    /// The key of an account that is called with here, and for that account alone; none for the house's endpoints.
+    pub(crate) own: Option<OwnKey>,
     /// Endpoints of lower numbers are tried first.
     pub(crate) priority: i64,
     /// How many conversations it gets, compared with others of that priority.
@@ -126,6 +131,7 @@ pub(crate) struct Provider {
     of_environment: ArcSwap<InForce>,
     in_force: ArcSwap<InForce>,
     pub(crate) breaker: Breaker,
+    pub(crate) speed: Speed,
 }
 
 /// Where a provider is, and the connections to there.
@@ -162,12 +168,14 @@ impl Provider {
         Self {
             row,
             endpoint: None,
+            own: None,
             priority: 0,
             weight: 1,
             address: ArcSwap::from_pointee(address),
             in_force: ArcSwap::new(Arc::clone(&of_environment)),
             of_environment: ArcSwap::new(of_environment),
             breaker: Breaker::default(),
+            speed: Speed::default(),
         }
     }
 
@@ -192,6 +200,16 @@ impl Provider {
         self.address.load().base_url.clone()
     }
 
+    /// The provider's own endpoint for an account that brings its key. It shares neither connections nor a breaker with the
+    /// house's.
+    fn for_account(house: &Self, key: OwnKey, keys: &MasterKeys) -> Option<Self> {
+        let credential = InForce::of_account(&key, keys);
+        let address = Address::of(&house.address().base_url)?;
+        let mut own = Self::new(house.row, address, credential);
+        own.own = Some(key);
+        Some(own)
+    }
+
     /// Whether that is an address at which one could be.
     pub(crate) fn could_be_at(base_url: &str) -> bool {
         Address::of(base_url).is_some()
@@ -199,9 +217,10 @@ impl Provider {
 
     /// As logs and headers name it: `openai`, `openai/eu`.
     pub(crate) fn name(&self) -> String {
-        match &self.endpoint {
-            None => self.row.name.to_owned(),
-            Some(endpoint) => format!("{}/{endpoint}", self.row.name),
+        match (&self.endpoint, &self.own) {
+            (None, None) => self.row.name.to_owned(),
+            (Some(endpoint), _) => format!("{}/{endpoint}", self.row.name),
+            (None, Some(_)) => format!("{} (own key)", self.row.name),
         }
     }
 
@@ -273,6 +292,8 @@ pub(crate) struct Providers {
     all: Vec<Arc<Provider>>,
     /// Further endpoints, in the order in which they are tried.
     further: ArcSwap<Vec<Arc<Provider>>>,
+    /// Where accounts are served with keys of their own.
+    own: ArcSwap<HashMap<Uuid, Vec<Arc<Provider>>>>,
     /// What stored credentials are sealed with.
     pub(crate) master_keys: MasterKeys,
 }
@@ -287,14 +308,14 @@ impl Providers {
         let set = set(settings)?;
         let provider = |(row, address, heard)| Arc::new(Provider::new(row, address, heard));
         let all = set.into_iter().map(provider).collect();
-        Ok(Self { all, further: ArcSwap::default(), master_keys })
+        Ok(Self { all, further: ArcSwap::default(), own: ArcSwap::default(), master_keys })
     }
 
     /// Takes addresses and credentials from settings that were read again, all or none: the providers of which another
     /// credential is in force now.
     pub(crate) fn renew(&self, settings: &Settings) -> anyhow::Result<Vec<Arc<Provider>>> {
         let mut changed = Vec::new();
-        let further = self.further.load_full();
+        let (further, of_accounts) = (self.further.load_full(), self.own.load_full());
         for ((row, address, heard), own) in set(settings)?.into_iter().zip(&self.all) {
             for endpoint in further.iter().filter(|endpoint| endpoint.row.name == row.name) {
                 // One without an address of its own is where its provider is.
@@ -303,6 +324,11 @@ impl Providers {
                     && let Some(address) = Address::of(&address.base_url)
                 {
                     endpoint.moves(address);
+                }
+            }
+            for account in of_accounts.values().flatten().filter(|own| own.row.name == row.name) {
+                if let Some(address) = Address::of(&address.base_url) {
+                    account.moves(address);
                 }
             }
             own.moves(address);
@@ -343,6 +369,39 @@ impl Providers {
         changed
     }
 
+    /// Puts in force what keys accounts have of their own: those that are others than before.
+    pub(crate) fn take_up_own(&self, stored: Vec<OwnKey>) -> Vec<Arc<Provider>> {
+        let before = self.own.load_full();
+        let (mut now, mut changed) = (HashMap::<Uuid, Vec<Arc<Provider>>>::new(), Vec::new());
+        for key in stored {
+            let account = key.account_id;
+            let known = before.get(&account).into_iter().flatten();
+            let known = known.into_iter().find(|known| known.own.as_ref() == Some(&key));
+            let own = known.cloned().or_else(|| {
+                let house = self.all.iter().find(|house| house.row.name == key.provider)?;
+                let new = Arc::new(Provider::for_account(house, key, &self.master_keys)?);
+                changed.push(Arc::clone(&new));
+                Some(new)
+            });
+            now.entry(account).or_default().extend(own);
+        }
+        self.own.store(Arc::new(now));
+        changed
+    }
+
+    /// How many own keys do not open.
+    pub(crate) fn own_closed(&self) -> usize {
+        let own = self.own.load();
+        own.values().flatten().filter(|own| !own.is_callable()).count()
+    }
+
+    /// Where an account is served with its own key, if it has one there.
+    pub(crate) fn own(&self, account: Uuid, provider: &str) -> Option<Arc<Provider>> {
+        let own = self.own.load();
+        let mut own = own.get(&account)?.iter();
+        own.find(|own| own.row.name == provider).cloned()
+    }
+
     /// The provider of that name; `google` is another name of `gemini`.
     pub(crate) fn get(&self, name: &str) -> Option<&Provider> {
         let name = canonical(name);
@@ -369,6 +428,11 @@ impl Providers {
         let further = self.further.load();
         let mut all = self.all.iter().chain(further.iter());
         all.any(|endpoint| endpoint.row.name == name && endpoint.is_callable())
+    }
+
+    /// Whether a provider can be called for an account, be it with its own key.
+    pub(crate) fn can_call_for(&self, account: Uuid, name: &str) -> bool {
+        self.can_call(name) || self.own(account, name).is_some_and(|own| own.is_callable())
     }
 
     /// Whether any of them is called by TLS.

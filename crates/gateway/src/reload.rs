@@ -11,7 +11,7 @@ use crate::proxies::Proxies;
 use crate::telemetry::{self, Relog};
 
 /// What can change while the program runs.
-const LIVE: [&str; 30] = [
+const LIVE: [&str; 31] = [
     "OPENAI_API_KEY",
     "GEMINI_API_KEY",
     "ANTHROPIC_API_KEY",
@@ -21,6 +21,7 @@ const LIVE: [&str; 30] = [
     "ANTHROPIC_BASE_URL",
     "DEEPSEEK_BASE_URL",
     "TOLLGATE_COMMISSION_BPS",
+    "TOLLGATE_BYOK_COMMISSION_BPS",
     "TOLLGATE_TRUST_USER_HEADER",
     "TOLLGATE_TRUSTED_PROXIES",
     "TOLLGATE_CORS_ORIGINS",

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use http::StatusCode;
 use ledger::{Catalogue, Meter, Model, Terms};
 use wire::Dialect;
-use wire::peek::Preferences;
+use wire::peek::{Preferences, SortBy};
 
 use crate::app::App;
 use crate::clock;
+use crate::config::Settings;
 use crate::credentials;
 use crate::face::Speech;
 use crate::inbound::{Inbound, Operation, Wanted};
 use crate::native;
+use crate::preference;
 use crate::problem::{Problem, shortened};
 use crate::providers::{self, Provider, Speaks};
 use crate::snapshot::{KeyEntry, Snapshot};
@@ -50,7 +52,18 @@ impl Target {
         self.speaks.dialect
     }
 
-    fn is(&self, other: &Self) -> bool {
+    /// Whether it is called with the account's own key, so that the provider bills the account itself.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.endpoint.own.is_some()
+    }
+
+    /// The commission on the provider's price, in basis points.
+    pub(crate) fn commission_bps(&self, settings: &Settings) -> u32 {
+        if self.is_direct() { settings.byok_commission_bps } else { settings.commission_bps }
+    }
+
+    /// Whether it is the same model.
+    pub(crate) fn is(&self, other: &Self) -> bool {
         self.provider == other.provider && self.model == other.model
     }
 
@@ -80,7 +93,7 @@ pub(crate) fn plan(
         match target(app, snapshot, key, inbound, wanted, at) {
             // Under two names it is still one.
             Ok((target, _)) if targets.iter().any(|known| known.is(&target)) => {}
-            Ok((target, endpoints)) => spread(inbound, target, endpoints, &mut targets),
+            Ok((target, served)) => spread(inbound, target, served, &mut targets),
             Err(problem) => fault = fault.or(Some(problem)),
         }
     }
@@ -88,7 +101,12 @@ pub(crate) fn plan(
         (true, Some(problem)) => Err(problem),
         (true, None) => Err(Problem::internal("a request without a model")),
         (false, _) => Ok(Plan {
-            targets,
+            targets: preference::sort_models(
+                inbound.peek.provider.sort,
+                &snapshot.catalogue,
+                at,
+                targets,
+            ),
             price_version: snapshot.price_version,
             catalogue: Arc::clone(&snapshot.catalogue),
             at,
@@ -96,25 +114,67 @@ pub(crate) fn plan(
     }
 }
 
+/// At which endpoints a provider serves a request.
+struct Served {
+    /// That of the account's own key, which goes first.
+    own: Option<Arc<Provider>>,
+    /// Those of the house, by priority.
+    house: Vec<Arc<Provider>>,
+    /// By what the client wants those in order.
+    sort: Option<SortBy>,
+}
+
 /// A target for each endpoint at which the model is served, in the order in which they are tried: by priority, and among
 /// equals by the conversation, so that all of one goes to the same endpoint as long as that does well. There are its caches,
 /// and what it has sealed of the model's thoughts.
-fn spread(
-    inbound: &Inbound,
-    target: Target,
-    mut endpoints: Vec<Arc<Provider>>,
-    targets: &mut Vec<Target>,
-) {
-    if endpoints.len() < 2 {
+fn spread(inbound: &Inbound, target: Target, served: Served, targets: &mut Vec<Target>) {
+    let Served { own, mut house, sort } = served;
+    if own.is_none() && house.len() < 2 {
         return targets.push(target);
     }
-    let conversation = sticky::conversation(inbound);
-    endpoints.sort_by_cached_key(|endpoint| {
-        let share = sticky::share(conversation, &endpoint.name(), endpoint.weight);
-        (endpoint.priority, std::cmp::Reverse(share))
-    });
-    wish(&inbound.peek.provider, &mut endpoints);
-    targets.extend(endpoints.into_iter().map(|endpoint| Target { endpoint, ..target.clone() }));
+    if house.len() > 1 {
+        let conversation = sticky::conversation(inbound);
+        house.sort_by_cached_key(|endpoint| {
+            let share = sticky::share(conversation, &endpoint.name(), endpoint.weight);
+            (endpoint.priority, std::cmp::Reverse(share))
+        });
+        if let Some(by) = sort {
+            preference::sort_endpoints(by, &mut house);
+        }
+        wish(&inbound.peek.provider, &mut house);
+    }
+    let endpoints = own.into_iter().chain(house);
+    targets.extend(endpoints.map(|endpoint| Target { endpoint, ..target.clone() }));
+}
+
+/// Where a provider serves this request. An account's own key goes before the house's credential, which takes its place when
+/// it fails, unless its owner says otherwise.
+fn served(
+    app: &App,
+    key: &KeyEntry,
+    inbound: &Inbound,
+    provider: &Provider,
+    field: &str,
+) -> Result<Served, Problem> {
+    let name = provider.row.name;
+    let own = app.providers.own(key.account_id, name);
+    let always = own.as_ref().and_then(|own| own.own.as_ref()).is_some_and(|key| key.always);
+    let house = if always { Vec::new() } else { app.providers.endpoints(name) };
+    // Who asks for an endpoint of the house's by its name has a reason.
+    let preferences = &inbound.peek.provider;
+    let is_wanted = |names: &Vec<String>| names.iter().any(|one| is_provider(one, name));
+    let wanted = preferences.only.as_ref().is_none_or(is_wanted);
+    let own = own.filter(|_| wanted);
+    let is_closed = own.as_ref().is_some_and(|own| !own.is_callable());
+    let own = own.filter(|own| own.is_callable());
+    if own.is_some() || !house.is_empty() {
+        return Ok(Served { own, house, sort: None });
+    }
+    Err(match (always, is_closed) {
+        (true, false) => left_out(name),
+        (_, true) => own_key_closed(name),
+        (false, false) => not_set_up(field, provider),
+    })
 }
 
 /// What the client's preferences say of single endpoints: `openai/eu`.
@@ -136,7 +196,7 @@ fn wish(preferences: &Preferences, endpoints: &mut Vec<Arc<Provider>>) {
     }
 }
 
-/// What a client asks for, and every endpoint at which it may be asked, of which the target has the first.
+/// What a client asks for, and every endpoint at which it may be asked, of which the target has one.
 fn target(
     app: &App,
     snapshot: &Snapshot,
@@ -144,7 +204,7 @@ fn target(
     inbound: &Inbound,
     wanted: &Wanted,
     at: i64,
-) -> Result<(Target, Vec<Arc<Provider>>), Problem> {
+) -> Result<(Target, Served), Problem> {
     let (provider, known) = find(app, snapshot, wanted)?;
     let (name, model) = (provider.row.name, known.name.as_str());
     if !is_priced(known, inbound.operation, at) {
@@ -159,8 +219,11 @@ fn target(
     if let Some(problem) = unwanted(inbound, name) {
         return Err(problem);
     }
-    let endpoints = app.providers.endpoints(name);
-    let endpoint = endpoints.first().cloned();
+    let bps = app.live.load().commission_bps;
+    preference::too_dear(inbound.peek.provider.max_price.as_ref(), known, at, bps)?;
+    let mut served = served(app, key, inbound, provider, field_of_provider(wanted))?;
+    served.sort = preference::sort_of(inbound, wanted, known);
+    let endpoint = served.house.first().or(served.own.as_ref()).cloned();
     let endpoint = endpoint.ok_or_else(|| not_set_up(field_of_provider(wanted), provider))?;
     let target = Target {
         provider: name,
@@ -172,7 +235,7 @@ fn target(
         reasoning: known.info.has(REASONS),
         completes: known.info.mode == "completion",
     };
-    Ok((target, endpoints))
+    Ok((target, served))
 }
 
 /// The provider and the model that a client names: by another name for it, by `provider/model`, or by a bare name that one
@@ -190,7 +253,7 @@ pub(crate) fn find<'a>(
         let known = app.providers.get(provider).ok_or_else(|| unknown_provider(provider))?;
         let prefix = known.row.name;
         let model = providers::bare_model(prefix, name);
-        let found = snapshot.catalogue.get(prefix, model);
+        let found = snapshot.model(prefix, model);
         return Ok((known, found.ok_or_else(|| unknown_model(wanted, prefix, model))?));
     }
     let named = name.split_once('/');
@@ -239,6 +302,9 @@ fn aliased<'a>(
     }
     let provider = app.providers.get(&alias.provider)?;
     let model = snapshot.catalogue.get(&alias.provider, &alias.model);
+    if model.is_some_and(|model| snapshot.hides(model)) {
+        return None;
+    }
     Some(
         model
             .map(|model| (provider, model))
@@ -252,13 +318,12 @@ fn in_catalogue<'a>(
     provider: &str,
     model: &str,
 ) -> Result<Option<&'a Model>, Problem> {
-    /// Variants that ask for a choice among providers, of which there is one.
+    /// Variants that ask for a choice among endpoints (`preference::sort_of`).
     const CHOICES: [&str; 2] = ["nitro", "floor"];
     const KNOWN: [&str; 6] = ["free", "online", "thinking", "extended", "exacto", "beta"];
     let get = |model: &str| {
         let dashed = || (provider == "anthropic").then(|| model.replace('.', "-"));
-        let exact = snapshot.catalogue.get(provider, model);
-        exact.or_else(|| snapshot.catalogue.get(provider, &dashed()?))
+        snapshot.model(provider, model).or_else(|| snapshot.model(provider, &dashed()?))
     };
     if let Some(found) = get(model) {
         return Ok(Some(found));
@@ -305,11 +370,22 @@ fn unwanted(inbound: &Inbound, provider: &str) -> Option<Problem> {
     let excluded = names(&preferences.only) == Some(false)
         || ignored
         || (preferences.allow_fallbacks == Some(false) && names(&preferences.order) == Some(false));
-    excluded.then(|| {
-        let message =
-            format!("provider: your preferences leave out {provider}, which alone has this model");
-        Problem::new(StatusCode::NOT_FOUND, "no_provider", message)
-    })
+    excluded.then(|| left_out(provider))
+}
+
+fn left_out(provider: &str) -> Problem {
+    let message =
+        format!("provider: your preferences leave out {provider}, which alone has this model");
+    Problem::new(StatusCode::NOT_FOUND, "no_provider", message)
+}
+
+/// 503: an account wants its own key to be called with, which does not open.
+fn own_key_closed(provider: &str) -> Problem {
+    tracing::error!(provider, "a request needs an account's own key, which does not open");
+    let message = format!(
+        "your own {provider} key cannot be opened here, and you let no other take its place; set it anew, or tell the operator"
+    );
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "own_key_closed", message)
 }
 
 /// The dialect for this request: the client's own where the provider speaks it, so that bytes pass.

@@ -111,15 +111,25 @@ pub(crate) async fn settle(
     finished: Finished,
     outcome: Outcome,
 ) -> Result<Receipt, Problem> {
+    if outcome == Outcome::Ok && attempt.inbound.operation == Operation::Chat {
+        let tokens = finished.report.total().output_tokens();
+        attempt.provider.speed.generated(tokens, attempt.begun.elapsed());
+    }
     let mut receipt = receipt(attempt, finished, outcome);
     let unpriced = match price(attempt, &receipt.report) {
         Ok(bill) => {
             (receipt.cost, receipt.commission, receipt.charge) =
                 (bill.cost, bill.commission, bill.charge);
+            if attempt.target.is_direct() {
+                receipt.report.pay_directly(bill.direct);
+            }
             None
         }
         Err(error) => {
             receipt.outcome = Outcome::Unpriced;
+            if attempt.target.is_direct() {
+                receipt.report.pay_directly(Usd::ZERO);
+            }
             Some(error)
         }
     };
@@ -140,8 +150,15 @@ pub(crate) async fn settle(
 /// What counters cost at the prices pinned for the request.
 pub(crate) fn price(attempt: &Attempt<'_>, report: &UsageReport) -> Result<Bill, BillError> {
     let (plan, target) = (attempt.plan, attempt.target);
-    let bps = attempt.hold.commission_bps();
-    Bill::of(&plan.catalogue, target.provider, &target.model, report, plan.at, bps)
+    let bps = attempt.hold.commission_bps(target);
+    let of =
+        |report| Bill::of(&plan.catalogue, target.provider, &target.model, report, plan.at, bps);
+    if target.is_direct() && report.direct().is_none() {
+        let mut report = report.clone();
+        report.pay_directly(Usd::ZERO);
+        return of(&report);
+    }
+    of(report)
 }
 
 fn receipt(attempt: &Attempt<'_>, finished: Finished, outcome: Outcome) -> Receipt {
@@ -158,7 +175,7 @@ fn receipt(attempt: &Attempt<'_>, finished: Finished, outcome: Outcome) -> Recei
         model_served: finished.model_served.and_then(|name| plain(&name)),
         upstream_id: finished.upstream_id.and_then(|name| plain(&name)),
         price_version: attempt.plan.price_version,
-        commission_bps: attempt.hold.commission_bps(),
+        commission_bps: attempt.hold.commission_bps(attempt.target),
         report: finished.report,
         usage_source: finished.usage_source,
         outcome,

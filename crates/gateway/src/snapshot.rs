@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use ledger::{BudgetPeriod, Catalogue, Scope, ScopeKind};
+use ledger::{BudgetPeriod, Catalogue, Model, Scope, ScopeKind};
 use store::{
     Budget, BudgetOwner, LimitOwner, Limits, Member, ModelAlias, Role, Store, StoreError, User,
 };
@@ -127,6 +127,8 @@ pub(crate) struct Snapshot {
     pub(crate) limits: HashMap<Uuid, Limits>,
     /// Those of models, by `provider/model`.
     pub(crate) model_limits: HashMap<Arc<str>, ModelLimits>,
+    /// The models that clients do not see, by provider.
+    hidden: HashMap<String, HashSet<String>>,
 }
 
 /// What accounts may ask of a model.
@@ -158,6 +160,16 @@ impl Snapshot {
             }
         }
         limited
+    }
+
+    /// A model of the price list that clients see.
+    pub(crate) fn model(&self, provider: &str, name: &str) -> Option<&Model> {
+        self.catalogue.get(provider, name).filter(|model| !self.hides(model))
+    }
+
+    /// Whether clients do not see a model.
+    pub(crate) fn hides(&self, model: &Model) -> bool {
+        self.hidden.get(&model.provider).is_some_and(|models| models.contains(&model.name))
     }
 }
 
@@ -284,6 +296,9 @@ async fn take_up(providers: &Providers, store: &Store) -> Result<(), StoreError>
     for provider in providers.take_up(store.provider_credentials().await?) {
         credentials::log(&provider);
     }
+    for own in providers.take_up_own(store.own_keys().await?) {
+        credentials::log(&own);
+    }
     Ok(())
 }
 
@@ -331,6 +346,11 @@ async fn read(
         keys.insert(hash, Arc::new(entry));
     }
     let aliases = store.aliases().await?.into_iter().filter_map(alias).collect();
+    let mut hidden: HashMap<String, HashSet<String>> = HashMap::new();
+    for stored in store.hidden_models().await? {
+        let Some((provider, model)) = stored.model_id.split_once('/') else { continue };
+        hidden.entry(provider.to_owned()).or_default().insert(model.to_owned());
+    }
     let proxies = proxies.clone();
     Ok(Snapshot {
         revision,
@@ -344,6 +364,7 @@ async fn read(
         aliases,
         limits,
         model_limits,
+        hidden,
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ChaCha20-Poly1305 with a nonce of 96 random bits for each sealing. A master key seals a few credentials in its life; two
 //! nonces would meet by chance only after some billions. What is sealed is bound to its place: the bytes of one row, or of one
-//! provider, do not open in another's.
+//! provider, or of one account, do not open in another's.
 
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode::Indifferent;
@@ -23,12 +23,15 @@ const VERSION: u8 = 1;
 /// What a master key's id and what it seals are told apart by from all else that is hashed or sealed anywhere.
 const ID_OF: &[u8] = b"tollgate master key\0";
 const BOUND_TO: &[u8] = b"tollgate provider credential\0";
+const BOUND_TO_ACCOUNT: &[u8] = b"tollgate own key\0";
 /// How many hexadecimal digits of its hash name a master key.
 const ID_LEN: usize = 16;
 
 /// Where something sealed stands.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place<'a> {
+    /// Whose it is, where it is not the house's.
+    pub(crate) account: Option<Uuid>,
     pub(crate) provider: &'a str,
     pub(crate) id: Uuid,
 }
@@ -151,7 +154,12 @@ impl MasterKey {
 
 /// What has to be the same when it is opened.
 fn bound_to(place: Place<'_>) -> Aad<Vec<u8>> {
-    Aad::from([BOUND_TO, &[VERSION], place.id.as_bytes(), place.provider.as_bytes()].concat())
+    let Place { account, provider, id } = place;
+    let (what, account) = match &account {
+        None => (BOUND_TO, [].as_slice()),
+        Some(account) => (BOUND_TO_ACCOUNT, account.as_bytes().as_slice()),
+    };
+    Aad::from([what, &[VERSION], account, id.as_bytes(), provider.as_bytes()].concat())
 }
 
 /// A new master key, as the setting takes it.
@@ -167,7 +175,7 @@ mod tests {
     use uuid::Uuid;
 
     const SECRET: &str = "sk-canary-0123456789";
-    const PLACE: Place<'_> = Place { provider: "openai", id: Uuid::from_u128(7) };
+    const PLACE: Place<'_> = Place { account: None, provider: "openai", id: Uuid::from_u128(7) };
 
     fn keys(texts: &[&str]) -> MasterKeys {
         MasterKeys(texts.iter().map(|text| MasterKey::parse(text).expect("a key")).collect())
@@ -193,6 +201,7 @@ mod tests {
             Place { provider: "gemini", ..PLACE },
             Place { provider: "", ..PLACE },
             Place { id: Uuid::from_u128(8), ..PLACE },
+            Place { account: Some(Uuid::from_u128(9)), ..PLACE },
         ] {
             assert_eq!(opened(&keys, place, id, bytes), Err(Closed::Changed), "{place:?}");
         }

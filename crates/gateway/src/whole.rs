@@ -104,14 +104,16 @@ pub(crate) fn cost(attempt: &Attempt<'_>, report: &UsageReport) -> Option<Cost> 
     if !attempt.inbound.face.openrouter {
         return None;
     }
-    let Bill { lines, charge, cost, .. } = settle::price(attempt, report).ok()?;
+    let Bill { lines, charge, cost, direct, .. } = settle::price(attempt, report).ok()?;
     let sum = |output: bool| {
         let lines = lines.iter().filter(|(_, line)| line.meter.is_output_token() == output);
         ledger::sum_exact(lines.map(|(_, line)| i128::from(line.amount.pico())).sum())
     };
+    let is_byok = attempt.target.is_direct();
     Some(Cost {
         charge: charge.to_string(),
-        upstream: cost.to_string(),
+        upstream: if is_byok { direct } else { cost }.to_string(),
+        is_byok,
         upstream_parts: Some((sum(false), sum(true))),
     })
 }

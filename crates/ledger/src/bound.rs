@@ -26,9 +26,19 @@ pub struct Demand {
     pub fast: bool,
     /// Regional processing.
     pub region: Region,
+    /// Whether the provider bills the account itself, so that the commission is all that is charged.
+    pub direct: bool,
 }
 
-/// The most that a request within `demand` may be charged, commission included.
+impl Demand {
+    /// What is charged of the provider's price, in basis points.
+    fn charged(&self, commission_bps: u32) -> i128 {
+        let cost = if self.direct { 0 } else { WHOLE };
+        cost.saturating_add(i128::from(commission_bps))
+    }
+}
+
+/// The most that a request within `demand` may be charged: its cost and the commission, or the commission alone.
 ///
 /// Every prompt token counts as the dearest kind that the model has a price for (a cache write, audio), every generated
 /// one likewise; the long-context rates are taken where the prompt may be that long, and off-peak rates only where they
@@ -47,7 +57,7 @@ pub fn bound(
     let output = dearest.output(demand.output_tokens)?;
     let cost = dearest.base(demand)?.checked_add(times(output, demand.output_tokens)?);
     let charge = cost
-        .and_then(|cost| cost.checked_mul(WHOLE.checked_add(i128::from(commission_bps))?))
+        .and_then(|cost| cost.checked_mul(demand.charged(commission_bps)))
         .and_then(|scaled| scaled.checked_add(WHOLE.checked_sub(1)?)?.checked_div(WHOLE));
     Ok(Usd::try_from_pico(charge.ok_or(UsdError::OutOfRange)?)?)
 }
@@ -62,10 +72,14 @@ pub fn affordable_output(
     free: Usd,
 ) -> Option<u64> {
     let dearest = Dearest::of(price, demand, at).ok()?;
-    // ⌈cost × (1 + bps)⌉ <= free, for whole amounts, is cost <= ⌊free / (1 + bps)⌋.
-    let whole = WHOLE.checked_add(i128::from(commission_bps))?;
-    let cost = i128::from(free.pico()).checked_mul(WHOLE)?.div_euclid(whole);
-    let rest = cost.checked_sub(dearest.base(demand).ok()?).filter(|rest| *rest >= 0)?;
+    let base = dearest.base(demand).ok()?;
+    // ⌈cost × charged⌉ <= free, for whole amounts, is cost <= ⌊free / charged⌋.
+    let charged = demand.charged(commission_bps);
+    let Some(cost) = i128::from(free.pico()).checked_mul(WHOLE)?.checked_div_euclid(charged) else {
+        // Nothing is charged, of anything that has a price.
+        return Some(if dearest.output.is_some() { u64::MAX } else { 0 });
+    };
+    let rest = cost.checked_sub(base).filter(|rest| *rest >= 0)?;
     match dearest.output {
         // Of what has no price, nothing can be had.
         None => Some(0),

@@ -34,6 +34,7 @@ const TEXT: Demand = Demand {
     service_tier: ServiceTier::Standard,
     fast: false,
     region: Region::Global,
+    direct: false,
 };
 
 #[test]
@@ -56,6 +57,19 @@ fn the_commission_is_rounded_up() {
     assert_eq!(pico(&price, Demand { input_tokens: 20, ..one }, 500), Ok(21), "exactly one");
     assert_eq!(pico(&price, Demand { input_tokens: 21, ..one }, 500), Ok(23));
     assert_eq!(pico(&price, Demand { input_tokens: 0, ..one }, 500), Ok(0));
+}
+
+#[test]
+fn of_what_is_paid_directly_the_commission_is_held() {
+    let price = plain(&[(Meter::Input, 3), (Meter::Output, 5)]);
+    let direct = Demand { direct: true, ..TEXT };
+    assert_eq!(pico(&price, direct, 500), Ok(20), "5 % of 400");
+    assert_eq!(pico(&price, Demand { input_tokens: 101, ..direct }, 500), Ok(21), "of 403");
+    assert_eq!(pico(&price, direct, 0), Ok(0));
+    // 20 is 5 % of 400, of which the prompt is 300 and each token of both choices 10.
+    let affordable = |bps, free| affordable_output(&price, &direct, 0, bps, Usd::from_pico(free));
+    assert_eq!((affordable(500, 20), affordable(500, 19)), (Some(10), Some(8)));
+    assert_eq!((affordable(500, 14), affordable(0, 0)), (None, Some(u64::MAX)));
 }
 
 #[test]
@@ -176,10 +190,11 @@ fn demands() -> impl Strategy<Value = (Vec<Usage>, Demand)> {
         select(&ServiceTier::ALL),
         any::<bool>(),
         select(&[Region::Global, Region::Us, Region::Eu]),
+        any::<bool>(),
     );
     let spare = (0_u64..3, 0_u64..3, 1_u64..4, 0_u64..3);
     (prop::collection::vec(usage, 1..4), terms, spare).prop_map(
-        |(passes, (service_tier, fast, region), (input, output, choices, calls))| {
+        |(passes, (service_tier, fast, region, direct), (input, output, choices, calls))| {
             let mut total = Usage::ZERO;
             for pass in &passes {
                 total.add_all(pass);
@@ -196,6 +211,7 @@ fn demands() -> impl Strategy<Value = (Vec<Usage>, Demand)> {
                 service_tier,
                 fast,
                 region,
+                direct,
             };
             (passes, demand)
         },
@@ -212,12 +228,15 @@ proptest! {
         at in 0_i64..604_800_000_000,
         bps in 0_u32..20_000,
     ) {
-        let report = UsageReport {
+        let mut report = UsageReport {
             passes: passes.into_iter().map(|usage| Pass { model: None, usage }).collect(),
             service_tier: demand.service_tier,
             fast: demand.fast,
             region: demand.region,
             inconsistent: false, route: None };
+        if demand.direct {
+            report.pay_directly(Usd::ZERO);
+        }
         let most = bound(&price, &demand, at, bps);
         let name = "m".to_owned();
         let catalogue: Catalogue =

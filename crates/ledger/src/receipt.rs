@@ -59,7 +59,8 @@ names!(Outcome: Ok = "ok", ClientGone = "client_gone", UpstreamFailed = "upstrea
 /// What one upstream attempt cost. Append-only: a correction is another receipt.
 ///
 /// `charge + absorbed = cost + commission`, and `cost` is a pure function of `report`, `terms` and the price version, so that
-/// anybody who has the price list can work it out again.
+/// anybody who has the price list can work it out again. Where the account's own key was called with, the provider's price
+/// is in the report's route, `cost` is nothing, and the commission is all that is charged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// The request: the `x-request-id` of the answer.
@@ -84,7 +85,7 @@ pub struct Receipt {
     pub upstream_id: Option<String>,
     /// The price version pinned at admission.
     pub price_version: i64,
-    /// Commission, in basis points of the cost.
+    /// Commission, in basis points of the provider's price.
     pub commission_bps: u32,
     /// What was used, on which terms.
     pub report: UsageReport,
@@ -92,7 +93,7 @@ pub struct Receipt {
     pub usage_source: UsageSource,
     /// How it ended.
     pub outcome: Outcome,
-    /// What the provider charges.
+    /// What the provider charges the house.
     pub cost: Usd,
     /// Our share on top.
     pub commission: Usd,
@@ -115,9 +116,11 @@ pub struct Receipt {
 pub struct Bill {
     /// Every counter with its unit price, by the model that ran.
     pub lines: Vec<(String, Line)>,
-    /// Σ of the lines.
+    /// Σ of the lines, or nothing where the provider bills the account itself.
     pub cost: Usd,
-    /// `cost × bps / 10 000`, rounded half to even at the pico-dollar.
+    /// Σ of the lines, where the provider bills the account itself.
+    pub direct: Usd,
+    /// `Σ of the lines × bps / 10 000`, rounded half to even at the pico-dollar.
     pub commission: Usd,
     /// `cost + commission`.
     pub charge: Usd,
@@ -142,6 +145,9 @@ impl Bill {
     ///
     /// A pass that names no model ran on `model`. Each pass is priced by itself: its own prompt decides whether it is
     /// a long-context one. Source: Anthropic's `usage.iterations`.
+    ///
+    /// Where the report says that the provider bills the account itself, whatever amount it names, only the commission is
+    /// charged.
     pub fn of(
         catalogue: &Catalogue,
         provider: &str,
@@ -157,6 +163,7 @@ impl Bill {
             region: report.region,
         };
         let mut bill = Self::default();
+        let mut price = Usd::ZERO;
         for pass in &report.passes {
             let ran = pass.model.as_deref().unwrap_or(model);
             let known = catalogue
@@ -166,10 +173,12 @@ impl Bill {
                 .price
                 .price(&pass.usage, &terms)
                 .map_err(|error| BillError::Price(format!("{provider}/{ran}"), error))?;
-            bill.cost = bill.cost.checked_add(cost.total)?;
+            price = price.checked_add(cost.total)?;
             bill.lines.extend(cost.lines.into_iter().map(|line| (ran.to_owned(), line)));
         }
-        bill.commission = bill.cost.share(commission_bps)?;
+        let payer = if report.direct().is_some() { &mut bill.direct } else { &mut bill.cost };
+        *payer = price;
+        bill.commission = price.share(commission_bps)?;
         bill.charge = bill.cost.checked_add(bill.commission)?;
         Ok(bill)
     }
@@ -213,6 +222,7 @@ impl Receipt {
         let owed = self.charge.checked_add(self.absorbed).map_err(BillError::from)?;
         for (what, stored, recomputed) in [
             ("cost", self.cost, bill.cost),
+            ("direct", self.report.direct().unwrap_or_default(), bill.direct),
             ("commission", self.commission, bill.commission),
             ("charge", owed, bill.charge),
         ] {

@@ -57,6 +57,30 @@ fn each_amount_is_worked_out_again() {
     }
 }
 
+/// The provider's price is on it, the house has no cost, and the commission is the charge.
+#[test]
+fn what_the_account_pays_directly_is_worked_out_again() {
+    let catalogue = catalogue();
+    let direct = |amount, amounts| {
+        let mut receipt = receipt(&TEXT, Outcome::Ok, amounts);
+        receipt.report.pay_directly(Usd::from_pico(amount));
+        receipt.check(&catalogue)
+    };
+    let [price, commission, both] = RIGHT;
+    assert_eq!(direct(price, [0, commission, commission]), Ok(()));
+    for (amount, amounts, wrong) in [
+        (price + 1, [0, commission, commission], "direct"),
+        (price, [price, commission, both], "cost"),
+        (price, [0, 0, 0], "commission"),
+        (price, [0, commission, both], "charge"),
+    ] {
+        let fault = direct(amount, amounts);
+        assert!(matches!(fault, Err(Fault::Differs { what, .. }) if what == wrong), "{fault:?}");
+    }
+    let unsaid = receipt(&TEXT, Outcome::Ok, [0, commission, commission]).check(&catalogue);
+    assert!(matches!(unsaid, Err(Fault::Differs { what: "cost", .. })), "{unsaid:?}");
+}
+
 #[test]
 fn what_has_no_price_is_right_where_it_says_so_and_charges_nothing() {
     let catalogue = catalogue();

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::usd::Usd;
+
 /// The way of an answer, as far as there is anything to be said of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -9,6 +11,10 @@ pub struct Route {
     /// Which of the provider's endpoints has answered; none for its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+    /// What the provider bills the account itself, with whose own key it was called: that costs the house nothing. None for
+    /// a call with a key of the house's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direct: Option<Usd>,
     /// What was tried before, of the same request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tried: Vec<Tried>,
@@ -16,8 +22,13 @@ pub struct Route {
 
 impl Route {
     /// The route, where there is anything to be said of it.
-    pub fn of(endpoint: Option<String>, tried: Vec<Tried>) -> Option<Box<Self>> {
-        (endpoint.is_some() || !tried.is_empty()).then(|| Box::new(Self { endpoint, tried }))
+    pub fn of(
+        endpoint: Option<String>,
+        direct: Option<Usd>,
+        tried: Vec<Tried>,
+    ) -> Option<Box<Self>> {
+        let any = endpoint.is_some() || direct.is_some() || !tried.is_empty();
+        any.then(|| Box::new(Self { endpoint, direct, tried }))
     }
 }
 
@@ -30,6 +41,9 @@ pub struct Tried {
     /// Which of its endpoints, where it has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+    /// Whether it was called with the account's own key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_key: bool,
     /// The provider's model that was asked for.
     pub model: String,
     /// Why it came to nothing: a word for programs, such as `rate_limited`.

@@ -146,6 +146,9 @@ pub struct Sums {
     pub charge: Amount,
     /// What of both the house pays.
     pub absorbed: Amount,
+    /// What the providers bill the account itself, where its own keys were called with: not to be paid here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct: Option<Amount>,
 }
 
 /// The sums of a model.

@@ -11,6 +11,9 @@ use crate::receipt::Bill;
 use crate::seal::Signer;
 use crate::usage::{Meter, Pass, Usage, UsageReport};
 
+#[path = "statement_direct_tests.rs"]
+mod direct;
+
 const MAY: i64 = 1_746_057_600_000_000;
 const JUNE: i64 = 1_748_736_000_000_000;
 

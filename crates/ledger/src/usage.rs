@@ -1,6 +1,7 @@
 //! What was used: counters that never overlap, so that a price is a plain sum of products.
 
 use crate::route::{Route, Tried};
+use crate::usd::Usd;
 use serde::de::Error as _;
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -338,6 +339,16 @@ impl UsageReport {
     /// The attempts of the same request that came to nothing.
     pub fn tried(&self) -> &[Tried] {
         self.route.as_deref().map_or(&[], |route| &route.tried)
+    }
+
+    /// What the provider bills the account itself, where it was called with the account's own key.
+    pub fn direct(&self) -> Option<Usd> {
+        self.route.as_deref().and_then(|route| route.direct)
+    }
+
+    /// Says that the provider bills the account itself, and what.
+    pub fn pay_directly(&mut self, amount: Usd) {
+        self.route.get_or_insert_default().direct = Some(amount);
     }
 
     /// A report of a single pass over the model asked for, on ordinary terms.

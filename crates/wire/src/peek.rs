@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::json::{self, Malformed};
@@ -50,6 +50,86 @@ pub struct Preferences {
     pub allow_fallbacks: Option<bool>,
     /// Whether a field that cannot be carried is an error.
     pub require_parameters: Option<bool>,
+    /// By what they are put in order, in place of the gateway's own way.
+    pub sort: Option<Sort>,
+    /// What they may cost at most.
+    pub max_price: Option<MaxPrice>,
+}
+
+/// By what targets are put in order: a word, or an object that also says which of them are compared.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Sorting")]
+pub struct Sort {
+    /// By what.
+    pub by: SortBy,
+    /// Whether models are compared with each other too, and not only the endpoints of each.
+    pub across_models: bool,
+}
+
+/// What is best.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SortBy {
+    /// The lowest price.
+    Price,
+    /// The most tokens a second.
+    Throughput,
+    /// The shortest time to the first byte.
+    Latency,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "must be price, throughput or latency, or an object with by and partition"
+)]
+enum Sorting {
+    Word(SortBy),
+    Object { by: SortBy, partition: Option<Partition> },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Partition {
+    Model,
+    None,
+}
+
+impl From<Sorting> for Sort {
+    fn from(sorting: Sorting) -> Self {
+        match sorting {
+            Sorting::Word(by) => Self { by, across_models: false },
+            Sorting::Object { by, partition } => {
+                Self { by, across_models: matches!(partition, Some(Partition::None)) }
+            }
+        }
+    }
+}
+
+/// Prices that are not to be exceeded, in dollars per million tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct MaxPrice {
+    /// Of the prompt.
+    pub prompt: Option<Dollars>,
+    /// Of the answer.
+    pub completion: Option<Dollars>,
+    /// Of a picture, which is not sold by the piece here.
+    pub image: Option<Dollars>,
+    /// Of sound, likewise.
+    pub audio: Option<Dollars>,
+}
+
+/// An amount as it was written: a number, or its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dollars(pub String);
+
+impl<'de> Deserialize<'de> for Dollars {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let text = serde_json::from_str::<String>(raw.get());
+        Ok(Self(text.unwrap_or_else(|_| raw.get().to_owned())))
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -306,11 +386,32 @@ mod tests {
     }
 
     #[test]
+    fn wishes_for_an_order_and_a_price_are_read() {
+        let wish = |text: &str| {
+            let body = format!(r#"{{"provider":{text}}}"#);
+            Peek::of(body.as_bytes()).unwrap().provider
+        };
+        let sort = |by, across_models| Some(Sort { by, across_models });
+        assert_eq!(wish(r#"{"sort":"latency"}"#).sort, sort(SortBy::Latency, false));
+        let object = wish(r#"{"sort":{"by":"price","partition":"none"}}"#);
+        assert_eq!(object.sort, sort(SortBy::Price, true));
+        let object = wish(r#"{"sort":{"by":"throughput","partition":"model"}}"#);
+        assert_eq!(object.sort, sort(SortBy::Throughput, false));
+        assert_eq!(wish(r#"{"sort":null}"#).sort, None);
+        let price = wish(r#"{"max_price":{"prompt":0.1500,"completion":"12","request":0}}"#);
+        let dollars = |text: &str| Some(Dollars(text.to_owned()));
+        let price = price.max_price.unwrap();
+        assert_eq!((price.prompt, price.completion), (dollars("0.1500"), dollars("12")));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (body, path) in [
             (r#"{"model":"a","model":"b"}"#, "model"),
             (r#"{"model":7}"#, "model"),
             (r#"{"stream":"yes"}"#, "stream"),
+            (r#"{"provider":{"sort":"beauty"}}"#, "provider.sort"),
+            (r#"{"provider":{"sort":{"by":"price","partition":"x"}}}"#, "provider.sort"),
             (r#"{"stream_options":{"include_usage":1}}"#, "stream_options.include_usage"),
         ] {
             let error = Peek::of(body.as_bytes()).unwrap_err();

@@ -118,8 +118,10 @@ pub struct Metered {
 pub struct Cost {
     /// What the client pays.
     pub charge: String,
-    /// What the provider takes of it.
+    /// What the provider takes: of it, or of the client itself where the call was made with the client's own key.
     pub upstream: String,
+    /// Whether it was.
+    pub is_byok: bool,
     /// The provider's part again, for the prompt and for what was generated. `OpenRouter`'s own client wants both.
     pub upstream_parts: Option<(String, String)>,
 }

@@ -868,6 +868,7 @@ fn media_natives_and_phases_find_their_place() {
 #[test]
 fn the_cost_stands_in_the_usage() {
     let cost = Cost {
+        is_byok: false,
         charge: "0.00001050".to_owned(),
         upstream: "0.00001".to_owned(),
         upstream_parts: None,

@@ -170,12 +170,15 @@ fn write_summary(bill: &Statement, sink: &mut dyn Write) -> anyhow::Result<()> {
         .map(|line| {
             let mut shown = view(&sums(&line.sums));
             shown["model"] = format!("{}/{}", line.provider, line.model).into();
+            add_direct(&mut shown, &line.sums);
             shown
         })
         .collect();
+    let mut total = view(&sums(&bill.totals));
+    add_direct(&mut total, &bill.totals);
     let json = json!({
         "user": bill.user.name, "from": clock::rfc3339(bill.period.from),
-        "to": clock::rfc3339(bill.period.to), "lines": lines, "total": view(&sums(&bill.totals)),
+        "to": clock::rfc3339(bill.period.to), "lines": lines, "total": total,
         "unproved": bill.unproved,
     });
     Ok(writeln!(sink, "{json:#}")?)
@@ -194,12 +197,34 @@ fn text(bill: &Statement, title: &str, since: i64) -> String {
     let columns: Vec<Column> = [("MODEL", false)].into_iter().chain(SUMS).collect();
     let (from, to) = (clock::rfc3339(bill.period.from.max(since)), clock::rfc3339(bill.period.to));
     format!(
-        "{title}  from {from} to {to}\n\n{}\nTo pay: {} USD, exactly {}\n{}\n",
+        "{title}  from {from} to {to}\n\n{}\nTo pay: {} USD, exactly {}\n{}{}\n",
         aligned(&columns, rows),
         sum_six_decimals(bill.totals.charge.pico),
         bill.totals.charge.usd,
+        directly(bill).into_iter().map(|line| line + "\n").collect::<String>(),
         sealed(bill),
     )
+}
+
+/// What the providers bill the account itself, for programs.
+fn add_direct(shown: &mut Value, sums: &statement::Sums) {
+    if let Some(direct) = &sums.direct {
+        shown["paid_to_providers"] = direct.usd.as_str().into();
+    }
+}
+
+/// The same for people: the sum, then each model's. Nothing where there is none.
+pub(super) fn directly(bill: &Statement) -> Vec<String> {
+    let Some(direct) = &bill.totals.direct else { return Vec::new() };
+    let total = format!(
+        "Paid to the providers directly, with own keys: {} USD. Of that only the commission is charged here.",
+        direct.usd
+    );
+    let lines = bill.lines.iter().filter_map(|line| {
+        let direct = &line.sums.direct.as_ref()?.usd;
+        Some(format!("  {}/{}: {direct} USD", line.provider, line.model))
+    });
+    std::iter::once(total).chain(lines).collect()
 }
 
 /// Those of a statement as a usage report has them, which shows no writing to caches either.

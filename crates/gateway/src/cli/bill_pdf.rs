@@ -140,6 +140,10 @@ impl Book {
         self.text(BOLD, 20.0, INK, LEFT, &format!("{amount} USD"));
         self.y -= 14.0;
         self.text(PLAIN, 9.0, GREY, LEFT, &format!("exactly {} USD", charge.usd));
+        if let Some(direct) = super::bill::directly(bill).first() {
+            self.y -= 14.0;
+            self.text(PLAIN, 9.0, GREY, LEFT, direct);
+        }
         self.y -= 36.0;
     }
 

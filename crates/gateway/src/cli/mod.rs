@@ -13,6 +13,7 @@ mod model;
 mod openapi;
 mod org;
 mod output;
+mod own_key;
 mod prices;
 mod provider;
 mod replica;
@@ -91,6 +92,9 @@ enum Command {
     /// Providers and their credentials
     #[command(subcommand)]
     Provider(provider::Command),
+    /// Keys that users and organizations have at providers themselves
+    #[command(subcommand)]
+    OwnKey(own_key::Command),
     /// Models, and other names for them
     #[command(subcommand)]
     Model(model::Command),
@@ -148,6 +152,7 @@ async fn dispatch(cli: Cli, lines: Lines, again: (Source, Relog)) -> anyhow::Res
         Command::Limit(command) => limit::run(command, &settings, &output).await.map(done),
         Command::Replica(command) => replica::run(command, &settings, &output).await.map(done),
         Command::Provider(command) => provider::run(command, &settings, &output).await,
+        Command::OwnKey(command) => own_key::run(command, &settings, &output).await,
         Command::Model(command) => model::run(command, &settings, &output).await.map(done),
         Command::Prices(command) => prices::run(command, &settings, &output).await.map(done),
         Command::Import(command) => {

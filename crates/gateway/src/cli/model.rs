@@ -1,8 +1,9 @@
-//! `tollgate model alias add|list|remove`
+//! `tollgate model alias add|list|remove`, `tollgate model hide|unhide|hidden`
 
 use clap::Args;
+use ledger::Catalogue;
 use serde_json::json;
-use store::{ModelAlias, Store};
+use store::{HiddenModel, ModelAlias, Store};
 
 use super::output::Output;
 use crate::clock;
@@ -14,6 +15,20 @@ pub(super) enum Command {
     /// Other names for models
     #[command(subcommand)]
     Alias(AliasCommand),
+    /// Hide a model: to clients it does not exist, under any name
+    Hide {
+        /// The model, such as openai/gpt-4o-mini
+        #[arg(value_name = "PROVIDER/MODEL")]
+        model: String,
+    },
+    /// Show a hidden model again
+    Unhide {
+        /// The model
+        #[arg(value_name = "PROVIDER/MODEL")]
+        model: String,
+    },
+    /// List the hidden models
+    Hidden,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -50,12 +65,48 @@ pub(super) async fn run(
     output: &Output,
 ) -> anyhow::Result<()> {
     let store = super::desk(settings).await?;
-    let Command::Alias(command) = command;
+    match command {
+        Command::Alias(command) => alias(command, &store, output).await,
+        Command::Hide { model } => {
+            let model =
+                aliases::model(&latest(&store).await?, &model).map_err(anyhow::Error::msg)?;
+            store.hide_model(&model, clock::now()).await?;
+            let json = json!({ "model": model, "hidden": true });
+            output.say(&json, format_args!("{model} is hidden."))
+        }
+        Command::Unhide { model } => {
+            // One that the price list has lost may still be named.
+            let known = aliases::model(&latest(&store).await?, &model).unwrap_or(model);
+            store.unhide_model(&known).await?;
+            let json = json!({ "model": known, "hidden": false });
+            output.say(&json, format_args!("{known} is shown again."))
+        }
+        Command::Hidden => hidden(&store, output).await,
+    }
+}
+
+/// The prices in force.
+async fn latest(store: &Store) -> anyhow::Result<Catalogue> {
+    let version = store.latest_price_version().await?;
+    let version = version.ok_or_else(|| anyhow::anyhow!("there is no price version"))?.id;
+    Ok(store.catalogue(version).await?)
+}
+
+async fn hidden(store: &Store, output: &Output) -> anyhow::Result<()> {
+    let found = store.hidden_models().await?;
+    let moment = |model: &HiddenModel| clock::rfc3339(model.created_at);
+    let json = found
+        .iter()
+        .map(|model| json!({ "model": model.model_id, "since": moment(model) }))
+        .collect();
+    let rows = found.iter().map(|model| vec![model.model_id.clone(), moment(model)]).collect();
+    output.table(&json, &[("MODEL", false), ("SINCE", false)], rows)
+}
+
+async fn alias(command: AliasCommand, store: &Store, output: &Output) -> anyhow::Result<()> {
     match command {
         AliasCommand::Add(Add { alias, model, hidden }) => {
-            let version = store.latest_price_version().await?;
-            let version = version.ok_or_else(|| anyhow::anyhow!("there is no price version"))?.id;
-            let catalogue = store.catalogue(version).await?;
+            let catalogue = latest(store).await?;
             let model_id = aliases::model(&catalogue, &model).map_err(anyhow::Error::msg)?;
             aliases::check(&catalogue, &alias).map_err(anyhow::Error::msg)?;
             let json = json!({ "alias": alias, "model": model_id, "hidden": hidden });
@@ -64,7 +115,7 @@ pub(super) async fn run(
             store.set_aliases(&[new]).await?;
             output.say(&json, text)
         }
-        AliasCommand::List => list(&store, output).await,
+        AliasCommand::List => list(store, output).await,
         AliasCommand::Remove { alias } => {
             store.remove_alias(&alias).await?;
             output

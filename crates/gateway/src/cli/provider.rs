@@ -8,7 +8,7 @@ use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
-use store::Resealed;
+use store::{Resealed, ResealedOwn};
 
 use super::output::Output;
 use crate::clock;
@@ -94,7 +94,7 @@ fn endpoint_name(text: &str) -> Result<String, String> {
     }
 }
 
-const NO_MASTER_KEY: &str = "TOLLGATE_MASTER_KEY is not set: print a key with `tollgate provider master-key`, set it wherever this \
+pub(super) const NO_MASTER_KEY: &str = "TOLLGATE_MASTER_KEY is not set: print a key with `tollgate provider master-key`, set it wherever this \
                              place is served, and keep a copy elsewhere";
 
 pub(super) async fn run(
@@ -205,7 +205,7 @@ fn view(provider: &Provider) -> Value {
     let source = match &in_force.origin {
         credentials::Origin::Nowhere => "none",
         credentials::Origin::Environment(_) => "environment",
-        credentials::Origin::Stored { .. } => "stored",
+        credentials::Origin::Stored { .. } | credentials::Origin::Account { .. } => "stored",
     };
     json!({
         "provider": provider.row.name,
@@ -295,7 +295,7 @@ async fn reseal(
     let keys = &providers.master_keys;
     let (mut resealed, mut left) = (Vec::new(), Vec::new());
     for from in store.provider_credentials().await? {
-        let place = Place { provider: &from.provider, id: from.id };
+        let place = Place { account: None, provider: &from.provider, id: from.id };
         let Ok(secret) = keys.open(place, &from.key_id, &from.sealed) else {
             left.push(from.place());
             continue;
@@ -306,11 +306,27 @@ async fn reseal(
         let vault::Sealed { bytes, key_id } = keys.seal(place, &secret)?;
         resealed.push(Resealed { from, sealed: bytes, key_id });
     }
-    Ok((store.reseal_provider_credentials(&resealed).await?, left))
+    let mut done = store.reseal_provider_credentials(&resealed).await?;
+    let mut resealed = Vec::new();
+    for from in store.own_keys().await? {
+        let (account, provider) = (from.account_id, from.provider.as_str());
+        let place = Place { account: Some(account), provider, id: from.id };
+        let Ok(secret) = keys.open(place, &from.key_id, &from.sealed) else {
+            left.push(format!("own key {provider} of account {account}"));
+            continue;
+        };
+        if keys.first() == Some(from.key_id.as_str()) {
+            continue;
+        }
+        let vault::Sealed { bytes, key_id } = keys.seal(place, &secret)?;
+        resealed.push(ResealedOwn { from, sealed: bytes, key_id });
+    }
+    done += store.reseal_own_keys(&resealed).await?;
+    Ok((done, left))
 }
 
 /// A credential from standard input: on a terminal it is asked for, and not seen.
-fn ask(provider: &str) -> anyhow::Result<SecretString> {
+pub(super) fn ask(provider: &str) -> anyhow::Result<SecretString> {
     const MOST: u64 = 4_096;
     let stdin = std::io::stdin();
     let mut typed = Zeroizing::new(String::with_capacity(4_096));

@@ -89,7 +89,7 @@ fn form(args: &VerifyBillArgs) -> anyhow::Result<Form> {
 fn of_document(summary: &Summary) -> (Value, String) {
     let Summary { totals, sealed, unpriced, public_keys } = summary;
     let keys: Vec<String> = public_keys.iter().map(|key| to_hex(key)).collect();
-    let json = json!({
+    let mut json = json!({
         "good": true, "format": "json", "receipts": totals.receipts, "sealed": sealed,
         "unproved": totals.receipts.saturating_sub(*sealed), "unpriced": unpriced, "public_keys": keys,
         "cost": totals.cost.usd, "commission": totals.commission.usd, "charge": totals.charge.usd,
@@ -99,6 +99,12 @@ fn of_document(summary: &Summary) -> (Value, String) {
          Sealed: {sealed} of {} receipts.",
         totals.receipts, totals.cost.usd, totals.commission.usd, totals.charge.usd, totals.receipts
     );
+    if let Some(direct) = &totals.direct {
+        json["paid_to_providers"] = direct.usd.as_str().into();
+        text.push_str("\nPaid to the providers directly, not here: ");
+        text.push_str(&direct.usd);
+        text.push_str(" USD.");
+    }
     for key in &keys {
         text.push_str("\nSigned by ");
         text.push_str(key);

@@ -12,6 +12,7 @@ pub(crate) mod keys;
 pub(crate) mod operator;
 pub(crate) mod organization;
 pub(crate) mod overview;
+pub(crate) mod own_keys;
 pub(crate) mod page;
 pub(crate) mod playground;
 pub(crate) mod problem;

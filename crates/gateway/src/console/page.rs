@@ -185,6 +185,7 @@ fn nav(desk: &Desk, path: &str) -> Vec<Group> {
         (desk.sees_all(), "/bills", "Bills", "bills"),
         (has_keys, "/playground", "Playground", "playground"),
         (has_keys, "/connect", "Connect", "connect"),
+        (desk.organization.is_none() || desk.manages(), "/own-keys", "Own keys", "providers"),
         (desk.organization.is_some(), "/organization", "Organization", "organization"),
         (true, "/settings", "Settings", "settings"),
     ];
@@ -236,6 +237,9 @@ fn said(call: &Call) -> Option<Notice> {
         "pays" => "How the customer pays was changed.",
         "credential-set" => "The credential is sealed and in force.",
         "credential-removed" => "The stored credential is gone.",
+        "own-key-set" => "Your key is sealed and in force.",
+        "own-key-changed" => "It is changed, from the next request on.",
+        "own-key-removed" => "Your key is gone.",
         "imported" => "The prices are in force.",
         _ => return None,
     };

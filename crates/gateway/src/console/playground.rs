@@ -18,7 +18,7 @@ use crate::pipeline;
 use crate::problem::Problem;
 use crate::providers::canonical;
 use crate::scopes::Scopes;
-use crate::snapshot::KeyEntry;
+use crate::snapshot::{KeyEntry, Snapshot};
 use crate::web::Call;
 
 /// What its key is called.
@@ -47,7 +47,8 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     desk.keys()?;
     let snapshot = call.app.snapshots.current();
     let mut providers: Vec<Provider> = Vec::new();
-    for model in snapshot.catalogue.models().filter(|model| is_offered(&call, model)) {
+    let offered = |model: &&Model| is_offered(&call, &snapshot, desk.account, model);
+    for model in snapshot.catalogue.models().filter(offered) {
         match providers.last_mut().filter(|known| known.name == model.provider) {
             Some(known) => known.models.push(model.name.clone()),
             None => providers
@@ -65,10 +66,11 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
 }
 
 /// A model that answers in text, has a price and can be called.
-fn is_offered(call: &Call, model: &Model) -> bool {
+fn is_offered(call: &Call, snapshot: &Snapshot, account: Uuid, model: &Model) -> bool {
     let modes = ["chat", "responses"];
-    let on = call.app.providers.can_call(&model.provider);
-    on && modes.contains(&model.info.mode.as_str())
+    let on = call.app.providers.can_call_for(account, &model.provider);
+    on && !snapshot.hides(model)
+        && modes.contains(&model.info.mode.as_str())
         && model.info.status != Status::Retired
         && model.price.prices_text(call.now)
 }
@@ -89,12 +91,17 @@ pub(crate) async fn price(call: Call) -> Result<Response, Problem> {
         serde_json::from_slice(&call.body).map_err(|_| Problem::bad_request("the chat"))?;
     let snapshot = call.app.snapshots.current();
     let (provider, name) = asked.model.split_once('/').ok_or_else(missing)?;
-    let model = snapshot.catalogue.get(canonical(provider), name).ok_or_else(missing)?;
-    let bps = call.app.live.load().commission_bps;
+    let model = snapshot.model(canonical(provider), name).ok_or_else(missing)?;
+    let own = call.app.providers.own(desk.account, &model.provider);
+    let own = own.filter(|own| own.is_callable()).and_then(|own| own.own.clone());
+    let direct = own.is_some_and(|own| own.always);
+    let settings = call.app.live.load();
+    let bps = if direct { settings.byok_commission_bps } else { settings.commission_bps };
     let length = u64::try_from(call.body.len()).unwrap_or(u64::MAX).saturating_add(AROUND);
     let demand = Demand {
         input_tokens: model.info.context_window.map_or(length, |window| window.min(length)),
         output_tokens: asked.max_tokens,
+        direct,
         ..Demand::default()
     };
     let most = bound(&model.price, &demand, call.now, bps);

@@ -13,6 +13,7 @@ use super::html::{self, Html, Table};
 use super::overview::Tile;
 use super::page::{self, DAY, Desk, Frame, missing, query, told};
 use super::sums;
+use crate::answer;
 use crate::clock;
 use crate::problem::Problem;
 use crate::web::Call;
@@ -225,6 +226,7 @@ async fn sheet(
         "cost_usd",
         "commission_usd",
         "charge_usd",
+        "paid_to_provider_usd",
     ];
     page::sheet("requests.csv", &columns, rows)
 }
@@ -249,6 +251,7 @@ fn cells(receipt: &Receipt) -> Vec<String> {
         receipt.cost.to_string(),
         receipt.commission.to_string(),
         receipt.charge.to_string(),
+        receipt.report.direct().unwrap_or_default().to_string(),
     ]
 }
 
@@ -264,6 +267,12 @@ struct Attempt {
 impl Attempt {
     fn tiles(&self) -> Vec<Tile> {
         let Receipt { cost, commission, charge, attempt, commission_bps, .. } = &self.receipt;
+        let (cost, whose, of) = match self.receipt.report.direct() {
+            None => (*cost, "the lines below, added up", "cost"),
+            Some(direct) => {
+                (direct, "billed by the provider itself, to your own key", "provider's price")
+            }
+        };
         let tile = |label, value, note: &str| Tile {
             label,
             value,
@@ -272,11 +281,11 @@ impl Attempt {
         };
         vec![
             tile("Charge", html::money(charge.pico()), &self.title),
-            tile("Provider's cost", html::money(cost.pico()), "the lines below, added up"),
+            tile("Provider's cost", html::money(cost.pico()), whose),
             tile(
                 "Commission",
                 html::money(commission.pico()),
-                &format!("{} of the cost", percent(*commission_bps)),
+                &format!("{} of the {of}", percent(*commission_bps)),
             ),
             tile("Outcome", outcome(self.receipt.outcome), &format!("attempt {attempt}")),
         ]
@@ -333,13 +342,16 @@ async fn attempt(call: &Call, whose: Whose, stored: Stored) -> Result<Attempt, P
     if let Some(served) = receipt.model_served.as_ref().filter(|served| **served != receipt.model) {
         facts.insert(2, ("Answered by", Html::text(served)));
     }
+    if receipt.report.direct().is_some() {
+        facts.push(("Called with", Html::text("your own key at the provider")));
+    }
     let route = receipt.report.route.as_deref();
     if let Some(endpoint) = route.and_then(|route| route.endpoint.as_ref()) {
         facts.push(("Answered at", Html::text(&format!("{}/{endpoint}", receipt.provider))));
     }
     for tried in receipt.report.tried() {
-        let Tried { provider, endpoint, model, error, took_ms } = tried;
-        let at = endpoint.as_ref().map(|name| format!("@{name}")).unwrap_or_default();
+        let Tried { provider, model, error, took_ms, .. } = tried;
+        let at = answer::at(tried);
         let said = Html::text(&format!("{error}, after {} ms", html::grouped(*took_ms)));
         facts.push(("Tried in vain", Html::text(&format!("{provider}{at}/{model}")).below(&said)));
     }

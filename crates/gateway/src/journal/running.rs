@@ -33,6 +33,10 @@ pub(crate) struct Dispatched {
     pub(crate) attempt: i16,
     pub(crate) provider: String,
     pub(crate) model: String,
+    /// The commission on the provider's price, in basis points, where the account's own key is called with. It stands behind
+    /// the record, which ended before there were such keys.
+    #[serde(skip)]
+    pub(crate) direct_bps: Option<u32>,
 }
 
 /// How much of an answer a client may have.
@@ -75,6 +79,18 @@ impl Admitted {
 impl Dispatched {
     pub(super) fn encode(&self, request_id: Uuid, bytes: &mut Vec<u8>) {
         put(bytes, request_id, self);
+        if let Some(bps) = self.direct_bps {
+            bytes.extend_from_slice(&bps.to_le_bytes());
+        }
+    }
+
+    fn decode(body: &[u8]) -> Option<(Uuid, Self)> {
+        let (of, rest) = postcard::take_from_bytes::<Of<Self>>(body).ok()?;
+        let direct_bps = match rest {
+            [] => None,
+            rest => Some(u32::from_le_bytes(rest.try_into().ok()?)),
+        };
+        Some((of.request_id, Self { direct_bps, ..of.what }))
     }
 }
 
@@ -106,19 +122,26 @@ impl Unfinished {
     /// where that is nothing, nothing is.
     pub(crate) fn receipt(self, catalogue: Option<&Catalogue>, now: i64) -> Receipt {
         let Self { admitted, dispatched, progress } = self;
-        let Dispatched { attempt, provider, model } = dispatched;
+        let Dispatched { attempt, provider, model, direct_bps } = dispatched;
         let bytes = usize::try_from(progress.output_bytes).unwrap_or(usize::MAX);
         let delivered = bytes > 0;
-        let report = settle::cut_report(progress.report, || admitted.input_tokens, bytes);
+        let mut report = settle::cut_report(progress.report, || admitted.input_tokens, bytes);
+        if direct_bps.is_some() {
+            report.pay_directly(Usd::ZERO);
+        }
         let bill = catalogue.and_then(|catalogue| {
-            let (at, bps) = (admitted.started_at, admitted.commission_bps);
+            let at = admitted.started_at;
+            let bps = direct_bps.unwrap_or(admitted.commission_bps);
             Bill::of(catalogue, &provider, &model, &report, at, bps).ok()
         });
         let outcome = if bill.is_some() { Outcome::Crashed } else { Outcome::Unpriced };
-        let Bill { cost, commission, charge: owed, .. } = bill.unwrap_or_default();
+        let Bill { cost, direct, commission, charge: owed, .. } = bill.unwrap_or_default();
+        if direct_bps.is_some() {
+            report.pay_directly(direct);
+        }
         let most = if delivered { admitted.bound.unwrap_or(owed) } else { Usd::ZERO };
         let charge = owed.min(most);
-        let dispatched = Dispatched { attempt, provider, model };
+        let dispatched = Dispatched { attempt, provider, model, direct_bps };
         let absorbed = Usd::from_pico(owed.pico().saturating_sub(charge.pico()));
         let amounts = Amounts { cost, commission, charge, absorbed };
         dispatched.receipt(admitted, report, outcome, amounts, now)
@@ -161,7 +184,7 @@ impl Dispatched {
             model_served: None,
             upstream_id: None,
             price_version: admitted.price_version,
-            commission_bps: admitted.commission_bps,
+            commission_bps: self.direct_bps.unwrap_or(admitted.commission_bps),
             report,
             usage_source: UsageSource::Estimated,
             outcome,
@@ -201,7 +224,7 @@ impl Requests {
                 self.0.insert(request_id, open);
             }
             Kind::Dispatched => {
-                let Of::<Dispatched> { request_id, what } = postcard::from_bytes(body).ok()?;
+                let (request_id, what) = Dispatched::decode(body)?;
                 if let Some(open) = self.0.get_mut(&request_id) {
                     (open.dispatched, open.progress) = (Some(what), Progress::default());
                 }

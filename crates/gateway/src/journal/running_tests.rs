@@ -19,7 +19,7 @@ fn admitted(id: u128) -> Admitted {
 }
 
 fn dispatched(attempt: i16) -> Dispatched {
-    Dispatched { attempt, provider: "openai".into(), model: "gpt-4o".into() }
+    Dispatched { attempt, provider: "openai".into(), model: "gpt-4o".into(), direct_bps: None }
 }
 
 fn body(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
@@ -90,6 +90,37 @@ fn what_was_under_way_is_left_as_it_was() {
     let progress = Progress { output_bytes: 14, report: Some(report) };
     let expected = Unfinished { admitted: admitted(1), dispatched: dispatched(2), progress };
     assert_eq!(left, [expected]);
+}
+
+/// What is behind the record of a call with an own key is read, and nothing else there is.
+#[test]
+fn a_call_with_an_own_key_is_left_as_one() {
+    let own = Dispatched { direct_bps: Some(250), ..dispatched(1) };
+    let record = body(|bytes| own.encode(Uuid::from_u128(1), bytes));
+    let house = body(|bytes| dispatched(1).encode(Uuid::from_u128(1), bytes));
+    assert_eq!(Dispatched::decode(&record), Some((Uuid::from_u128(1), own)));
+    assert_eq!(Dispatched::decode(&house), Some((Uuid::from_u128(1), dispatched(1))));
+    for length in 0..record.len() {
+        let is_house = length == house.len();
+        assert_eq!(Dispatched::decode(&record[..length]).is_some(), is_house, "{length}");
+    }
+    assert_eq!(Dispatched::decode(&[&record[..], b"x"].concat()), None);
+}
+
+#[test]
+fn a_receipt_of_a_call_with_an_own_key_that_was_under_way() {
+    let catalogue = crate::catalogue::shipped().unwrap();
+    let left = Unfinished {
+        admitted: Admitted { bound: Some(Usd::DOLLAR), ..admitted(1) },
+        dispatched: Dispatched { direct_bps: Some(1_000), ..dispatched(1) },
+        progress: Progress { output_bytes: 100, report: None },
+    };
+    // 7 tokens of prompt and 25 of answer, at 2.5 and 10 dollars a million, of which a tenth is charged.
+    let receipt = left.receipt(Some(&catalogue), 9);
+    assert_eq!(receipt.report.direct().map(Usd::pico), Some(267_500_000));
+    assert_eq!((receipt.cost, receipt.commission_bps), (Usd::ZERO, 1_000));
+    assert_eq!((receipt.charge.pico(), receipt.absorbed), (26_750_000, Usd::ZERO));
+    assert_eq!(receipt.check(&catalogue), Ok(()));
 }
 
 #[test]

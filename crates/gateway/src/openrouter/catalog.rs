@@ -11,7 +11,7 @@ use super::filter::{Filter, Modalities};
 use crate::app::App;
 use crate::inbound::Wanted;
 use crate::problem::Problem;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{KeyEntry, Snapshot};
 use crate::web::{self, Call, Who};
 use crate::{clock, models, routing};
 
@@ -111,14 +111,14 @@ pub(crate) struct ProviderView {
 
 /// `GET /api/v1/models`, which `OpenRouter` shows to everybody.
 pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
-    page(&call, &call.query()?, Modalities::TEXT, |_, _| true)
+    page(&call, &call.query()?, Modalities::TEXT, None)
 }
 
 /// `GET /api/v1/embeddings/models`
 pub(crate) async fn embeddings(call: Call) -> Result<Response, Problem> {
     let mut filter: Filter = call.query()?;
     filter.output_modalities = None;
-    page(&call, &filter, Modalities::EMBEDDINGS, |_, _| true)
+    page(&call, &filter, Modalities::EMBEDDINGS, None)
 }
 
 /// `GET /api/v1/models/user`: those that the key may use.
@@ -126,13 +126,13 @@ pub(crate) async fn of_key(call: Call) -> Result<Response, Problem> {
     let Who::Key(key) = &call.who else {
         return Err(Problem::internal("a route for keys was open"));
     };
-    page(&call, &call.query()?, Modalities::TEXT, |provider, model| key.may_use(provider, model))
+    page(&call, &call.query()?, Modalities::TEXT, Some(key.as_ref()))
 }
 
 /// `GET /api/v1/models/count`
 pub(crate) async fn count(call: Call) -> Result<Response, Problem> {
     let filter: Filter = call.query()?;
-    let count = sold(&call.app, &filter, Modalities::TEXT, |_, _| true)?.len();
+    let count = sold(&call.app, &filter, Modalities::TEXT, None)?.len();
     web::json(&Data { data: Count { count } })
 }
 
@@ -148,7 +148,9 @@ pub(super) fn find(call: &Call, snapshot: &Snapshot) -> Result<(Model, ModelView
     let wanted = Wanted { provider: None, model: id };
     let (_, model) = routing::find(&call.app, snapshot, &wanted)?;
     let bps = call.app.live.load().commission_bps;
-    let view = models::is_offered(&call.app, model).then(|| ModelView::of(model, bps)).flatten();
+    let view = models::is_listed(&call.app, snapshot, None, model)
+        .then(|| ModelView::of(model, bps))
+        .flatten();
     view.map(|view| (model.clone(), view)).ok_or_else(|| super::not_found("model"))
 }
 
@@ -164,14 +166,14 @@ fn sold(
     app: &App,
     filter: &Filter,
     otherwise: Modalities,
-    may_use: impl Fn(&str, &str) -> bool,
+    key: Option<&KeyEntry>,
 ) -> Result<Vec<ModelView>, Problem> {
     let snapshot = app.snapshots.current();
     let bps = app.live.load().commission_bps;
-    let offered = snapshot.catalogue.models().filter(|model| models::is_offered(app, model));
-    let offered = offered.filter(|model| may_use(&model.provider, &model.name));
+    let offered =
+        snapshot.catalogue.models().filter(|model| models::is_listed(app, &snapshot, key, model));
     let mut views: Vec<ModelView> = offered.filter_map(|model| ModelView::of(model, bps)).collect();
-    let aliased = models::aliased(app, &snapshot, may_use);
+    let aliased = models::aliased(app, &snapshot, key);
     views.extend(aliased.filter_map(|(name, model)| {
         let view = ModelView::of(model, bps)?;
         Some(ModelView { id: name.to_owned(), name: name.to_owned(), ..view })
@@ -183,9 +185,9 @@ fn page(
     call: &Call,
     filter: &Filter,
     otherwise: Modalities,
-    may_use: impl Fn(&str, &str) -> bool,
+    key: Option<&KeyEntry>,
 ) -> Result<Response, Problem> {
-    let sold = sold(&call.app, filter, otherwise, may_use)?;
+    let sold = sold(&call.app, filter, otherwise, key)?;
     let total_count = sold.len();
     let (offset, limit) = filter.page()?;
     let data: Vec<ModelView> = sold.into_iter().skip(offset).take(limit).collect();

@@ -3,6 +3,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod budgets;
+pub(crate) mod byok;
 pub(crate) mod catalog;
 pub(crate) mod credits;
 pub(crate) mod dollars;

@@ -18,7 +18,7 @@ pub(crate) struct Spent {
     limit: Option<Dollars>,
     limit_remaining: Option<Dollars>,
     limit_reset: Option<Reset>,
-    /// There is no other usage than that of the house's own credentials.
+    /// What is charged for calls with own keys counts in any case; what their providers bill is on the receipts alone.
     include_byok_in_limit: bool,
     usage: Dollars,
     usage_daily: Dollars,

@@ -23,7 +23,7 @@ pub(crate) struct NewKeyWish {
     /// How often that begins anew; null: never.
     limit_reset: Option<Reset>,
     expires_at: Option<String>,
-    /// Without effect: there is no other usage than that of the house's own credentials.
+    /// Without effect: what is charged for a call with an own key counts, what its provider bills does not.
     #[serde(rename = "include_byok_in_limit")]
     _include_byok_in_limit: Option<bool>,
     /// Only the user whose key asks.
@@ -52,7 +52,7 @@ pub(crate) struct KeyWish {
     limit: Given<Dollars>,
     #[serde(default, deserialize_with = "given")]
     limit_reset: Given<Reset>,
-    /// Without effect: there is no other usage than that of the house's own credentials.
+    /// Without effect: what is charged for a call with an own key counts, what its provider bills does not.
     #[serde(rename = "include_byok_in_limit")]
     _include_byok_in_limit: Option<bool>,
     /// Only the one that it has.

@@ -6,7 +6,7 @@ use schemars::SchemaGenerator;
 
 use super::{Doc, Policy, Route, Shape};
 use crate::openrouter::{
-    Data, activity, catalog, credits, endpoints, filter, key, keys, pkce, view, wishes,
+    Data, activity, byok, catalog, credits, endpoints, filter, key, keys, pkce, view, wishes,
 };
 use crate::scopes::Scope;
 use crate::{generation, native, openapi};
@@ -32,6 +32,7 @@ macro_rules! shape {
 }
 
 const KEYS: Policy = Policy::Api(Some(Scope::Keys));
+const BILLING: Policy = Policy::Api(Some(Scope::Billing));
 
 /// All but the endpoints that call a model (`endpoints.rs`), and the lists of models, which are read with any key.
 pub(super) const ROUTES: &[Route] = &[
@@ -67,6 +68,19 @@ pub(super) const ROUTES: &[Route] = &[
     route!(POST "/api/v1/keys/{hash}/rotate", KEYS, keys::rotate,
         Doc::of("Put another key in a key's place").body(shape!(keys::Rotation))
             .answer(201, shape!(keys::Made))),
+    route!(GET "/api/v1/byok", BILLING, byok::list,
+        Doc::of("The account's own keys at providers").query(shape!(byok::ByokQuery))
+            .answer(200, shape!(byok::ByokList))),
+    route!(POST "/api/v1/byok", BILLING, byok::create,
+        Doc::of("Keep an own key at a provider").body(shape!(byok::ByokWish))
+            .answer(201, shape!(Data<byok::ByokView>))),
+    route!(GET "/api/v1/byok/{id}", BILLING, byok::get,
+        Doc::of("An own key").answer(200, shape!(Data<byok::ByokView>))),
+    route!(PATCH "/api/v1/byok/{id}", BILLING, byok::change,
+        Doc::of("Say what happens when an own key fails").body(shape!(byok::ByokChange))
+            .answer(200, shape!(Data<byok::ByokView>))),
+    route!(DELETE "/api/v1/byok/{id}", BILLING, byok::delete,
+        Doc::of("Remove an own key").answer(200, shape!(byok::ByokDeleted))),
     route!(GET "/api/v1/credits", Policy::Api(Some(Scope::Billing)), credits::get,
         Doc::of("What was put in and what was used").answer(200, shape!(Data<credits::Credits>))),
     route!(GET "/api/v1/activity", Policy::Api(Some(Scope::Usage)), activity::get,

@@ -135,7 +135,7 @@ pub(crate) async fn acts(app: &App) -> Vec<store::Act> {
     acts
 }
 
-const CUSTOMERS: [&str; 9] = [
+const CUSTOMERS: [&str; 10] = [
     "/",
     "/requests",
     "/keys",
@@ -143,6 +143,7 @@ const CUSTOMERS: [&str; 9] = [
     "/bills",
     "/playground",
     "/connect",
+    "/own-keys",
     "/settings",
     "/requests?model=openai/gpt-4o",
 ];

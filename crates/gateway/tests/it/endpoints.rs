@@ -131,3 +131,34 @@ async fn a_conversation_stays_where_it_began() {
     }
     app.close().await;
 }
+
+/// Who prefers speed gets the endpoint that was faster of late, and who prefers nothing the usual one.
+#[tokio::test]
+async fn the_faster_endpoint_goes_first_where_that_is_wished() {
+    let mut app = app(Books::sqlite()).await;
+    let spare = elsewhere().await;
+    add(&app, &spare, "spare", &["--priority", "1"]).await;
+    // What was measured so far is forgotten.
+    app.kill().await;
+    app.restart().await;
+    let only = |name: &str| json!({ "stream": true, "provider": { "only": [name] } });
+    app.simulator.push_fault(Fault::Delay(Duration::from_millis(500)));
+    ask(&app, "Slowly", only("openai")).await;
+    ask(&app, "Fast", only("openai/spare")).await;
+    // Those first that leave the measure of the slow one as it is.
+    for (wish, is_spare) in [
+        (json!({ "provider": { "sort": "latency" } }), true),
+        (json!({ "provider": { "sort": { "by": "throughput", "partition": "model" } } }), true),
+        (json!({ "model": "openai/gpt-4o:nitro" }), true),
+        (json!({}), false),
+        (json!({ "provider": { "sort": "price" } }), false),
+        (json!({ "model": "openai/gpt-4o:floor" }), false),
+        // What is named comes before what is measured.
+        (json!({ "provider": { "sort": "latency", "order": ["openai/spare", "openai"] } }), true),
+    ] {
+        let before = spare.count();
+        ask(&app, "Hello", wish.clone()).await;
+        assert_eq!(spare.count() > before, is_spare, "{wish}");
+    }
+    app.close().await;
+}

@@ -47,6 +47,7 @@ mod openrouter_reads;
 mod organizations;
 mod otlp;
 mod outage;
+mod own_keys;
 mod pairs;
 mod passing;
 mod pkce;

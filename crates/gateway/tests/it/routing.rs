@@ -152,3 +152,39 @@ async fn a_model_that_has_too_much_to_do_is_left_alone() {
     assert_eq!(model(&other), "gpt-4o-mini");
     app.close().await;
 }
+
+/// Models are compared with each other where the client says so, and too dear ones are left out.
+#[tokio::test]
+async fn price_decides_where_the_client_says_so() {
+    const DEAR_FIRST: [&str; 3] = [MODELS[1], "openai/gpt-4o", "openai/gpt-4o-mini"];
+    let app = App::start().await;
+    let ask = async |provider: serde_json::Value| {
+        let body = json!({ "models": DEAR_FIRST, "provider": provider,
+            "messages": [{ "role": "user", "content": "Which?" }] });
+        let asked = app.request(Method::POST, "/api/v1/chat/completions").bearer_auth(&app.key);
+        Answer::of(asked.json(&body)).await
+    };
+    for (wish, expected) in [
+        (json!({}), CLAUDE),
+        (json!({ "sort": "price" }), CLAUDE),
+        (json!({ "sort": { "by": "price", "partition": "none" } }), "gpt-4o-mini"),
+        // With the commission of 5 %, 2.5 dollars of the list are 2.625.
+        (json!({ "max_price": { "prompt": 2.625, "completion": "10.5" } }), "gpt-4o"),
+        (json!({ "max_price": { "prompt": 2.62 } }), "gpt-4o-mini"),
+        (json!({ "max_price": { "completion": 5 } }), "gpt-4o-mini"),
+    ] {
+        let answer = ask(wish.clone()).await;
+        assert_eq!(model(&answer), expected, "{wish}: {}", answer.body);
+    }
+    for (wish, status, words) in [
+        (json!({ "max_price": { "prompt": 0.01 } }), 404, "and you allow $0.01"),
+        (json!({ "max_price": { "prompt": "cheap" } }), 400, "expected dollars per million tokens"),
+        (json!({ "max_price": { "image": 1 } }), 400, "only prompt and completion"),
+        (json!({ "sort": "beauty" }), 400, "provider.sort"),
+    ] {
+        let answer = ask(wish.clone()).await;
+        let text = answer.body.to_string();
+        assert!(answer.status == status && text.contains(words), "{wish}: {text}");
+    }
+    app.close().await;
+}

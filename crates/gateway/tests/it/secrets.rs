@@ -151,6 +151,42 @@ async fn seal_and_repeat(app: &App, canaries: &Canaries) {
     }
 }
 
+/// The same with keys that an account has at the providers itself.
+async fn bring_own_keys(app: &App, canaries: &Canaries) {
+    let (master, ada) = (master_key(), Browser::of(app, USER).await);
+    for (provider, model) in MODELS {
+        let set = ["own-key", "set", USER, provider];
+        let output = typed(&app.books, &master, &set, &format!("canary-own-{provider}-1")).await;
+        assert!(output.status.success());
+        canaries.assert_none_in("own-key set", &[output.stdout, output.stderr].concat());
+        let (set, secret) = (format!("/own-keys/{provider}"), format!("canary-own-{provider}-2"));
+        ada.done(&set, &[("secret", &secret), ("always", "on")]).await;
+        let refused = ada.post(&set, &[("secret", "canary-own and more")]).await;
+        assert_eq!(refused.status, 400);
+        canaries.assert_none_in("a refusal", refused.text.as_bytes());
+        let checked = ada.post(&format!("/own-keys/{provider}/check"), &[]).await;
+        canaries.assert_none_in("a check", checked.text.as_bytes());
+        for message in [WORDS, "fault:echo:400", "fault:echo:401", "fault:echo:500"] {
+            let answer = Answer::of(app.chat(&say(provider, model, message))).await;
+            canaries.assert_none_in("an answer", without_words(&answer).as_bytes());
+        }
+        let seen = app.simulator.seen();
+        assert!(format!("{seen:?}").contains(&secret), "it was called with it");
+        canaries.assert_none_in("/own-keys", ada.page("/own-keys").await.as_bytes());
+    }
+    for arguments in [
+        &["own-key", "list", "--json"][..],
+        &["own-key", "check", USER, "openai"],
+        &["provider", "reseal"],
+        &["doctor"],
+        &["own-key", "remove", USER, "openai"],
+    ] {
+        let output = typed(&app.books, &master, arguments, "").await;
+        let all = [output.stdout, output.stderr].concat();
+        canaries.assert_none_in(&arguments.join(" "), &all);
+    }
+}
+
 /// Does everything that has to do with a secret, and returns the secrets. No answer but the one that makes a key may
 /// hold one.
 async fn use_everything(app: &App) -> Canaries {
@@ -221,6 +257,7 @@ async fn use_everything(app: &App) -> Canaries {
     canaries.0.push(third);
     canaries.0.extend([master_key(), "canary-sealed".to_owned(), "canary-of-the".to_owned()]);
     seal_and_repeat(app, &canaries).await;
+    bring_own_keys(app, &canaries).await;
     canaries
 }
 

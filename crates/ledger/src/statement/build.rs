@@ -63,6 +63,8 @@ pub(super) struct Tally {
     commission: i128,
     charge: i128,
     absorbed: i128,
+    /// None where no own key was called with.
+    direct: Option<i128>,
 }
 
 impl Tally {
@@ -86,6 +88,10 @@ impl Tally {
         ] {
             *sum = sum.saturating_add(amount.pico().into());
         }
+        if let Some(direct) = receipt.report.direct() {
+            let sum = self.direct.get_or_insert_default();
+            *sum = sum.saturating_add(direct.pico().into());
+        }
     }
 
     pub(super) fn sums(&self) -> Sums {
@@ -99,6 +105,7 @@ impl Tally {
             commission: Amount::from(self.commission),
             charge: Amount::from(self.charge),
             absorbed: Amount::from(self.absorbed),
+            direct: self.direct.map(Amount::from),
         }
     }
 }

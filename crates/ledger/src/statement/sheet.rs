@@ -19,7 +19,9 @@ pub const COLUMNS: [&str; 8] =
 
 const COMMISSION: &str = "commission";
 const CHARGE: &str = "charge";
-/// What the house pays, which is taken off.
+/// What the provider bills the account itself, which is taken off.
+const DIRECT: &str = "paid to the provider";
+/// What the house pays, likewise.
 const ABSORBED: &str = "absorbed";
 const TOTALS: [&str; 3] = ["total cost", "total commission", "total charge"];
 
@@ -96,6 +98,10 @@ fn rows(
     let mut rows: Vec<Row> = lines.collect();
     let commission = item.commission.usd.clone();
     rows.push(row(&item.model, COMMISSION, bps.to_string(), String::new(), commission));
+    if receipt.report.direct().is_some() {
+        let off = usd(bill.direct.pico().saturating_neg());
+        rows.push(row(&item.model, DIRECT, String::new(), String::new(), off));
+    }
     if item.absorbed.pico != 0 {
         let off = sum_exact(item.absorbed.pico.saturating_neg());
         rows.push(row(&item.model, ABSORBED, String::new(), String::new(), off));
@@ -145,6 +151,7 @@ struct Open {
     key: (Uuid, i16),
     cost: Usd,
     commission: Option<Usd>,
+    direct: Option<Usd>,
     absorbed: Option<Usd>,
 }
 
@@ -166,7 +173,7 @@ impl Sheet {
         if self.totals > 0 || self.last.is_some_and(|last| last >= key) {
             return Err(at.differs("request_id", request_id, "not to stand here"));
         }
-        let new = Open { key, cost: Usd::ZERO, commission: None, absorbed: None };
+        let new = Open { key, cost: Usd::ZERO, commission: None, direct: None, absorbed: None };
         let open = self.open.get_or_insert(new);
         if open.key != key {
             return Err(at.differs(
@@ -177,15 +184,20 @@ impl Sheet {
         }
         let past = |error| at.differs("amount", amount, error);
         match (item, open.commission) {
+            (DIRECT, Some(_)) if open.direct.is_none() && open.absorbed.is_none() => {
+                at.same("amount", &amount, &Usd::ZERO.checked_sub(open.cost).map_err(past)?)?;
+                open.direct = Some(amount);
+            }
             (ABSORBED, Some(_)) if open.absorbed.is_none() && amount < Usd::ZERO => {
                 open.absorbed = Some(amount);
             }
             (CHARGE, Some(commission)) => {
-                let owed = open.cost.checked_add(commission);
+                let cost = open.cost.checked_add(open.direct.unwrap_or_default()).map_err(past)?;
+                let owed = cost.checked_add(commission);
                 let off = open.absorbed.unwrap_or_default();
                 let charge = owed.and_then(|owed| owed.checked_add(off)).map_err(past)?;
                 at.same("amount", &amount, &charge)?;
-                self.sums.add(open.cost, commission, amount);
+                self.sums.add(cost, commission, amount);
                 (self.open, self.last) = (None, Some(key));
             }
             (COMMISSION, None) => {

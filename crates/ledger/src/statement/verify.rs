@@ -83,7 +83,15 @@ impl At<'_> {
         self.amount("cost", &stated.cost, Some(&found.cost))?;
         self.amount("commission", &stated.commission, Some(&found.commission))?;
         self.amount("charge", &stated.charge, Some(&found.charge))?;
-        self.amount("absorbed", &stated.absorbed, Some(&found.absorbed))
+        self.amount("absorbed", &stated.absorbed, Some(&found.absorbed))?;
+        match (&stated.direct, &found.direct) {
+            (Some(stated), Some(found)) => self.amount("direct", stated, Some(found)),
+            (stated, found) => {
+                let is_there =
+                    |sum: &Option<Amount>| if sum.is_some() { "there" } else { "not there" };
+                self.same("direct", &is_there(stated), &is_there(found))
+            }
+        }
     }
 }
 

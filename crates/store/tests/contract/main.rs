@@ -23,6 +23,8 @@ mod money_stories;
 #[cfg(test)]
 mod money_upgrade;
 #[cfg(test)]
+mod own_keys;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod people;

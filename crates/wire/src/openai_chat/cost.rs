@@ -122,7 +122,7 @@ fn members(cost: &Cost) -> Option<[(&'static str, Json); 3]> {
     let none = serde_json::Map::new();
     Some([
         ("cost", number(&cost.charge)?),
-        ("is_byok", Json::of(&false)),
+        ("is_byok", Json::of(&cost.is_byok)),
         ("cost_details", json::object_with(&none, &details)),
     ])
 }
@@ -146,6 +146,7 @@ mod tests {
         Cost {
             charge: "0.00010500".to_owned(),
             upstream: "0.0001".to_owned(),
+            is_byok: false,
             upstream_parts: None,
         }
     }
@@ -206,6 +207,8 @@ mod tests {
         ] {
             assert_eq!(add_cost(untouched, &cost()), untouched);
         }
+        let own = Cost { is_byok: true, ..cost() };
+        assert!(add_cost(r#"{"usage":{}}"#, &own).contains("\"is_byok\":true"));
         let broken = Cost { charge: "1,5".to_owned(), ..cost() };
         assert_eq!(add_cost(r#"{"usage":{}}"#, &broken), r#"{"usage":{}}"#);
     }

@@ -179,7 +179,7 @@ pub(super) fn write(metered: &Metered) -> Json {
         cost_details: cost
             .and_then(|cost| dollars(&cost.upstream))
             .map(|upstream| OutCost { upstream_inference_cost: Some(upstream) }),
-        is_byok: cost.map(|_| false),
+        is_byok: cost.map(|cost| cost.is_byok),
     })
 }
 

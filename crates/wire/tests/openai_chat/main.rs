@@ -128,7 +128,12 @@ pub(crate) fn shape() -> Shape {
 }
 
 pub(crate) fn cost() -> Cost {
-    Cost { charge: "0.00105".to_owned(), upstream: "0.001".to_owned(), upstream_parts: None }
+    Cost {
+        charge: "0.00105".to_owned(),
+        upstream: "0.001".to_owned(),
+        is_byok: false,
+        upstream_parts: None,
+    }
 }
 
 /// The bytes of these events for a client.

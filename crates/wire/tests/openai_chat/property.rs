@@ -201,7 +201,7 @@ proptest! {
             let data = frame.to_string();
             reader.frame(&Frame::of_data(&data), &mut events);
             reader.skim(&Frame::of_data(&data));
-            let cost = Cost { charge: cost.clone(), upstream: cost.clone(), upstream_parts: None };
+            let cost = Cost { charge: cost.clone(), upstream: cost.clone(), ..Cost::default() };
             let told = wire::openai_chat::add_cost(&data, &cost);
             prop_assert!(serde_json::from_str::<serde_json::Value>(&told).is_ok());
             let _ = wire::openai_chat::is_usage_only(&Frame::of_data(&data));

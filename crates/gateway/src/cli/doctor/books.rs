@@ -118,6 +118,13 @@ async fn providers(settings: &Settings, store: Option<&Store>) -> Vec<Check> {
             format!("{name}: its credential does not open; {}", credentials::remedy(&name)),
         )
     }));
+    let closed = providers.own_closed();
+    if closed > 0 {
+        let text = format!(
+            "{closed} of accounts do not open: set TOLLGATE_MASTER_KEY to what they were sealed with, or they are not used"
+        );
+        checks.push(fail("own keys", text));
+    }
     checks.extend(providers.iter().filter_map(address));
     if !providers.iter().any(|one| providers.can_call(one.row.name)) {
         let text =

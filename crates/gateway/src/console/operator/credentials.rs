@@ -36,7 +36,7 @@ pub(super) fn off(in_force: &InForce) -> Option<Html> {
     match &in_force.origin {
         Origin::Nowhere => Some(Html::badge("plain", "no credential")),
         Origin::Stored { closed: Some(_), .. } => Some(Html::badge("bad", "does not open")),
-        Origin::Environment(_) | Origin::Stored { .. } => None,
+        Origin::Environment(_) | Origin::Stored { .. } | Origin::Account { .. } => None,
     }
 }
 
@@ -46,7 +46,7 @@ fn card(provider: &Provider) -> Card {
     let ends = Some(in_force.last4()).filter(|end| !end.is_empty());
     let ends = ends.map(|end| ("Ends in", Html::code(&format!("…{end}"))));
     let (state, mut facts) = match &in_force.origin {
-        Origin::Nowhere => {
+        Origin::Nowhere | Origin::Account { .. } => {
             let neither = Html::code(setting).and(&Html::text("is not set either"));
             (None, vec![("From", Html::text("none is stored").below(&neither))])
         }

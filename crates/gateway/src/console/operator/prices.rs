@@ -43,7 +43,8 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     let search = query(&call, "q").unwrap_or_default();
     let wanted = search.to_lowercase();
     let fits = |model: &&Model| id(model).to_lowercase().contains(&wanted);
-    let rows = catalogue.models().filter(fits).map(|model| row(model, bps, call.now)).collect();
+    let row = |model| row(model, bps, call.now, snapshot.hides(model));
+    let rows = catalogue.models().filter(fits).map(row).collect();
     let columns =
         ["Model", "Kind", "#Input", "#Cached", "#Output", "#Sold, input", "#Sold, output", "State"];
     let mut versions = call.app.store.price_versions().await.map_err(told)?;
@@ -78,13 +79,14 @@ pub(super) fn million(rates: &Rates, meter: Meter, bps: u32) -> Option<String> {
     Some(html::short(unit * 1_000_000 * (10_000 + i128::from(bps)) / 10_000))
 }
 
-fn row(model: &Model, bps: u32, now: i64) -> Vec<Html> {
+fn row(model: &Model, bps: u32, now: i64, is_hidden: bool) -> Vec<Html> {
     let rates = rates(model, now).unwrap_or_default();
     let price = |meter, bps| {
         let text = million(&rates, meter, bps);
         Html::text(&text.unwrap_or_else(|| "–".to_owned()))
     };
     let state = match (model.price.prices_text(now), model.info.status) {
+        _ if is_hidden => Html::badge("plain", "hidden"),
         (_, Status::Retired) => Html::badge("plain", "retired"),
         (false, _) if model.info.mode == "chat" => Html::badge("bad", "no price"),
         (_, Status::Deprecated) => Html::badge("warn", "deprecated"),

@@ -72,6 +72,7 @@ fn customer() -> Vec<Value> {
         linked("/bills/{month}", "/bills", "customer-bill"),
         place("/connect", "customer-connect"),
         example("/auth", &format!("{asked}{}", "v".repeat(43)), "customer-consent"),
+        place("/own-keys", "customer-own-keys"),
         place("/organization", "customer-organization"),
         place("/settings", "customer-settings"),
         place("/account/password", ""),
