@@ -7,6 +7,7 @@ pub mod completions;
 mod cost;
 mod details;
 pub(crate) mod names;
+mod plain;
 mod problem;
 mod read;
 mod read_reply;
