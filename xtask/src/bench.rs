@@ -122,14 +122,14 @@ impl Bench<'_> {
         let warm = |target| Warm::up(target, self);
         let gateway = warm(Target::gateway(&self.gateway, scenario, dir)?)?;
         let nginx = warm(Target::peer(&self.nginx, scenario, dir)?)?;
-        let litellm = match &self.litellm {
-            Some(peer) => Some(warm(Target::peer(peer, scenario, dir)?)?),
-            None => None,
-        };
+        // It need not be up to the load.
+        let weak = |why: String| ui::note(&format!("without LiteLLM: {why}"));
+        let peer = self.litellm.as_ref().map(|peer| Target::peer(peer, scenario, dir)).transpose()?;
+        let litellm = peer.and_then(|peer| warm(peer).map_err(weak).ok());
         let mut pairs = Vec::new();
         for number in 1..=options.runs {
             let (gateway, nginx) = (gateway.run()?, nginx.run()?);
-            let litellm = litellm.as_ref().map(Warm::run).transpose()?;
+            let litellm = litellm.as_ref().and_then(|warm| warm.run().map_err(weak).ok());
             let third = litellm.as_ref().map(|run| format!("; LiteLLM {}", run.short()));
             let (first, second) = (gateway.short(), nginx.short());
             let third = third.unwrap_or_default();
