@@ -124,7 +124,8 @@ impl Bench<'_> {
         let nginx = warm(Target::peer(&self.nginx, scenario, dir)?)?;
         // It need not be up to the load.
         let weak = |why: String| ui::note(&format!("without LiteLLM: {why}"));
-        let peer = self.litellm.as_ref().map(|peer| Target::peer(peer, scenario, dir)).transpose()?;
+        let peer =
+            self.litellm.as_ref().map(|peer| Target::peer(peer, scenario, dir)).transpose()?;
         let litellm = peer.and_then(|peer| warm(peer).map_err(weak).ok());
         let mut pairs = Vec::new();
         for number in 1..=options.runs {
