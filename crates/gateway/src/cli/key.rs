@@ -173,9 +173,8 @@ impl Create {
         wanted.expires_at = self.expires_at;
         wanted.budget = self.budget_usd.map(|limit| (BudgetPeriod::Total, limit));
         if !self.models.is_empty() {
-            let version = store.latest_price_version().await?;
-            let version = version.context("there is no price version")?.id;
-            let models = keys::models(&store.catalogue(version).await?, &self.models);
+            let (_, catalogue) = super::latest_prices(store).await?;
+            let models = keys::models(&catalogue, &self.models);
             wanted.models = Some(models.map_err(|e| flag("--model", e))?);
         }
         if !self.allowed_ips.is_empty() {

@@ -104,8 +104,8 @@ impl Set {
 
 /// A model as limits name it.
 async fn known(store: &Store, model: &str) -> anyhow::Result<String> {
-    let version = store.latest_price_version().await?.context("there is no price version")?.id;
-    let models = keys::models(&store.catalogue(version).await?, &[model.to_owned()]);
+    let (_, catalogue) = super::latest_prices(store).await?;
+    let models = keys::models(&catalogue, &[model.to_owned()]);
     let models = models.map_err(|why| anyhow::anyhow!("--model: {why}"))?;
     models.into_iter().next().context("--model: expected one")
 }

@@ -26,7 +26,9 @@ mod verify_seals;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use ledger::Catalogue;
 use store::Store;
 
 use crate::config::{Settings, Source};
@@ -187,6 +189,12 @@ async fn books(settings: &Settings) -> anyhow::Result<Store> {
     let store = open(settings).await?;
     crate::journal::catch_up(&settings.data_dir, &store, None).await?;
     Ok(store)
+}
+
+/// The price version in force, and its prices.
+async fn latest_prices(store: &Store) -> anyhow::Result<(i64, Catalogue)> {
+    let version = store.latest_price_version().await?.context("there is no price version")?.id;
+    Ok((version, store.catalogue(version).await?))
 }
 
 async fn rehearse(settings: &Settings, output: &Output) -> anyhow::Result<()> {

@@ -1,7 +1,6 @@
 //! `tollgate model alias add|list|remove`, `tollgate model hide|unhide|hidden`
 
 use clap::Args;
-use ledger::Catalogue;
 use serde_json::json;
 use store::{HiddenModel, ModelAlias, Store};
 
@@ -68,28 +67,22 @@ pub(super) async fn run(
     match command {
         Command::Alias(command) => alias(command, &store, output).await,
         Command::Hide { model } => {
-            let model =
-                aliases::model(&latest(&store).await?, &model).map_err(anyhow::Error::msg)?;
+            let (_, catalogue) = super::latest_prices(&store).await?;
+            let model = aliases::model(&catalogue, &model).map_err(anyhow::Error::msg)?;
             store.hide_model(&model, clock::now()).await?;
             let json = json!({ "model": model, "hidden": true });
             output.say(&json, format_args!("{model} is hidden."))
         }
         Command::Unhide { model } => {
             // One that the price list has lost may still be named.
-            let known = aliases::model(&latest(&store).await?, &model).unwrap_or(model);
+            let (_, catalogue) = super::latest_prices(&store).await?;
+            let known = aliases::model(&catalogue, &model).unwrap_or(model);
             store.unhide_model(&known).await?;
             let json = json!({ "model": known, "hidden": false });
             output.say(&json, format_args!("{known} is shown again."))
         }
         Command::Hidden => hidden(&store, output).await,
     }
-}
-
-/// The prices in force.
-async fn latest(store: &Store) -> anyhow::Result<Catalogue> {
-    let version = store.latest_price_version().await?;
-    let version = version.ok_or_else(|| anyhow::anyhow!("there is no price version"))?.id;
-    Ok(store.catalogue(version).await?)
 }
 
 async fn hidden(store: &Store, output: &Output) -> anyhow::Result<()> {
@@ -106,7 +99,7 @@ async fn hidden(store: &Store, output: &Output) -> anyhow::Result<()> {
 async fn alias(command: AliasCommand, store: &Store, output: &Output) -> anyhow::Result<()> {
     match command {
         AliasCommand::Add(Add { alias, model, hidden }) => {
-            let catalogue = latest(store).await?;
+            let (_, catalogue) = super::latest_prices(store).await?;
             let model_id = aliases::model(&catalogue, &model).map_err(anyhow::Error::msg)?;
             aliases::check(&catalogue, &alias).map_err(anyhow::Error::msg)?;
             let json = json!({ "alias": alias, "model": model_id, "hidden": hidden });

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
 use ledger::{Catalogue, Meter, Model, PriceFiles, ServiceTier, Terms, import, sum_exact};
 use serde_json::{Value, json};
@@ -146,8 +145,7 @@ async fn list(store: &Store, output: &Output) -> anyhow::Result<()> {
 }
 
 async fn show(args: Show, store: &Store, output: &Output) -> anyhow::Result<()> {
-    let version = store.latest_price_version().await?.context("there is no price version")?.id;
-    let catalogue = store.catalogue(version).await?;
+    let (version, catalogue) = super::latest_prices(store).await?;
     let model = find(&catalogue, &args.model)?;
     let at = args.at.unwrap_or_else(clock::now);
     anyhow::ensure!(

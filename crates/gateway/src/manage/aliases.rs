@@ -21,13 +21,16 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
 
 /// The id of the model that is meant.
 pub(crate) fn model(catalogue: &Catalogue, id: &str) -> Result<String, String> {
-    let known = id.split_once('/').and_then(|(provider, model)| {
-        let provider = providers::canonical(provider);
-        catalogue.get(provider, model).map(|_| format!("{provider}/{model}"))
-    });
-    known.ok_or_else(|| {
+    known(catalogue, id).ok_or_else(|| {
         format!("{} is not in the price list; expected an id such as openai/gpt-4o", quoted(id))
     })
+}
+
+/// The id of a model of the price list, where it is one.
+pub(crate) fn known(catalogue: &Catalogue, id: &str) -> Option<String> {
+    let (provider, model) = id.split_once('/')?;
+    let provider = providers::canonical(provider);
+    catalogue.get(provider, model).map(|_| format!("{provider}/{model}"))
 }
 
 /// Whether a name is free: a model's own never means another.

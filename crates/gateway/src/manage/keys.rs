@@ -6,9 +6,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use store::{Key, KeyChange, NewKey, Store, StoreError, Whose};
 use uuid::Uuid;
 
+use super::aliases;
 use crate::scopes::Scopes;
 use crate::snapshot::KeyEntry;
-use crate::{clock, keys, providers, proxies};
+use crate::{clock, keys, proxies};
 
 const LONGEST_NAME: usize = 100;
 /// The most models, and the most networks, that a key is narrowed to.
@@ -195,14 +196,9 @@ pub(crate) fn models(catalogue: &Catalogue, ids: &[String]) -> Result<Vec<String
     if ids.len() > MOST_LISTED {
         return Err(format!("expected at most {MOST_LISTED} models"));
     }
-    let known = |id: &String| {
-        let (provider, model) = id.split_once('/')?;
-        let provider = providers::canonical(provider);
-        catalogue.get(provider, model).map(|_| format!("{provider}/{model}"))
-    };
     ids.iter()
         .map(|id| {
-            known(id).ok_or_else(|| {
+            aliases::known(catalogue, id).ok_or_else(|| {
                 let id = crate::routing::quoted(id);
                 format!("{id} is not in the price list; expected ids such as openai/gpt-4o")
             })

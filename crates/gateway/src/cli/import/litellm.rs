@@ -149,9 +149,7 @@ impl Plan {
         store: &Store,
         report: &mut Report,
     ) -> anyhow::Result<Self> {
-        let version = store.latest_price_version().await?;
-        let version = version.ok_or_else(|| anyhow::anyhow!("there is no price version"))?.id;
-        let catalogue = store.catalogue(version).await?;
+        let (version, catalogue) = crate::cli::latest_prices(store).await?;
         let known = store.aliases().await?;
         let named = |alias: &ModelAlias| (alias.alias.clone(), alias.model_id.clone());
         let mut names: Names = known.iter().map(named).collect();

@@ -44,9 +44,7 @@ pub(super) async fn plan(
         store.users().await?.into_iter().map(|user| (user.name.clone(), user)).collect();
     let here: HashMap<String, Key> =
         store.all_keys().await?.into_iter().map(|key| (key.hash.clone(), key)).collect();
-    let version = store.latest_price_version().await?;
-    let version = version.ok_or_else(|| anyhow::anyhow!("there is no price version"))?.id;
-    let catalogue = store.catalogue(version).await?;
+    let (version, catalogue) = crate::cli::latest_prices(store).await?;
     let users = users(source.users, &known, report);
     let owners: HashMap<&str, Owner> = known
         .values()
