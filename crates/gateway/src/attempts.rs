@@ -20,7 +20,7 @@ use crate::outbound;
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
 use crate::routing::{self, Plan, Target};
-use crate::{count, embed, stream, whole};
+use crate::{count, embed, hedge, stream, whole};
 
 /// How long is waited before the first retry where nobody says how long, in milliseconds; twice as long before each
 /// other, and up to half as long on top, so that not all come back at once.
@@ -36,7 +36,19 @@ pub(crate) struct Run<'a> {
     pub(crate) hold: &'a Hold,
 }
 
-impl Run<'_> {
+/// Where a round stands.
+pub(crate) struct Turn<'a, 'r> {
+    /// What has not been tried in it.
+    pub(crate) left: &'r mut Vec<&'a Target>,
+    /// What is tried now.
+    pub(crate) target: &'a Target,
+    /// The number of the last attempt, of all rounds.
+    pub(crate) number: &'r mut i16,
+    pub(crate) begun: Instant,
+    pub(crate) until: Instant,
+}
+
+impl<'a> Run<'a> {
     /// Tries until one answers, and leaves a receipt whatever happens.
     pub(crate) async fn to_its_end(&self, head: &mut Head) -> Result<(), Problem> {
         let deadline = Instant::now() + self.app.live.load().upstream_timeout();
@@ -70,15 +82,17 @@ impl Run<'_> {
         let mut left: Vec<&Target> = self.plan.targets.iter().collect();
         let mut last = None;
         while let Some(target) = Self::next(&mut left) {
-            *number = number.saturating_add(1);
             // So that those that are left have as much time.
             let share = u32::try_from(left.len()).unwrap_or(u32::MAX).saturating_add(1);
             let begun = Instant::now();
             let until = begun + deadline.saturating_duration_since(begun) / share;
-            let Err(problem) = self.attempt(target, *number, until, head).await else {
+            *number = number.saturating_add(1);
+            let mut turn = Turn { left: &mut left, target, number, begun, until };
+            let Err(problem) = self.attempt(&mut turn, head).await else {
                 return Ok(());
             };
-            self.hold.try_failed(tried(target, &problem, begun.elapsed()));
+            let Turn { target, begun, .. } = turn;
+            self.hold.try_failed(tried(target, problem.code, begun.elapsed()));
             if head.is_gone() || self.app.ending.is_cut() {
                 return Err(problem);
             }
@@ -122,51 +136,21 @@ impl Run<'_> {
         (wait <= LONGEST_WAIT && wait < left).then_some(wait)
     }
 
-    async fn attempt(
-        &self,
-        target: &Target,
-        number: i16,
-        until: Instant,
-        head: &mut Head,
-    ) -> Result<(), Problem> {
-        let Self { app, inbound, plan, hold } = *self;
-        inbound.passage.aims(target);
-        let provider = target.endpoint.as_ref();
-
-        // 6. In the provider's own words. What it has no word for is refused or named.
-        let outbound = match inbound.operation {
-            Operation::Chat => outbound::prepare(inbound, target)?,
-            Operation::Embed => embed::prepare(inbound, target)?,
-            Operation::Count => {
-                let Some(outbound) = count::prepare(inbound, target)? else {
-                    count::estimate(inbound, head);
-                    return Ok(());
-                };
-                outbound
+    /// Tries one target, or two of them at once.
+    async fn attempt(&self, turn: &mut Turn<'a, '_>, head: &mut Head) -> Result<(), Problem> {
+        let inbound = self.inbound;
+        inbound.passage.aims(turn.target);
+        let Some(attempt) = self.prepare(turn.target, *turn.number, turn.until)? else {
+            count::estimate(inbound, head);
+            return Ok(());
+        };
+        let (attempt, response) = match hedge::after(self, turn) {
+            None => {
+                let response = attempt.send(attempt.outbound.body.clone()).await?;
+                (attempt, response)
             }
+            Some(after) => Box::pin(hedge::send(self, attempt, turn, after)).await?,
         };
-        outbound::check_strict(inbound, target, &outbound)?;
-
-        // 7. Send, unless the credential was taken away since the request was admitted.
-        let credential = provider.credential();
-        if credential.secret.is_none() {
-            return Err(routing::not_set_up("model", provider));
-        }
-        let attempt = Attempt {
-            app,
-            inbound,
-            plan,
-            target,
-            provider,
-            credential,
-            number,
-            begun: Instant::now(),
-            until,
-            outbound,
-            hold,
-            head_took: OnceLock::new(),
-        };
-        let response = attempt.send(attempt.outbound.body.clone()).await?;
 
         // 8 and 9. Relay, meter, settle: nothing ends before the receipt is committed.
         let relayed = match inbound.operation {
@@ -183,15 +167,58 @@ impl Run<'_> {
         }
         relayed
     }
+
+    /// Steps 6 and 7 up to the sending. None where the gateway counts for itself.
+    pub(crate) fn prepare(
+        &self,
+        target: &'a Target,
+        number: i16,
+        until: Instant,
+    ) -> Result<Option<Attempt<'a>>, Problem> {
+        let Self { app, inbound, plan, hold } = *self;
+        let provider = target.endpoint.as_ref();
+
+        // 6. In the provider's own words. What it has no word for is refused or named.
+        let outbound = match inbound.operation {
+            Operation::Chat => outbound::prepare(inbound, target)?,
+            Operation::Embed => embed::prepare(inbound, target)?,
+            Operation::Count => match count::prepare(inbound, target)? {
+                Some(outbound) => outbound,
+                None => return Ok(None),
+            },
+        };
+        outbound::check_strict(inbound, target, &outbound)?;
+
+        // 7. Send, unless the credential was taken away since the request was admitted.
+        let credential = provider.credential();
+        if credential.secret.is_none() {
+            return Err(routing::not_set_up("model", provider));
+        }
+        Ok(Some(Attempt {
+            app,
+            inbound,
+            plan,
+            target,
+            provider,
+            credential,
+            number,
+            begun: Instant::now(),
+            until,
+            outbound,
+            hold,
+            head_took: OnceLock::new(),
+        }))
+    }
 }
 
-fn tried(target: &Target, problem: &Problem, took: Duration) -> Tried {
+/// What the receipt says of an attempt that came to nothing.
+pub(crate) fn tried(target: &Target, error: &str, took: Duration) -> Tried {
     Tried {
         provider: target.provider.to_owned(),
         endpoint: target.endpoint.endpoint.clone(),
         own_key: target.is_direct(),
         model: target.model.clone(),
-        error: problem.code.to_owned(),
+        error: error.to_owned(),
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     }
 }

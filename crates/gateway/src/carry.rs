@@ -31,20 +31,23 @@ pub(crate) struct Carrier<'a> {
     rest: Vec<u8>,
     /// Whether the last event came without the blank line behind it.
     unended: bool,
-    /// What went wrong with a stream that passes.
-    problem: Option<WireProblem>,
-    hops: Hops,
+    /// What went wrong with a stream that passes. Seldom anything does, and a stream has no room for it until then.
+    problem: Option<Box<WireProblem>>,
 }
 
 enum Way {
     /// Bytes pass.
     Same { withhold_usage: bool },
-    Translated {
-        writer: Box<dyn Writer>,
-        events: Vec<Event>,
-        /// The event that ends the stream, which waits for the receipt.
-        last: Option<Event>,
-    },
+    /// Boxed, because a stream that passes has no room for it.
+    Translated(Box<Translation>),
+}
+
+struct Translation {
+    writer: Box<dyn Writer>,
+    events: Vec<Event>,
+    /// The event that ends the stream, which waits for the receipt.
+    last: Option<Event>,
+    hops: Hops,
 }
 
 impl<'a> Carrier<'a> {
@@ -56,7 +59,9 @@ impl<'a> Carrier<'a> {
             }
             Carry::Translated { .. } => {
                 let writer = attempt.inbound.face.writer(whole::shape(attempt));
-                (dialect.reader(), Way::Translated { writer, events: Vec::new(), last: None })
+                let (events, hops) = (Vec::new(), Hops::default());
+                let translation = Translation { writer, events, last: None, hops };
+                (dialect.reader(), Way::Translated(Box::new(translation)))
             }
         };
         Self {
@@ -70,7 +75,6 @@ impl<'a> Carrier<'a> {
             rest: Vec::new(),
             unended: false,
             problem: None,
-            hops: Hops::default(),
         }
     }
 
@@ -78,10 +82,10 @@ impl<'a> Carrier<'a> {
     pub(crate) fn content_type(&self) -> Option<HeaderValue> {
         match self.way {
             Way::Same { .. } => None,
-            Way::Translated { .. } if self.attempt.inbound.json_array => {
+            Way::Translated(_) if self.attempt.inbound.json_array => {
                 Some(HeaderValue::from_static("application/json"))
             }
-            Way::Translated { .. } => Some(HeaderValue::from_static("text/event-stream")),
+            Way::Translated(_) => Some(HeaderValue::from_static("text/event-stream")),
         }
     }
 
@@ -109,7 +113,7 @@ impl<'a> Carrier<'a> {
                     // A reader that has seen nothing else takes the frame for what it is.
                     let mut events = Vec::new();
                     self.attempt.target.dialect().reader().frame(frame, &mut events);
-                    self.problem = events.into_iter().find_map(problem_of);
+                    self.problem = events.into_iter().find_map(problem_of).map(Box::new);
                 }
                 self.passed |= !self.holding && !frame.data.is_empty();
                 let out = if self.holding { &mut self.held } else { &mut self.out };
@@ -121,9 +125,9 @@ impl<'a> Carrier<'a> {
                     out.extend_from_slice(frame.raw);
                 }
             }
-            Way::Translated { events, .. } => {
-                self.reader.frame(frame, events);
-                self.hops.map(events);
+            Way::Translated(translation) => {
+                self.reader.frame(frame, &mut translation.events);
+                translation.hops.map(&mut translation.events);
                 self.write();
             }
         }
@@ -143,7 +147,8 @@ impl<'a> Carrier<'a> {
 
     /// Writes the events read so far.
     fn write(&mut self) {
-        let Way::Translated { writer, events, last } = &mut self.way else { return };
+        let Way::Translated(translation) = &mut self.way else { return };
+        let Translation { writer, events, last, .. } = &mut **translation;
         for mut event in events.drain(..) {
             if matches!(event, Event::End | Event::Problem(_)) {
                 *last = Some(event);
@@ -168,20 +173,22 @@ impl<'a> Carrier<'a> {
             Way::Same { .. } => {
                 let mut events = Vec::new();
                 self.reader.end(how, &mut events);
-                self.problem = self.problem.take().or(events.into_iter().find_map(problem_of));
+                let problem = || events.into_iter().find_map(problem_of).map(Box::new);
+                self.problem = self.problem.take().or_else(problem);
                 None
             }
-            Way::Translated { events, .. } => {
+            Way::Translated(translation) => {
+                let Translation { events, hops, .. } = &mut **translation;
                 self.reader.end(how, events);
                 let seen = self.reader.seen();
-                let token = self.hops.next(&seen).filter(|_| client_stays);
+                let token = hops.next(&seen).filter(|_| client_stays);
                 let is_cut_short = seen.whole && seen.finish.is_none() && token.is_none();
                 if is_cut_short {
                     Hops::give_up(events);
                 }
-                self.hops.map(events);
+                hops.map(events);
                 if token.is_some() {
-                    self.hops.go_on(events, seen);
+                    hops.go_on(events, seen);
                     self.reader = self.attempt.target.dialect().reader();
                 }
                 self.write();
@@ -192,34 +199,50 @@ impl<'a> Carrier<'a> {
 
     /// The rest of the answer cannot be had.
     pub(crate) fn broke_off(&mut self, problem: WireProblem) {
-        if let Way::Translated { events, .. } = &mut self.way {
-            events.push(Event::Problem(problem));
-            self.hops.map(events);
+        if let Way::Translated(translation) = &mut self.way {
+            translation.events.push(Event::Problem(problem));
+            translation.hops.map(&mut translation.events);
             self.write();
         }
     }
 
     /// Whether the provider's answer is whole or failed, whatever still comes.
     pub(crate) fn is_over(&self) -> bool {
-        let failed = matches!(self.way, Way::Translated { last: Some(Event::Problem(_)), .. });
-        failed || matches!(self.reader.stage(), Stage::Whole | Stage::Failed)
+        matches!(self.last_event(), Some(Event::Problem(_)))
+            || matches!(self.reader.stage(), Stage::Whole | Stage::Failed)
+    }
+
+    /// The event that ends a stream which is translated, once it has come.
+    fn last_event(&self) -> Option<&Event> {
+        match &self.way {
+            Way::Same { .. } => None,
+            Way::Translated(translation) => translation.last.as_ref(),
+        }
     }
 
     /// How much of the answer has come, and what was said of its usage.
     pub(crate) fn progress(&self) -> (u64, Option<UsageReport>) {
-        self.hops.added_to(self.reader.output_bytes(), self.reader.usage())
+        let so_far = (self.reader.output_bytes(), self.reader.usage());
+        match &self.way {
+            Way::Same { .. } => so_far,
+            Way::Translated(translation) => translation.hops.added_to(so_far.0, so_far.1),
+        }
     }
 
     pub(crate) fn seen(&self) -> Seen {
-        self.hops.with(self.reader.seen())
+        let seen = self.reader.seen();
+        match &self.way {
+            Way::Same { .. } => seen,
+            Way::Translated(translation) => translation.hops.with(seen),
+        }
     }
 
     /// What went wrong with a stream that has no proper end.
     pub(crate) fn problem(&self) -> WireProblem {
-        if let Way::Translated { last: Some(Event::Problem(problem)), .. } = &self.way {
+        if let Some(Event::Problem(problem)) = self.last_event() {
             return problem.clone();
         }
-        self.problem.clone().unwrap_or_else(|| {
+        self.problem.as_deref().cloned().unwrap_or_else(|| {
             let mut problem = WireProblem::own(Kind::Upstream, "the answer broke off");
             problem.upstream = true;
             problem
@@ -229,12 +252,13 @@ impl<'a> Carrier<'a> {
     /// Tells a client what was settled where the provider itself has said nothing of it.
     pub(crate) fn settled(&mut self, report: &UsageReport) {
         let said = self.seen().usage.is_some();
-        if let Way::Translated { writer, last: Some(Event::End), .. } = &mut self.way
+        if let Way::Translated(translation) = &mut self.way
+            && translation.last == Some(Event::End)
             && !said
         {
             let mut event = Event::Usage(Metered::new(report.clone()));
             adapt(self.attempt, &mut event);
-            writer.event(event, &mut self.held);
+            translation.writer.event(event, &mut self.held);
         }
     }
 
@@ -243,7 +267,9 @@ impl<'a> Carrier<'a> {
         self.held.clear();
         match &mut self.way {
             Way::Same { .. } => self.write_problem(problem.clone()),
-            Way::Translated { last, .. } => *last = Some(Event::Problem(problem.clone())),
+            Way::Translated(translation) => {
+                translation.last = Some(Event::Problem(problem.clone()));
+            }
         }
     }
 
@@ -272,10 +298,10 @@ impl<'a> Carrier<'a> {
         } else if self.passes() {
             self.held.append(&mut self.rest);
         }
-        if let Way::Translated { writer, last, .. } = &mut self.way
-            && let Some(event) = last.take()
+        if let Way::Translated(translation) = &mut self.way
+            && let Some(event) = translation.last.take()
         {
-            writer.event(event, &mut self.held);
+            translation.writer.event(event, &mut self.held);
         }
         let mut last = std::mem::take(&mut self.out);
         last.append(&mut self.held);
@@ -286,7 +312,7 @@ impl<'a> Carrier<'a> {
         match &self.way {
             // The provider's own signs of life pass.
             Way::Same { .. } => b"",
-            Way::Translated { writer, .. } => writer.ping(),
+            Way::Translated(translation) => translation.writer.ping(),
         }
     }
 }

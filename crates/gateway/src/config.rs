@@ -189,6 +189,13 @@ pub(crate) struct Settings {
           value_parser = clap::value_parser!(u8).range(0..=5))]
     pub(crate) retries: u8,
 
+    /// How long the provider of a stream may take to begin, in milliseconds, until the request is sent to another endpoint of
+    /// the same model as well. The first that answers is relayed and charged; the other is given up, and may be billed to
+    /// you by its provider all the same. 0 is never
+    #[arg(long, env = "TOLLGATE_HEDGE_AFTER_MS", default_value_t = 0, global = true,
+          value_parser = clap::value_parser!(u32).range(0..=600_000))]
+    hedge_after_ms: u32,
+
     /// How long a stream of a provider may be silent, in seconds
     #[arg(long, env = "TOLLGATE_STREAM_IDLE_SECONDS", default_value_t = 300, global = true,
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
@@ -351,6 +358,12 @@ impl Settings {
     /// How long a stream may be silent.
     pub(crate) fn stream_idle(&self) -> Duration {
         Duration::from_secs(u64::from(self.stream_idle_seconds))
+    }
+
+    /// When a stream that has not begun is asked for a second time; none where it never is.
+    pub(crate) fn hedge_after(&self) -> Option<Duration> {
+        let millis = u64::from(self.hedge_after_ms);
+        (millis > 0).then(|| Duration::from_millis(millis))
     }
 
     /// How long a provider may take to answer.

@@ -28,7 +28,7 @@ pub(crate) struct Hold {
     funds: Arc<Funds>,
     catalogue: Arc<Catalogue>,
     /// What its limits have let in, where it has any.
-    granted: Option<Granted>,
+    granted: Option<Box<Granted>>,
     passage: Arc<Passage>,
     admitted: Admitted,
     byok_commission_bps: u32,
@@ -60,7 +60,7 @@ impl Hold {
         inbound: &Inbound,
         plan: &Plan,
         taken: Taken,
-        granted: Option<Granted>,
+        granted: Option<Box<Granted>>,
     ) -> Self {
         let Taken { scopes, amount } = taken;
         let admitted = Admitted {

@@ -28,6 +28,7 @@ mod failure;
 mod funds;
 mod generation;
 mod health;
+mod hedge;
 mod hold;
 mod hops;
 mod idempotency;

@@ -165,7 +165,7 @@ async fn run(
     let granted = if limited.is_empty() {
         None
     } else {
-        Some(Box::pin(app.rates.begin(limited, inbound.id)).await?)
+        Some(Box::new(Box::pin(app.rates.begin(limited, inbound.id)).await?))
     };
     key.touch(now);
 
@@ -226,7 +226,8 @@ pub(crate) struct Attempt<'a> {
 impl Attempt<'_> {
     /// Sends a body to the target and waits for the head of its answer.
     pub(crate) async fn send(&self, body: Bytes) -> Result<http::Response<Body>, Problem> {
-        let answer = self.send_until(body, self.until).await;
+        // Boxed, because what follows lasts longer, and keeps no room for it.
+        let answer = Box::pin(self.send_until(body, self.until)).await;
         if let (Err(problem), Some(_)) = (&answer, self.head_took.get()) {
             self.went(Some(problem));
         }

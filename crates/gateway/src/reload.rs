@@ -11,7 +11,7 @@ use crate::proxies::Proxies;
 use crate::telemetry::{self, Relog};
 
 /// What can change while the program runs.
-const LIVE: [&str; 31] = [
+const LIVE: [&str; 32] = [
     "OPENAI_API_KEY",
     "GEMINI_API_KEY",
     "ANTHROPIC_API_KEY",
@@ -29,6 +29,7 @@ const LIVE: [&str; 31] = [
     "TOLLGATE_BODY_LIMIT_BYTES",
     "TOLLGATE_UPSTREAM_TIMEOUT_SECONDS",
     "TOLLGATE_RETRIES",
+    "TOLLGATE_HEDGE_AFTER_MS",
     "TOLLGATE_STREAM_IDLE_SECONDS",
     "TOLLGATE_HEADER_TIMEOUT_SECONDS",
     "TOLLGATE_BODY_TIMEOUT_SECONDS",

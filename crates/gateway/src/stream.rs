@@ -3,7 +3,7 @@
 //! The client's bytes go first, and nothing of the provider's is read ahead of a slow client. What ends the answer waits
 //! until the receipt is committed, so that no client has a whole answer without one.
 
-use std::future::{Future as _, poll_fn};
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -62,13 +62,16 @@ struct Relay<'a, 'b> {
 }
 
 /// Relays the answer to its end and settles it. An error means that the client has not got a byte.
-pub(crate) async fn relay(
+///
+/// What comes before the first wait is done at once, so that a stream has no room for the head of the provider's answer.
+pub(crate) fn relay(
     attempt: &Attempt<'_>,
     response: Response<Body>,
     head: &mut Head,
-) -> Result<(), Problem> {
+) -> impl Future<Output = Result<(), Problem>> {
     let mut relay = Relay::new(attempt, &response, head);
-    relay.run(response.into_body()).await
+    let body = response.into_body();
+    async move { relay.run(body).await }
 }
 
 impl<'a, 'b> Relay<'a, 'b> {

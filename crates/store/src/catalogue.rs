@@ -9,7 +9,8 @@ use ledger::{
 use sqlx::query::Query;
 use sqlx::{Database, Encode, Type};
 
-use crate::engine::{Conn, Insert, Sql};
+use crate::engine::{Conn, Sql};
+use crate::insert::Insert;
 use crate::{Store, StoreError, bump};
 
 /// `valid_from` of a tariff that is valid from the beginning: a primary key holds no NULL.
@@ -209,8 +210,13 @@ impl Store {
         }
         let models = models.into_iter().map(|row| {
             let tariffs = tariffs.remove(&(row.provider.clone(), row.model.clone()));
+            let mut tariffs = tariffs.unwrap_or_default();
+            // They stay as long as the catalogue, and there are hundreds of them.
+            for tariff in &mut tariffs {
+                tariff.rates.shrink_to_fit();
+            }
             let name = row.model.clone();
-            row.model(tariffs.unwrap_or_default()).ok_or_else(|| corrupt(&name))
+            row.model(tariffs).ok_or_else(|| corrupt(&name))
         });
         models.collect()
     }

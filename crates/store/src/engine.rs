@@ -6,7 +6,6 @@
 
 use std::ops::{Deref, DerefMut};
 use std::str::FromStr as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
@@ -194,58 +193,6 @@ const fn has_prefix(text: &[u8], at: usize) -> bool {
         i += 1;
     }
     true
-}
-
-/// A statement that inserts many rows at once, in a set of sizes whose texts never change and which stay prepared: a
-/// small batch is one statement, a large one a few.
-///
-/// Its places are `?` on SQLite, which finds a numbered one by a walk over all numbers before it, and `$1`, `$2`, … on
-/// PostgreSQL, which knows no other.
-#[derive(Debug)]
-pub(crate) struct Insert(Vec<Chunk>);
-
-/// An [`Insert`] of one size.
-#[derive(Debug)]
-pub(crate) struct Chunk {
-    pub(crate) rows: usize,
-    sqlite: Arc<str>,
-    postgres: Arc<str>,
-}
-
-impl Insert {
-    /// `head` names table and columns (`columns` of them), `tail` follows the rows.
-    pub(crate) fn new(head: Sql, columns: usize, tail: &str) -> Self {
-        let text = |head: &str, rows: usize, place: &dyn Fn(usize) -> String| -> Arc<str> {
-            let row = |row: usize| {
-                let places: Vec<_> =
-                    (1..=columns).map(|column| place(row * columns + column)).collect();
-                format!("({})", places.join(","))
-            };
-            let rows: Vec<_> = (0..rows).map(row).collect();
-            format!("{head} VALUES {}{tail}", rows.join(",")).into()
-        };
-        let chunk = |rows| Chunk {
-            rows,
-            sqlite: text(head.sqlite, rows, &|_| "?".to_owned()),
-            postgres: text(head.postgres, rows, &|place| format!("${place}")),
-        };
-        Self([64, 48].into_iter().chain((1..=32).rev()).map(chunk).collect())
-    }
-
-    /// The largest size that `rows` fill; `None` for none.
-    pub(crate) fn chunk(&self, rows: usize) -> Option<&Chunk> {
-        self.0.iter().find(|chunk| chunk.rows <= rows)
-    }
-}
-
-impl Chunk {
-    pub(crate) fn sqlite(&self) -> AssertSqlSafe<Arc<str>> {
-        AssertSqlSafe(Arc::clone(&self.sqlite))
-    }
-
-    pub(crate) fn postgres(&self) -> AssertSqlSafe<Arc<str>> {
-        AssertSqlSafe(Arc::clone(&self.postgres))
-    }
 }
 
 /// Connections to one engine.
@@ -449,30 +396,13 @@ fn numbers(version: &str) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Insert, Sql, numbers};
+    use super::{Sql, numbers};
 
     #[test]
     fn sqlite_loses_the_prefix() {
         const STATEMENT: Sql = sql!("SELECT a FROM tollgate.a ", "JOIN tollgate.b");
         assert_eq!(STATEMENT.sqlite, "SELECT a FROM a JOIN b");
         assert_eq!(STATEMENT.postgres, "SELECT a FROM tollgate.a JOIN tollgate.b");
-    }
-
-    #[test]
-    fn rows_are_taken_in_the_largest_chunks() {
-        let insert =
-            Insert::new(sql!("INSERT INTO tollgate.t (a, b)"), 2, " ON CONFLICT DO NOTHING");
-        let sizes = |rows| insert.chunk(rows).map(|chunk| chunk.rows);
-        assert_eq!(
-            [0, 1, 5, 63, 64, 999].map(sizes).map(Option::unwrap_or_default),
-            [0, 1, 5, 48, 64, 64]
-        );
-        let four = insert.chunk(4).unwrap();
-        assert_eq!(
-            &*four.sqlite,
-            "INSERT INTO t (a, b) VALUES (?,?),(?,?),(?,?),(?,?) ON CONFLICT DO NOTHING"
-        );
-        assert!(four.postgres.contains("($1,$2),($3,$4)"));
     }
 
     #[test]

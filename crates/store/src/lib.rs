@@ -41,6 +41,7 @@ mod health;
 mod hidden_models;
 mod idempotency;
 mod imports;
+mod insert;
 mod key_changes;
 mod keys;
 mod limits;
@@ -116,10 +117,10 @@ pub struct Store {
 /// The statements that insert many rows at once: their text is put together when the store is opened.
 #[derive(Debug)]
 struct Inserts {
-    receipts: engine::Insert,
-    models: engine::Insert,
-    prices: engine::Insert,
-    rollups: engine::Insert,
+    receipts: insert::Insert,
+    models: insert::Insert,
+    prices: insert::Insert,
+    rollups: insert::Insert,
 }
 
 impl Store {

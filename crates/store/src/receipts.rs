@@ -3,7 +3,8 @@
 use ledger::Receipt;
 use uuid::Uuid;
 
-use crate::engine::{Conn, Insert, Sql};
+use crate::engine::{Conn, Sql};
+use crate::insert::Insert;
 use crate::row::{COLUMNS, Row};
 use crate::{Store, StoreError};
 

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use ledger::BudgetPeriod;
 use uuid::Uuid;
 
-use crate::engine::{Conn, Insert, Sql};
+use crate::engine::{Conn, Sql};
+use crate::insert::Insert;
 use crate::row::Row;
 use crate::{Store, StoreError};
 

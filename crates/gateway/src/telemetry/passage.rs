@@ -150,6 +150,16 @@ impl Passage {
         }
     }
 
+    /// An attempt was given up for another that answered first.
+    pub(crate) fn gave_up(&self, number: i16, target: &Target, took: Duration, why: &'static str) {
+        let model = self.telemetry.metrics.model(target.provider, &target.model);
+        let mut noted = self.noted();
+        noted.attempts = noted.attempts.max(number);
+        if let Some(traced) = &mut noted.traced {
+            traced.attempted(number, &model, took, Some(why));
+        }
+    }
+
     /// So long the gateway had nothing to do.
     pub(crate) fn waited(&self, took: Duration) {
         self.waited.fetch_add(micros(took), Ordering::Relaxed);

@@ -24,7 +24,7 @@ pub(crate) async fn elsewhere() -> Running {
 }
 
 /// Adds an endpoint of OpenAI's.
-async fn add(app: &App, place: &Running, name: &str, more: &[&str]) {
+pub(crate) async fn add(app: &App, place: &Running, name: &str, more: &[&str]) {
     let url = place.openai_url();
     let add = ["provider", "endpoint", "add", "openai", name, "--base-url", &url];
     done(&app.books, &master(1), &[&add[..], more].concat(), "sk-of-another-account").await;

@@ -27,6 +27,7 @@ mod failing;
 mod faults;
 mod fixtures;
 mod generation;
+mod hedging;
 mod hops;
 mod idempotency;
 mod import_litellm;

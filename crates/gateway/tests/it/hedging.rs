@@ -1,0 +1,104 @@
+//! A second endpoint is asked for a stream whose provider takes long to begin. One of the two is relayed and charged.
+
+use std::time::{Duration, Instant};
+
+use ledger::{Outcome, Receipt};
+use reqwest::Method;
+use serde_json::json;
+use testkit::{Fault, Running};
+
+use crate::app::{Answer, App, Start};
+use crate::books::Books;
+use crate::credentials::{MASTER_KEY, master};
+use crate::endpoints::{add, elsewhere};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A gateway that does not wait long, with a spare endpoint of OpenAI's.
+async fn app(settings: &[(&'static str, &'static str)]) -> (App, Running) {
+    let start = Start::default().set(MASTER_KEY, master(1)).set("TOLLGATE_HEDGE_AFTER_MS", "100");
+    let start = settings.iter().fold(start, |start, (name, value)| start.set(name, *value));
+    let mut app = App::start_on(Books::sqlite(), start).await;
+    let spare = elsewhere().await;
+    add(&app, &spare, "spare", &["--priority", "1"]).await;
+    // So that it is known.
+    app.kill().await;
+    app.restart().await;
+    (app, spare)
+}
+
+async fn ask(app: &App, stream: bool) -> Answer {
+    let body = json!({
+        "model": "openai/gpt-4o", "stream": stream,
+        "messages": [{ "role": "user", "content": "Are you there?" }],
+    });
+    let asked = app.request(Method::POST, "/v1/chat/completions").bearer_auth(&app.key);
+    Answer::of(asked.json(&body)).await
+}
+
+/// Where the one that answered is, and what is said of the other.
+fn told(receipt: &Receipt) -> (i16, Option<String>, Vec<(Option<String>, String)>) {
+    let route = receipt.report.route.clone().unwrap_or_default();
+    let tried = route.tried.into_iter().map(|tried| (tried.endpoint, tried.error)).collect();
+    (receipt.attempt, route.endpoint, tried)
+}
+
+fn spare_one() -> Option<String> {
+    Some("spare".to_owned())
+}
+
+#[tokio::test]
+async fn the_first_that_begins_is_relayed_and_charged_alone() {
+    let (app, spare) = app(&[]).await;
+    // Nobody is asked twice who answers soon.
+    assert_eq!(ask(&app, true).await.status, 200);
+    assert_eq!(spare.count(), 0);
+    // The first would never have answered.
+    let begun = Instant::now();
+    app.simulator.push_fault(Fault::Hang);
+    let answer = ask(&app, true).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert!(begun.elapsed() < 20 * SECOND);
+    let tried = answer.header("x-tollgate-attempts").to_owned();
+    assert!(tried.starts_with("openai/gpt-4o hedged ") && tried.ends_with("ms"), "{tried}");
+    // The second never would.
+    app.simulator.push_fault(Fault::Delay(SECOND));
+    spare.push_fault(Fault::Hang);
+    let answer = ask(&app, true).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert!(answer.header("x-tollgate-attempts").starts_with("openai@spare/gpt-4o hedged "));
+    // The second fails, and the first answers after all.
+    app.simulator.push_fault(Fault::Delay(SECOND));
+    spare.push_fault(Fault::Status(500));
+    assert_eq!(ask(&app, true).await.status, 200);
+    // What comes whole takes long because there is much of it.
+    let before = spare.count();
+    app.simulator.push_fault(Fault::Delay(SECOND / 2));
+    assert_eq!(ask(&app, false).await.status, 200);
+    assert_eq!(spare.count(), before);
+    let receipts = app.close().await;
+    let expected = [
+        (1, None, vec![]),
+        (2, spare_one(), vec![(None, "hedged".to_owned())]),
+        (1, None, vec![(spare_one(), "hedged".to_owned())]),
+        (1, None, vec![(spare_one(), "upstream_error".to_owned())]),
+        (1, None, vec![]),
+    ];
+    assert_eq!(receipts.iter().map(told).collect::<Vec<_>>(), expected);
+    assert!(receipts.iter().all(|r| r.outcome == Outcome::Ok && r.charge.pico() > 0));
+}
+
+#[tokio::test]
+async fn where_both_fail_the_client_is_told_and_nothing_is_charged() {
+    let (app, spare) = app(&[("TOLLGATE_UPSTREAM_TIMEOUT_SECONDS", "2")]).await;
+    app.simulator.push_fault(Fault::Hang);
+    spare.push_fault(Fault::Status(500));
+    let answer = ask(&app, true).await;
+    assert_eq!(answer.status, 500, "{}", answer.body);
+    assert_eq!((app.simulator.count(), spare.count()), (1, 1));
+    let receipts = app.close().await;
+    let tried = vec![(None, "upstream_timeout".to_owned()), (spare_one(), "upstream_error".into())];
+    let [receipt] = &receipts[..] else { panic!("one receipt: {receipts:?}") };
+    assert_eq!(told(receipt), (2, spare_one(), tried));
+    assert_eq!((receipt.outcome, receipt.charge.pico()), (Outcome::Failed, 0));
+}
