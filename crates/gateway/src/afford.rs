@@ -64,7 +64,8 @@ pub(crate) async fn take(
         let offers = Offers::of(app, inbound, plan, own)?;
         if let Ok(want) = offers.bound(u64::MAX) {
             if app.funds.hold_at_once(&scopes, want).await.map_err(away)? {
-                return Ok(Taken { scopes, amount: want });
+                let output_tokens = offers.output_tokens(u64::MAX);
+                return Ok(Taken { scopes, amount: want, output_tokens });
             }
             plan.targets.retain(Target::is_direct);
         }
@@ -79,12 +80,12 @@ pub(crate) async fn take(
     };
     match app.funds.hold(&scopes, ask).await {
         Ok(amount) => {
-            if amount < want
-                && let Some(ceiling) = offers.affordable(amount)
-            {
+            let ceiling = offers.affordable(amount).filter(|_| amount < want);
+            if let Some(ceiling) = ceiling {
                 inbound.limit_output(ceiling)?;
             }
-            Ok(Taken { scopes, amount })
+            let output_tokens = offers.output_tokens(ceiling.unwrap_or(u64::MAX));
+            Ok(Taken { scopes, amount, output_tokens })
         }
         Err(Refusal::Short { scope, left, renews_at }) => {
             let whose = whose(snapshot, key, scope);
@@ -112,7 +113,12 @@ fn unbounded(error: &PriceError) -> Problem {
 /// The client's own ceiling for one answer.
 fn own_ceiling(inbound: &Inbound) -> Result<Option<u64>, Problem> {
     match inbound.operation {
-        Operation::Chat => Ok(inbound.peek.max_tokens.or(inbound.chat()?.max_tokens)),
+        Operation::Chat => {
+            let read = inbound.chat()?.max_tokens;
+            // Chat has two fields for it, and which one is obeyed depends on the model.
+            let is_chat = inbound.face.is(wire::openai_chat::NAME);
+            Ok(read.max(inbound.peek.max_tokens.filter(|_| is_chat)))
+        }
         // There is none to generate.
         Operation::Embed | Operation::Count => Ok(Some(0)),
     }
@@ -124,6 +130,7 @@ impl<'a> Offers<'a> {
             Operation::Chat => Some(inbound.chat()?),
             Operation::Embed | Operation::Count => None,
         };
+        let choices = chat.map_or(Ok(1), choices)?;
         let offers = plan.targets.iter().filter_map(|target| {
             let model = plan.catalogue.get(target.provider, &target.model)?;
             let window = model.info.context_window;
@@ -131,6 +138,7 @@ impl<'a> Offers<'a> {
                 || Demand { input_tokens: length(inbound.body.len()), ..Demand::default() },
                 |chat| demand(inbound, chat, target, window),
             );
+            demand.choices = choices;
             if let Some(window) = window {
                 demand.input_tokens = demand.input_tokens.min(window);
             }
@@ -152,6 +160,12 @@ impl<'a> Offers<'a> {
             dearest = dearest.max(ledger::bound(price, &demand, self.at, *bps)?);
         }
         Ok(dearest)
+    }
+
+    /// How long the answers of any of them may be, each of `most` tokens at most.
+    fn output_tokens(&self, most: u64) -> u64 {
+        let all = |demand: &Demand| demand.output_tokens.min(most).saturating_mul(demand.choices);
+        self.offers.iter().map(|offer| all(&offer.demand)).max().unwrap_or(0)
     }
 
     /// How long an answer of any of them may be for an amount.
@@ -178,12 +192,9 @@ fn demand(inbound: &Inbound, chat: &Chat, target: &Target, window: Option<u64>) 
     if calls > 0 || chat.native.iter().any(|native| STORED.contains(&native.field.as_str())) {
         input = window.unwrap_or(u64::MAX);
     }
-    let choices = chat.native.iter().filter(|native| CHOICES.contains(&native.field.as_str()));
-    let choices = choices.filter_map(|native| native.raw.get().parse().ok()).max().unwrap_or(1);
     let service_tier = chat.service_tier.as_deref();
     Demand {
         input_tokens: input,
-        choices,
         calls,
         service_tier: service_tier.map_or_else(Default::default, ledger::ServiceTier::from_answer),
         ..Demand::default()
@@ -192,6 +203,37 @@ fn demand(inbound: &Inbound, chat: &Chat, target: &Target, window: Option<u64>) 
 
 /// Members that ask for several answers.
 const CHOICES: [&str; 3] = ["n", "best_of", "generationConfig.candidateCount"];
+/// How many answers are asked for. Providers take a number for that which is written with a point or as a text, too.
+fn choices(chat: &Chat) -> Result<u64, Problem> {
+    let mut most = 1;
+    for native in &chat.native {
+        let raw = native.raw.get();
+        if CHOICES.contains(&native.field.as_str()) && raw != "null" {
+            let text = serde_json::from_str::<String>(raw);
+            let number = whole(text.as_deref().unwrap_or(raw)).ok_or_else(|| {
+                Problem::bad_request(format!("{}: expected a whole number", native.field))
+            })?;
+            most = most.max(number);
+        }
+    }
+    Ok(most)
+}
+
+/// A whole number, however it is written: `8`, `8.0`, `8e0`.
+fn whole(text: &str) -> Option<u64> {
+    let exponent = |text: &str| text.parse::<u32>().ok().filter(|exponent| *exponent < 10);
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, digits)) => (mantissa, exponent(digits.trim_start_matches('+'))?),
+        None => (text, 0),
+    };
+    let (digits, behind) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let behind = behind.trim_end_matches('0');
+    if !behind.is_empty() {
+        return None;
+    }
+    digits.parse::<u64>().ok()?.checked_mul(10_u64.checked_pow(exponent)?)
+}
+
 /// Members that name something the provider has stored.
 const STORED: [&str; 5] =
     ["previous_response_id", "conversation", "cachedContent", "container", "prompt"];

@@ -267,9 +267,15 @@ impl<'a> Carrier<'a> {
         self.held.clear();
         match &mut self.way {
             Way::Same { .. } => self.write_problem(problem.clone()),
-            Way::Translated(translation) => {
-                translation.last = Some(Event::Problem(problem.clone()));
-            }
+            Way::Translated(_) => self.cut_off(problem.clone()),
+        }
+    }
+
+    /// The rest of the answer is not passed on, for this reason.
+    pub(crate) fn cut_off(&mut self, problem: WireProblem) {
+        match &mut self.way {
+            Way::Same { .. } => self.problem = Some(Box::new(problem)),
+            Way::Translated(translation) => translation.last = Some(Event::Problem(problem)),
         }
     }
 

@@ -40,6 +40,13 @@ pub(crate) fn ending() -> Problem {
     problem
 }
 
+/// What ends a stream that has become longer than can be paid for.
+pub(crate) fn overdrawn() -> WireProblem {
+    let message =
+        "the answer has become longer than its ceiling, and there is no credit for more of it";
+    WireProblem::own(Kind::Billing, message)
+}
+
 /// An answer that cannot be read. Its usage is not known, so that nothing can be charged for it.
 pub(crate) fn of_reply(error: &Malformed, attempt: &Attempt<'_>) -> Problem {
     let name = attempt.target.provider;

@@ -37,11 +37,14 @@ pub(crate) struct Taken {
     pub(crate) scopes: Vec<Scope>,
     /// Held in each of them.
     pub(crate) amount: Usd,
+    /// How many tokens of an answer, or of all that were asked for, that is enough for.
+    pub(crate) output_tokens: u64,
 }
 
 impl Taken {
     /// For a request that spends from nowhere.
-    pub(crate) const NOTHING: Self = Self { scopes: Vec::new(), amount: Usd::ZERO };
+    pub(crate) const NOTHING: Self =
+        Self { scopes: Vec::new(), amount: Usd::ZERO, output_tokens: u64::MAX };
 }
 
 /// What a request would take: `want`, or down to `fair` rather than wait, and down to `least` rather than be refused.

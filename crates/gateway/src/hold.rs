@@ -1,6 +1,7 @@
 //! Step 5 of a request: what it may cost at most is held, and from then on there is no way out without an end in the
 //! journal: a receipt, or the word that there is none.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ledger::{Catalogue, Receipt, Route, Tried, UsageReport, Usd};
@@ -17,6 +18,12 @@ use crate::telemetry::Passage;
 /// A longer body may hold pictures, which are no text.
 const PLAIN_BYTES: usize = 64 * 1024;
 
+/// No token of an answer is longer on the average, in bytes: a stream is stopped for what cannot be otherwise, and a language
+/// with long words loses nothing.
+const BYTES_A_TOKEN: u64 = 8;
+/// What a short answer may have on top of that, in bytes.
+const SLACK: u64 = 1_024;
+
 /// What is said ahead of an answer that goes on: an eighth of what there is…
 const AHEAD: u64 = 8;
 /// … and at least this, in bytes.
@@ -32,6 +39,8 @@ pub(crate) struct Hold {
     passage: Arc<Passage>,
     admitted: Admitted,
     byok_commission_bps: u32,
+    /// How long the answer may become before more has to be held, in bytes.
+    covered_bytes: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -62,7 +71,8 @@ impl Hold {
         taken: Taken,
         granted: Option<Box<Granted>>,
     ) -> Self {
-        let Taken { scopes, amount } = taken;
+        let Taken { scopes, amount, output_tokens } = taken;
+        let covered_bytes = output_tokens.saturating_mul(BYTES_A_TOKEN).saturating_add(SLACK);
         let admitted = Admitted {
             request_id: inbound.id,
             account_id: inbound.account_id,
@@ -81,7 +91,18 @@ impl Hold {
         let (catalogue, state) = (Arc::clone(&plan.catalogue), Mutex::new(state));
         let passage = Arc::clone(&inbound.passage);
         let byok_commission_bps = app.live.load().byok_commission_bps;
-        Self { journal, funds, catalogue, granted, passage, admitted, byok_commission_bps, state }
+        let covered_bytes = AtomicU64::new(covered_bytes);
+        Self {
+            journal,
+            funds,
+            catalogue,
+            granted,
+            passage,
+            admitted,
+            byok_commission_bps,
+            covered_bytes,
+            state,
+        }
     }
 
     /// What a call to `target` was admitted at, whatever is set meanwhile.
@@ -137,6 +158,26 @@ impl Hold {
             state.progress.report = news;
         }
         Ok(())
+    }
+
+    /// Whether what is held may be enough for an answer of that length. A provider keeps to the ceiling that it was given, but
+    /// nobody has to trust it.
+    pub(crate) fn covers(&self, output_bytes: u64) -> bool {
+        output_bytes <= self.covered_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Holds as much again for an answer that has become longer than it may. False where there is no more.
+    pub(crate) async fn extend(&self) -> bool {
+        let amount = self.state().amount;
+        let scopes = &self.admitted.scopes;
+        if !matches!(self.funds.hold_at_once(scopes, amount).await, Ok(true)) {
+            return false;
+        }
+        let mut state = self.state();
+        state.amount = Usd::from_pico(state.amount.pico().saturating_add(amount.pico()));
+        let covered = self.covered_bytes.load(Ordering::Relaxed);
+        self.covered_bytes.store(covered.saturating_mul(2), Ordering::Relaxed);
+        true
     }
 
     /// Notes an attempt that came to nothing.

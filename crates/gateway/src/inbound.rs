@@ -149,8 +149,8 @@ impl Inbound {
         else {
             return Ok(Cow::Borrowed(&self.body));
         };
-        let member = format!("\"model\":{}", serde_json::Value::from(wanted.model.as_str()));
-        let edit = peek::insert_member(&self.body, &member)
+        let model = serde_json::Value::from(wanted.model.as_str()).to_string();
+        let edit = peek::set_member(&self.body, "model", &model)
             .ok_or_else(|| Problem::bad_request("the request body: expected an object"))?;
         Ok(Cow::Owned(peek::splice(&self.body, vec![edit])))
     }

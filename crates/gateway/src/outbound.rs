@@ -238,7 +238,7 @@ pub(crate) fn pass(
         edits.extend(ask_for_usage(inbound));
     }
     if let (Some(tokens), Some(field)) = (inbound.ceiling, ceiling_field(inbound, target)) {
-        edits.extend(peek::insert_member(&inbound.body, &format!("\"{field}\":{tokens}")));
+        edits.extend(peek::set_member(&inbound.body, field, &tokens.to_string()));
     }
     let body = if edits.is_empty() {
         inbound.body.clone()
@@ -257,7 +257,7 @@ pub(crate) fn pass(
 /// `stream_options.include_usage`, without which a stream of this dialect tells nothing of its costs.
 fn ask_for_usage(inbound: &Inbound) -> Option<(std::ops::Range<usize>, String)> {
     let Some(at) = inbound.peek.stream_options_at.clone() else {
-        return peek::insert_member(&inbound.body, r#""stream_options":{"include_usage":true}"#);
+        return peek::set_member(&inbound.body, "stream_options", r#"{"include_usage":true}"#);
     };
     let options = inbound.body.get(at.clone()).unwrap_or_default();
     let mut options: serde_json::Map<String, serde_json::Value> =

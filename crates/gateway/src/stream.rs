@@ -52,6 +52,8 @@ struct Relay<'a, 'b> {
     content_type: HeaderValue,
     client: Pieces,
     gone: bool,
+    /// Whether it has become longer than can be paid for.
+    overdrawn: bool,
     carrier: Carrier<'a>,
     splitter: Splitter,
     /// How long it may be silent.
@@ -90,6 +92,7 @@ impl<'a, 'b> Relay<'a, 'b> {
             content_type: content_type.unwrap_or(HeaderValue::from_static("text/event-stream")),
             client,
             gone: false,
+            overdrawn: false,
             carrier,
             splitter: splitter(response),
             idle: attempt.app.live.load().stream_idle(),
@@ -215,6 +218,10 @@ impl<'a, 'b> Relay<'a, 'b> {
         if !out.is_empty() && !self.gone {
             self.attempt.inbound.passage.streamed();
             let (bytes, report) = self.carrier.progress();
+            if !self.attempt.hold.covers(bytes) && !Box::pin(self.attempt.hold.extend()).await {
+                self.overdrawn = true;
+                return Err(End::Broken);
+            }
             let written = self.attempt.hold.progress(bytes, report);
             written.map_err(|error| {
                 let request_id = self.attempt.inbound.id;
@@ -264,6 +271,9 @@ impl<'a, 'b> Relay<'a, 'b> {
 
     /// Settles, and then gives the client what ends its answer.
     async fn finish(&mut self, end: End, body: Body) -> Result<(), Problem> {
+        if self.overdrawn {
+            self.carrier.cut_off(failure::overdrawn());
+        }
         let seen = self.carrier.seen();
         let nothing_came = !self.head.is_sent() && !self.gone && seen.output_bytes == 0;
         if nothing_came && !seen.whole {
@@ -280,7 +290,7 @@ impl<'a, 'b> Relay<'a, 'b> {
             tracing::warn!(%request_id, provider, ?end, "a stream broke off");
         }
         // A cut is not its doing.
-        let failed = broke_off && !self.attempt.app.ending.is_cut();
+        let failed = broke_off && !self.overdrawn && !self.attempt.app.ending.is_cut();
         let failed = failed.then(|| failure::of_stream(self.attempt, &self.carrier.problem()));
         self.attempt.went(failed.as_ref());
         self.attempt.inbound.passage.finishes(seen.finish);

@@ -1,6 +1,7 @@
 //! Same dialect on both sides: the request's bytes pass. What must be known of them is looked at, and what must be another
 //! is spliced; everything else stays as it was written, unknown fields, odd spacing and long numbers too.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde::de::IgnoredAny;
@@ -24,7 +25,8 @@ pub struct Peek {
     pub include_usage: bool,
     /// Where the value of `stream_options` stands.
     pub stream_options_at: Option<Range<usize>>,
-    /// The most tokens to generate, whatever the field is called.
+    /// The most tokens to generate, by the fields of Chat Completions: `max_completion_tokens` or `max_tokens`, whichever is
+    /// more.
     pub max_tokens: Option<u64>,
     /// Whether tools are on offer.
     pub tools: bool,
@@ -141,7 +143,6 @@ struct Fields<'a> {
     stream_options: Option<&'a RawValue>,
     max_tokens: Option<u64>,
     max_completion_tokens: Option<u64>,
-    max_output_tokens: Option<u64>,
     #[serde(borrow)]
     tools: Option<&'a RawValue>,
     models: Option<Vec<String>>,
@@ -176,7 +177,6 @@ impl<'a> Fields<'a> {
             "stream_options" => once(&mut fields.stream_options, value),
             "max_tokens" => once(&mut fields.max_tokens, value),
             "max_completion_tokens" => once(&mut fields.max_completion_tokens, value),
-            "max_output_tokens" => once(&mut fields.max_output_tokens, value),
             "tools" => once(&mut fields.tools, value),
             "models" => once(&mut fields.models, value),
             "provider" => once(&mut fields.provider, value),
@@ -234,10 +234,7 @@ impl Peek {
     }
 
     fn made(text: &str, fields: &Fields<'_>) -> Result<Self, Malformed> {
-        let at = |raw: &RawValue| {
-            let start = (raw.get().as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
-            Some(start..start + raw.get().len())
-        };
+        let at = |raw: &RawValue| at(text, raw.get());
         let model =
             match fields.model {
                 Some(raw) => Some(serde_json::from_str(raw.get()).map_err(|_| {
@@ -261,10 +258,7 @@ impl Peek {
             stream: fields.stream.unwrap_or(false),
             include_usage: options.include_usage.unwrap_or(false),
             stream_options_at: fields.stream_options.and_then(at),
-            max_tokens: fields
-                .max_completion_tokens
-                .or(fields.max_output_tokens)
-                .or(fields.max_tokens),
+            max_tokens: fields.max_completion_tokens.max(fields.max_tokens),
             tools: fields.tools.is_some_and(|raw| !matches!(raw.get(), "null" | "[]")),
             models: fields.models.clone().unwrap_or_default(),
             provider,
@@ -332,6 +326,38 @@ impl Names {
     }
 }
 
+/// Where the value of a top-level member goes, and as which text: in place of the one that stands there, be it null, or as a
+/// new first member. Two members of one name would be read by some as the first and by others as the last.
+pub fn set_member(body: &[u8], name: &str, value: &str) -> Option<(Range<usize>, String)> {
+    match member_at(body, name) {
+        Some(at) => Some((at, value.to_owned())),
+        None => insert_member(body, &format!("\"{name}\":{value}")),
+    }
+}
+
+/// Where the value of a top-level member stands.
+fn member_at(body: &[u8], name: &str) -> Option<Range<usize>> {
+    let text = std::str::from_utf8(body).ok()?;
+    let mut found = None;
+    let plain = skip::members(text, |known, value| {
+        if known == name {
+            found = Some(value);
+        }
+        Some(())
+    });
+    if plain.is_none() {
+        let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
+        found = members.get(name).map(|raw| raw.get());
+    }
+    at(text, found?)
+}
+
+/// Where a part of a text is in it.
+fn at(text: &str, part: &str) -> Option<Range<usize>> {
+    let start = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+    Some(start..start + part.len())
+}
+
 /// Where a new first member of the object in `body` goes, and with which text.
 pub fn insert_member(body: &[u8], member: &str) -> Option<(Range<usize>, String)> {
     let open = body.iter().position(|byte| !byte.is_ascii_whitespace())?;
@@ -367,6 +393,28 @@ mod tests {
         }
         assert!(Peek::of(br#"{"model":"m","model":"n"}"#).is_err());
         assert_eq!(Peek::of(br#"{"mod\u0065l":"m"}"#).unwrap().model.as_deref(), Some("m"));
+    }
+
+    #[test]
+    fn a_member_is_set_once() {
+        let set = |body: &str| {
+            let edit = set_member(body.as_bytes(), "max_tokens", "7").unwrap();
+            String::from_utf8(splice(body.as_bytes(), vec![edit])).unwrap()
+        };
+        assert_eq!(set(r#"{"a":1,"max_tokens": null}"#), r#"{"a":1,"max_tokens": 7}"#);
+        assert_eq!(set(r#"{"max\u005ftokens":null,"a":{}}"#), r#"{"max\u005ftokens":7,"a":{}}"#);
+        assert_eq!(set(r#"{"a":{"max_tokens":1}}"#), r#"{"max_tokens":7,"a":{"max_tokens":1}}"#);
+        assert_eq!(set("{}"), r#"{"max_tokens":7}"#);
+    }
+
+    #[test]
+    fn of_two_ceilings_the_higher_counts() {
+        let most = |body: &[u8]| Peek::of(body).unwrap().max_tokens;
+        let both = br#"{"max_completion_tokens":1,"max_tokens":8000}"#;
+        assert_eq!(most(both), Some(8_000));
+        // Another dialect's says nothing.
+        assert_eq!(most(br#"{"max_output_tokens":1,"max_tokens":8000}"#), Some(8_000));
+        assert_eq!(most(br#"{"max_output_tokens":1,"max_tokens":null}"#), None);
     }
 
     #[test]

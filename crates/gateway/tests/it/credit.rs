@@ -23,7 +23,7 @@ fn short() -> Value {
 
 impl App {
     /// Makes the user pay first, with so many pico-dollars, and starts again: then the program knows of it.
-    async fn pays_first(&mut self, pico: i128) {
+    pub(crate) async fn pays_first(&mut self, pico: i128) {
         self.books.cli(&["user", "set", USER, "--pays", "first"]).await;
         let usd = dollars(pico);
         self.books.cli(&["credit", "add", "--user", USER, "--usd", &usd]).await;

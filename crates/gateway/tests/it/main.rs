@@ -10,6 +10,7 @@ mod bill_file;
 mod books;
 mod cable;
 mod capture;
+mod ceilings;
 mod chat;
 mod cli;
 mod console;

@@ -1,0 +1,116 @@
+//! What a request was held for is what the provider is told, and an answer that goes beyond it ends.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::app::{Answer, App, Start};
+use crate::scripted::{Provider, Scripted};
+
+const CENT: i128 = 10_000_000_000;
+
+fn answer() -> Scripted {
+    let body = json!({
+        "id": "c", "object": "chat.completion", "created": 1, "model": "gpt-4o",
+        "choices": [{
+            "index": 0, "finish_reason": "stop",
+            "message": { "role": "assistant", "content": "Yes." },
+        }],
+        "usage": { "prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11 },
+    });
+    let body = body.to_string();
+    let head = format!("content-type: application/json\r\ncontent-length: {}", body.len());
+    Scripted { head, body, times: 1 }
+}
+
+async fn app(provider: &Provider, credit: i128) -> App {
+    let start = Start::default().set("OPENAI_BASE_URL", provider.url.clone());
+    let mut app = App::start_with(start).await;
+    app.pays_first(credit).await;
+    app
+}
+
+/// A ceiling that the client leaves open is lowered to what can be paid, also where it says so itself.
+#[tokio::test]
+async fn a_ceiling_of_null_is_none() {
+    let provider = Provider::start([]).await;
+    let app = app(&provider, 2 * CENT).await;
+    for open in [
+        r#""max_completion_tokens":null"#,
+        r#""max_completion_tok\u0065ns":null"#,
+        r#""max_tokens":null"#,
+        r#""max_output_tokens":1"#,
+    ] {
+        provider.say([answer()]);
+        let body =
+            format!(r#"{{"model":"gpt-4o","messages":[{{"role":"user","content":"Hi"}}],{open}}}"#);
+        let asked = app.request(Method::POST, "/v1/chat/completions").bearer_auth(&app.key);
+        let answer = Answer::of(asked.body(body)).await;
+        assert_eq!(answer.status, 200, "{open}: {}", answer.body);
+        let asked = provider.asked();
+        let most = asked[0]["max_completion_tokens"].as_u64();
+        assert!(most.is_some_and(|most| (16..3_000).contains(&most)), "{open}: {asked:?}");
+    }
+    // Of two the higher is held, because either may be obeyed.
+    let two = json!({
+        "model": "gpt-4o", "messages": [{ "role": "user", "content": "Hi" }],
+        "max_completion_tokens": 1, "max_tokens": 16_000,
+    });
+    let asked = app.request(Method::POST, "/v1/chat/completions").bearer_auth(&app.key);
+    let answer = Answer::of(asked.json(&two)).await;
+    assert_eq!(answer.body["error"]["code"], "insufficient_credits", "{}", answer.body);
+    app.close().await;
+}
+
+/// How many answers are asked for counts, however the number is written.
+#[tokio::test]
+async fn many_answers_are_held_for() {
+    let provider = Provider::start([]).await;
+    let app = app(&provider, CENT).await;
+    for (number, status) in
+        [("8.0", 429), ("\"8\"", 429), ("8e0", 429), ("1.5", 400), ("true", 400), ("1", 200)]
+    {
+        provider.say([answer()]);
+        let body = format!(
+            r#"{{"model":"gpt-4o","messages":[{{"role":"user","content":"Hi"}}],"max_tokens":500,"n":{number}}}"#
+        );
+        let asked = app.request(Method::POST, "/v1/chat/completions").bearer_auth(&app.key);
+        let answer = Answer::of(asked.body(body)).await;
+        assert_eq!(answer.status, status, "{number}: {}", answer.body);
+    }
+    app.close().await;
+}
+
+/// A provider that does not keep to the ceiling is stopped where the credit ends.
+#[tokio::test]
+async fn a_stream_beyond_its_hold_ends() {
+    let event = json!({
+        "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o",
+        "choices": [{ "index": 0, "delta": { "content": "x".repeat(256) }, "finish_reason": null }],
+    });
+    let provider = Provider::start([]).await;
+    let app = app(&provider, CENT / 5).await;
+    for (path, field) in [("/v1/chat/completions", "error"), ("/v1/messages", "\"type\":\"error\"")]
+    {
+        let mut endless = Scripted::events(std::slice::from_ref(&event));
+        endless.times = 4_000;
+        provider.say([endless]);
+        let body = json!({
+            "model": "openai/gpt-4o", "max_tokens": 10, "stream": true,
+            "messages": [{ "role": "user", "content": "Hi" }],
+        });
+        let asked = app.request(Method::POST, path).bearer_auth(&app.key).json(&body);
+        let text = asked.send().await.expect("an answer").text().await.expect("whole");
+        assert!(text.contains(field) && text.contains("credit"), "{path}: {text}");
+        let length = text.matches('x').count();
+        assert!((512..8_192).contains(&length), "{path}: {length} bytes");
+        if path == "/v1/chat/completions" {
+            app.books.cli(&["credit", "add", "--user", crate::app::USER, "--usd", "0.002"]).await;
+        }
+    }
+    let receipts = app.close().await;
+    let charges: Vec<_> = receipts.iter().map(|receipt| receipt.charge.pico()).collect();
+    assert_eq!(charges, [2_000_000_000, 2_000_000_000]);
+    // No more of it is the house's than what came until it was noticed.
+    let absorbed: Vec<_> = receipts.iter().map(|receipt| receipt.absorbed.pico()).collect();
+    assert!(absorbed.iter().all(|pico| *pico < 25_000_000_000), "{absorbed:?}");
+}
