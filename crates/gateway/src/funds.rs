@@ -217,11 +217,15 @@ impl Funds {
             let freed = self.freed.notified();
             tokio::pin!(freed);
             freed.as_mut().enable();
-            let short = self.fill(scopes, ask.want).await?;
+            let mut short = self.fill(scopes, ask.want).await?;
             let taken = if self.try_hold(scopes, ask.want) {
                 Some(ask.want)
             } else if ask.fair < ask.want {
                 self.scrape(scopes).await?;
+                // What the ledger had is here now, and does not count twice.
+                if let Some((_, grant)) = &mut short {
+                    grant.available = Usd::ZERO;
+                }
                 self.try_rest(scopes, ask.fair)
             } else {
                 None

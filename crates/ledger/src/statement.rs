@@ -73,6 +73,9 @@ pub struct Statement {
     pub unproved: u64,
     /// The sums by model.
     pub lines: Vec<ModelLine>,
+    /// What the house has corrected in the period, by moment and id; left out where there is nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub corrections: Vec<Correction>,
     /// The prices that the receipts name.
     pub prices: Vec<PriceList>,
     /// The seals that the proofs lead to, by replica and number.
@@ -161,6 +164,26 @@ pub struct ModelLine {
     pub model: String,
     /// Its sums.
     pub sums: Sums,
+}
+
+/// A transaction that corrects what was charged: a credit note, or an adjustment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Correction {
+    /// The transaction.
+    #[serde(with = "hex::id")]
+    pub id: Uuid,
+    /// `credit_note` or `adjustment`.
+    pub kind: String,
+    /// What the account gets; negative: what is taken.
+    pub amount: Amount,
+    /// The transaction, or the request of a receipt, that it corrects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrects: Option<Uuid>,
+    /// Why.
+    pub reason: String,
+    /// When, microseconds since 1970.
+    pub at: i64,
 }
 
 /// A price version, as far as it was used.

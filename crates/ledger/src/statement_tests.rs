@@ -458,3 +458,39 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn corrections_lower_what_is_due() {
+    let correct = |id: u128, pico: i128, at: i64| Correction {
+        id: Uuid::from_u128(id),
+        kind: "credit_note".to_owned(),
+        amount: pico.into(),
+        corrects: Some(Uuid::from_u128(1)),
+        reason: "an outage".to_owned(),
+        at,
+    };
+    let whole = document();
+    assert_eq!(whole.bill.due(), whole.bill.totals.charge);
+    // What has none looks as it did before there were any.
+    assert!(!serde_json::to_string(&whole).unwrap().contains("corrections"));
+    let with = |corrections: &[Correction]| {
+        let corrections = corrections.to_vec();
+        Document::from(Statement { corrections, ..document().bill })
+    };
+    let [one, two] = [correct(7, 30, MAY), correct(6, -10, MAY + 1)];
+    let right = with(&[one.clone(), two.clone()]);
+    assert!(right.verify(&[]).is_ok());
+    assert_eq!(right.bill.due().pico, whole.bill.totals.charge.pico - 20);
+    let text = serde_json::to_string(&right).unwrap();
+    assert_eq!(serde_json::from_str::<Document>(&text).unwrap(), right);
+    let mut wrong = one.clone();
+    wrong.amount.usd = "1".to_owned();
+    for (corrections, field) in [
+        (vec![two, one.clone()], "id"),
+        (vec![one.clone(), one], "id"),
+        (vec![wrong], "amount.usd"),
+        (vec![correct(8, 1, JUNE)], "at"),
+    ] {
+        assert_eq!(with(&corrections).verify(&[]).unwrap_err().field, field);
+    }
+}

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::engine::{Conn, Sql};
-use crate::{Store, StoreError};
+use crate::{Period, Store, StoreError};
 
 /// What providers are owed.
 pub(crate) const COST: Uuid = Uuid::from_u128(1);
@@ -46,6 +46,13 @@ const OF_ACCOUNT: Sql = sql!(
     "WHERE e.account_id = $1 AND (t.created_at, t.id) < ($2, $3) ",
     "GROUP BY t.id, t.kind, t.corrects, t.actor, t.reason, t.created_at ",
     "ORDER BY t.created_at DESC, t.id DESC LIMIT $4"
+);
+
+const CORRECTIONS: Sql = sql!(
+    "SELECT t.id, t.kind, CAST(SUM(e.amount) AS BIGINT) AS amount, t.corrects, t.actor, t.reason, t.created_at ",
+    "FROM tollgate.ledger_entries e JOIN tollgate.ledger_transactions t ON t.id = e.tx_id ",
+    "WHERE e.account_id = $1 AND t.kind IN ('credit_note', 'adjustment') AND t.created_at >= $2 AND t.created_at < $3 ",
+    "GROUP BY t.id, t.kind, t.corrects, t.actor, t.reason, t.created_at ORDER BY t.created_at, t.id"
 );
 
 /// What a customer has.
@@ -126,6 +133,18 @@ impl Store {
         let detail = json!({ "prepaid": prepaid, "floor_usd": floor.to_string() });
         self.changed(&mut conn, "account.pays", &format!("account {account_id}"), &detail).await?;
         conn.commit().await
+    }
+
+    /// What corrects the charges of an account in a period: credit notes and adjustments, oldest first.
+    pub async fn corrections(
+        &self,
+        account_id: Uuid,
+        period: Period,
+    ) -> Result<Vec<Transaction>, StoreError> {
+        let mut conn = self.read().await?;
+        Ok(on!(conn, CORRECTIONS => _, (q, c) => {
+            q.bind(account_id).bind(period.from).bind(period.to).fetch_all(c).await
+        })?)
     }
 
     /// A page of an account's transactions, newest first: the first `limit` of those before `before`, a moment and an id.

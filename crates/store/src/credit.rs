@@ -26,6 +26,14 @@ const CORRECTED: Sql = sql!(
     "SELECT 1 WHERE EXISTS (SELECT 1 FROM tollgate.ledger_entries WHERE tx_id = $1 AND account_id = $2) ",
     "OR EXISTS (SELECT 1 FROM tollgate.receipts WHERE request_id = $1 AND account_id = $2)"
 );
+/// What an account was charged by that transaction or request, and what of it was taken back before.
+const CHARGED: Sql = sql!(
+    "SELECT CAST(COALESCE((SELECT SUM(charge) FROM tollgate.receipts WHERE request_id = $1 AND account_id = $2), ",
+    "(SELECT -SUM(amount) FROM tollgate.ledger_entries WHERE tx_id = $1 AND account_id = $2), 0) AS BIGINT), ",
+    "CAST(COALESCE((SELECT SUM(e.amount) FROM tollgate.ledger_transactions t ",
+    "JOIN tollgate.ledger_entries e ON e.tx_id = t.id AND e.account_id = $2 ",
+    "WHERE t.corrects = $1 AND t.kind = 'credit_note' AND t.id <> $3), 0) AS BIGINT)"
+);
 const MOVE: Sql = sql!(
     "UPDATE tollgate.ledger_accounts SET posted = posted + $1 ",
     "WHERE id = $2 AND kind = 'customer' AND (prepaid = FALSE OR posted + $1 - leased >= floor)"
@@ -236,11 +244,22 @@ async fn check_corrected(conn: &mut Conn, new: &Adjustment) -> Result<(), StoreE
         let q = q.bind(corrects).bind(new.account_id);
         q.fetch_optional(c).await.map(|row| row.is_some())
     })?;
-    if known {
-        Ok(())
-    } else {
-        Err(StoreError::NotFound { what: "transaction or request of that account" })
+    if !known {
+        return Err(StoreError::NotFound { what: "transaction or request of that account" });
     }
+    if new.kind != AdjustmentKind::CreditNote {
+        return Ok(());
+    }
+    let (charged, back): (i64, i64) = on!(*conn, CHARGED => _, (q, c) => {
+        q.bind(corrects).bind(new.account_id).bind(new.id).fetch_one(c).await
+    })?;
+    let left = charged.saturating_sub(back).max(0);
+    if new.amount.pico() > left {
+        let left = Usd::from_pico(left);
+        let what = format!("of what was charged there {left} USD are left to be taken back");
+        return Err(StoreError::TooLittle { what });
+    }
+    Ok(())
 }
 
 /// One id for each moment at which a grant expires: it may do so in parts.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use ledger::statement::{
-    self, Builder, COLUMNS, Document, Head, Kept, Party, PriceSource, Span, Statement,
+    self, Builder, COLUMNS, Correction, Document, Head, Kept, Party, PriceSource, Span, Statement,
 };
 use ledger::sum_six_decimals;
 use serde_json::{Value, json};
@@ -138,6 +138,16 @@ async fn statement(
     });
     receipts.await?;
     store.for_each_seal_of(&batches, |sealed| builder.prove(sealed.seal, &sealed.leaves)).await?;
+    for transaction in store.corrections(user.account_id, period).await? {
+        builder.correct(Correction {
+            id: transaction.id,
+            kind: transaction.kind,
+            amount: i128::from(transaction.amount).into(),
+            corrects: transaction.corrects,
+            reason: transaction.reason,
+            at: transaction.created_at,
+        });
+    }
     let used = builder.price_versions();
     let mut prices = Vec::with_capacity(used.len());
     for version in store.price_versions().await?.into_iter().filter(|v| used.contains(&v.id)) {
@@ -179,7 +189,7 @@ fn write_summary(bill: &Statement, sink: &mut dyn Write) -> anyhow::Result<()> {
     let json = json!({
         "user": bill.user.name, "from": clock::rfc3339(bill.period.from),
         "to": clock::rfc3339(bill.period.to), "lines": lines, "total": total,
-        "unproved": bill.unproved,
+        "corrections": bill.corrections, "to_pay": bill.due().usd, "unproved": bill.unproved,
     });
     Ok(writeln!(sink, "{json:#}")?)
 }
@@ -197,13 +207,33 @@ fn text(bill: &Statement, title: &str, since: i64) -> String {
     let columns: Vec<Column> = [("MODEL", false)].into_iter().chain(SUMS).collect();
     let (from, to) = (clock::rfc3339(bill.period.from.max(since)), clock::rfc3339(bill.period.to));
     format!(
-        "{title}  from {from} to {to}\n\n{}\nTo pay: {} USD, exactly {}\n{}{}\n",
+        "{title}  from {from} to {to}\n\n{}\n{}To pay: {} USD, exactly {}\n{}{}\n",
         aligned(&columns, rows),
-        sum_six_decimals(bill.totals.charge.pico),
-        bill.totals.charge.usd,
-        directly(bill).into_iter().map(|line| line + "\n").collect::<String>(),
+        below(corrected(bill)),
+        sum_six_decimals(bill.due().pico),
+        bill.due().usd,
+        below(directly(bill)),
         sealed(bill),
     )
+}
+
+fn below(texts: Vec<String>) -> String {
+    texts.into_iter().map(|line| line + "\n").collect()
+}
+
+/// What the house pays of cost and commission, and what was taken back. Nothing where there is none.
+pub(super) fn corrected(bill: &Statement) -> Vec<String> {
+    let absorbed = &bill.totals.absorbed;
+    let absorbed = (absorbed.pico != 0)
+        .then(|| format!("Of cost and commission {} USD are not charged.", absorbed.usd));
+    let corrections = bill.corrections.iter().map(|correction| {
+        let Correction { kind, amount, corrects, reason, at, .. } = correction;
+        let (day, kind) = (clock::rfc3339(*at), kind.replace('_', " "));
+        let what = corrects.map_or_else(String::new, |id| format!(" to {id}"));
+        let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        format!("{day}  {kind} of {} USD{what}{reason}", amount.usd)
+    });
+    absorbed.into_iter().chain(corrections).collect()
 }
 
 /// What the providers bill the account itself, for programs.

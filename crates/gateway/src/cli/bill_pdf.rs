@@ -135,14 +135,16 @@ impl Book {
         self.y -= 16.0;
         self.text(PLAIN, 9.0, GREY, LEFT, "To pay");
         self.y -= 22.0;
-        let charge = &bill.totals.charge;
+        let charge = bill.due();
         let amount = grouped(&sum_six_decimals(charge.pico));
         self.text(BOLD, 20.0, INK, LEFT, &format!("{amount} USD"));
         self.y -= 14.0;
         self.text(PLAIN, 9.0, GREY, LEFT, &format!("exactly {} USD", charge.usd));
-        if let Some(direct) = super::bill::directly(bill).first() {
+        let direct = super::bill::directly(bill).into_iter().take(1);
+        for line in super::bill::corrected(bill).into_iter().chain(direct) {
             self.y -= 14.0;
-            self.text(PLAIN, 9.0, GREY, LEFT, direct);
+            self.room(14.0, false);
+            self.text(PLAIN, 9.0, GREY, LEFT, &shortened(&line, 9.0, RIGHT - LEFT));
         }
         self.y -= 36.0;
     }

@@ -26,6 +26,7 @@ struct Audit {
     cost: i128,
     commission: i128,
     charge: i128,
+    absorbed: i128,
     seals: Value,
     ledger: Value,
 }
@@ -41,6 +42,7 @@ impl Audit {
         self.cost += i128::from(receipt.cost.pico());
         self.commission += i128::from(receipt.commission.pico());
         self.charge += i128::from(receipt.charge.pico());
+        self.absorbed += i128::from(receipt.absorbed.pico());
         let (id, attempt, version) = (receipt.request_id, receipt.attempt, receipt.price_version);
         match self.catalogues.get(&version).map(|catalogue| receipt.check(catalogue)) {
             Some(Ok(())) => {}
@@ -100,15 +102,15 @@ async fn ledger(
 
 fn report(audit: &Audit, output: &Output) -> anyhow::Result<()> {
     let clean = audit.faults == 0;
-    let (cost, commission, charge) =
-        (sum_exact(audit.cost), sum_exact(audit.commission), sum_exact(audit.charge));
+    let [cost, commission, charge, absorbed] =
+        [audit.cost, audit.commission, audit.charge, audit.absorbed].map(sum_exact);
     for fault in &audit.examples {
         output.note(fault)?;
     }
     let json = json!({
         "clean": clean, "receipts": audit.receipts, "price_versions": audit.catalogues.len(),
         "unpriced": audit.unpriced, "faults": audit.faults, "examples": audit.examples,
-        "cost": cost, "commission": commission, "charge": charge, "seals": audit.seals, "ledger": audit.ledger,
+        "cost": cost, "commission": commission, "charge": charge, "absorbed": absorbed, "seals": audit.seals, "ledger": audit.ledger,
     });
     let verdict =
         if clean { "all right".to_owned() } else { format!("{} NOT right", audit.faults) };
@@ -117,7 +119,7 @@ fn report(audit: &Audit, output: &Output) -> anyhow::Result<()> {
         &json,
         format_args!(
             "{receipts} receipts worked out again with {versions} price versions: {verdict}.\n\
-             Cost {cost} + commission {commission} = charge {charge} USD."
+             Cost {cost} + commission {commission} = charge {charge} + absorbed {absorbed} USD."
         ),
     )?;
     if audit.unpriced > 0 {

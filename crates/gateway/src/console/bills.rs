@@ -106,14 +106,23 @@ pub(crate) async fn one(call: Call) -> Result<Response, Problem> {
     if let Some(format) = query(&call, "format") {
         return file(&call, &desk, (&month, Period { from, to }), &format, total).await;
     }
+    let corrections = call.app.store.corrections(desk.account, Period { from, to }).await;
+    let back: i128 = corrections.map_err(told)?.iter().map(|one| i128::from(one.amount)).sum();
+    let note = if back == 0 {
+        "providers' cost and commission".to_owned()
+    } else {
+        format!("after {} USD of corrections", ledger::sum_exact(back))
+    };
     let table =
         model_table("Lines of the bill", &rows).or("Nothing was asked in this month.", None);
     let (payer, files) = (desk.payer.clone(), files(&month));
     let frame = Frame::new(&call, &desk, "Bill");
-    let tile =
-        |label, value, note| Tile { label, value, note: Html::text(note), spark: Html::default() };
+    let tile = |label, value, note: &str| {
+        let note = Html::text(note);
+        Tile { label, value, note, spark: Html::default() }
+    };
     let tiles = vec![
-        tile("To pay", html::amount(total.charge), "providers' cost and commission"),
+        tile("To pay", html::amount(total.charge - back), &note),
         tile("Providers' cost", html::amount(total.cost), "by their price lists"),
         tile("Requests", html::count(total.requests), "each with a receipt"),
     ];

@@ -7,8 +7,8 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{
-    Amount, CURRENCY, Document, FORMAT, Item, ModelLine, Party, PriceList, Priced, Proof, Span,
-    Statement, Sums, VERSION,
+    Amount, CURRENCY, Correction, Document, FORMAT, Item, ModelLine, Party, PriceList, Priced,
+    Proof, Span, Statement, Sums, VERSION,
 };
 use crate::catalogue::Catalogue;
 use crate::merkle::{self, Hash};
@@ -171,6 +171,7 @@ pub struct Builder {
     unproved: HashMap<Hash, usize>,
     seals: Vec<Seal>,
     receipts: Vec<Item>,
+    corrections: Vec<Correction>,
 }
 
 impl Builder {
@@ -186,7 +187,13 @@ impl Builder {
             unproved: HashMap::new(),
             seals: Vec::new(),
             receipts: Vec::new(),
+            corrections: Vec::new(),
         }
+    }
+
+    /// Adds a correction of the period.
+    pub fn correct(&mut self, correction: Correction) {
+        self.corrections.push(correction);
     }
 
     /// Adds a receipt as it is stored; they come by ascending request and attempt.
@@ -244,8 +251,9 @@ impl Builder {
 
     /// The statement, with the prices that its receipts name.
     pub fn finish(self, prices: &[PriceSource]) -> Statement {
-        let Self { head, totals, used, mut seals, receipts, unproved, .. } = self;
+        let Self { head, totals, used, mut seals, receipts, mut corrections, unproved, .. } = self;
         seals.sort_by_key(|seal| (seal.replica, seal.number));
+        corrections.sort_by_key(|correction| (correction.at, correction.id));
         let period = match head.period {
             Span { from, to: i64::MAX } => {
                 Span { from, to: head.made_at.max(self.last_start.saturating_add(1)) }
@@ -268,6 +276,7 @@ impl Builder {
             totals: totals.whole(),
             unproved: unproved.len() as u64,
             lines: totals.lines(),
+            corrections,
             prices,
             seals,
             receipts,
@@ -298,6 +307,12 @@ impl From<Statement> for Document {
 }
 
 impl Statement {
+    /// What is to be paid: the charges, less what was taken back.
+    pub fn due(&self) -> Amount {
+        let back: i128 = self.corrections.iter().map(|correction| correction.amount.pico).sum();
+        Amount::from(self.totals.charge.pico.saturating_sub(back))
+    }
+
     /// SHA-256 of the statement as JSON without white space.
     pub fn digest(&self) -> Hash {
         let mut hasher = Hashing(Sha256::new());

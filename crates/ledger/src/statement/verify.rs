@@ -138,6 +138,7 @@ impl Statement {
             totals.add(&receipt);
         }
         self.verify_totals(&totals, sealed)?;
+        self.verify_corrections()?;
         let keys: BTreeSet<[u8; 32]> = self.seals.iter().map(|seal| seal.public_key).collect();
         let public_keys = keys.into_iter().collect();
         Ok(Summary { totals: totals.whole(), sealed, unpriced, public_keys })
@@ -283,6 +284,27 @@ impl Statement {
             &list(&self.commission_bps),
             &list(&totals.commission_bps()),
         )
+    }
+}
+
+impl Statement {
+    /// Each in the period and in order, with an amount that says the same twice. That none is missing nobody can see.
+    fn verify_corrections(&self) -> Found {
+        let mut before = None;
+        for correction in &self.corrections {
+            let place = || format!("correction {}", correction.id);
+            let at = At(&place);
+            at.amount("amount", &correction.amount, None)?;
+            if correction.at < self.period.from || correction.at >= self.period.to {
+                let period = format!("from {} to {}", self.period.from, self.period.to);
+                return Err(at.differs("at", correction.at, period));
+            }
+            let key = (correction.at, correction.id);
+            if before.replace(key).is_some_and(|before| before >= key) {
+                return Err(at.differs("id", "here", "not to stand behind the one before"));
+            }
+        }
+        Ok(())
     }
 }
 

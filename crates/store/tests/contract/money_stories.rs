@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ledger::{BudgetPeriod, Receipt, Usd};
 use store::{
     Adjustment, AdjustmentKind, Applied, Audited, Balance, Batch, BudgetOwner, NewBudget,
-    NewCredit, StoreError,
+    NewCredit, Period, StoreError,
 };
 use uuid::Uuid;
 
@@ -66,6 +66,13 @@ async fn credit_comes_and_is_corrected(database: TestDatabase) {
     assert!(books.store.adjust(note.clone()).await.unwrap());
     assert!(!books.store.adjust(note.clone()).await.unwrap());
     assert_eq!(books.balance().await, (850, 100));
+    // No more is taken back than was charged, all notes together.
+    let more = correction(106, AdjustmentKind::CreditNote, 151, request);
+    let more = books.store.adjust(more).await;
+    assert!(matches!(more, Err(StoreError::TooLittle { .. })), "{more:?}");
+    let month = Period::ALL;
+    let corrections = books.store.corrections(id(ACCOUNT), month).await.unwrap();
+    assert_eq!(corrections.iter().map(|one| one.amount).collect::<Vec<_>>(), [50]);
     let refund = |number, pico| correction(number, AdjustmentKind::Refund, pico, id(100));
     // What a replica holds is not there to be paid out.
     let too_much = books.store.adjust(refund(104, -751)).await;
