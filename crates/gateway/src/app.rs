@@ -20,6 +20,7 @@ use crate::providers::Providers;
 use crate::proxies::Proxies;
 use crate::rates::{self, Rates, Shared};
 use crate::snapshot::Snapshots;
+use crate::sticky::Homes;
 use crate::telemetry::{Lines, Telemetry};
 use crate::upstream::Upstream;
 
@@ -43,6 +44,8 @@ pub(crate) struct App {
     /// Where requests and answers are recorded, if anywhere.
     pub(crate) capture: Option<Arc<Capture>>,
     pub(crate) rates: Arc<Rates>,
+    /// Where answers are stored that requests go on from.
+    pub(crate) homes: Homes,
     pub(crate) ending: Arc<Ending>,
     /// Upstream calls and what follows them: they outlive their client, and shutdown waits for them.
     pub(crate) tasks: TaskTracker,
@@ -90,6 +93,7 @@ impl App {
             limits,
             capture,
             rates,
+            homes: Homes::default(),
             ending: Arc::default(),
             live: ArcSwap::from_pointee(settings.clone()),
             settings,

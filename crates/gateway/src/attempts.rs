@@ -12,21 +12,30 @@ use rand::RngExt as _;
 
 use crate::answer::Head;
 use crate::app::App;
-use crate::breaker::Went;
+use crate::breaker::{Admission, Went};
 use crate::clock;
 use crate::hold::Hold;
 use crate::inbound::{Inbound, Operation};
 use crate::outbound;
 use crate::pipeline::Attempt;
-use crate::problem::Problem;
+use crate::problem::{Problem, shortened};
 use crate::routing::{self, Plan, Target};
-use crate::{count, embed, hedge, stream, whole};
+use crate::{count, embed, failure, hedge, stream, whole};
 
 /// How long is waited before the first retry where nobody says how long, in milliseconds; twice as long before each
 /// other, and up to half as long on top, so that not all come back at once.
 const FIRST_WAIT_MS: u64 = 200;
 /// Nobody waits longer than this for a retry.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// No attempt is cut sooner than this for the sake of those that are left, or than half of what a request may take where that is
+/// less: an answer that is on its way is worth more than one that would have to begin anew.
+const LEAST_TIME: Duration = Duration::from_secs(60);
+/// How many attempts a request may have, of all targets and rounds.
+pub(crate) const MOST_ATTEMPTS: i16 = 10;
+
+/// How many of the wishes that nobody knows are named.
+const MOST_NAMES: usize = 20;
 
 /// A request on its way.
 pub(crate) struct Run<'a> {
@@ -46,6 +55,8 @@ pub(crate) struct Turn<'a, 'r> {
     pub(crate) number: &'r mut i16,
     pub(crate) begun: Instant,
     pub(crate) until: Instant,
+    /// Which breakers it tries, since when: that of its target, and that of a second one.
+    pub(crate) probes: [Option<(&'a Target, i64)>; 2],
 }
 
 impl<'a> Run<'a> {
@@ -55,15 +66,18 @@ impl<'a> Run<'a> {
         let mut number = 0;
         let mut round = 0;
         loop {
-            let problem = match self.round(&mut number, deadline, head).await {
+            let mut problem = match self.round(&mut number, deadline, head).await {
                 Ok(()) => return Ok(()),
                 Err(problem) => problem,
             };
             let wait = self.wait(&problem, round, deadline).filter(|_| !head.is_gone());
-            let wait = wait.filter(|_| !self.app.ending.is_cut());
+            let wait = wait.filter(|_| !self.app.ending.is_cut() && number < MOST_ATTEMPTS);
             let Some(wait) = wait else {
                 // Boxed, because a request that goes well keeps no room for it.
                 Box::pin(self.hold.fail()).await;
+                let is_last = round >= u32::from(self.app.live.load().retries);
+                let is_enough = round > 0 && (is_last || number >= MOST_ATTEMPTS);
+                problem.is_final |= is_enough && problem.may_pass_soon();
                 return Err(problem.tried(&self.hold.tried()));
             };
             tokio::time::sleep(wait).await;
@@ -81,23 +95,29 @@ impl<'a> Run<'a> {
     ) -> Result<(), Problem> {
         let mut left: Vec<&Target> = self.plan.targets.iter().collect();
         let mut last = None;
-        while let Some(target) = Self::next(&mut left) {
-            // So that those that are left have as much time.
-            let share = u32::try_from(left.len()).unwrap_or(u32::MAX).saturating_add(1);
+        while *number < MOST_ATTEMPTS
+            && let Some((target, probe)) = Self::next(&mut left)
+        {
             let begun = Instant::now();
-            let until = begun + deadline.saturating_duration_since(begun) / share;
+            let until = self.until(begun, deadline, left.is_empty());
             *number = number.saturating_add(1);
-            let mut turn = Turn { left: &mut left, target, number, begun, until };
-            let Err(problem) = self.attempt(&mut turn, head).await else {
+            let probes = [probe.map(|since| (target, since)), None];
+            let mut turn = Turn { left: &mut left, target, number, begun, until, probes };
+            let went = self.attempt(&mut turn, head).await;
+            for (target, since) in turn.probes.into_iter().flatten() {
+                target.endpoint.breaker.give_back(since);
+            }
+            let Err(problem) = went else {
                 return Ok(());
             };
             let Turn { target, begun, .. } = turn;
             self.hold.try_failed(tried(target, problem.code, begun.elapsed()));
-            if head.is_gone() || self.app.ending.is_cut() {
+            let is_over = head.is_gone() || self.app.ending.is_cut();
+            if is_over || Instant::now() >= deadline {
                 return Err(problem);
             }
-            if problem.went() == Went::Well {
-                // Another endpoint would find the same wrong with it.
+            if problem.went() == Went::Well && problem.code != failure::NOT_FOUND {
+                // Another endpoint would find the same wrong with it, but may have a model that this one lacks.
                 left.retain(|other| {
                     other.model != target.model || other.provider != target.provider
                 });
@@ -107,18 +127,42 @@ impl<'a> Run<'a> {
                     (self.inbound.id, &target.model, &problem.message);
                 tracing::warn!(%request_id, provider = target.provider, model, %reason, "the next target is tried");
             }
-            last = Some(problem);
+            // That one of several does not know a model says less than how the others do.
+            let is_less = problem.code == failure::NOT_FOUND;
+            last = last.filter(|last: &Problem| is_less && last.is_passing()).or(Some(problem));
         }
         Err(last.unwrap_or_else(|| Problem::internal("a plan without a target")))
     }
 
-    /// Takes the target to be tried next: the first that may be asked, or else the first.
-    fn next<'t>(left: &mut Vec<&'t Target>) -> Option<&'t Target> {
-        let alone = left.len() < 2;
+    /// By when a target has to have answered: it may take all the time that is left, but where another may stand in, half.
+    fn until(&self, begun: Instant, deadline: Instant, is_last: bool) -> Instant {
+        if is_last {
+            return deadline;
+        }
+        let live = self.app.live.load();
+        let least = LEAST_TIME.min(live.upstream_timeout() / 2);
+        let half = deadline.saturating_duration_since(begun) / 2;
+        let most = half.max(least);
+        let first_byte = live.first_byte_timeout();
+        let most = if self.inbound.stream { most.min(first_byte) } else { most };
+        deadline.min(begun + most)
+    }
+
+    /// Takes the target to be tried next: the first that may be asked, or else the first. With it, since when it tries its
+    /// breaker.
+    fn next<'t>(left: &mut Vec<&'t Target>) -> Option<(&'t Target, Option<i64>)> {
+        if left.len() < 2 {
+            return left.pop().map(|target| (target, None));
+        }
         let now = clock::now();
-        let admits = |target: &&Target| alone || target.endpoint.breaker.admits(&target.model, now);
-        let place = left.iter().position(admits).unwrap_or(0);
-        (place < left.len()).then(|| left.remove(place))
+        for (place, target) in left.iter().enumerate() {
+            match target.endpoint.breaker.admits(&target.model, now) {
+                Admission::No => {}
+                Admission::Yes => return Some((left.remove(place), None)),
+                Admission::Probe => return Some((left.remove(place), Some(now))),
+            }
+        }
+        Some((left.remove(0), None))
     }
 
     /// How long to wait before all are tried again; `None` where that is of no use.
@@ -179,7 +223,7 @@ impl<'a> Run<'a> {
         let provider = target.endpoint.as_ref();
 
         // 6. In the provider's own words. What it has no word for is refused or named.
-        let outbound = match inbound.operation {
+        let mut outbound = match inbound.operation {
             Operation::Chat => outbound::prepare(inbound, target)?,
             Operation::Embed => embed::prepare(inbound, target)?,
             Operation::Count => match count::prepare(inbound, target)? {
@@ -187,6 +231,8 @@ impl<'a> Run<'a> {
                 None => return Ok(None),
             },
         };
+        let unknown = inbound.peek.provider.unknown.iter().take(MOST_NAMES);
+        outbound.dropped.extend(unknown.map(|name| format!("provider.{}", shortened(name, 80))));
         outbound::check_strict(inbound, target, &outbound)?;
 
         // 7. Send, unless the credential was taken away since the request was admitted.

@@ -29,6 +29,15 @@ pub(crate) enum Went {
     Limited(Option<u64>),
 }
 
+/// Whether an attempt may go out ahead of others.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    No,
+    Yes,
+    /// As the one that tries how it goes. Whoever does not send it [gives it back](Breaker::give_back).
+    Probe,
+}
+
 /// How a breaker stands.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -82,18 +91,25 @@ impl Breaker {
 
     /// Whether an attempt at that model may go out ahead of others now. In a half-open breaker, that takes the place of the
     /// one attempt that tries it.
-    pub(crate) fn admits(&self, model: &str, now: i64) -> bool {
+    pub(crate) fn admits(&self, model: &str, now: i64) -> Admission {
         let mut state = self.state();
         if state.limited.iter().any(|(limited, until)| limited == model && *until > now) {
-            return false;
+            return Admission::No;
         }
-        let Some(open) = &mut state.open else { return true };
+        let Some(open) = &mut state.open else { return Admission::Yes };
         let free = open.probing.is_none_or(|since| now.saturating_sub(since) > LONGEST_PROBE);
-        let admits = open.until <= now && free;
-        if admits {
-            open.probing = Some(now);
+        if open.until > now || !free {
+            return Admission::No;
         }
-        admits
+        open.probing = Some(now);
+        Admission::Probe
+    }
+
+    /// Leaves the place of a probe to another: what was admitted at `since` was not sent, or says nothing.
+    pub(crate) fn give_back(&self, since: i64) {
+        if let Some(open) = &mut self.state().open {
+            open.probing = open.probing.filter(|probing| *probing != since);
+        }
     }
 
     /// Notes how an attempt at that model went.
@@ -162,6 +178,10 @@ mod tests {
     const MODEL: &str = "gpt-4o";
     const NOW: i64 = 1_800_000_000 * SECOND;
 
+    fn admits(breaker: &Breaker, model: &str, now: i64) -> bool {
+        breaker.admits(model, now) != Admission::No
+    }
+
     fn opened() -> Breaker {
         let breaker = Breaker::default();
         (0..FAILURES).for_each(|_| breaker.note(MODEL, Went::Failed, NOW));
@@ -172,16 +192,18 @@ mod tests {
     fn failures_open_it_and_a_probe_closes_it() {
         let breaker = opened();
         assert_eq!(breaker.standing(NOW), Standing::Open(NOW + SECOND));
-        assert!(!breaker.admits(MODEL, NOW + SECOND - 1));
+        assert!(!admits(&breaker, MODEL, NOW + SECOND - 1));
         // One probe at a time.
         assert_eq!(breaker.standing(NOW + SECOND), Standing::HalfOpen);
-        assert!(breaker.admits(MODEL, NOW + SECOND) && !breaker.admits(MODEL, NOW + SECOND));
+        assert!(admits(&breaker, MODEL, NOW + SECOND) && !admits(&breaker, MODEL, NOW + SECOND));
         breaker.note(MODEL, Went::Failed, NOW + SECOND);
         assert_eq!(breaker.standing(NOW + SECOND), Standing::Open(NOW + 3 * SECOND));
-        assert!(breaker.admits(MODEL, NOW + 3 * SECOND));
+        assert!(admits(&breaker, MODEL, NOW + 3 * SECOND));
         breaker.note(MODEL, Went::Well, NOW + 3 * SECOND);
         assert_eq!(breaker.standing(NOW + 3 * SECOND), Standing::Closed);
-        assert!(breaker.admits(MODEL, NOW + 3 * SECOND) && breaker.admits(MODEL, NOW + 3 * SECOND));
+        assert!(
+            admits(&breaker, MODEL, NOW + 3 * SECOND) && admits(&breaker, MODEL, NOW + 3 * SECOND)
+        );
     }
 
     #[test]
@@ -203,24 +225,43 @@ mod tests {
     #[test]
     fn a_probe_that_says_nothing_is_followed_by_another() {
         let breaker = opened();
-        assert!(breaker.admits(MODEL, NOW + SECOND));
-        assert!(!breaker.admits(MODEL, NOW + SECOND + LONGEST_PROBE));
-        assert!(breaker.admits(MODEL, NOW + SECOND + LONGEST_PROBE + 1));
+        assert!(admits(&breaker, MODEL, NOW + SECOND));
+        assert!(!admits(&breaker, MODEL, NOW + SECOND + LONGEST_PROBE));
+        assert!(admits(&breaker, MODEL, NOW + SECOND + LONGEST_PROBE + 1));
+    }
+
+    #[test]
+    fn a_probe_that_is_not_sent_is_left_to_another() {
+        let breaker = opened();
+        let (half_open, later) = (NOW + SECOND, NOW + SECOND + 7);
+        assert_eq!(breaker.admits(MODEL, half_open), Admission::Probe);
+        // Not by anybody else.
+        breaker.give_back(later);
+        assert_eq!(breaker.admits(MODEL, later), Admission::No);
+        breaker.give_back(half_open);
+        assert_eq!(breaker.admits(MODEL, later), Admission::Probe);
+        // What was sent and noted is none any more.
+        breaker.note(MODEL, Went::Failed, later);
+        breaker.give_back(later);
+        assert_eq!(breaker.standing(later), Standing::Open(later + 2 * SECOND));
+        breaker.note(MODEL, Went::Well, later);
+        assert_eq!(breaker.admits(MODEL, later), Admission::Yes);
     }
 
     #[test]
     fn whoever_has_too_much_to_do_is_left_alone_as_long_as_it_says() {
         let breaker = Breaker::default();
         breaker.note(MODEL, Went::Limited(Some(7)), NOW);
-        assert!(breaker.admits("gpt-4o-mini", NOW), "a limit of another model");
+        assert!(admits(&breaker, "gpt-4o-mini", NOW), "a limit of another model");
         assert!(
-            !breaker.admits(MODEL, NOW + 7 * SECOND - 1) && breaker.admits(MODEL, NOW + 7 * SECOND)
+            !admits(&breaker, MODEL, NOW + 7 * SECOND - 1)
+                && admits(&breaker, MODEL, NOW + 7 * SECOND)
         );
         breaker.note(MODEL, Went::Limited(Some(u64::MAX)), NOW);
-        assert!(breaker.admits(MODEL, NOW + LONGEST_REST));
+        assert!(admits(&breaker, MODEL, NOW + LONGEST_REST));
         breaker.note(MODEL, Went::Limited(None), NOW);
         breaker.note(MODEL, Went::Well, NOW);
-        assert!(breaker.admits(MODEL, NOW));
+        assert!(admits(&breaker, MODEL, NOW));
     }
 
     proptest! {
@@ -235,10 +276,10 @@ mod tests {
                     0 => breaker.note(MODEL, Went::Well, now),
                     1 => breaker.note(MODEL, Went::Failed, now),
                     2 => breaker.note(MODEL, Went::Limited(Some(seconds.unsigned_abs())), now),
-                    _ => { breaker.admits(MODEL, now); }
+                    _ => { admits(&breaker, MODEL, now); }
                 }
             }
-            prop_assert!(breaker.admits(MODEL, now + LONGEST_REST + LONGEST_PROBE + 1));
+            prop_assert!(admits(&breaker, MODEL, now + LONGEST_REST + LONGEST_PROBE + 1));
         }
     }
 }

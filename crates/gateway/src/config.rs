@@ -182,6 +182,11 @@ pub(crate) struct Settings {
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     upstream_timeout_seconds: u32,
 
+    /// How long the provider of a stream may take to begin where another endpoint or model is left to be asked, in seconds
+    #[arg(long, env = "TOLLGATE_FIRST_BYTE_TIMEOUT_SECONDS", default_value_t = 120, global = true,
+          value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    first_byte_timeout_seconds: u32,
+
     /// How often a request is tried again once all its targets have failed in a way that may pass. The SDKs try again by
     /// themselves; this is for clients that do not. A provider that says when to come back is given that time, if it is
     /// ten seconds or less
@@ -369,6 +374,11 @@ impl Settings {
     /// How long a provider may take to answer.
     pub(crate) fn upstream_timeout(&self) -> Duration {
         Duration::from_secs(u64::from(self.upstream_timeout_seconds))
+    }
+
+    /// How long the provider of a stream may take to begin where there is another.
+    pub(crate) fn first_byte_timeout(&self) -> Duration {
+        Duration::from_secs(u64::from(self.first_byte_timeout_seconds))
     }
 }
 

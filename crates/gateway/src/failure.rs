@@ -21,7 +21,7 @@ pub(crate) fn of_transport(error: &UpstreamError, attempt: &Attempt<'_>) -> Prob
     match error {
         UpstreamError::Timeout => Problem::new(
             StatusCode::GATEWAY_TIMEOUT,
-            "upstream_timeout",
+            TIMEOUT,
             format!("{name} did not answer in time"),
         ),
         _ => Problem::new(
@@ -70,6 +70,7 @@ pub(crate) async fn of_provider(attempt: &Attempt<'_>, response: Response<Body>)
     let status = parts.status;
     let read = attempt.target.dialect().read_problem(status.as_u16(), retry_after, &body);
     let mut problem = told(attempt, &read);
+    problem.is_final = parts.headers.get("x-should-retry").is_some_and(|word| word == "false");
     let same = matches!(attempt.outbound.carry, Carry::Same { .. });
     let of_credential = [UPSTREAM_ACCOUNT, OWN_KEY_REFUSED].contains(&problem.code);
     if same && !of_credential && !attempt.inbound.face.openrouter {
@@ -83,6 +84,8 @@ pub(crate) async fn of_provider(attempt: &Attempt<'_>, response: Response<Body>)
 }
 
 const UPSTREAM_ACCOUNT: &str = "upstream_account";
+pub(crate) const TIMEOUT: &str = "upstream_timeout";
+pub(crate) const NOT_FOUND: &str = "upstream_not_found";
 pub(crate) const OWN_KEY_REFUSED: &str = "own_key_refused";
 
 /// What a client is told of a provider's error.
@@ -125,11 +128,11 @@ fn word(kind: Kind) -> (StatusCode, &'static str) {
         Kind::Auth | Kind::Billing | Kind::Forbidden => (StatusCode::BAD_GATEWAY, UPSTREAM_ACCOUNT),
         Kind::BadRequest => (StatusCode::BAD_REQUEST, "invalid_request"),
         Kind::ContextOverflow => (StatusCode::BAD_REQUEST, "context_length_exceeded"),
-        Kind::NotFound => (StatusCode::NOT_FOUND, "upstream_not_found"),
+        Kind::NotFound => (StatusCode::NOT_FOUND, NOT_FOUND),
         Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
         Kind::RateLimit => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
         Kind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "upstream_overloaded"),
-        Kind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
+        Kind::Timeout => (StatusCode::GATEWAY_TIMEOUT, TIMEOUT),
         Kind::Upstream | Kind::Malformed => (StatusCode::BAD_GATEWAY, "upstream_error"),
     }
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 use http::Response;
 use tokio::time::timeout;
 
-use crate::attempts::{Run, Turn, tried};
+use crate::attempts::{MOST_ATTEMPTS, Run, Turn, tried};
+use crate::breaker::Admission;
 use crate::clock;
 use crate::inbound::Operation;
 use crate::pipeline::Attempt;
@@ -33,7 +34,8 @@ enum Won {
 /// When a second request goes out, where one may.
 pub(crate) fn after(run: &Run<'_>, turn: &Turn<'_, '_>) -> Option<Duration> {
     let after = run.app.live.load().hedge_after()?;
-    let may = run.inbound.stream && run.inbound.operation == Operation::Chat;
+    let is_chat = run.inbound.operation == Operation::Chat;
+    let may = run.inbound.stream && is_chat && *turn.number < MOST_ATTEMPTS;
     (may && turn.left.iter().any(|target| is_spare(target, turn.target))).then_some(after)
 }
 
@@ -84,11 +86,15 @@ pub(crate) async fn send<'a>(
 /// The attempt that goes out beside the first, if there is a target for it now.
 fn spare<'a>(run: &Run<'a>, turn: &mut Turn<'a, '_>) -> Option<Attempt<'a>> {
     let now = clock::now();
-    let admits = |target: &&Target| {
-        is_spare(target, turn.target) && target.endpoint.breaker.admits(&target.model, now)
+    let mut admission = Admission::No;
+    let mut admits = |target: &Target| {
+        admission = target.endpoint.breaker.admits(&target.model, now);
+        admission != Admission::No
     };
-    let place = turn.left.iter().position(admits)?;
+    let mut places = turn.left.iter();
+    let place = places.position(|target| is_spare(target, turn.target) && admits(target))?;
     let target = turn.left.remove(place);
+    turn.probes[1] = (admission == Admission::Probe).then_some((target, now));
     let number = turn.number.saturating_add(1);
     let attempt = run.prepare(target, number, turn.until).ok()??;
     *turn.number = number;

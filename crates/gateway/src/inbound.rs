@@ -13,6 +13,7 @@ use wire::peek::{self, Peek};
 use crate::count;
 use crate::face::{Face, Speech};
 use crate::native;
+use crate::preference;
 use crate::problem::Problem;
 use crate::snapshot::KeyEntry;
 use crate::telemetry::Passage;
@@ -27,6 +28,9 @@ pub(crate) enum Operation {
     /// How many tokens a prompt has.
     Count,
 }
+
+/// How many models a request may name besides the first, as at `OpenRouter`: each may be a call that the house pays in vain.
+const MOST_MODELS: usize = 3;
 
 /// A request as it came.
 pub(crate) struct Inbound {
@@ -120,12 +124,19 @@ impl Inbound {
     /// Looks at a body in one of the dialects.
     fn look(&mut self, named: Option<String>) -> Result<(), Problem> {
         self.peek = Peek::of(&self.body).map_err(Problem::malformed)?;
+        preference::check_privacy(&self.peek.provider)?;
         self.strict |= self.peek.provider.require_parameters == Some(true);
         self.stream = self.peek.stream && self.operation == Operation::Chat;
         if self.face.is(wire::gemini::NAME) {
             let pairs = || self.query.as_deref().unwrap_or_default().split('&');
             self.stream = self.verb == "streamGenerateContent";
             self.json_array = self.stream && !pairs().any(|pair| pair == "alt=sse");
+        }
+        let several = self.peek.models.len();
+        if several > MOST_MODELS {
+            return Err(Problem::bad_request(format!(
+                "models: {several} models are too many; expected at most {MOST_MODELS}"
+            )));
         }
         let first = named.or_else(|| self.peek.model.clone()).filter(|model| !model.is_empty());
         for model in first.into_iter().chain(self.peek.models.clone()) {

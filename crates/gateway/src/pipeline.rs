@@ -31,7 +31,7 @@ use crate::scopes::Scope;
 use crate::snapshot::KeyEntry;
 use crate::telemetry::Passage;
 use crate::upstream::{Body, Outgoing, UpstreamError};
-use crate::{afford, clock, failure, unread};
+use crate::{afford, clock, failure, sticky, unread};
 
 /// Answers a request in the client's own dialect, whatever becomes of it.
 pub(crate) async fn serve(
@@ -160,6 +160,9 @@ async fn run(
     let snapshot = app.snapshots.current();
     let now = clock::now();
     let mut plan = routing::plan(&app, &snapshot, &key, &inbound)?;
+    if plan.is_spread && face.is(wire::openai_responses::NAME) {
+        Box::pin(sticky::bring_home(&app, &inbound, &mut plan)).await;
+    }
     passage.planned(&inbound, &plan);
     let limited = snapshot.limited(&key, &plan);
     let granted = if limited.is_empty() {
@@ -229,7 +232,7 @@ impl Attempt<'_> {
         // Boxed, because what follows lasts longer, and keeps no room for it.
         let answer = Box::pin(self.send_until(body, self.until)).await;
         if let (Err(problem), Some(_)) = (&answer, self.head_took.get()) {
-            self.went(Some(problem));
+            self.count(Some(problem), self.is_cut_short(problem));
         }
         answer
     }
@@ -277,17 +280,38 @@ impl Attempt<'_> {
         answer
     }
 
-    /// Counts how it went. That is known of an answer once it is whole, or has broken off. What an account's own key is to
-    /// blame for is not its provider's doing.
+    /// Counts how it went. That is known of an answer once it is whole, or has broken off.
     pub(crate) fn went(&self, failed: Option<&Problem>) {
+        // A stream has only to begin in time.
+        let whole = failed.filter(|_| !self.inbound.stream);
+        self.count(failed, whole.is_some_and(|problem| self.is_cut_short(problem)));
+    }
+
+    /// What an account's own key is to blame for is not its provider's doing, nor is it that the time was too short.
+    fn count(&self, failed: Option<&Problem>, is_cut_short: bool) {
         const OF_THE_KEY: [&str; 2] = [failure::OWN_KEY_REFUSED, "rate_limited"];
         let took = self.head_took.get().copied().unwrap_or_default();
         let of_the_key = failed.is_some_and(|problem| OF_THE_KEY.contains(&problem.code));
         if !(self.target.is_direct() && of_the_key) {
             self.app.health.note(self.target.provider, took, failed);
         }
-        let went = failed.map_or(Went::Well, Problem::went);
-        self.provider.breaker.note(&self.target.model, went, clock::now());
+        if !is_cut_short {
+            let went = failed.map_or(Went::Well, Problem::went);
+            self.provider.breaker.note(&self.target.model, went, clock::now());
+        }
+    }
+
+    /// Whether it failed because it had clearly less time than the settings give an answer, others having the rest. That says
+    /// nothing of its provider.
+    fn is_cut_short(&self, problem: &Problem) -> bool {
+        if problem.code != failure::TIMEOUT || Instant::now() < self.until {
+            return false;
+        }
+        let live = self.app.live.load();
+        let whole = live.upstream_timeout();
+        let first_byte = live.first_byte_timeout();
+        let usual = if self.inbound.stream { whole.min(first_byte) } else { whole };
+        self.until.saturating_duration_since(self.begun) < usual * 9 / 10
     }
 
     /// Reads a body of the provider's to its end.

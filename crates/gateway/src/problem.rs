@@ -29,6 +29,8 @@ pub(crate) struct Problem {
     pub(crate) verbatim: Option<Box<Verbatim>>,
     /// How the limits stand that refuse it.
     pub(crate) told: Option<Box<Told>>,
+    /// Whether another try is of no use, for this program or the client: so the provider says, or there were enough here.
+    pub(crate) is_final: bool,
     /// What was tried, as [`answer::ATTEMPTS`] says it.
     tried: Option<HeaderValue>,
 }
@@ -54,6 +56,7 @@ impl Problem {
             retry_after: None,
             verbatim: None,
             told: None,
+            is_final: false,
             tried: None,
         }
     }
@@ -128,7 +131,20 @@ impl Problem {
     pub(crate) fn may_pass_soon(&self) -> bool {
         const SOON: [&str; 4] =
             ["rate_limited", "upstream_overloaded", "upstream_error", "upstream_unavailable"];
-        SOON.contains(&self.code)
+        SOON.contains(&self.code) && !self.is_final
+    }
+
+    /// What `x-should-retry` says of it, which the SDKs of `OpenAI` and Anthropic obey. Nothing where a provider failed whom
+    /// nobody has asked again: then they do as they do with the provider itself.
+    fn should_retry(&self) -> Option<&'static str> {
+        let is_providers =
+            self.may_pass_soon() || matches!(self.code, "upstream_timeout" | "upstream_malformed");
+        match self.retry_after {
+            _ if self.is_final || !self.is_passing() => Some("false"),
+            Some(_) => Some("true"),
+            None if is_providers => None,
+            None => Some("false"),
+        }
     }
 
     /// What an attempt that ended so says of its provider.
@@ -155,7 +171,7 @@ impl Problem {
 
     /// The answer to a client with that face.
     pub(crate) fn response(self, face: Face) -> Response {
-        let passing = self.is_passing();
+        let should_retry = self.should_retry();
         let (status, content_type, body) = if let Some(verbatim) = self.verbatim {
             let Verbatim { status, content_type, body } = *verbatim;
             (status, content_type, body)
@@ -178,9 +194,9 @@ impl Problem {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        // The SDKs of OpenAI and Anthropic retry every 429 and 5xx unless they are told not to.
-        let retry = if passing && self.retry_after.is_some() { "true" } else { "false" };
-        headers.insert("x-should-retry", HeaderValue::from_static(retry));
+        if let Some(word) = should_retry {
+            headers.insert("x-should-retry", HeaderValue::from_static(word));
+        }
         response
     }
 }

@@ -11,7 +11,7 @@ use crate::proxies::Proxies;
 use crate::telemetry::{self, Relog};
 
 /// What can change while the program runs.
-const LIVE: [&str; 32] = [
+const LIVE: [&str; 33] = [
     "OPENAI_API_KEY",
     "GEMINI_API_KEY",
     "ANTHROPIC_API_KEY",
@@ -28,6 +28,7 @@ const LIVE: [&str; 32] = [
     "TOLLGATE_SIGN_UP",
     "TOLLGATE_BODY_LIMIT_BYTES",
     "TOLLGATE_UPSTREAM_TIMEOUT_SECONDS",
+    "TOLLGATE_FIRST_BYTE_TIMEOUT_SECONDS",
     "TOLLGATE_RETRIES",
     "TOLLGATE_HEDGE_AFTER_MS",
     "TOLLGATE_STREAM_IDLE_SECONDS",

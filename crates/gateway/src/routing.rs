@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use ledger::{Catalogue, Meter, Model, Terms};
 use wire::Dialect;
-use wire::peek::{Preferences, SortBy};
+use wire::peek::SortBy;
 
 use crate::app::App;
 use crate::clock;
@@ -26,6 +26,8 @@ const REASONS: &str = "supports_reasoning";
 /// Where a request may go, in the order in which it is tried; never empty.
 pub(crate) struct Plan {
     pub(crate) targets: Vec<Target>,
+    /// Whether a model may be asked at several endpoints.
+    pub(crate) is_spread: bool,
     /// The price version pinned for this request, and its prices.
     pub(crate) price_version: i64,
     pub(crate) catalogue: Arc<Catalogue>,
@@ -101,6 +103,7 @@ pub(crate) fn plan(
         (true, Some(problem)) => Err(problem),
         (true, None) => Err(Problem::internal("a request without a model")),
         (false, _) => Ok(Plan {
+            is_spread: targets.windows(2).any(|two| two[0].is(&two[1])),
             targets: preference::sort_models(
                 inbound.peek.provider.sort,
                 &snapshot.catalogue,
@@ -141,9 +144,10 @@ fn spread(inbound: &Inbound, target: Target, served: Served, targets: &mut Vec<T
         if let Some(by) = sort {
             preference::sort_endpoints(by, &mut house);
         }
-        wish(&inbound.peek.provider, &mut house);
+        preference::order_endpoints(&inbound.peek.provider, &mut house);
     }
     let endpoints = own.into_iter().chain(house);
+    let endpoints = endpoints.take(preference::most_endpoints(&inbound.peek.provider));
     targets.extend(endpoints.map(|endpoint| Target { endpoint, ..target.clone() }));
 }
 
@@ -159,12 +163,12 @@ fn served(
     let name = provider.row.name;
     let own = app.providers.own(key.account_id, name);
     let always = own.as_ref().and_then(|own| own.own.as_ref()).is_some_and(|key| key.always);
-    let house = if always { Vec::new() } else { app.providers.endpoints(name) };
-    // Who asks for an endpoint of the house's by its name has a reason.
+    let mut house = if always { Vec::new() } else { app.providers.endpoints(name) };
+    let has_house = !house.is_empty();
     let preferences = &inbound.peek.provider;
-    let is_wanted = |names: &Vec<String>| names.iter().any(|one| is_provider(one, name));
-    let wanted = preferences.only.as_ref().is_none_or(is_wanted);
-    let own = own.filter(|_| wanted);
+    preference::keep_endpoints(preferences, &mut house);
+    // Who asks for an endpoint of the house's by its name has a reason.
+    let own = own.filter(|_| preference::wants_provider(preferences, name));
     let is_closed = own.as_ref().is_some_and(|own| !own.is_callable());
     let own = own.filter(|own| own.is_callable());
     if own.is_some() || !house.is_empty() {
@@ -173,27 +177,9 @@ fn served(
     Err(match (always, is_closed) {
         (true, false) => left_out(name),
         (_, true) => own_key_closed(name),
+        (false, false) if has_house => no_endpoint(name),
         (false, false) => not_set_up(field, provider),
     })
-}
-
-/// What the client's preferences say of single endpoints: `openai/eu`.
-fn wish(preferences: &Preferences, endpoints: &mut Vec<Arc<Provider>>) {
-    let is = |endpoint: &Provider, name: &str| name.eq_ignore_ascii_case(&endpoint.name());
-    let place = |names: &[String], endpoint: &Provider| {
-        names.iter().position(|name| is(endpoint, name) || is_provider(name, endpoint.row.name))
-    };
-    let kept = |endpoint: &Arc<Provider>| {
-        let only = preferences.only.as_ref().is_none_or(|only| place(only, endpoint).is_some());
-        let ignored = preferences.ignore.as_ref();
-        only && !ignored.is_some_and(|names| names.iter().any(|name| is(endpoint, name)))
-    };
-    if endpoints.iter().any(kept) {
-        endpoints.retain(kept);
-    }
-    if let Some(order) = &preferences.order {
-        endpoints.sort_by_key(|endpoint| place(order, endpoint).unwrap_or(usize::MAX));
-    }
 }
 
 /// What a client asks for, and every endpoint at which it may be asked, of which the target has one.
@@ -352,9 +338,9 @@ fn is_priced(model: &Model, operation: Operation, at: i64) -> bool {
 }
 
 /// Whether a client means that provider by `name`: `OpenRouter` has several beginning with `google` for Gemini's.
-fn is_provider(name: &str, provider: &str) -> bool {
+pub(crate) fn is_provider(name: &str, provider: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    name == provider || (provider == "gemini" && name.starts_with("google"))
+    name == provider || (provider == "gemini" && name.starts_with("google") && !name.contains('/'))
 }
 
 /// What the client's own preferences say against a provider.
@@ -376,6 +362,12 @@ fn unwanted(inbound: &Inbound, provider: &str) -> Option<Problem> {
 fn left_out(provider: &str) -> Problem {
     let message =
         format!("provider: your preferences leave out {provider}, which alone has this model");
+    Problem::new(StatusCode::NOT_FOUND, "no_provider", message)
+}
+
+/// 404: the endpoints that a client names are not there, and no other is to take their place.
+fn no_endpoint(provider: &str) -> Problem {
+    let message = format!("provider: {provider} has no endpoint here that your preferences allow");
     Problem::new(StatusCode::NOT_FOUND, "no_provider", message)
 }
 

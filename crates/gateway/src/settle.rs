@@ -6,6 +6,7 @@ use wire::chat::Block;
 use crate::inbound::{Inbound, Operation};
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
+use crate::sticky;
 
 /// A token is about four bytes of text: used only where a provider's answer has no counters.
 const BYTES_PER_TOKEN: usize = 4;
@@ -133,6 +134,9 @@ pub(crate) async fn settle(
             Some(error)
         }
     };
+    if let Some(answer) = receipt.upstream_id.as_deref().filter(|_| attempt.plan.is_spread) {
+        sticky::remember(attempt, answer);
+    }
     attempt.hold.commit(&mut receipt).await.map_err(Problem::store)?;
     match unpriced {
         None => Ok(receipt),

@@ -1,12 +1,20 @@
 //! Which of several equal endpoints a conversation goes to: always the same, whichever replica asks, and as many
-//! conversations to each as its weight says.
+//! conversations to each as its weight says. What goes on from an answer that its provider has stored goes where that is.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _};
+use std::mem;
+use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
+use crate::app::App;
 use crate::inbound::Inbound;
+use crate::pipeline::Attempt;
+use crate::routing::{Plan, Target};
 
 /// More than this is as much.
 const HEAVIEST: i64 = 100;
@@ -18,6 +26,9 @@ struct Said<'a> {
     messages: Option<&'a RawValue>,
     #[serde(borrow)]
     message: Option<&'a RawValue>,
+    /// What the provider keeps of what was said.
+    #[serde(borrow)]
+    conversation: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +47,9 @@ pub(crate) fn conversation(inbound: &Inbound) -> u64 {
 
 fn begin(body: &[u8], hasher: &mut DefaultHasher) {
     let Ok(said) = serde_json::from_slice::<Said<'_>>(body) else { return };
+    if let Some(kept) = said.conversation {
+        return id_of(kept).unwrap_or_else(|| kept.get().to_owned()).hash(hasher);
+    }
     let Some(said) = said.messages.or(said.message) else { return };
     let Ok(messages) = serde_json::from_str::<Vec<&RawValue>>(said.get()) else {
         // A single text.
@@ -49,6 +63,100 @@ fn begin(body: &[u8], hasher: &mut DefaultHasher) {
             return;
         }
     }
+}
+
+/// A conversation is named by its id, or by an object with that.
+fn id_of(kept: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Kept {
+        Id(String),
+        Object { id: String },
+    }
+    let (Kept::Id(id) | Kept::Object { id }) = serde_json::from_str(kept.get()).ok()?;
+    Some(id)
+}
+
+/// How many answers of late are known at least; twice as many at most.
+const KNOWN: usize = 50_000;
+
+/// Which endpoint has given which answers of late, by hashes of their names: the provider has stored them there alone. In two
+/// parts, of which the older one goes when the newer one is full.
+#[derive(Default)]
+pub(crate) struct Homes {
+    hasher: RandomState,
+    parts: Mutex<[HashMap<u64, u64>; 2]>,
+}
+
+impl Homes {
+    fn of(&self, account: Uuid, answer: &str) -> Option<u64> {
+        let key = self.hasher.hash_one((account, answer));
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.iter().find_map(|part| part.get(&key).copied())
+    }
+
+    fn keep(&self, account: Uuid, answer: &str, endpoint: u64) {
+        let key = self.hasher.hash_one((account, answer));
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let [newer, older] = &mut *parts;
+        if newer.len() >= KNOWN {
+            *older = mem::take(newer);
+        }
+        newer.insert(key, endpoint);
+    }
+
+    /// An endpoint of a provider, called with the house's credential or an account's own key.
+    fn endpoint(&self, provider: &str, endpoint: Option<&str>, own: bool) -> u64 {
+        self.hasher.hash_one((provider, endpoint, own))
+    }
+
+    fn target(&self, target: &Target) -> u64 {
+        self.endpoint(target.provider, target.endpoint.endpoint.as_deref(), target.is_direct())
+    }
+}
+
+/// Remembers where an answer was given that another request may go on from.
+pub(crate) fn remember(attempt: &Attempt<'_>, answer: &str) {
+    if attempt.target.dialect().name() == wire::openai_responses::NAME {
+        let homes = &attempt.app.homes;
+        homes.keep(attempt.inbound.account_id, answer, homes.target(attempt.target));
+    }
+}
+
+/// Leaves a request that goes on from a stored answer no other targets than those at the endpoint that has it: any other would
+/// say that there is no such answer. Where nobody knows it, all are left.
+pub(crate) async fn bring_home(app: &App, inbound: &Inbound, plan: &mut Plan) {
+    #[derive(Deserialize)]
+    struct Goes {
+        previous_response_id: Option<String>,
+    }
+    let goes = serde_json::from_slice::<Goes>(&inbound.body).ok();
+    let Some(answer) = goes.and_then(|goes| goes.previous_response_id) else { return };
+    let home = match app.homes.of(inbound.account_id, &answer) {
+        Some(home) => Some(home),
+        None => stored(app, inbound, &answer).await,
+    };
+    let is_home = |target: &Target| home == Some(app.homes.target(target));
+    if plan.targets.iter().any(is_home) {
+        plan.targets.retain(is_home);
+    }
+}
+
+/// Where an answer was given, by its receipt: at another replica, or long ago.
+async fn stored(app: &App, inbound: &Inbound, answer: &str) -> Option<u64> {
+    let found = app.store.receipt_of_upstream(inbound.user_id, inbound.account_id, answer).await;
+    let receipt = match found {
+        Ok(receipt) => receipt?,
+        Err(error) => {
+            tracing::warn!(request_id = %inbound.id, %error, "where an answer was given is not known");
+            return None;
+        }
+    };
+    let endpoint = receipt.report.route.as_ref().and_then(|route| route.endpoint.as_deref());
+    let own = receipt.report.direct().is_some();
+    let home = app.homes.endpoint(&receipt.provider, endpoint, own);
+    app.homes.keep(inbound.account_id, answer, home);
+    Some(home)
 }
 
 /// The lot of an endpoint in a conversation: the highest of as many draws as it has weight. Who has the highest of all gets
@@ -66,7 +174,24 @@ pub(crate) fn share(conversation: u64, endpoint: &str, weight: i64) -> u64 {
 mod tests {
     use std::hash::{DefaultHasher, Hasher as _};
 
-    use super::{begin, share};
+    use uuid::Uuid;
+
+    use super::{Homes, KNOWN, begin, share};
+
+    #[test]
+    fn the_last_answers_are_known_and_no_more_than_that() {
+        let (homes, account) = (Homes::default(), Uuid::from_u128(1));
+        for number in 0..3 * KNOWN {
+            homes.keep(account, &number.to_string(), number as u64);
+        }
+        let known = |number: usize| homes.of(account, &number.to_string());
+        assert_eq!(known(3 * KNOWN - 1), Some(3 * KNOWN as u64 - 1));
+        assert_eq!((known(2 * KNOWN), known(0)), (Some(2 * KNOWN as u64), None));
+        assert_eq!(homes.of(Uuid::from_u128(2), "149999"), None);
+        let kept: usize =
+            homes.parts.lock().unwrap().iter().map(std::collections::HashMap::len).sum();
+        assert!(kept <= 2 * KNOWN, "{kept}");
+    }
 
     #[test]
     fn what_comes_later_is_the_same_conversation() {
@@ -87,6 +212,14 @@ mod tests {
             assert_ne!(begun, number(&turns(name, "Hallo", later)), "{name}");
         }
         assert_ne!(number(r#"{"input":"one"}"#), number(r#"{"input":"two"}"#));
+        // What the provider keeps is named, and what is said goes on from there.
+        let kept = |name: &str, text: &str| {
+            number(&format!(r#"{{"input":"{text}","conversation":{name}}}"#))
+        };
+        assert_eq!(kept("\"conv_1\"", "one"), kept("\"conv_1\"", "two"));
+        assert_eq!(kept("\"conv_1\"", "one"), kept(r#"{"id":"conv_1"}"#, "two"));
+        assert_ne!(kept("\"conv_1\"", "one"), kept("\"conv_2\"", "one"));
+        assert_eq!(kept("null", "one"), number(r#"{"input":"one"}"#));
         assert_eq!(number("no JSON"), number(r#"{"messages":7"#));
     }
 

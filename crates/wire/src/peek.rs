@@ -56,6 +56,48 @@ pub struct Preferences {
     pub sort: Option<Sort>,
     /// What they may cost at most.
     pub max_price: Option<MaxPrice>,
+    /// Whether they must keep nothing of what is said.
+    pub zdr: Option<bool>,
+    /// Whether they may keep what is said, and learn from it.
+    pub data_collection: Option<DataCollection>,
+    /// The names of members that stand for more than nothing, and that nobody here knows.
+    #[serde(skip)]
+    pub unknown: Vec<String>,
+}
+
+/// Whether providers may keep what is said.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DataCollection {
+    /// They may.
+    Allow,
+    /// They may not.
+    Deny,
+}
+
+impl Preferences {
+    /// Members that are known.
+    const KNOWN: [&str; 9] = [
+        "order",
+        "only",
+        "ignore",
+        "allow_fallbacks",
+        "require_parameters",
+        "sort",
+        "max_price",
+        "zdr",
+        "data_collection",
+    ];
+
+    fn read(raw: &RawValue) -> Result<Self, Malformed> {
+        let is_nothing = |value: &RawValue| matches!(value.get(), "null" | "false" | "[]" | "{}");
+        let preferences: Self = json::read(raw.get(), "provider")?;
+        let members: BTreeMap<String, Box<RawValue>> = json::read(raw.get(), "provider")?;
+        let unknown = members
+            .into_iter()
+            .filter(|(name, value)| !is_nothing(value) && !Self::KNOWN.contains(&name.as_str()));
+        Ok(Self { unknown: unknown.map(|(name, _)| name).collect(), ..preferences })
+    }
 }
 
 /// By what targets are put in order: a word, or an object that also says which of them are compared.
@@ -120,6 +162,8 @@ pub struct MaxPrice {
     pub image: Option<Dollars>,
     /// Of sound, likewise.
     pub audio: Option<Dollars>,
+    /// Of a request, which costs nothing by itself here.
+    pub request: Option<Dollars>,
 }
 
 /// An amount as it was written: a number, or its text.
@@ -249,7 +293,7 @@ impl Peek {
         };
         let openrouter = fields.openrouter();
         let provider = match fields.provider {
-            Some(raw) => json::read(raw.get(), "provider")?,
+            Some(raw) => Preferences::read(raw)?,
             None => Preferences::default(),
         };
         Ok(Self {
@@ -453,12 +497,25 @@ mod tests {
     }
 
     #[test]
+    fn wishes_that_nobody_knows_are_named() {
+        let body = br#"{"provider":{"zdr":true,"data_collection":"deny","quantizations":["fp8"],"experimental":null,
+            "preferred_max_latency":2,"enforce_distillable_text":false,"only":["openai"],"max_price":{"request":1}}}"#;
+        let wish = Peek::of(body).unwrap().provider;
+        assert_eq!(wish.unknown, ["preferred_max_latency", "quantizations"]);
+        assert_eq!((wish.zdr, wish.data_collection), (Some(true), Some(DataCollection::Deny)));
+        assert_eq!(wish.only, Some(vec!["openai".to_owned()]));
+        assert_eq!(wish.max_price.unwrap().request, Some(Dollars("1".to_owned())));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (body, path) in [
             (r#"{"model":"a","model":"b"}"#, "model"),
             (r#"{"model":7}"#, "model"),
             (r#"{"stream":"yes"}"#, "stream"),
             (r#"{"provider":{"sort":"beauty"}}"#, "provider.sort"),
+            (r#"{"provider":{"data_collection":"some"}}"#, "provider.data_collection"),
+            (r#"{"provider":{"zdr":"yes"}}"#, "provider.zdr"),
             (r#"{"provider":{"sort":{"by":"price","partition":"x"}}}"#, "provider.sort"),
             (r#"{"stream_options":{"include_usage":1}}"#, "stream_options.include_usage"),
         ] {

@@ -118,7 +118,7 @@ async fn reset_in_the_midst() {
     .await;
 }
 
-/// Each target has its share of the time.
+/// Half of the time is left for the other target.
 #[tokio::test]
 async fn silent() {
     fails(TIMEOUT).await;
