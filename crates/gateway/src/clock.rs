@@ -36,6 +36,12 @@ pub(crate) fn parse_moment(text: &str) -> Option<i64> {
         .or_else(|| Some(text.parse::<jiff::Timestamp>().ok()?.as_microsecond()))
 }
 
+/// The moment of a date as HTTP writes it: `Tue, 24 Nov 2026 13:45:00 GMT`.
+pub(crate) fn parse_http_date(text: &str) -> Option<i64> {
+    let parser = jiff::fmt::rfc2822::DateTimeParser::new();
+    Some(parser.parse_timestamp(text.trim()).ok()?.as_microsecond())
+}
+
 /// The first microsecond of a month written `2026-11`, and that of the month after.
 pub(crate) fn month(text: &str) -> Option<(i64, i64)> {
     let (year, month) = text.split_once('-')?;
@@ -55,6 +61,8 @@ mod tests {
         assert_eq!(parse_moment("1970-01-02"), Some(86_400_000_000));
         assert_eq!(parse_moment("1970-01-01T01:00:00+01:00"), Some(0));
         assert_eq!(parse_moment("tomorrow"), None);
+        assert_eq!(parse_http_date("Fri, 02 Jan 1970 00:00:00 GMT"), Some(86_400_000_000));
+        assert_eq!(parse_http_date("Friday"), None);
         assert_eq!(rfc3339(86_400_000_000), "1970-01-02T00:00:00Z");
         let (from, to) = month("2026-12").expect("December");
         assert_eq!(

@@ -1,10 +1,11 @@
 //! What becomes of a provider's failure. The client learns what it can act on; the operator's log has the rest.
 
 use bytes::Bytes;
-use http::{Response, StatusCode, header};
+use http::{HeaderMap, Response, StatusCode, header};
 use wire::Malformed;
 use wire::problem::{Kind, Problem as WireProblem};
 
+use crate::clock;
 use crate::outbound::Carry;
 use crate::pipeline::Attempt;
 use crate::problem::{Problem, Verbatim};
@@ -66,9 +67,10 @@ pub(crate) async fn of_provider(attempt: &Attempt<'_>, response: Response<Body>)
         Ok(body) => body,
         Err(problem) => return problem,
     };
-    let retry_after = parts.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = retry_after(&parts.headers);
     let status = parts.status;
-    let read = attempt.target.dialect().read_problem(status.as_u16(), retry_after, &body);
+    let read =
+        attempt.target.dialect().read_problem(status.as_u16(), retry_after.as_deref(), &body);
     let mut problem = told(attempt, &read);
     problem.is_final = parts.headers.get("x-should-retry").is_some_and(|word| word == "false");
     let same = matches!(attempt.outbound.carry, Carry::Same { .. });
@@ -81,6 +83,21 @@ pub(crate) async fn of_provider(attempt: &Attempt<'_>, response: Response<Body>)
         problem.verbatim = Some(Box::new(Verbatim { status, content_type, body }));
     }
     problem
+}
+
+/// How long a provider asks to wait, in seconds: it may say so in milliseconds, or by a date.
+fn retry_after(headers: &HeaderMap) -> Option<String> {
+    const MILLISECONDS: u64 = 1_000;
+    const MICROSECONDS: i64 = 1_000_000;
+    let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let precise = said("retry-after-ms").and_then(|text| text.trim().parse::<u64>().ok());
+    if let Some(milliseconds) = precise {
+        return Some(milliseconds.div_ceil(MILLISECONDS).to_string());
+    }
+    let text = said("retry-after")?;
+    let Some(moment) = clock::parse_http_date(text) else { return Some(text.to_owned()) };
+    let wait = moment.saturating_sub(clock::now()).max(0);
+    Some(wait.saturating_add(MICROSECONDS - 1).div_euclid(MICROSECONDS).to_string())
 }
 
 const UPSTREAM_ACCOUNT: &str = "upstream_account";
@@ -160,4 +177,35 @@ fn own_key_refused(attempt: &Attempt<'_>, kind: Kind) -> Problem {
 fn without_credential(text: &str, attempt: &Attempt<'_>) -> String {
     let secret = attempt.credential.secret.as_ref();
     secret.map_or_else(|| text.to_owned(), |secret| secret.taken_out_of(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_told_in_seconds_milliseconds_or_by_a_date() {
+        let of = |pairs: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.insert(*name, value.parse().expect("a value"));
+            }
+            retry_after(&headers)
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[("retry-after", "7")]).as_deref(), Some("7"));
+        assert_eq!(of(&[("retry-after", "1.5")]).as_deref(), Some("1.5"));
+        let both = [("retry-after", "7"), ("retry-after-ms", "1201")];
+        assert_eq!(of(&both).as_deref(), Some("2"));
+        let unclear = [("retry-after", "7"), ("retry-after-ms", "soon")];
+        assert_eq!(of(&unclear).as_deref(), Some("7"));
+        let past = [("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT")];
+        assert_eq!(of(&past).as_deref(), Some("0"));
+        let moment = jiff::Timestamp::from_second(clock::now() / 1_000_000 + 100);
+        let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+        let date = printer.timestamp_to_rfc9110_string(&moment.expect("a moment"));
+        let wait = of(&[("retry-after", &date.expect("a date"))]).expect("a wait");
+        let wait: u64 = wait.parse().expect("seconds");
+        assert!((90..=100).contains(&wait), "{wait}");
+    }
 }

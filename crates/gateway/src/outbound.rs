@@ -122,7 +122,7 @@ fn is_legacy(inbound: &Inbound, target: &Target) -> bool {
 /// Whether the target takes the body as it stands.
 fn passes(inbound: &Inbound, target: &Target) -> bool {
     /// What `DeepSeek` refuses or reads otherwise in the dialects that it borrows.
-    const FOREIGN: [&[u8]; 10] = [
+    const FOREIGN: [&[u8]; 11] = [
         b"\"developer\"",
         b"\"json_schema\"",
         b"\"max_completion_tokens\"",
@@ -133,6 +133,7 @@ fn passes(inbound: &Inbound, target: &Target) -> bool {
         b"\"minimal\"",
         b"\"image\"",
         b"\"image_url\"",
+        b"\"thread\"",
     ];
     let foreign = target.provider == "deepseek"
         && (says_no_effort(&inbound.body)
@@ -291,7 +292,9 @@ pub(crate) fn translated(
     written: Result<Written, Unsupported>,
 ) -> Result<Outbound, Problem> {
     let written = written.map_err(|error| {
-        Problem::bad_request(error.to_string()).with_code("unsupported_parameter")
+        Problem::bad_request(error.to_string())
+            .with_code("unsupported_parameter")
+            .about(&error.field)
     })?;
     Ok(Outbound {
         path,

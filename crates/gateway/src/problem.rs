@@ -31,8 +31,10 @@ pub(crate) struct Problem {
     pub(crate) told: Option<Box<Told>>,
     /// Whether another try is of no use, for this program or the client: so the provider says, or there were enough here.
     pub(crate) is_final: bool,
+    /// The field of the request that is at fault, where it is one.
+    param: Option<Box<str>>,
     /// What was tried, as [`answer::ATTEMPTS`] says it.
-    tried: Option<HeaderValue>,
+    tried: Option<Box<HeaderValue>>,
 }
 
 /// A provider's error as it came.
@@ -57,6 +59,7 @@ impl Problem {
             verbatim: None,
             told: None,
             is_final: false,
+            param: None,
             tried: None,
         }
     }
@@ -69,7 +72,14 @@ impl Problem {
     /// 400: a body that is not what its dialect asks for.
     #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err asks for")]
     pub(crate) fn malformed(error: Malformed) -> Self {
-        Self::bad_request(error.to_string())
+        Self::bad_request(error.to_string()).about(&error.path)
+    }
+
+    /// The same, with the field that is at fault.
+    #[must_use]
+    pub(crate) fn about(mut self, field: &str) -> Self {
+        self.param = (!field.is_empty()).then(|| field.into());
+        self
     }
 
     /// The same with another code.
@@ -118,6 +128,7 @@ impl Problem {
         problem.status = self.status.as_u16();
         problem.retry_after = self.retry_after;
         problem.code = dialect_code(self.code).map(str::to_owned);
+        problem.param = self.param.as_deref().map(str::to_owned);
         problem
     }
 
@@ -165,7 +176,7 @@ impl Problem {
     /// The same, once that was tried.
     #[must_use]
     pub(crate) fn tried(mut self, tried: &[Tried]) -> Self {
-        self.tried = answer::attempts(tried);
+        self.tried = answer::attempts(tried).map(Box::new);
         self
     }
 
@@ -186,7 +197,7 @@ impl Problem {
         let json = HeaderValue::from_static("application/json");
         headers.insert(header::CONTENT_TYPE, content_type.unwrap_or(json));
         if let Some(tried) = self.tried {
-            headers.insert(answer::ATTEMPTS, tried);
+            headers.insert(answer::ATTEMPTS, *tried);
         }
         if let Some(told) = self.told {
             told.write(face, headers);

@@ -18,6 +18,7 @@ pub mod collect;
 pub mod embed;
 mod families;
 pub mod gemini;
+mod inline;
 mod json;
 pub mod openai_chat;
 pub mod openai_responses;
@@ -160,6 +161,11 @@ impl Dropped {
         }
     }
 
+    /// Nobody misses what has that name: it is carried in another place.
+    fn excuse(&mut self, name: &str) {
+        self.known.insert(name.to_owned());
+    }
+
     /// Notes the state of a call that cannot go back with it.
     pub(crate) fn unless_kept(&mut self, seal: Option<&chat::Seal>) {
         if seal.is_some_and(|seal| seal.dialect == gemini::NAME) {
@@ -188,7 +194,7 @@ pub(crate) fn natives(
     dropped: &mut Dropped,
 ) -> Result<Vec<(String, Json)>, Unsupported> {
     /// Without these the answer is not the one asked for, or stands on a state that the provider does not have.
-    const ESSENTIAL: [&str; 17] = [
+    const ESSENTIAL: [&str; 18] = [
         "n",
         "logprobs",
         "audio",
@@ -202,6 +208,7 @@ pub(crate) fn natives(
         "web_search_options",
         "fallbacks",
         "compaction",
+        "thread",
         "background",
         "previous_response_id",
         "conversation",
@@ -213,8 +220,21 @@ pub(crate) fn natives(
         let reasoning =
             native.field == "include" && native.raw.get() == "[\"reasoning.encrypted_content\"]";
         matches!(native.raw.get(), "null" | "false" | "[]" | "{}" | "[\"TEXT\"]")
-            || (one && native.raw.get() == "1")
+            || (one && matches!(native.raw.get(), "1" | "\"1\""))
             || reasoning
+    }
+    let blocks = chat.turns.iter().flat_map(|turn| &turn.blocks);
+    for block in blocks {
+        match block {
+            chat::Block::Native(native) if native.dialect != dialect => {
+                kept_elsewhere(native)?;
+                if native.field == openai_responses::ADDITIONAL_TOOLS {
+                    // They are among the tools.
+                    dropped.excuse(&native.field);
+                }
+            }
+            _ => {}
+        }
     }
     let mut own = Vec::new();
     for native in &chat.native {
@@ -231,6 +251,23 @@ pub(crate) fn natives(
         }
     }
     Ok(own)
+}
+
+/// Refuses what stands for a part of the conversation that only its own provider can read. Thoughts are no such part: they
+/// mean nothing to another provider anyway.
+fn kept_elsewhere(native: &chat::Native) -> Result<(), Unsupported> {
+    let of_thoughts = || {
+        let members = json::fields(native.raw.get());
+        members.iter().any(|(name, id)| name == "id" && id.get().starts_with("\"rs_"))
+    };
+    let reason = match native.field.as_str() {
+        "item_reference" if !of_thoughts() => {
+            "names an item that only its provider keeps; with `store: false` clients send the item itself"
+        }
+        "compaction" => "holds a conversation that only its provider can read",
+        _ => return Ok(()),
+    };
+    Err(Unsupported::new(&native.field, reason))
 }
 
 /// An operator's word in the middle, where there is no role for it.

@@ -42,6 +42,8 @@ pub struct Problem {
     pub retry_after: Option<u64>,
     /// The provider's own code or type.
     pub code: Option<String>,
+    /// The field of the request that is at fault, where an error of our own is about one.
+    pub param: Option<String>,
     /// Whether a provider said it. A provider's word on the operator's credential or credit is never shown to a client
     /// as a word on its own.
     pub upstream: bool,
@@ -56,6 +58,7 @@ impl Problem {
             message: message.into(),
             retry_after: None,
             code: None,
+            param: None,
             upstream: false,
         }
     }
@@ -117,8 +120,8 @@ impl Kind {
     }
 }
 
-/// Whole seconds of a `retry-after` header or of a duration such as `37s` or `1.5s`, rounded up. A date is not read: this
-/// crate has no clock.
+/// Whole seconds of a `retry-after` header or of a duration such as `37s` or `1.5s`, rounded up. A date is not read here:
+/// this crate has no clock.
 pub(crate) fn seconds(text: &str) -> Option<u64> {
     let text = text.trim().trim_end_matches('s');
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

@@ -234,7 +234,11 @@ fn substance(value: &Value, out: &mut Vec<String>) {
             for (key, value) in members {
                 let blank = value.as_str().map_or(value.is_null(), |text| text.trim().is_empty());
                 let kept = KEPT.contains(&key.as_str()) && !value.is_object();
-                if kept || key == "args" {
+                if key == "data" && kept {
+                    // Bytes, in either alphabet.
+                    let data = value.as_str().unwrap_or_default();
+                    out.push(data.trim_end_matches('=').replace('-', "+").replace('_', "/"));
+                } else if kept || key == "args" {
                     out.extend((!blank).then(|| value.to_string()));
                 } else if key != "response" {
                     substance(value, out);

@@ -183,10 +183,17 @@ fn calls_of_other_models_get_the_stand_in_within_the_current_turn_only() {
     assert!(
         dropped.contains(&"thoughtSignature: none -> skip_thought_signature_validator".to_owned())
     );
-    // The user's next words begin another turn, of which there are no calls yet.
-    let (body, dropped) = write(&foreign_calls(&[json!({"role": "user", "content": "so?"})]), NEW);
-    assert_eq!(signatures(&body), [vec![None], vec![], vec![None, None], vec![None]]);
+    // The user's next words begin another turn, of which there are no calls yet. Right behind a result they are one
+    // content with it, of which Google does not say whether it begins a turn.
+    let next = [
+        json!({"role": "assistant", "content": "done"}),
+        json!({"role": "user", "content": "so?"}),
+    ];
+    let (body, dropped) = write(&foreign_calls(&next), NEW);
+    assert_eq!(signatures(&body), [vec![None], vec![], vec![None, None], vec![None], vec![]]);
     assert!(dropped.is_empty(), "{dropped:?}");
+    let (body, _) = write(&foreign_calls(&next[1..]), NEW);
+    assert_eq!(signatures(&body), [vec![None], vec![], vec![stand_in(), None], vec![stand_in()]]);
     let (body, _) = write(&foreign_calls(&[]), OLD);
     assert!(signatures(&body).concat().iter().all(Option::is_none));
 }
@@ -205,6 +212,72 @@ fn a_reference_is_no_word_of_the_users() {
     let (body, dropped) = write(&chat, NEW);
     assert_eq!(signatures(&body), [vec![Some("skip_thought_signature_validator".to_owned())]]);
     assert!(dropped.contains(&"item_reference".to_owned()), "{dropped:?}");
+}
+
+/// Agents put reminders of their own behind the results.
+#[test]
+fn words_beside_a_result_begin_no_turn() {
+    let calls = |id: &str| json!({"role": "assistant", "content": [{"type": "tool_use", "id": id, "name": "f", "input": {}}]});
+    let result = |id: &str| json!({"type": "tool_result", "tool_use_id": id, "content": "r"});
+    let reminder = json!({"type": "text", "text": "<system-reminder>x</system-reminder>"});
+    let body = |last: Value| {
+        json!({"model": "m", "max_tokens": 9, "messages": [
+        {"role": "user", "content": "a"}, calls("c1"), {"role": "user", "content": [result("c1"), reminder]},
+        calls("c2"), last], "tools": [{"name": "f", "input_schema": {"type": "object"}}]})
+    };
+    let stand_in = || vec![Some("skip_thought_signature_validator".to_owned())];
+    let signed = |last: Value| {
+        let body = body(last).to_string();
+        let chat = wire::anthropic::Anthropic.read_request(body.as_bytes()).unwrap();
+        signatures(&write(&chat, NEW).0)
+    };
+    let both = json!({"role": "user", "content": [result("c2"), reminder]});
+    assert_eq!(signed(both), [stand_in(), stand_in()]);
+    let plain = json!({"role": "user", "content": [result("c2")]});
+    assert_eq!(signed(plain), [stand_in(), stand_in()]);
+}
+
+/// Some agents load tools in the middle of the conversation.
+#[test]
+fn tools_that_are_added_are_tools_and_no_words() {
+    let tool = |name: &str| json!({"type": "function", "name": name, "parameters": {"type": "object"}, "strict": false});
+    let added = json!({"type": "additional_tools", "role": "developer", "tools": [tool("refund"), tool("load")]});
+    let request = json!({"model": "m", "store": false, "tools": [tool("load")], "tool_choice": "auto", "input": [
+        {"role": "user", "content": "a"},
+        {"type": "function_call", "call_id": "c1", "name": "load", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "r"},
+        added,
+    ]});
+    let responses = wire::openai_responses::OpenaiResponses;
+    let chat = responses.read_request(request.to_string().as_bytes()).unwrap();
+    let (body, dropped) = write(&chat, NEW);
+    assert_eq!(signatures(&body), [vec![Some("skip_thought_signature_validator".to_owned())]]);
+    assert_eq!(dropped, ["thoughtSignature: none -> skip_thought_signature_validator"]);
+    let names: Vec<&str> = body["tools"][0]["functionDeclarations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tool| tool["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["load", "refund"]);
+    let target =
+        |provider, model| Target { provider, model, max_output_tokens: None, reasoning: false };
+    for (dialect, target) in [
+        ("anthropic", target("anthropic", "claude-sonnet-4-5")),
+        ("openai_chat", target("deepseek", "deepseek-chat")),
+    ] {
+        let written = wire::dialect(dialect).unwrap().write_request(&chat, &target).unwrap();
+        let body: Value = serde_json::from_slice(&written.body).unwrap();
+        assert_eq!(body["tools"].as_array().unwrap().len(), 2, "{body}");
+        assert!(written.dropped.is_empty(), "{dialect}: {:?}", written.dropped);
+        let last = body["messages"].as_array().unwrap().last().unwrap();
+        assert!(last["role"] == "tool" || last["content"][0]["type"] == "tool_result", "{last}");
+    }
+    // Its own API gets both where they were.
+    let written = responses.write_request(&chat, &target("openai", "gpt-5.4")).unwrap();
+    let again: Value = serde_json::from_slice(&written.body).unwrap();
+    assert_eq!(again["tools"], request["tools"]);
+    assert_eq!(again["input"], request["input"]);
 }
 
 #[test]
@@ -550,6 +623,32 @@ fn thinking_by_generation() {
     assert_eq!(error.path, "generationConfig.thinkingConfig.thinkingLevel");
 }
 
+/// Proto3 JSON writes numbers as text as well.
+#[test]
+fn numbers_may_be_text() {
+    let config = |config: Value| json!({"contents": [{"parts": [{"text": "a"}]}], "generationConfig": config});
+    let text = config(
+        json!({"temperature": "0.5", "topP": "0.9", "topK": "40", "maxOutputTokens": "100", "seed": "-7",
+        "presencePenalty": "1", "frequency_penalty": "0", "candidateCount": "1", "thinkingConfig": {"thinkingBudget": "1024"}}),
+    );
+    let numbers = config(
+        json!({"temperature": 0.5, "topP": 0.9, "topK": 40, "maxOutputTokens": 100, "seed": -7,
+        "presencePenalty": 1, "frequency_penalty": 0, "candidateCount": 1, "thinkingConfig": {"thinkingBudget": 1024}}),
+    );
+    let (text, numbers) = (read(&text), read(&numbers));
+    assert_eq!((&text.sampling, text.max_tokens), (&numbers.sampling, Some(100)));
+    assert_eq!(text.reasoning, numbers.reasoning);
+    let target =
+        Target { provider: "openai", model: "gpt-4o", max_output_tokens: None, reasoning: false };
+    let written = |chat: &Chat| wire::openai_chat::OpenaiChat.write_request(chat, &target).unwrap();
+    assert_eq!(written(&text), written(&numbers));
+    for wrong in [json!("many"), json!(""), json!("1 2"), json!(-1), json!([1])] {
+        let body = config(json!({ "maxOutputTokens": wrong })).to_string();
+        let error = GEMINI.read_request(body.as_bytes()).unwrap_err();
+        assert_eq!(error.path, "generationConfig.maxOutputTokens", "{body}");
+    }
+}
+
 #[test]
 fn media_by_place() {
     let part = |part: Value| {
@@ -611,6 +710,53 @@ fn media_by_place() {
         json!({"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]}),
     );
     assert!(try_write(&file, NEW).is_err(), "ids never cross providers");
+}
+
+#[test]
+fn bytes_in_either_alphabet_arrive_in_the_standard_one() {
+    let target = |provider| Target {
+        provider,
+        model: "m",
+        max_output_tokens: Some(4_096),
+        reasoning: false,
+    };
+    let blob = |mime: &str, data: &str| json!({"inlineData": {"mimeType": mime, "data": data}});
+    let result = |part: Value| json!({"functionResponse": {"id": "a", "name": "f", "response": {"output": "x"}, "parts": [part]}});
+    let body = |parts: Value| {
+        json!({"contents": [
+        {"role": "user", "parts": [{"text": "a"}]},
+        {"role": "model", "parts": [{"functionCall": {"id": "a", "name": "f", "args": {}}}]},
+        {"role": "user", "parts": parts}]})
+    };
+    // "ÿþ~~??" and four bytes of no text, in the alphabet that is safe in URLs and without padding.
+    let sent = body(json!([
+        result(blob("image/png", "-_v__w")),
+        blob("image/png", "-_v__w"),
+        blob("text/plain", "w7_Dvn5-Pz8")
+    ]));
+    let claude = wire::anthropic::Anthropic.write_request(&read(&sent), &target("anthropic"));
+    let claude: Value = serde_json::from_slice(&claude.unwrap().body).unwrap();
+    let content = &claude["messages"][2]["content"];
+    assert_eq!(content[0]["content"][1]["source"]["data"], "+/v//w==");
+    assert_eq!(content[1]["source"]["data"], "+/v//w==");
+    assert_eq!(
+        content[2]["source"],
+        json!({"type": "text", "media_type": "text/plain", "data": "ÿþ~~??"})
+    );
+    let sent = body(json!([result(json!({"text": "b"})), blob("image/png", "-_v__w")]));
+    let chat = wire::openai_chat::OpenaiChat.write_request(&read(&sent), &target("openai"));
+    let chat = String::from_utf8(chat.unwrap().body).unwrap();
+    assert!(chat.contains("data:image/png;base64,+/v//w=="), "{chat}");
+    for (part, path) in [
+        (blob("image/png", "data:image/png;base64,AAAA"), "contents[2].parts[0].inlineData.data"),
+        (
+            result(blob("image/png", "A")),
+            "contents[2].parts[0].functionResponse.parts[0].inlineData.data",
+        ),
+    ] {
+        let error = GEMINI.read_request(body(json!([part])).to_string().as_bytes()).unwrap_err();
+        assert_eq!(error.path, path);
+    }
 }
 
 #[test]

@@ -225,6 +225,26 @@ fn what_needs_the_servers_memory_is_refused_by_name() {
 }
 
 #[test]
+fn what_stands_for_a_part_of_the_conversation_is_refused_by_name() {
+    for item in [
+        json!({"type": "item_reference", "id": "msg_1"}),
+        json!({"type": "item_reference", "id": "fc_1"}),
+        json!({"type": "compaction", "id": "cmp_1"}),
+        json!({"type": "compaction", "id": "cmp_1", "encrypted_content": "gB"}),
+    ] {
+        let body = json!({"model": "m", "input": [
+            {"role": "user", "content": "x"}, item, {"role": "user", "content": "z"}]});
+        for to in ["openai_chat", "anthropic", "gemini"] {
+            let refused = refused(&read(&body), to);
+            assert_eq!(refused.field, item["type"].as_str().unwrap(), "{item}");
+            let hinted = refused.reason.contains("store: false");
+            assert_eq!(hinted, item["type"] == "item_reference", "{item}");
+        }
+        assert_eq!(write(&read(&body), "gpt-5.4").0["input"][1], item);
+    }
+}
+
+#[test]
 fn what_happens_anyway_is_no_loss() {
     let body = json!({"model": "m", "input": "x", "background": false, "include": ["reasoning.encrypted_content"],
         "metadata": {}, "previous_response_id": null, "reasoning": {"summary": "auto"}, "text": {"format": {"type": "text"}}});
@@ -276,7 +296,7 @@ fn items_of_this_api_only_are_dropped_by_name() {
     let chat = read(&json!({"model": "m", "input": [{"role": "user", "content": "x"},
         {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "q"}},
         {"role": "assistant", "phase": "final_answer", "content": [{"type": "output_text", "text": "y"}]},
-        {"type": "item_reference", "id": "msg_1"},
+        {"type": "item_reference", "id": "rs_1"},
         {"type": "mcp_approval_response", "approval_request_id": "a", "approve": true},
         {"role": "user", "content": "z"}]}));
     let target = Target { provider: "anthropic", ..target("claude-opus-5") };

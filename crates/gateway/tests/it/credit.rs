@@ -189,6 +189,11 @@ async fn a_ceiling_that_cannot_be_paid() {
         assert_eq!(told.status, status, "{client:?}: {}", told.raw);
         assert!(told.raw.contains("up to 4000 tokens were asked for"), "{client:?}: {}", told.raw);
         assert_eq!(told.header("x-should-retry"), "false", "{client:?}");
+        if status == 429 {
+            let error = told.body()["error"].take();
+            let words = (&error["type"], &error["code"]);
+            assert_eq!(words, (&"insufficient_quota".into(), &"insufficient_quota".into()));
+        }
         let affordable = told.raw.split(", and ").nth(1).and_then(|rest| rest.split(' ').next());
         let affordable: u64 = affordable.expect("a figure").parse().expect("a number");
         assert!((600..1_000).contains(&affordable), "{client:?}: {affordable}");

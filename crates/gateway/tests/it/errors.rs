@@ -261,6 +261,43 @@ async fn requests_that_make_no_sense() {
     wrong.end();
 }
 
+/// Clients of OpenAI look for the field in `param`, and those of Anthropic send a whole conversation once they are told
+/// that there are no threads.
+#[tokio::test]
+async fn the_field_at_fault_is_named() {
+    let app = App::start().await;
+    let refused = async |client: Client, model: &str, field: &str, value: Value| {
+        let mut body = client.ask("openai", model, "Hello", false);
+        body[field] = value;
+        let told = Told::of(client, client.send(&app, model, &body, false)).await;
+        assert_eq!(told.status, 400, "{client:?} {field}: {}", told.raw);
+        let mut body = told.body();
+        body["error"].take()
+    };
+    let claude = "claude-sonnet-4-5";
+    let error = refused(Client::Chat, claude, "n", 2.into()).await;
+    assert_eq!((&error["param"], &error["code"]), (&"n".into(), &"unsupported_parameter".into()));
+    let error = refused(Client::Chat, claude, "messages", json!([{"role": "nobody"}])).await;
+    assert_eq!((&error["param"], &error["code"]), (&"messages[0].role".into(), &Value::Null));
+    let input =
+        json!([{"role": "user", "content": "a"}, {"type": "item_reference", "id": "msg_1"}]);
+    let error = refused(Client::Responses, claude, "input", input).await;
+    assert_eq!(error["param"], "item_reference");
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("`store: false`")));
+    let details = json!({"error_code": "thread_unsupported_request", "unsupported": ["thread"]});
+    for (provider, model) in MODELS.into_iter().filter(|(provider, _)| *provider != "anthropic") {
+        for thread in
+            [json!({"type": "create"}), json!({"type": "continue", "previous_message_id": "m"})]
+        {
+            let error = refused(Client::Messages, model, "thread", thread).await;
+            assert_eq!(error["type"], "invalid_request_error", "{provider}");
+            assert_eq!(error["details"], details, "{provider}");
+        }
+    }
+    assert_eq!(app.simulator.count(), 0);
+    assert!(app.close().await.is_empty());
+}
+
 /// Where there is nothing, or not by this method, the base of the path says whose errors are read.
 #[tokio::test]
 async fn paths_and_methods_that_are_none() {

@@ -775,10 +775,12 @@ impl Client {
                         "type": "base64", "media_type": "image/png", "data": base64 } }]);
             }
             _ => {
+                // As Google's library for Python writes bytes.
+                let data = base64.replace('+', "-").replace('/', "_");
                 push(
                     &mut body["contents"][0]["parts"],
                     json!({ "inlineData": {
-                    "mimeType": "image/png", "data": base64 } }),
+                    "mimeType": "image/png", "data": data.trim_end_matches('=') } }),
                 );
             }
         }

@@ -112,6 +112,14 @@ fn rules_of_messages() {
                 put("/messages/0/content/0/source/data", "data:image/png;base64,AAAA"),
                 "$.messages[0].content[0].source.data",
             ),
+            (
+                put("/messages/0/content/0/source/data", "AA-_"),
+                "$.messages[0].content[0].source.data",
+            ),
+            (
+                put("/messages/0/content/0/source/data", "AAA"),
+                "$.messages[0].content[0].source.data",
+            ),
             // Results: all of them, first, each of a call, in the next turn.
             (cut("/messages/2/content/0"), "$.messages[1].content"),
             (

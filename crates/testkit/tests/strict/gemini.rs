@@ -148,6 +148,10 @@ fn rules_of_generate_content() {
                 put("/contents/0/parts/1/inlineData/data", "data:image/png;base64,AAAA"),
                 "$.contents[0].parts[1].inlineData.data",
             ),
+            (
+                put("/contents/0/parts/1/inlineData/data", "AA+_"),
+                "$.contents[0].parts[1].inlineData.data",
+            ),
             (cut("/contents/2/parts/1"), "$.contents[2].parts"),
             (cut("/contents/1/parts/2"), "$.contents[2].parts"),
             (cut("/contents/2"), "$.contents"),
@@ -290,4 +294,13 @@ fn counting_and_embedding() {
             (put("/model", "m"), "$.model"),
         ],
     );
+}
+
+#[test]
+fn bytes_may_be_safe_in_urls() {
+    let mut body = generate();
+    for data in ["AA-_", "AA-_AA", "AA-_AA==", "AA+/AA=="] {
+        body["contents"][0]["parts"][1]["inlineData"]["data"] = data.into();
+        assert_eq!(check(Api::Gemini, &body), Vec::<String>::new(), "{data}");
+    }
 }

@@ -119,6 +119,24 @@ fn rules_of_chat() {
                 put("/messages/1/content/1/image_url/url", "data:image/png,AAAA"),
                 "$.messages[1].content[1].image_url.url",
             ),
+            (
+                put("/messages/1/content/1/image_url/url", "data:image/png;base64,AA-_"),
+                "$.messages[1].content[1].image_url.url",
+            ),
+            (
+                put(
+                    "/messages/1/content/-",
+                    json!({"type": "input_audio", "input_audio": {"format": "wav", "data": "AA-_"}}),
+                ),
+                "$.messages[1].content[2].input_audio.data",
+            ),
+            (
+                put(
+                    "/messages/1/content/-",
+                    json!({"type": "file", "file": {"filename": "a", "file_data": "data:application/pdf;base64,AAA"}}),
+                ),
+                "$.messages[1].content[2].file.file_data",
+            ),
             // A message between the calls and one of the answers.
             (
                 put("/messages/3", json!({"role": "user", "content": "?"})),
@@ -297,6 +315,13 @@ fn rules_of_responses() {
             (put("/temperature", -1), "$.temperature"),
             (put("/stream_options", json!({})), "$.stream_options"),
             (put("/input/0/content/1/image_url", "AAAA"), "$.input[0].content[1].image_url"),
+            (
+                put(
+                    "/input/0/content/-",
+                    json!({"type": "input_file", "filename": "a", "file_data": "data:application/pdf;base64,AAA"}),
+                ),
+                "$.input[0].content[2].file_data",
+            ),
             (
                 put("/input/0/content/0", json!({"type": "output_text", "text": "x"})),
                 "$.input[0].content[0].type",

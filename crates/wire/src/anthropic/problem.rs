@@ -54,6 +54,7 @@ pub(super) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Probl
             message: excerpt(body),
             retry_after,
             code: None,
+            param: None,
             upstream: true,
         };
     };
@@ -78,7 +79,15 @@ pub(super) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Probl
         Some("api_error") => Kind::Upstream,
         _ => Kind::from_status(status),
     };
-    Problem { kind, status, message, retry_after, code: code.or(error.kind), upstream: true }
+    Problem {
+        kind,
+        status,
+        message,
+        retry_after,
+        code: code.or(error.kind),
+        param: None,
+        upstream: true,
+    }
 }
 
 #[derive(Serialize)]
@@ -93,6 +102,21 @@ struct OutError<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<OutDetails>,
+}
+
+#[derive(Serialize)]
+struct OutDetails {
+    error_code: &'static str,
+    unsupported: [&'static str; 1],
+}
+
+/// Where nobody keeps a thread, Anthropic's SDKs send the whole conversation by themselves when they are told so.
+fn details(problem: &Problem) -> Option<OutDetails> {
+    const FIELD: &str = "thread";
+    let about = !problem.upstream && problem.param.as_deref() == Some(FIELD);
+    about.then_some(OutDetails { error_code: "thread_unsupported_request", unsupported: [FIELD] })
 }
 
 pub(super) fn write(problem: &Problem) -> (u16, Vec<u8>) {
@@ -113,6 +137,9 @@ pub(super) fn write(problem: &Problem) -> (u16, Vec<u8>) {
         Kind::Overloaded => 529,
         kind => problem.client_status(kind),
     };
-    let body = OutBody { kind: "error", error: OutError { kind: class, message } };
+    let body = OutBody {
+        kind: "error",
+        error: OutError { kind: class, message, details: details(problem) },
+    };
     (status, Json::of(&body).get().as_bytes().to_vec())
 }

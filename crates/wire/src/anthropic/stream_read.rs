@@ -8,7 +8,7 @@ use super::types::{
 use super::usage::Running;
 use super::{JSON_TOOL, NAME, problem, read, skim};
 use crate::Problem;
-use crate::chat::Native;
+use crate::chat::{Citation, Native};
 use crate::json::{self, Json};
 use crate::problem::Kind;
 use crate::reply::Finish;
@@ -46,11 +46,27 @@ struct Open {
     body: Body,
 }
 
+/// The citations of a text. They come ahead of it or amid it, and what they are about is known when it is whole.
+#[derive(Default)]
+struct Behind {
+    sources: Vec<Citation>,
+    /// Those that only this dialect knows, which follow the block.
+    natives: Vec<Native>,
+}
+
+impl Behind {
+    fn add(&mut self, raw: Json) {
+        match citation(&raw) {
+            Some(source) => self.sources.push(source),
+            None => self.natives.push(native_citation(raw)),
+        }
+    }
+}
+
 enum Body {
     Text {
         index: u32,
-        /// Citations that only this dialect knows, which follow the block.
-        behind: Vec<Native>,
+        behind: Behind,
     },
     /// The answer as arguments of a tool.
     Answer {
@@ -244,10 +260,8 @@ impl StreamReader {
                 self.text(index, block.text.as_deref(), out);
                 let listed = block.citations.as_ref().map_or("[]", Json::get);
                 let listed: Vec<Json> = serde_json::from_str(listed).unwrap_or_default();
-                let mut behind = Vec::new();
-                for raw in listed {
-                    behind.extend(cite(index, raw, out));
-                }
+                let mut behind = Behind::default();
+                listed.into_iter().for_each(|raw| behind.add(raw));
                 Body::Text { index, behind }
             }
             _ => {
@@ -317,7 +331,7 @@ impl StreamReader {
     ) -> serde_json::Result<()> {
         let body = match delta.kind.as_deref() {
             Some("text_delta") => {
-                Body::Text { index: self.opened(Opening::Text, out), behind: Vec::new() }
+                Body::Text { index: self.opened(Opening::Text, out), behind: Behind::default() }
             }
             Some("thinking_delta") => Body::Thinking { index: self.opened(Opening::Thinking, out) },
             _ => {
@@ -337,7 +351,7 @@ impl StreamReader {
         match body {
             Body::Text { index, behind } => {
                 self.text(*index, delta.text.as_deref(), out);
-                behind.extend(delta.citation.and_then(|raw| cite(*index, raw, out)));
+                delta.citation.into_iter().for_each(|raw| behind.add(raw));
             }
             Body::Thinking { index } => {
                 self.thought(*index, delta.thinking.as_deref(), out);
@@ -369,8 +383,10 @@ impl StreamReader {
     fn close(&mut self, body: Body, out: &mut Vec<Event>) {
         match body {
             Body::Text { index, behind } => {
+                let sources = behind.sources.into_iter();
+                out.extend(sources.map(|citation| Event::Cite { index, citation }));
                 out.push(Event::Close { index });
-                for native in behind {
+                for native in behind.natives {
                     let index = self.opened(Opening::Native(native), out);
                     out.push(Event::Close { index });
                 }
@@ -435,17 +451,6 @@ impl StreamReader {
     fn fail(&mut self, problem: Problem, out: &mut Vec<Event>) {
         (self.failed, self.done) = (true, true);
         out.push(Event::Problem(problem));
-    }
-}
-
-/// Gives a citation of a page on the web; returns any other.
-fn cite(index: u32, raw: Json, out: &mut Vec<Event>) -> Option<Native> {
-    match citation(&raw) {
-        Some(citation) => {
-            out.push(Event::Cite { index, citation });
-            None
-        }
-        None => Some(native_citation(raw)),
     }
 }
 

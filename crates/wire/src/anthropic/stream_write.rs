@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::types::{Answer, Block as WireBlock};
 use super::write_blocks::{of_kind, tool_use};
 use super::write_reply::{
-    Thoughts, call_state, citation, in_words, stop_details, stop_reason, withheld,
+    Thoughts, call_state, citation, in_words, refused, stop_details, stop_reason, withheld,
 };
 use super::{NAME, problem, usage};
 use crate::Problem;
@@ -411,6 +411,7 @@ impl StreamWriter {
         const DELTA: &str = "message_delta";
         const STOP: &str = "message_stop";
         let (finish, stop_sequence) = self.finish.take().unwrap_or_default();
+        let finish = refused(finish, &self.refusal);
         if finish == Finish::Failed {
             let problem = Problem::own(Kind::Overloaded, "the provider broke off the answer");
             return self.fail(&problem, out);

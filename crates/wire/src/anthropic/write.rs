@@ -439,7 +439,10 @@ impl Own {
     /// Takes away what DeepSeek does not know.
     fn without_foreign(&mut self, dropped: &mut Dropped) -> Result<(), Unsupported> {
         for (field, _) in self.outer.drain(..) {
-            if matches!(field.as_str(), "container" | "mcp_servers" | "fallbacks" | "compaction") {
+            if matches!(
+                field.as_str(),
+                "container" | "mcp_servers" | "fallbacks" | "compaction" | "thread"
+            ) {
                 return Err(Unsupported::new(field, "the provider does not take it"));
             }
             dropped.note(field);

@@ -12,13 +12,12 @@ pub(super) fn reply(reply: &Reply, shape: &Shape) -> Vec<u8> {
     let or =
         |own: &String, other: &String| if own.is_empty() { other.clone() } else { own.clone() };
     let zero = ledger::UsageReport::default();
-    let answer = Answer {
+    let mut answer = Answer {
         id: Some(or(&reply.id, &shape.id)),
         kind: Some("message".to_owned()),
         role: Some("assistant".to_owned()),
         model: Some(or(&reply.model, &shape.model)),
         content: Some(content(&reply.blocks)),
-        stop_reason: Some(stop_reason(reply.finish_for_client()).to_owned()),
         ..Answer::default()
     };
     let refusal: String = reply
@@ -29,14 +28,24 @@ pub(super) fn reply(reply: &Reply, shape: &Shape) -> Vec<u8> {
             _ => None,
         })
         .collect();
+    let finish = refused(reply.finish_for_client(), &refusal);
+    answer.stop_reason = Some(stop_reason(finish).to_owned());
     let usage = usage::with_cost(reply.usage.as_ref().unwrap_or(&zero), shape.cost.as_ref());
     // SDKs require `stop_sequence` to be there, if only as null.
     let more = [
         ("stop_sequence".to_owned(), Json::of(&reply.stop_sequence)),
-        ("stop_details".to_owned(), stop_details(reply.finish, &refusal)),
+        ("stop_details".to_owned(), stop_details(finish, &refusal)),
         ("usage".to_owned(), usage),
     ];
     json::object_with(&answer, &more).get().as_bytes().to_vec()
+}
+
+/// Other providers call an answer that is a refusal complete.
+pub(super) const fn refused(finish: Finish, refusal: &str) -> Finish {
+    match finish {
+        Finish::Stop if !refusal.is_empty() => Finish::Filter,
+        finish => finish,
+    }
 }
 
 pub(super) const fn stop_reason(finish: Finish) -> &'static str {

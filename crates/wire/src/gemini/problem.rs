@@ -68,6 +68,7 @@ pub(super) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Probl
             message: excerpt(body),
             retry_after,
             code: None,
+            param: None,
             upstream: true,
         };
     };
@@ -106,6 +107,7 @@ pub(super) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Probl
         message,
         retry_after: delay.or(retry_after),
         code: code.or(error.status),
+        param: None,
         upstream: true,
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::types::{Blob, Content, FileData, FunctionCall, FunctionResponse, Part, Resolution};
 use super::{NAME, names, signature};
 use crate::chat::{Block, Media, MediaKind, Native, Seal, Source};
+use crate::inline::standard_base64;
 use crate::json::{self, Json, Malformed};
 
 /// Calls without an id get one here, and results without an id the one of the first open call of their function.
@@ -61,9 +62,10 @@ pub(super) fn parts(
     blocks: &mut Vec<Block>,
 ) -> Result<(), Malformed> {
     for (i, raw) in content.and_then(|content| content.parts).iter().flatten().enumerate() {
-        let part: Part = json::read(raw.get(), &format!("{path}.parts[{i}]"))?;
+        let path = format!("{path}.parts[{i}]");
+        let part: Part = json::read(raw.get(), &path)?;
         let before = blocks.len();
-        part_to_blocks(part, raw, calls, blocks);
+        part_to_blocks(part, raw, &path, calls, blocks)?;
         if !matches!(blocks.get(before..), Some([Block::Native(_)])) {
             lost.extend(json::inside::<Part>("parts", std::slice::from_ref(raw)));
         }
@@ -71,7 +73,13 @@ pub(super) fn parts(
     Ok(())
 }
 
-fn part_to_blocks(part: Part, raw: &Json, calls: &mut Calls, blocks: &mut Vec<Block>) {
+fn part_to_blocks(
+    part: Part,
+    raw: &Json,
+    path: &str,
+    calls: &mut Calls,
+    blocks: &mut Vec<Block>,
+) -> Result<(), Malformed> {
     let seal = part.thought_signature.as_deref().map(signature::read);
     let thought = part.thought == Some(true);
     match part {
@@ -82,12 +90,15 @@ fn part_to_blocks(part: Part, raw: &Json, calls: &mut Calls, blocks: &mut Vec<Bl
             let input = args.unwrap_or_else(Json::empty_object);
             blocks.push(Block::ToolUse { id, name, input, seal });
         }
-        Part { function_response: Some(response), .. } => blocks.push(result(response, calls)),
+        Part { function_response: Some(response), .. } => {
+            blocks.push(result(response, path, calls)?);
+        }
         Part { inline_data: Some(_), .. } | Part { file_data: Some(_), .. } if thought => {
             blocks.extend(native(raw));
         }
         Part { inline_data: Some(blob), media_resolution, .. } => {
             sealed(seal, blocks);
+            let blob = plain(blob, path)?;
             blocks.push(Block::Media(detailed(blob.into_media(), media_resolution)));
         }
         Part { file_data: Some(file), media_resolution, .. } => {
@@ -107,6 +118,14 @@ fn part_to_blocks(part: Part, raw: &Json, calls: &mut Calls, blocks: &mut Vec<Bl
             None => sealed(seal, blocks),
         },
     }
+    Ok(())
+}
+
+/// Google's libraries write bytes in the alphabet that is safe in URLs, which no other provider takes.
+fn plain(blob: Blob, path: &str) -> Result<Blob, Malformed> {
+    let bad = || Malformed::new(format!("{path}.inlineData.data"), "must be base64");
+    let data = blob.data.map(|data| standard_base64(data).ok_or_else(bad)).transpose()?;
+    Ok(Blob { data, ..blob })
 }
 
 /// Thoughts come in pieces, the last of which may carry the state of the provider that thought them.
@@ -185,7 +204,7 @@ fn detailed(media: Media, resolution: Option<Resolution>) -> Media {
     Media { detail: known.map(|(_, ours)| (*ours).to_owned()), ..media }
 }
 
-fn result(response: FunctionResponse, calls: &mut Calls) -> Block {
+fn result(response: FunctionResponse, path: &str, calls: &mut Calls) -> Result<Block, Malformed> {
     let name = response.name.unwrap_or_default();
     let id = calls.answer(response.id.filter(|id| !id.is_empty()), &name);
     let whole = response.response.unwrap_or_else(Json::empty_object);
@@ -198,9 +217,10 @@ fn result(response: FunctionResponse, calls: &mut Calls) -> Block {
         _ => (whole.get().to_owned(), false),
     };
     let mut blocks = vec![Block::Text(said)];
-    for raw in response.parts.iter().flatten() {
+    for (i, raw) in response.parts.iter().flatten().enumerate() {
         let part = serde_json::from_str::<Part>(raw.get()).unwrap_or_default();
-        part_to_blocks(part, raw, calls, &mut blocks);
+        let path = format!("{path}.functionResponse.parts[{i}]");
+        part_to_blocks(part, raw, &path, calls, &mut blocks)?;
     }
-    Block::ToolResult { id, name: Some(name), blocks, failed }
+    Ok(Block::ToolResult { id, name: Some(name), blocks, failed })
 }

@@ -2,7 +2,7 @@
 //!
 //! Proto3 JSON: requests may spell a field in camel or in snake case, answers are in camel case.
 
-use serde::de::Error as _;
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 
 use crate::json::{Json, wire};
@@ -17,6 +17,16 @@ pub(crate) fn one_or_many<'de, D: Deserializer<'de>>(
         Some(b'{') => Ok(Some(vec![raw])),
         _ => Err(D::Error::custom("must be an array of objects")),
     }
+}
+
+/// A number, which proto3 JSON may as well write as text.
+fn number<'de, D: Deserializer<'de>, N: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<N>, D::Error> {
+    let Some(raw) = Option::<Json>::deserialize(deserializer)? else { return Ok(None) };
+    let text = raw.as_string();
+    let read = serde_json::from_str(text.as_deref().unwrap_or_else(|| raw.get()));
+    read.map(Some).map_err(|_| D::Error::custom("must be a number"))
 }
 
 wire! {
@@ -110,19 +120,21 @@ wire! {
     }
     #[serde(rename_all = "camelCase")]
     struct GenerationConfig {
+        #[serde(default, deserialize_with = "number")]
         temperature: f64,
-        #[serde(alias = "top_p")]
+        #[serde(default, alias = "top_p", deserialize_with = "number")]
         top_p: f64,
-        #[serde(alias = "top_k", serialize_with = "crate::json::whole")]
+        #[serde(default, alias = "top_k", deserialize_with = "number", serialize_with = "crate::json::whole")]
         top_k: f64,
-        #[serde(alias = "max_output_tokens")]
+        #[serde(default, alias = "max_output_tokens", deserialize_with = "number")]
         max_output_tokens: u64,
         #[serde(alias = "stop_sequences")]
         stop_sequences: Vec<String>,
+        #[serde(default, deserialize_with = "number")]
         seed: i64,
-        #[serde(alias = "presence_penalty")]
+        #[serde(default, alias = "presence_penalty", deserialize_with = "number")]
         presence_penalty: f64,
-        #[serde(alias = "frequency_penalty")]
+        #[serde(default, alias = "frequency_penalty", deserialize_with = "number")]
         frequency_penalty: f64,
         #[serde(alias = "response_mime_type")]
         response_mime_type: String,
@@ -137,7 +149,7 @@ wire! {
     struct ThinkingConfig {
         #[serde(alias = "include_thoughts")]
         include_thoughts: bool,
-        #[serde(alias = "thinking_budget")]
+        #[serde(default, alias = "thinking_budget", deserialize_with = "number")]
         thinking_budget: i64,
         #[serde(alias = "thinking_level")]
         thinking_level: String,

@@ -46,7 +46,7 @@ pub(super) fn contents(
     let turns = rounds::answered(chat.turns.clone(), |_, turn| turn.role == Role::Assistant)?;
     let sides = sides(&turns, dropped);
     // Google asks for signatures of what came after the user's last own words only.
-    let current = sides.iter().rposition(|side| !side.model && side.blocks.iter().any(is_word));
+    let current = sides.iter().rposition(begins_turn);
     let mut contents = Vec::new();
     let mut before: &[Said<'_>] = &[];
     for (at, side) in sides.iter().enumerate() {
@@ -91,9 +91,17 @@ fn sides<'a>(turns: &'a [Turn], dropped: &mut Dropped) -> Vec<Side<'a>> {
     sides
 }
 
-/// Whether this is the user's own and not the result of a tool.
-fn is_word(said: &Said<'_>) -> bool {
-    !matches!(said, Said::Block(Block::ToolResult { .. } | Block::CachePoint(_)))
+/// Whether the user's own words begin a turn here. What stands beside results are the words of a program, mostly, and
+/// Google does not say whether they do.
+fn begins_turn(side: &Side<'_>) -> bool {
+    let is_result = |said: &Said<'_>| matches!(said, Said::Block(Block::ToolResult { .. }));
+    let is_word = |said: &Said<'_>| match said {
+        Said::Block(Block::CachePoint(_)) => false,
+        // Nothing of another dialect's is written.
+        Said::Block(Block::Native(native)) => native.dialect == NAME,
+        Said::Block(_) | Said::Operator => true,
+    };
+    !side.model && !side.blocks.iter().any(is_result) && side.blocks.iter().any(is_word)
 }
 
 fn is_sealed_call(said: &Said<'_>) -> bool {

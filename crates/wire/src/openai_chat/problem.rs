@@ -67,6 +67,7 @@ pub(super) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Probl
             message: excerpt(body),
             retry_after,
             code: None,
+            param: None,
             upstream: true,
         };
     };
@@ -93,7 +94,7 @@ fn of_error(error: Error, status: u16, retry_after: Option<u64>, body: &[u8]) ->
     } else {
         Kind::from_status(status)
     };
-    Problem { kind, status, message, retry_after, code, upstream: true }
+    Problem { kind, status, message, retry_after, code, param: None, upstream: true }
 }
 
 #[derive(Serialize)]
@@ -129,7 +130,12 @@ pub(super) fn write(problem: &Problem) -> (u16, Vec<u8>) {
         Kind::Billing => 429,
         kind => problem.client_status(kind),
     };
-    let own = problem.code.as_deref().filter(|_| !problem.upstream);
-    let error = OutError { message, kind: class, param: None, code: own.or(code) };
+    let own = (!problem.upstream).then_some(problem);
+    let param = own.and_then(|own| own.param.as_deref());
+    // By these words clients tell whether to try again, so that they go before closer ones of our own.
+    let known =
+        matches!(kind, Kind::ContextOverflow | Kind::Auth | Kind::Billing | Kind::RateLimit);
+    let code = if known { code } else { own.and_then(|own| own.code.as_deref()).or(code) };
+    let error = OutError { message, kind: class, param, code };
     (status, Json::of(&OutBody { error }).get().as_bytes().to_vec())
 }

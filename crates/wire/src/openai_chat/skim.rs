@@ -202,6 +202,7 @@ fn truthy(error: &Json) -> bool {
 /// `DeepSeek` broke off for want of capacity: the same request may succeed later.
 fn broken_off() -> Problem {
     Problem {
+        param: None,
         upstream: true,
         ..Problem::own(Kind::Overloaded, "the provider broke off its answer")
     }

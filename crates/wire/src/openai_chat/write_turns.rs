@@ -107,7 +107,11 @@ impl Turns<'_> {
             let mut blocks = turn.blocks.iter().peekable();
             while let Some(block) = blocks.next() {
                 let Block::ToolResult { id, blocks: result, failed, .. } = block else {
-                    rest.push(block.clone());
+                    match block {
+                        // Nothing of it is written, not even an empty message.
+                        Block::Native(native) if native.dialect != NAME => self.note(block),
+                        _ => rest.push(block.clone()),
+                    }
                     continue;
                 };
                 if *failed {

@@ -37,6 +37,9 @@ use crate::{
 /// The name of the dialect.
 pub const NAME: &str = "openai_responses";
 
+/// The type of an item that adds tools in the middle of a conversation.
+pub(crate) const ADDITIONAL_TOOLS: &str = "additional_tools";
+
 /// `OpenAI` Responses.
 pub struct OpenaiResponses;
 

@@ -26,7 +26,9 @@ pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
     };
     let instructions = request.instructions.take().filter(|text| !text.is_empty());
     system.splice(0..0, instructions.map(Block::Text));
-    let tools = read_tools::tools(request.tools.as_deref().unwrap_or_default(), &mut native)?;
+    let listed = request.tools.as_deref().unwrap_or_default();
+    let mut tools = read_tools::tools(listed, "tools", &mut native)?;
+    read_tools::additional(&turns, &mut tools, &mut native)?;
     let tool_choice = read_tools::choice(request.tool_choice.as_ref(), &mut native)?;
     let reasoning = reasoning(request.reasoning.as_ref(), &mut native)?;
     let output = output(request.text.as_ref(), &mut native)?;

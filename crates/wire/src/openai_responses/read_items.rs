@@ -1,7 +1,7 @@
 //! Items to blocks, those of a request's input and of an answer's output alike.
 
 use super::types::{Annotation, Call, Kind, Message, Output, Part, Thoughts};
-use super::{NAME, state};
+use super::{ADDITIONAL_TOOLS, NAME, state};
 use crate::chat::{Block, CacheLife, Citation, Media, MediaKind, Native, Role, Seal, Source, Turn};
 use crate::json::{self, Json, Malformed, TextOr};
 
@@ -46,7 +46,7 @@ pub(super) fn conversation(
             }
             Item::Result(block) => result(&mut turns, block),
             Item::Said(block) | Item::Other(Role::Assistant, block) => said(&mut turns, block),
-            Item::Other(role, block) => turns.push(turn(role, vec![block])),
+            Item::Other(role, block) => other(&mut turns, role, block),
             Item::OfCall(call, seal) => attach(&mut turns, &call, seal),
         }
     }
@@ -87,6 +87,15 @@ fn said(turns: &mut Vec<Turn>, block: Block) {
     match turns.last_mut() {
         Some(last) if last.role == Role::Assistant => last.blocks.push(block),
         _ => turns.push(turn(Role::Assistant, vec![block])),
+    }
+}
+
+/// Tools that are added make no turn of their own, which would part calls from their results elsewhere.
+fn other(turns: &mut Vec<Turn>, role: Role, block: Block) {
+    let adds = matches!(&block, Block::Native(native) if native.field == ADDITIONAL_TOOLS);
+    match turns.last_mut() {
+        Some(last) if adds && last.role != Role::System => last.blocks.push(block),
+        _ => turns.push(turn(role, vec![block])),
     }
 }
 
@@ -169,7 +178,7 @@ pub(super) fn item(raw: &Json, path: &str, remembered: bool) -> Result<Item, Mal
 /// Outputs and approvals come from the client; calls, references to what was answered and the rest from the model.
 fn whose(kind: &str) -> Role {
     const CLIENT: [&str; 4] =
-        ["mcp_approval_response", "additional_tools", "configuration_update", "compaction_trigger"];
+        ["mcp_approval_response", ADDITIONAL_TOOLS, "configuration_update", "compaction_trigger"];
     if kind.ends_with("_output") || CLIENT.contains(&kind) { Role::User } else { Role::Assistant }
 }
 

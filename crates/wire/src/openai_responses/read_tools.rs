@@ -1,9 +1,11 @@
 //! Tools and the choice among them.
 
-use super::NAME;
+use std::collections::HashSet;
+
 use super::read_items::missing;
-use super::types::{Choose, Tool as WireTool, WebSearch as WireSearch};
-use crate::chat::{Hosted, Native, Tool, ToolChoice, WebSearch};
+use super::types::{Additional, Choose, Tool as WireTool, WebSearch as WireSearch};
+use super::{ADDITIONAL_TOOLS, NAME};
+use crate::chat::{Block, Hosted, Native, Tool, ToolChoice, Turn, WebSearch};
 use crate::json::{self, Json, Malformed};
 
 /// What the name of a native field begins with that keeps a function as it was written.
@@ -11,10 +13,14 @@ pub(super) const KEPT: &str = "tools.";
 
 /// The tools. A function that says more than other dialects have words for is kept whole in `native`, under the name of
 /// what it says.
-pub(super) fn tools(list: &[Json], native: &mut Vec<Native>) -> Result<Vec<Tool>, Malformed> {
+pub(super) fn tools(
+    list: &[Json],
+    path: &str,
+    native: &mut Vec<Native>,
+) -> Result<Vec<Tool>, Malformed> {
     let mut tools = Vec::new();
     for (i, raw) in list.iter().enumerate() {
-        let path = format!("tools[{i}]");
+        let path = format!("{path}[{i}]");
         let kind = json::read::<super::types::Kind>(raw.get(), &path)?.kind;
         let kind = kind.filter(|kind| !kind.is_empty());
         let kind = kind.ok_or_else(|| missing(&format!("{path}.type"), "the type of a tool"))?;
@@ -48,6 +54,45 @@ pub(super) fn tools(list: &[Json], native: &mut Vec<Native>) -> Result<Vec<Tool>
         });
     }
     Ok(tools)
+}
+
+/// Adds the tools that come in the middle of the conversation, where other dialects have no place for them. How many they
+/// are is kept without a name, so that nobody misses it.
+pub(super) fn additional(
+    turns: &[Turn],
+    tools: &mut Vec<Tool>,
+    native: &mut Vec<Native>,
+) -> Result<(), Malformed> {
+    let before = tools.len();
+    for block in turns.iter().flat_map(|turn| &turn.blocks) {
+        let Block::Native(item) = block else { continue };
+        if item.field == ADDITIONAL_TOOLS {
+            let path = format!("input.{ADDITIONAL_TOOLS}");
+            let more: Additional = json::read(item.raw.get(), &path)?;
+            let more = more.tools.unwrap_or_default();
+            tools.extend(self::tools(&more, &format!("{path}.tools"), native)?);
+        }
+    }
+    if tools.len() > before {
+        let (mut known, mut at) = (HashSet::new(), 0);
+        tools.retain(|tool| {
+            at += 1;
+            match tool {
+                Tool::Function { name, .. } => known.insert(name.clone()) || at <= before,
+                _ => true,
+            }
+        });
+        let raw = Json::of(&tools.len().saturating_sub(before));
+        native.push(Native { dialect: NAME, field: String::new(), raw });
+    }
+    Ok(())
+}
+
+/// Takes out how many of the last tools stand in the conversation.
+pub(super) fn take_additional(own: &mut Vec<(String, Json)>) -> usize {
+    let at = own.iter().position(|(field, _)| field.is_empty());
+    let count = at.map(|at| own.remove(at));
+    count.and_then(|(_, raw)| raw.get().parse().ok()).unwrap_or_default()
 }
 
 /// The arguments of a custom tool as those of a function.

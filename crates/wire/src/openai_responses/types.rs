@@ -61,6 +61,8 @@ wire! {
         mode: String,
         tools: Vec<Choose>,
     }
+    /// Tools that come in the middle of a conversation.
+    struct Additional { tools: Vec<Json> }
     /// What tells one item from another.
     struct Kind {
         #[serde(rename = "type")]

@@ -30,7 +30,8 @@ pub(super) fn tools(
     dropped: &mut Dropped,
 ) -> Result<(), Unsupported> {
     let mut tools = Vec::new();
-    for tool in &chat.tools {
+    let elsewhere = read_tools::take_additional(own);
+    for tool in chat.tools.iter().take(chat.tools.len().saturating_sub(elsewhere)) {
         match tool {
             Tool::Function { name, cache, .. } => {
                 dropped.unless_none("cache_control", *cache);
@@ -56,7 +57,7 @@ pub(super) fn tools(
             dropped.note(format!("{}{what}", read_tools::KEPT));
         }
     }
-    if tools.is_empty() && !rules.continues {
+    if tools.is_empty() && elsewhere == 0 && !rules.continues {
         own.retain(|(field, _)| field != "tool_choice");
         return Ok(());
     }

@@ -6,7 +6,7 @@ use wire::chat::{Block, Citation, Seal};
 use wire::problem::Kind;
 use wire::reply::{Finish, Reply};
 use wire::stream::{End, Event, Shape};
-use wire::{Problem, dialect};
+use wire::{Problem, Target, dialect};
 
 use super::{anthropic, json as raw, read};
 
@@ -238,6 +238,75 @@ fn errors_are_typed() {
     let (events, seen) = read(&format!("data: {strange}\n\n"));
     assert!(matches!(&events[..], [Event::Problem(problem)] if problem.kind == Kind::Upstream));
     assert!(seen.failed);
+}
+
+/// OpenAI's models refuse in a part of its own, and call the answer complete.
+#[test]
+fn a_refusal_of_another_provider_is_one_here() {
+    let chat = r#"{"id":"c","model":"m","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":null,"refusal":"No."}}]}"#;
+    let responses = r#"{"id":"resp_1","model":"m","status":"completed","output":[{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"refusal","refusal":"No."}]}]}"#;
+    for (name, body) in [("openai_chat", chat), ("openai_responses", responses)] {
+        let reply = dialect(name).unwrap().read_reply(body.as_bytes()).unwrap();
+        let whole = shown(&reply);
+        let mut writer = anthropic().writer(Shape::default());
+        let mut out = Vec::new();
+        for event in wire::collect::events(reply) {
+            writer.event(event, &mut out);
+        }
+        let text = String::from_utf8(out).unwrap();
+        let frames = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        let mut frames = frames.map(|data| serde_json::from_str::<Value>(data).unwrap());
+        let delta = frames.find(|frame| frame["type"] == "message_delta").unwrap();
+        for stop in [&whole, &delta["delta"]] {
+            assert_eq!(stop["stop_reason"], "refusal", "{name}");
+            assert_eq!(stop["stop_details"]["explanation"], "No.", "{name}");
+        }
+        assert_eq!(whole["content"], json!([{"type": "text", "text": "No."}]));
+    }
+}
+
+/// By this word Anthropic's SDKs send the whole conversation instead of going on with a thread.
+#[test]
+fn a_thread_that_nobody_keeps_is_refused_in_the_words_of_the_sdks() {
+    let about = |param: &str| Problem {
+        param: Some(param.to_owned()),
+        ..Problem::own(Kind::BadRequest, "m")
+    };
+    let error = |problem: &Problem| -> Value {
+        let (status, body) = anthropic().write_problem(problem);
+        assert_eq!(status, 400);
+        serde_json::from_slice::<Value>(&body).unwrap()["error"].take()
+    };
+    let details = json!({"error_code": "thread_unsupported_request", "unsupported": ["thread"]});
+    let expected = json!({"type": "invalid_request_error", "message": "m", "details": details});
+    assert_eq!(error(&about("thread")), expected);
+    assert!(error(&about("container")).get("details").is_none());
+    for thread in
+        [json!({"type": "create"}), json!({"type": "continue", "previous_message_id": "msg_1"})]
+    {
+        let body = json!({"model": "m", "max_tokens": 9, "thread": thread,
+            "messages": [{"role": "user", "content": "and Rome?"}]});
+        let chat = anthropic().read_request(body.to_string().as_bytes()).unwrap();
+        for (name, provider) in [
+            ("openai_chat", "openai"),
+            ("openai_responses", "openai"),
+            ("gemini", "gemini"),
+            ("anthropic", "deepseek"),
+        ] {
+            let target = Target { provider, model: "m", max_output_tokens: None, reasoning: false };
+            let refused = dialect(name).unwrap().write_request(&chat, &target).unwrap_err();
+            assert_eq!(refused.field, "thread", "{name}");
+        }
+        let own = Target {
+            provider: "anthropic",
+            model: "claude-opus-5",
+            max_output_tokens: None,
+            reasoning: false,
+        };
+        let written = anthropic().write_request(&chat, &own).unwrap();
+        let written: Value = serde_json::from_slice(&written.body).unwrap();
+        assert_eq!(written["thread"], thread);
+    }
 }
 
 /// A stream of any dialect that breaks off is an error for a client of this one.

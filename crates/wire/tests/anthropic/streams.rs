@@ -3,12 +3,13 @@
 use ledger::Meter::{CacheRead, CacheWrite1h, CacheWrite5m, Input, Output, Reasoning, WebSearch};
 use ledger::{Meter, Region, ServiceTier, Usage};
 use proptest::prelude::*;
+use serde_json::Value;
 use wire::chat::{Block, Citation, Seal};
 use wire::collect::collect;
 use wire::problem::Kind;
 use wire::reply::Finish;
 use wire::sse::Frame;
-use wire::stream::{End, Event, Opening};
+use wire::stream::{End, Event, Opening, Shape};
 
 use super::{anthropic, followed, json, keeps_promises, native, read, skimmed, splits_alike};
 
@@ -396,4 +397,61 @@ proptest! {
         keeps_promises(&events);
         super::written(&events);
     }
+}
+
+/// Claude names a source ahead of the words that rest on it.
+const CITED: &str = r#"data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"usage":{"input_tokens":1,"output_tokens":1}}}
+
+data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}
+
+data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Möwe: "}}
+
+data: {"type":"content_block_stop","index":0}
+
+data: {"type":"content_block_start","index":1,"content_block":{"type":"text","text":"","citations":[]}}
+
+data: {"type":"content_block_delta","index":1,"delta":{"type":"citations_delta","citation":{"type":"web_search_result_location","url":"https://tolls.example/","title":"Tolls","cited_text":"twelve","encrypted_index":"e"}}}
+
+data: {"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"twelve "}}
+
+data: {"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"tolls"}}
+
+data: {"type":"content_block_stop","index":1}
+
+data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":9}}
+
+data: {"type":"message_stop"}
+
+"#;
+
+#[test]
+fn sources_are_of_the_whole_text_of_their_block() {
+    let (events, _) = read(CITED);
+    let cited = |event: &Event| matches!(event, Event::Cite { index: 1, .. });
+    let place = events.iter().position(cited).unwrap();
+    assert_eq!(events[place + 1], Event::Close { index: 1 });
+    let whole = collect(events.clone()).unwrap();
+    let told = |name: &str| {
+        let mut writer = wire::dialect(name).unwrap().writer(Shape::default());
+        let mut out = Vec::new();
+        events.iter().for_each(|event| writer.event(event.clone(), &mut out));
+        let text = String::from_utf8(out).unwrap();
+        let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        data.filter_map(|data| serde_json::from_str::<Value>(data).ok()).collect::<Vec<_>>()
+    };
+    let find = |frames: &[Value], pointer: &str| {
+        frames.iter().find_map(|frame| frame.pointer(pointer)).cloned().unwrap()
+    };
+    let chat = find(&told("openai_chat"), "/choices/0/delta/annotations/0/url_citation");
+    assert_eq!((&chat["start_index"], &chat["end_index"]), (&6.into(), &18.into()));
+    let annotation = find(&told("openai_responses"), "/annotation");
+    assert_eq!((&annotation["start_index"], &annotation["end_index"]), (&0.into(), &12.into()));
+    let segment =
+        find(&told("gemini"), "/candidates/0/groundingMetadata/groundingSupports/0/segment");
+    assert_eq!(segment["text"], "twelve tolls");
+    // As in the answer that comes whole.
+    let body = wire::dialect("openai_chat").unwrap().write_reply(&whole, &Shape::default());
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let same = &body["choices"][0]["message"]["annotations"][0]["url_citation"];
+    assert_eq!((&same["start_index"], &same["end_index"]), (&6.into(), &18.into()));
 }

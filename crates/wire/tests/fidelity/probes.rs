@@ -1146,6 +1146,11 @@ pub(crate) const PROBES: &[Probe] = &[
         "previous_response_id",
         &[(RESPONSES, r#"{"previous_response_id":"resp_1"}"#)],
     ),
+    own(
+        "a conversation kept by the provider",
+        "thread",
+        &[(CLAUDE, r#"{"thread":{"type":"create"}}"#)],
+    ),
     own("a conversation, by id", "conversation", &[(RESPONSES, r#"{"conversation":"conv_1"}"#)]),
     own("a prompt, by id", "prompt", &[(RESPONSES, r#"{"prompt":{"id":"pmpt_1"}}"#)]),
     own("answer in the background", "background", &[(RESPONSES, r#"{"background":true}"#)]),

@@ -238,6 +238,38 @@ fn a_failure_is_an_error_chunk_and_no_end() {
     assert!(!written(vec![Event::Problem(secret)], shape()).contains("secret"));
 }
 
+/// Clients tell by the code whether to try again, and by `param` what to mend.
+#[test]
+fn errors_have_the_words_of_the_dialect_and_name_the_field() {
+    let error = |kind: Kind, code: &str, param: Option<&str>| -> (Value, Value, Value) {
+        let problem = Problem {
+            code: Some(code.to_owned()),
+            param: param.map(str::to_owned),
+            ..Problem::own(kind, "m")
+        };
+        let (_, body) = chat().write_problem(&problem);
+        let mut body: Value = serde_json::from_slice(&body).unwrap();
+        let mut take = |name: &str| body["error"][name].take();
+        (take("type"), take("code"), take("param"))
+    };
+    let none = || Value::Null;
+    for (kind, code, expected) in [
+        (Kind::RateLimit, "rate_limited", ["requests", "rate_limit_exceeded"]),
+        (Kind::Billing, "insufficient_credits", ["insufficient_quota", "insufficient_quota"]),
+        (Kind::Auth, "api_key_disabled", ["invalid_request_error", "invalid_api_key"]),
+        (Kind::ContextOverflow, "too_long", ["invalid_request_error", "context_length_exceeded"]),
+        (Kind::NotFound, "model_not_found", ["invalid_request_error", "model_not_found"]),
+        // What the dialect has no word for keeps ours.
+        (Kind::NotFound, "no_provider", ["invalid_request_error", "no_provider"]),
+        (Kind::BadRequest, "unpriced_model", ["invalid_request_error", "unpriced_model"]),
+    ] {
+        let [class, word] = expected.map(Value::from);
+        assert_eq!(error(kind, code, None), (class, word, none()));
+    }
+    let (_, code, param) = error(Kind::BadRequest, "unsupported_parameter", Some("n"));
+    assert_eq!((code, param), ("unsupported_parameter".into(), "n".into()));
+}
+
 #[test]
 fn finish_reasons() {
     for (finish, word) in [

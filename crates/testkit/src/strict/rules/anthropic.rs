@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{given, is_true, json_schema, list, name, numbered, range, text};
+use super::{base64, given, is_true, json_schema, list, name, numbered, range, text};
 
 /// What a request may mark for the cache at most.
 const CACHE_MARKERS: usize = 4;
@@ -137,8 +137,8 @@ fn block_content(path: &str, block: &Value, faults: &mut Vec<String>) {
         Some("image" | "document") => {
             let source = block.get("source").unwrap_or(&Value::Null);
             let data = text(source, "data").filter(|_| text(source, "type") == Some("base64"));
-            if data.is_some_and(|data| data.is_empty() || data.starts_with("data:")) {
-                faults.push(format!("{path}.source.data: not plain base64"));
+            if let Some(data) = data {
+                base64(data, &format!("{path}.source.data"), faults);
             }
         }
         _ => {}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{given, is_true, length, list, name, numbered, openai, range, text};
+use super::{base64, given, is_true, length, list, name, numbered, openai, range, text};
 
 pub(super) fn check(body: &Value, faults: &mut Vec<String>) {
     openai::sampling(body, faults);
@@ -83,6 +83,12 @@ fn content(message: &Value, path: &str, faults: &mut Vec<String>) {
     for (path, part) in numbered(list(message, "content"), &format!("{path}.content")) {
         if let Some(url) = part.get("image_url").and_then(|image| text(image, "url")) {
             openai::picture(url, &format!("{path}.image_url.url"), faults);
+        }
+        if let Some(data) = part.get("input_audio").and_then(|audio| text(audio, "data")) {
+            base64(data, &format!("{path}.input_audio.data"), faults);
+        }
+        if let Some(data) = part.get("file").and_then(|file| text(file, "file_data")) {
+            openai::file(data, &format!("{path}.file.file_data"), faults);
         }
     }
     for (path, call) in numbered(list(message, "tool_calls"), &format!("{path}.tool_calls")) {

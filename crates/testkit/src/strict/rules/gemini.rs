@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{at_most_one, either as get, json_schema, length, numbered, range};
+use super::{at_most_one, either as get, json_schema, length, numbered, proto_bytes, range};
 use crate::strict::schema;
 
 const PAYLOADS: [&str; 9] = [
@@ -76,11 +76,8 @@ fn parts(content: &Value, path: &str, faults: &mut Vec<String>) {
                 "{path}.functionResponse.response: `$ref` is read as a pointer to a part"
             ));
         }
-        for name in ["inlineData", "fileData"] {
-            let data = get(part, name).and_then(|data| text(data, "data"));
-            if data.is_some_and(|data| data.is_empty() || data.starts_with("data:")) {
-                faults.push(format!("{path}.{name}.data: not plain base64"));
-            }
+        if let Some(data) = get(part, "inlineData").and_then(|data| text(data, "data")) {
+            proto_bytes(data, &format!("{path}.inlineData.data"), faults);
         }
     }
 }

@@ -8,6 +8,8 @@ mod json_schema;
 mod openai;
 mod responses;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
 use super::Api;
@@ -54,6 +56,29 @@ fn is_true(value: &Value, name: &str) -> bool {
 /// A field by its camel case name, in whichever spelling it is present.
 fn either<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     super::schema::get(value.as_object()?, name)
+}
+
+/// Bytes within JSON: the standard alphabet, with padding.
+fn base64(data: &str, path: &str, faults: &mut Vec<String>) {
+    if data.is_empty() || STANDARD.decode(data).is_err() {
+        faults.push(format!("{path}: not plain base64"));
+    }
+}
+
+/// Bytes within proto3 JSON, which may also come in the alphabet that is safe in URLs.
+fn proto_bytes(data: &str, path: &str, faults: &mut Vec<String>) {
+    let safe = URL_SAFE.decode(data).is_ok() || URL_SAFE_NO_PAD.decode(data).is_ok();
+    if data.is_empty() || !safe {
+        base64(data, path, faults);
+    }
+}
+
+/// A `data:` URL holds base64.
+fn data_url(url: &str, path: &str, faults: &mut Vec<String>) {
+    match url.split_once(";base64,") {
+        Some((_, data)) => base64(data, path, faults),
+        None => faults.push(format!("{path}: a data URL without base64")),
+    }
 }
 
 fn range(value: &Value, path: &str, name: &str, (min, max): (f64, f64), faults: &mut Vec<String>) {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{given, is_true, json_schema, length, name, range, text};
+use super::{base64, data_url, given, is_true, json_schema, length, name, range, text};
 
 /// The fields of sampling and streaming that several endpoints share.
 pub(super) fn sampling(body: &Value, faults: &mut Vec<String>) {
@@ -83,11 +83,20 @@ pub(super) fn says_json(messages: &Value, path: &str, faults: &mut Vec<String>) 
 /// A picture by its address: on the web or within the request.
 pub(super) fn picture(url: &str, path: &str, faults: &mut Vec<String>) {
     let web = url.starts_with("https://") || url.starts_with("http://");
-    let data = url
-        .strip_prefix("data:")
-        .is_some_and(|rest| rest.starts_with("image/") && rest.contains(";base64,"));
-    if !web && !data {
+    let data = url.starts_with("data:image/");
+    if data {
+        data_url(url, path, faults);
+    } else if !web {
         faults.push(format!("{path}: neither a web address nor a data URL of a picture"));
+    }
+}
+
+/// A file within the request.
+pub(super) fn file(data: &str, path: &str, faults: &mut Vec<String>) {
+    if data.starts_with("data:") {
+        data_url(data, path, faults);
+    } else {
+        base64(data, path, faults);
     }
 }
 

@@ -85,6 +85,9 @@ fn message(item: &Value, path: &str, faults: &mut Vec<String>) {
         if let Some(url) = text(part, "image_url") {
             openai::picture(url, &format!("{path}.image_url"), faults);
         }
+        if let Some(data) = text(part, "file_data") {
+            openai::file(data, &format!("{path}.file_data"), faults);
+        }
     }
 }
 
