@@ -1,6 +1,7 @@
 //! The settings: one struct, from flags, the environment and a file (`config/source.rs`). Its comments are the manual;
 //! `tollgate.env.example` is generated from it. Nobody else reads the environment.
 
+mod names;
 mod source;
 
 use std::fmt::Write as _;
@@ -48,8 +49,8 @@ pub(crate) struct Settings {
     pub(crate) host: IpAddr,
 
     /// The address under which people reach this, scheme and all. Where that is https, cookies ask for it
-    #[arg(long, env = "TOLLGATE_PUBLIC_URL", global = true)]
-    pub(crate) public_url: Option<String>,
+    #[arg(long, env = "TOLLGATE_PUBLIC_URL", value_parser = public, global = true)]
+    public_url: Option<String>,
 
     /// Where the books are kept: sqlite://FILE or postgres://USER:PASSWORD@HOST/DATABASE
     #[arg(
@@ -138,7 +139,7 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxies: Vec<ipnet::IpNet>,
 
     /// Web pages that may call the API from a browser: origins separated by commas, or *
-    #[arg(long, env = "TOLLGATE_CORS_ORIGINS", value_delimiter = ',', global = true)]
+    #[arg(long, env = "TOLLGATE_CORS_ORIGINS", value_delimiter = ',', value_parser = origin, global = true)]
     pub(crate) cors_origins: Vec<String>,
 
     /// Your project at Supabase, whose users may call the API with its tokens: its address
@@ -292,6 +293,11 @@ impl OtlpSettings {
 }
 
 impl Settings {
+    /// The address under which people reach this, without a slash at its end.
+    pub(crate) fn public_url(&self) -> Option<&str> {
+        said(self.public_url.as_deref())
+    }
+
     /// Where metrics are served, if anywhere.
     pub(crate) fn metrics_addr(&self) -> Option<&str> {
         said(self.metrics_addr.as_deref())
@@ -357,7 +363,7 @@ impl Settings {
 
     /// Whether browsers reach this by TLS.
     pub(crate) fn is_secure(&self) -> bool {
-        self.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
+        self.public_url().is_some_and(|url| url.starts_with("https://"))
     }
 
     /// How long a stream may be silent.
@@ -394,6 +400,39 @@ fn told(secret: Option<&SecretString>) -> Option<&str> {
 #[expect(clippy::unnecessary_wraps, reason = "the shape that clap asks of a parser")]
 fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
     Ok(SecretString::from(text))
+}
+
+/// Addresses are made by adding a path to it.
+fn public(text: &str) -> Result<String, String> {
+    let bare = text.trim().trim_end_matches('/');
+    let uri = bare.parse::<http::Uri>().ok();
+    let is_one = uri.is_some_and(|uri| {
+        let (path, at) = (uri.path(), uri.authority());
+        ["http://", "https://"].iter().any(|scheme| bare.starts_with(scheme))
+            && at.is_some_and(|at| !at.as_str().contains('@'))
+            && !bare.contains(['?', '#'])
+            && !path.contains("//")
+            && !path.ends_with("/v1")
+    });
+    if is_one || bare.is_empty() {
+        return Ok(bare.to_owned());
+    }
+    Err("TOLLGATE_PUBLIC_URL: expected a URL such as https://gate.example.com, without /v1"
+        .to_owned())
+}
+
+/// As browsers send it, which is compared byte for byte.
+fn origin(text: &str) -> Result<String, String> {
+    let bare = text.trim().trim_end_matches('/').to_ascii_lowercase();
+    let is_one = bare.parse::<http::Uri>().is_ok_and(|uri| {
+        let authority = uri.authority().map_or("", http::uri::Authority::as_str);
+        bare.split_once("://").is_some_and(|(_, rest)| rest == authority && !rest.contains('@'))
+    });
+    if is_one || ["", "*", "null"].contains(&bare.as_str()) {
+        return Ok(bare);
+    }
+    Err("TOLLGATE_CORS_ORIGINS: expected origins such as https://app.example.com, without a path, with commas between, or *"
+        .to_owned())
 }
 
 fn trusted(text: &str) -> Result<ipnet::IpNet, String> {

@@ -13,7 +13,7 @@ use crate::web::{self, Call, Doc, Policy, Route};
 
 /// `GET /openapi.json`
 pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
-    web::json(&describe(call.app.settings.public_url.as_deref()))
+    web::json(&describe(call.app.settings.public_url()))
 }
 
 /// An error of the native API.

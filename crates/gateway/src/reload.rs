@@ -59,6 +59,7 @@ impl Reload {
     /// Settings that cannot be read.
     pub(crate) fn new(source: Source, relog: Relog) -> anyhow::Result<Self> {
         let (_, in_force) = source.read()?;
+        warn_of_oddities(&source);
         Ok(Self { source, in_force, relog })
     }
 
@@ -103,7 +104,14 @@ impl Reload {
                 "these need a restart and were not taken up"
             );
         }
+        warn_of_oddities(&self.source);
         Ok(())
+    }
+}
+
+fn warn_of_oddities(source: &Source) {
+    for odd in source.oddities() {
+        tracing::warn!("a setting looks mistyped: {odd}");
     }
 }
 

@@ -4,6 +4,7 @@
 mod files;
 mod redact;
 mod tap;
+mod words;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,6 +62,24 @@ pub(crate) struct CaptureSettings {
     #[arg(long, env = "TOLLGATE_CAPTURE_MAX_HOURS", default_value_t = 168, global = true,
           value_parser = clap::value_parser!(u32).range(1..=87_600))]
     capture_max_hours: u32,
+}
+
+impl CaptureSettings {
+    /// Where recordings are, if anywhere.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.capture_dir.as_deref().filter(|folder| !folder.is_empty()).map(Path::new)
+    }
+
+    /// Whose requests alone are recorded.
+    ///
+    /// # Errors
+    /// What is no id.
+    pub(crate) fn keys(&self) -> anyhow::Result<Vec<Uuid>> {
+        let keys = self.capture_keys.iter().map(|id| id.trim()).filter(|id| !id.is_empty());
+        keys.map(str::parse).collect::<Result<_, _>>().map_err(|_| {
+            anyhow::anyhow!("TOLLGATE_CAPTURE_KEYS: expected ids of keys, with commas between")
+        })
+    }
 }
 
 /// What is recorded of one request.
@@ -133,14 +152,10 @@ impl Capture {
     /// Starts the thread that writes, where a folder is named.
     ///
     /// # Errors
-    /// The folder cannot be written to.
+    /// The folder cannot be written to, or what is said of keys is not ids.
     pub(crate) fn open(settings: &CaptureSettings) -> anyhow::Result<Option<Arc<Self>>> {
-        let named = settings.capture_dir.as_deref().filter(|folder| !folder.is_empty());
-        let Some(folder) = named.map(Path::new) else { return Ok(None) };
-        let keys = settings.capture_keys.iter().map(|id| id.trim()).filter(|id| !id.is_empty());
-        let keys = keys.map(str::parse).collect::<Result<Vec<Uuid>, _>>().map_err(|_| {
-            anyhow::anyhow!("TOLLGATE_CAPTURE_KEYS: expected ids of keys, with commas between")
-        })?;
+        let keys = settings.keys()?;
+        let Some(folder) = settings.folder() else { return Ok(None) };
         let hours = Duration::from_secs(u64::from(settings.capture_max_hours) * 3_600);
         let files = Files::open(folder, settings.capture_max_bytes, hours).map_err(|error| {
             anyhow::anyhow!("TOLLGATE_CAPTURE_DIR: {}: {error}", folder.display())

@@ -1,38 +1,31 @@
 //! What of a body is recorded. Without content, that is its form: of fields that the dialects know, the numbers and the
-//! words that programs choose; of everything that people or models say, the length.
+//! words that are theirs too; of everything else, which a person or a model may have said, the length.
 
 use serde_json::{Map, Value};
 
-/// Fields whose words are of a list, or ids.
-const WORDS: [&str; 27] = [
-    "call_id",
+use super::words;
+
+/// Fields whose words are of a list.
+const LISTED: [&str; 16] = [
     "code",
     "detail",
     "effort",
     "finishReason",
     "finish_reason",
-    "id",
-    "item_id",
     "media_type",
     "mimeType",
-    "model",
-    "modelVersion",
-    "model_name",
     "object",
-    "provider",
-    "providerName",
     "reasoning_effort",
-    "responseId",
-    "response_id",
     "role",
+    "serviceTier",
     "service_tier",
     "status",
     "stop_reason",
-    "tool_call_id",
     "tool_choice",
-    "tool_use_id",
     "type",
 ];
+/// Fields with a name that the operator or a provider has given.
+const NAMES: [&str; 5] = ["model", "modelVersion", "model_name", "provider", "providerName"];
 /// Fields with more fields of the dialects. What is below any other may be anything.
 const BRANCHES: [&str; 38] = [
     "cache_creation",
@@ -104,14 +97,15 @@ fn length(bytes: usize) -> Value {
 /// A value below a field of that name, without what is said in it.
 fn form(name: &str, value: Value) -> Value {
     match value {
-        Value::String(text) if WORDS.contains(&name) && is_word(&text) => text.into(),
+        Value::String(text) if LISTED.contains(&name) && words::is_value(&text) => text.into(),
+        Value::String(text) if NAMES.contains(&name) && is_word(&text) => text.into(),
         Value::String(text) => length(text.len()),
         // The arguments of a call are an object of whatever the tool is for; a list of input is one of messages.
         Value::Object(_) if name == "input" => length(value.to_string().len()),
         Value::Object(fields) => {
             let below = |(name, value): (String, Value)| {
                 let leaf = !(value.is_object() || value.is_array());
-                if !is_word(&name) {
+                if !words::is_field(&name) {
                     return (length_of_name(&name), length(value.to_string().len()));
                 }
                 let kept = leaf || BRANCHES.contains(&name.as_str());
@@ -186,9 +180,34 @@ mod tests {
         assert_eq!((&told["temperature"], &told["stream"]), (&json!(0.5), &json!(true)));
         assert_eq!(told["messages"][0], json!({ "role": "user", "content": "[6 bytes]" }));
         assert_eq!(told["messages"][1]["content"][0]["type"], "text");
-        assert_eq!(told["messages"][2]["tool_calls"][0]["id"], "call_1");
+        assert_eq!(told["messages"][2]["tool_calls"][0]["id"], "[6 bytes]");
         assert_eq!(told["user"], "[15 bytes]");
         assert_eq!(body(b"no JSON", false), "[7 bytes]");
+    }
+
+    /// In no place where a dialect has a word or an id can a person put another.
+    #[test]
+    fn words_are_those_of_a_list() {
+        let request = json!({
+            "model": "gpt-4o", "service_tier": "secret", "secret": 1, "tool_choice": "secret",
+            "reasoning_effort": "secret", "object": "secret.secret", "id": "secret-1",
+            "messages": [
+                { "role": "secret", "id": "secret_2", "type": "secret_20250101", "secret": true },
+                { "role": "tool", "tool_call_id": "secret_3", "status": "secret",
+                  "content": [{ "type": "tool_result", "tool_use_id": "secret_4", "secret": null }] },
+            ],
+            "output": [{ "type": "code_interpreter_call", "call_id": "secret_5", "code": "secret" }],
+        });
+        let told = body(request.to_string().as_bytes(), false);
+        assert!(!told.to_string().contains("secret"), "{told}");
+        assert_eq!(told["messages"][1]["content"][0]["type"], "tool_result");
+        let kept = json!({
+            "model": "claude-haiku-4-5", "service_tier": "flex", "stream": true,
+            "tools": [{ "type": "web_search_20250305", "max_uses": 2 }],
+            "error": { "type": "invalid_request_error", "code": "context_length_exceeded" },
+            "messages": [{ "role": "assistant" }, { "role": "developer" }],
+        });
+        assert_eq!(body(kept.to_string().as_bytes(), false), kept);
     }
 
     #[test]
@@ -212,8 +231,9 @@ mod tests {
 
     #[test]
     fn events_are_a_list() {
-        let stream = "event: x\ndata: {\"type\":\"delta\",\"text\":\"Hi\"}\n\ndata: [DONE]\n\n";
-        let expected = json!([{ "type": "delta", "text": "[2 bytes]" }, "[DONE]"]);
+        let stream =
+            "event: x\ndata: {\"type\":\"text_delta\",\"text\":\"Hi\"}\n\ndata: [DONE]\n\n";
+        let expected = json!([{ "type": "text_delta", "text": "[2 bytes]" }, "[DONE]"]);
         assert_eq!(events(stream.as_bytes(), false), expected);
         assert_eq!(events(stream.as_bytes(), true)[0]["text"], "Hi");
         assert_eq!(events(b"", false), Value::Array(Vec::new()));

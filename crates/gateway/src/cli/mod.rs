@@ -121,7 +121,7 @@ enum Command {
 /// Runs the command line.
 pub fn run() -> ExitCode {
     let outcome = Source::load().and_then(|source| {
-        let cli = Cli::parse();
+        let cli = Source::parse();
         let (lines, _written, relog) = telemetry::start(&cli.settings)?;
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         runtime.enable_all().build()?.block_on(dispatch(cli, lines, (source, relog)))
@@ -145,7 +145,7 @@ async fn dispatch(cli: Cli, lines: Lines, again: (Source, Relog)) -> anyhow::Res
         Command::Migrate { check: true } => rehearse(&settings, &output).await.map(done),
         Command::Migrate { check: false } => migrate(&settings, &output).await.map(done),
         Command::Openapi(args) => openapi::run(&args, &settings, &output).map(done),
-        Command::Doctor => doctor::run(&settings, &output).await,
+        Command::Doctor => doctor::run(&settings, &again.0, &output).await,
         Command::User(command) => user::run(command, &settings, &output).await.map(done),
         Command::Org(command) => org::run(command, &settings, &output).await.map(done),
         Command::Key(command) => key::run(command, &settings, &output).await.map(done),

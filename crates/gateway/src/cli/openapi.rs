@@ -18,7 +18,7 @@ pub(super) struct OpenapiArgs {
 
 pub(super) fn run(args: &OpenapiArgs, settings: &Settings, output: &Output) -> anyhow::Result<()> {
     if !args.routes {
-        let whole = openapi::describe(settings.public_url.as_deref());
+        let whole = openapi::describe(settings.public_url());
         return output.say(&whole, serde_json::to_string_pretty(&whole)?);
     }
     let table = routes()

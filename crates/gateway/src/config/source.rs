@@ -2,14 +2,14 @@
 //! for which the environment is left as it is.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
 
-use super::Settings;
+use super::{Settings, names};
 use crate::cli::Cli;
 
 /// The flag and the variable that name the file.
@@ -24,14 +24,16 @@ pub(crate) struct Source {
     arguments: Vec<OsString>,
     /// What the environment itself says, which goes before the file.
     given: BTreeMap<String, OsString>,
+    /// Names in it that look like settings of ours and are none.
+    strange: Vec<String>,
     file: Option<PathBuf>,
 }
 
 /// A setting: its id, its flag, its variable.
-struct Setting {
+pub(super) struct Setting {
     id: String,
     flag: String,
-    variable: String,
+    pub(super) variable: String,
 }
 
 impl Source {
@@ -39,7 +41,13 @@ impl Source {
     /// wins.
     pub(crate) fn load() -> anyhow::Result<Self> {
         let arguments: Vec<OsString> = std::env::args_os().collect();
-        let given = settings(&Cli::command()).into_iter().filter_map(|setting| {
+        let settings = settings(&Cli::command());
+        let strange = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+            .filter(|(name, value)| names::is_strange(name, &value.to_string_lossy(), &settings))
+            .map(|(name, _)| name)
+            .collect();
+        let given = settings.into_iter().filter_map(|setting| {
             let value = std::env::var_os(&setting.variable)?;
             Some((setting.variable, value))
         });
@@ -57,12 +65,45 @@ impl Source {
                 Err(error) => return Err(unreadable(Path::new(".env"), &error)),
             },
         };
-        Ok(Self { arguments, given, file })
+        Ok(Self { arguments, given, strange, file })
     }
 
     /// The file, if there is one.
     pub(crate) fn file(&self) -> Option<&Path> {
         self.file.as_deref()
+    }
+
+    /// What looks mistyped: names that are no setting's, and what stands in the file twice. Sentences, without any value.
+    pub(crate) fn oddities(&self) -> Vec<String> {
+        let settings = settings(&Cli::command());
+        let say = |place: &str, name: &str| names::unknown(place, name, &settings);
+        let mut odd: Vec<String> =
+            self.strange.iter().map(|name| say("the environment", name)).collect();
+        let Some(file) = self.file.as_deref() else { return odd };
+        let place = file.display().to_string();
+        let mut seen = BTreeMap::new();
+        for (name, value) in lines(file).into_iter().flatten().flatten() {
+            let times: &mut u32 = seen.entry(name.clone()).or_default();
+            *times += 1;
+            match *times {
+                1 if names::is_strange(&name, &value, &settings) => odd.push(say(&place, &name)),
+                2 => odd.push(format!("{place}: {name} is set more than once; the first counts")),
+                _ => {}
+            }
+        }
+        odd
+    }
+
+    /// The command line, the environment and the file. Where they are wrong, the program ends.
+    pub(crate) fn parse() -> Cli {
+        let command = Cli::command().mut_args(|argument| {
+            let variable = argument.get_env().and_then(|name| name.to_str());
+            let is_none = variable.is_some_and(|name| {
+                std::env::var_os(name).is_some_and(|value| is_none(name, &value))
+            });
+            if is_none { argument.env(None::<&'static str>) } else { argument }
+        });
+        Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
     }
 
     /// Reads everything again.
@@ -72,6 +113,7 @@ impl Source {
     pub(crate) fn read(&self) -> anyhow::Result<(Settings, Values)> {
         let mut said = self.file.as_deref().map_or_else(|| Ok(BTreeMap::new()), read)?;
         said.extend(self.given.clone());
+        said.retain(|name, value| !is_none(name, value));
         let mut command = Cli::command();
         let settings = settings(&command);
         // The environment has what the file said at the start.
@@ -128,6 +170,12 @@ fn raw(matches: &ArgMatches, id: &str) -> Vec<OsString> {
     values.map(OsString::from).collect()
 }
 
+/// An empty variable counts as none, as files for containers pass them. Not so where the books are: they are never looked
+/// for somewhere else because a secret was not there.
+fn is_none(name: &str, value: &OsStr) -> bool {
+    value.is_empty() && !["DATABASE_URL", "TOLLGATE_DATA_DIR"].contains(&name)
+}
+
 /// The file that a flag names.
 fn flag(arguments: &[OsString]) -> Option<OsString> {
     let mut arguments = arguments.iter().skip(1).take_while(|argument| *argument != "--");
@@ -145,14 +193,21 @@ fn flag(arguments: &[OsString]) -> Option<OsString> {
 
 /// What a file says.
 fn read(path: &Path) -> anyhow::Result<BTreeMap<String, OsString>> {
-    let lines = dotenvy::from_path_iter(path).map_err(|error| unreadable(path, &error))?;
     let mut said = BTreeMap::new();
-    for line in lines {
-        let (name, value) = line.map_err(|error| unreadable(path, &error))?;
+    for line in lines(path)? {
+        let (name, value) = line?;
         // As at the start, the first one counts.
         said.entry(name).or_insert_with(|| value.into());
     }
     Ok(said)
+}
+
+/// Its names and values, in their order.
+fn lines(
+    path: &Path,
+) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(String, String)>> + '_> {
+    let lines = dotenvy::from_path_iter(path).map_err(|error| unreadable(path, &error))?;
+    Ok(lines.map(|line| line.map_err(|error| unreadable(path, &error))))
 }
 
 /// Without the line itself, which may hold a credential.

@@ -25,8 +25,8 @@ struct Page {
 
 /// The address under which this is reached: that of the settings, or that which the browser has used.
 pub(crate) fn base(call: &Call) -> String {
-    if let Some(url) = &call.app.settings.public_url {
-        return url.trim_end_matches('/').to_owned();
+    if let Some(url) = call.app.settings.public_url() {
+        return url.to_owned();
     }
     let host = call.parts.headers.get(header::HOST).and_then(|value| value.to_str().ok());
     let authority = call.parts.uri.authority().map(http::uri::Authority::as_str);

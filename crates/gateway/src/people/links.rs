@@ -49,7 +49,5 @@ async fn add(
 
 /// The address under which people reach this: that of the settings, or where it listens.
 pub(crate) fn base(settings: &Settings, listening: SocketAddr) -> String {
-    let public = settings.public_url.as_deref().filter(|url| !url.is_empty());
-    let listening = || format!("http://{listening}");
-    public.map_or_else(listening, |url| url.trim_end_matches('/').to_owned())
+    settings.public_url().map_or_else(|| format!("http://{listening}"), str::to_owned)
 }

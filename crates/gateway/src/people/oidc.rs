@@ -66,8 +66,7 @@ impl Oidc {
                 "TOLLGATE_OIDC_ISSUER, TOLLGATE_OIDC_CLIENT_ID and TOLLGATE_OIDC_CLIENT_SECRET: expected all three, or none"
             ),
         };
-        let public = settings.public_url.as_deref().filter(|url| !url.is_empty());
-        let public = public.context(
+        let public = settings.public_url().context(
             "TOLLGATE_OIDC_ISSUER needs TOLLGATE_PUBLIC_URL too: the address to which people come back",
         )?;
         ensure!(
@@ -82,7 +81,7 @@ impl Oidc {
             issuer: Arc::clone(known),
             client_id: id.to_owned(),
             client_secret: SecretString::from(secret),
-            redirect_uri: format!("{}/sign-in/oidc/callback", public.trim_end_matches('/')),
+            redirect_uri: format!("{public}/sign-in/oidc/callback"),
             signing: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
         }))
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -30,14 +31,20 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// # Errors
 /// It is none, or somebody has it.
 pub(crate) async fn listen(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
-    let Some(text) = settings.metrics_addr() else { return Ok(None) };
-    let Ok(address) = text.parse::<SocketAddr>() else {
-        anyhow::bail!("TOLLGATE_METRICS_ADDR: expected an address such as 127.0.0.1:9464");
-    };
+    let Some(address) = address(settings)? else { return Ok(None) };
     let listener = TcpListener::bind(address).await.map_err(|error| {
         anyhow::anyhow!("TOLLGATE_METRICS_ADDR: cannot listen on {address}: {error}")
     })?;
     Ok(Some(listener))
+}
+
+/// Where they are served, if anywhere.
+///
+/// # Errors
+/// What is no address.
+pub(crate) fn address(settings: &Settings) -> anyhow::Result<Option<SocketAddr>> {
+    let wrong = "TOLLGATE_METRICS_ADDR: expected an address such as 127.0.0.1:9464";
+    settings.metrics_addr().map(|text| text.parse().context(wrong)).transpose()
 }
 
 /// Serves the metrics until the program ends.

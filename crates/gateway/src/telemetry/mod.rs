@@ -20,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Settings};
 
-pub(crate) use exposition::{listen, serve};
+pub(crate) use exposition::{address, listen, serve};
 pub(crate) use lines::{Lines, Written};
 pub(crate) use passage::Passage;
 pub(crate) use tally::Tally;
@@ -66,6 +66,14 @@ pub(crate) fn start(settings: &Settings) -> anyhow::Result<(Lines, Written, Relo
         }
     };
     Ok((lines, written, relog))
+}
+
+/// Whether a collector could be spoken to with these settings, without doing so.
+///
+/// # Errors
+/// A setting of OpenTelemetry's that cannot be read.
+pub(crate) fn check(settings: &Settings) -> anyhow::Result<()> {
+    otlp::check(settings)
 }
 
 /// The metrics and the traces of this process.

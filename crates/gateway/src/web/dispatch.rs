@@ -91,7 +91,7 @@ async fn admit(app: &App, policy: Policy, parts: &Parts, now: i64) -> Result<Who
     match policy {
         Policy::Public | Policy::Form => {
             if policy == Policy::Form {
-                origin::check(parts, app.settings.public_url.as_deref())?;
+                origin::check(parts, app.settings.public_url())?;
             }
             let signed_in = session::find(app, parts, now).await?;
             Ok(signed_in.map_or(Who::Nobody, Who::Person))

@@ -62,6 +62,7 @@ mod routing;
 mod scripted;
 mod seals;
 mod secrets;
+mod settings;
 mod sign_in;
 mod soak;
 mod speak;

@@ -215,6 +215,24 @@ async fn the_cookie_behind_tls() {
     app.close().await;
 }
 
+/// Without a public address, even an empty one, what is shown names the address that the browser has used.
+#[tokio::test]
+async fn the_address_that_is_shown() {
+    for (public, shown) in
+        [("", None), ("https://gate.example.com/", Some("https://gate.example.com"))]
+    {
+        let start = Start::default().set("TOLLGATE_PUBLIC_URL", public);
+        let app = with_settings(Books::sqlite(), start).await;
+        let mut browser = Browser::at(&app);
+        browser.sign_in(USER, PASSWORD).await;
+        let page = browser.get("/connect").await;
+        assert_eq!(page.status, 200);
+        let base = format!("base_url=&#34;{}/v1&#34;", shown.unwrap_or(&app.url));
+        assert!(page.text.contains(&base), "{base}: {}", page.text);
+        app.close().await;
+    }
+}
+
 async fn a_session_is_new_at_each_sign_in(books: Books) {
     let app = with_password(books).await;
     let mut browser = Browser::at(&app);

@@ -18,7 +18,7 @@ const FEW_FILES: u64 = 4_096;
 const REMOTE: [&str; 6] = ["nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs"];
 const PASSING: [&str; 2] = ["tmpfs", "ramfs"];
 
-pub(super) fn look(settings: &Settings) -> Vec<Check> {
+pub(super) fn look(settings: &Settings, file: Option<&Path>) -> Vec<Check> {
     let mut checks = vec![folder(&settings.data_dir)];
     let data = existing(&settings.data_dir);
     checks.extend(filesystem("journal", &data));
@@ -26,7 +26,8 @@ pub(super) fn look(settings: &Settings) -> Vec<Check> {
         checks.extend(filesystem("sqlite", &existing(&file)));
         checks.extend(readable("sqlite", &file));
     }
-    checks.extend(readable("settings file", Path::new(".env")));
+    checks.extend(file.and_then(|file| readable("settings file", file)));
+    checks.extend(capture(settings));
     checks.extend(port(settings));
     checks.extend(files());
     checks
@@ -36,8 +37,7 @@ pub(super) fn look(settings: &Settings) -> Vec<Check> {
 fn folder(path: &Path) -> Check {
     let shown = path.display();
     let data = existing(path);
-    let write = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-    if let Err(error) = rustix::fs::access(&data, write) {
+    if let Err(error) = writable(&data) {
         let data = data.display();
         return fail("journal", format!("TOLLGATE_DATA_DIR: {data} cannot be written: {error}"));
     }
@@ -55,6 +55,18 @@ fn folder(path: &Path) -> Check {
         Ok(room) => ok("journal", format!("{shown}, {} MiB free", room / MIB)),
         Err(error) => fail("journal", error.to_string()),
     }
+}
+
+fn writable(folder: &Path) -> rustix::io::Result<()> {
+    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
+}
+
+/// Whether the folder of recordings can be made or written.
+fn capture(settings: &Settings) -> Option<Check> {
+    let folder = existing(settings.capture.folder()?);
+    let error = writable(&folder).err()?;
+    let folder = folder.display();
+    Some(fail("capture", format!("TOLLGATE_CAPTURE_DIR: {folder} cannot be written: {error}")))
 }
 
 /// The nearest folder or file that there is.

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::output::Output;
-use crate::config::Settings;
+use crate::config::{Settings, Source};
 
 /// How a check ended.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -46,11 +46,16 @@ fn fail(name: &'static str, text: impl Into<String>) -> Check {
 }
 
 /// Ends with 0 where nothing failed.
-pub(super) async fn run(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    settings: &Settings,
+    source: &Source,
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
     let mut checks = books::look(settings).await;
     checks.extend(limits::look(settings).await);
     checks.extend(settings::look(settings));
-    checks.extend(machine::look(settings));
+    checks.extend(source.oddities().into_iter().map(|odd| note("mistyped", odd)));
+    checks.extend(machine::look(settings, source.file()));
     let json: Vec<Value> = checks
         .iter()
         .map(|(mark, name, text)| json!({ "result": mark.name().to_lowercase(), "check": name, "detail": text }))

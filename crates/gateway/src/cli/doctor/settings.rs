@@ -1,16 +1,19 @@
 //! Settings that go badly together.
 
-use super::{Check, note, ok};
+use super::{Check, fail, note, ok};
 use crate::config::Settings;
+use crate::people::People;
+use crate::telemetry;
 
 pub(super) fn look(settings: &Settings) -> Vec<Check> {
     let mut checks = vec![address(settings)];
+    checks.extend(refused(settings));
     let mut say = |wrong: bool, name, text: &str| {
         if wrong {
             checks.push(note(name, text));
         }
     };
-    let public = settings.public_url.as_deref();
+    let public = settings.public_url();
     say(
         settings.trust_user_header,
         "trust",
@@ -25,6 +28,11 @@ pub(super) fn look(settings: &Settings) -> Vec<Check> {
         public.is_some_and(|url| url.starts_with("http://") && !is_local(url)),
         "public url",
         "TOLLGATE_PUBLIC_URL is without TLS: sessions and keys cross the network in clear",
+    );
+    say(
+        public.and_then(|url| url.split_once("://")).is_some_and(|(_, rest)| rest.contains('/')),
+        "public url",
+        "TOLLGATE_PUBLIC_URL has a path, which the proxy in front has to take away; the pages of the console need a name of their own",
     );
     say(
         settings.is_secure() && settings.trusted_proxies.is_empty(),
@@ -57,6 +65,24 @@ pub(super) fn look(settings: &Settings) -> Vec<Check> {
         "RUST_LOG tells more than a server needs, and slows it down",
     );
     checks
+}
+
+/// With what `serve` does not start.
+fn refused(settings: &Settings) -> Vec<Check> {
+    let otlp = telemetry::check(settings).map_err(|error| match settings.otlp.endpoint() {
+        Some(_) => fail("traces", format!("{error:#}")),
+        // It may be meant for other programs.
+        None => {
+            note("traces", format!("{error:#}; not read until OTEL_EXPORTER_OTLP_ENDPOINT is set"))
+        }
+    });
+    let capture = settings.capture.keys().map_err(|error| fail("capture", format!("{error:#}")));
+    let people = People::from_settings(settings);
+    let people = people.map_err(|error| fail("sign-in", format!("{error:#}")));
+    let metrics = telemetry::address(settings);
+    let metrics = metrics.map_err(|error| fail("metrics", format!("{error:#}")));
+    let errors = [otlp.err(), capture.err(), people.err(), metrics.err()];
+    errors.into_iter().flatten().collect()
 }
 
 fn address(settings: &Settings) -> Check {

@@ -23,6 +23,8 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
+pub(super) use settings::check;
+
 use super::metrics::{Model, operation_name};
 use super::outcome::Outcome;
 use super::passage::{Noted, Passage, Settled};

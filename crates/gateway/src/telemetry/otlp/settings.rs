@@ -22,19 +22,10 @@ pub(super) fn providers(
     settings: &Settings,
     endpoint: &str,
 ) -> anyhow::Result<(SdkTracerProvider, SdkMeterProvider)> {
-    let named = "OTEL_EXPORTER_OTLP_ENDPOINT: expected an address such as http://localhost:4318";
-    let base: http::Uri = endpoint.parse().context(named)?;
-    let is_tls = match base.scheme_str() {
-        Some("http") => false,
-        Some("https") => true,
-        _ => anyhow::bail!(named),
-    };
+    let is_tls = needs_tls(endpoint)?;
+    let (headers, resource, sampler) = read(settings)?;
     let base = endpoint.trim_end_matches('/');
     let collector = Collector::new(is_tls)?;
-    let headers: HashMap<String, String> = match settings.otlp.headers() {
-        Some(text) => pairs("OTEL_EXPORTER_OTLP_HEADERS", text)?.into_iter().collect(),
-        None => HashMap::new(),
-    };
     let spans = SpanExporter::builder()
         .with_http()
         .with_http_client(collector.clone())
@@ -49,15 +40,44 @@ pub(super) fn providers(
         .with_protocol(Protocol::HttpBinary)
         .with_headers(headers)
         .build()?;
-    let resource = resource(settings)?;
     let spans = SdkTracerProvider::builder()
         .with_resource(resource.clone())
-        .with_sampler(sampler(&settings.otlp.sampler, settings.otlp.sampler_arg())?)
+        .with_sampler(sampler)
         .with_batch_exporter(spans)
         .build();
     let metrics =
         SdkMeterProvider::builder().with_resource(resource).with_periodic_exporter(metrics).build();
     Ok((spans, metrics))
+}
+
+/// Whether all of it can be read, used or not.
+pub(in crate::telemetry) fn check(settings: &Settings) -> anyhow::Result<()> {
+    settings.otlp.endpoint().map(needs_tls).transpose()?;
+    read(settings).map(drop)
+}
+
+fn needs_tls(endpoint: &str) -> anyhow::Result<bool> {
+    let wrong = "OTEL_EXPORTER_OTLP_ENDPOINT: expected an address such as http://localhost:4318";
+    let base: http::Uri = endpoint.parse().context(wrong)?;
+    match base.scheme_str() {
+        Some("http") => Ok(false),
+        Some("https") => Ok(true),
+        _ => anyhow::bail!(wrong),
+    }
+}
+
+fn read(settings: &Settings) -> anyhow::Result<(HashMap<String, String>, Resource, Sampler)> {
+    const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+    let headers = pairs(HEADERS, settings.otlp.headers().unwrap_or_default())?;
+    let is_header = |(name, value): &(String, String)| {
+        name.parse::<http::HeaderName>().is_ok() && value.parse::<http::HeaderValue>().is_ok()
+    };
+    anyhow::ensure!(
+        headers.iter().all(is_header),
+        "{HEADERS}: expected names and values that a header may have"
+    );
+    let sampler = sampler(&settings.otlp.sampler, settings.otlp.sampler_arg())?;
+    Ok((headers.into_iter().collect(), resource(settings)?, sampler))
 }
 
 /// Who sends it.
@@ -79,21 +99,22 @@ fn resource(settings: &Settings) -> anyhow::Result<Resource> {
 }
 
 fn sampler(name: &str, argument: Option<&str>) -> anyhow::Result<Sampler> {
-    let share = || match argument {
-        None => Ok(1.0),
+    // Also where nothing is done with it: then another sampler is meant.
+    let share = match argument {
+        None => 1.0,
         Some(text) => {
             let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
-            share.context("OTEL_TRACES_SAMPLER_ARG: expected a share from 0 to 1")
+            share.context("OTEL_TRACES_SAMPLER_ARG: expected a share from 0 to 1")?
         }
     };
     Ok(match name {
         "always_on" => Sampler::AlwaysOn,
         "always_off" => Sampler::AlwaysOff,
-        "traceidratio" => Sampler::TraceIdRatioBased(share()?),
+        "traceidratio" => Sampler::TraceIdRatioBased(share),
         "parentbased_always_on" | "" => Sampler::ParentBased(Box::new(Sampler::AlwaysOn)),
         "parentbased_always_off" => Sampler::ParentBased(Box::new(Sampler::AlwaysOff)),
         "parentbased_traceidratio" => {
-            Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(share()?)))
+            Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(share)))
         }
         _ => anyhow::bail!(
             "OTEL_TRACES_SAMPLER: expected always_on, always_off, traceidratio, or one of them behind parentbased_"
@@ -150,6 +171,7 @@ mod tests {
         assert!(sampler("often", None).is_err());
         for share in ["2", "-1", "NaN", "x"] {
             assert!(sampler("traceidratio", Some(share)).is_err(), "{share}");
+            assert!(sampler("always_on", Some(share)).is_err(), "{share}");
         }
     }
 }
