@@ -78,7 +78,7 @@ pub(crate) async fn relay(
     let mut finished = settle::finished(attempt, names.id, names.model, report, || 0);
     without_output(&mut finished.report);
     let outcome = if head.is_gone() { Outcome::ClientGone } else { Outcome::Ok };
-    let receipt = settle::settle(attempt, finished, outcome).await?;
+    let receipt = settle::settle(attempt, finished, outcome, false).await?;
     embedded.usage = Some(receipt.report);
     let (content_type, body) = match attempt.outbound.carry {
         Carry::Same { .. } => (parts.headers.get(header::CONTENT_TYPE).cloned(), body),

@@ -125,6 +125,11 @@ impl Inbound {
     fn look(&mut self, named: Option<String>) -> Result<(), Problem> {
         self.peek = Peek::of(&self.body).map_err(Problem::malformed)?;
         preference::check_privacy(&self.peek.provider)?;
+        if self.peek.background && self.face.is(wire::openai_responses::NAME) {
+            // Nobody would see what it comes to.
+            let message = "background: is not supported here, as nobody would meter the finished job; ask for the answer, or for a stream of it";
+            return Err(Problem::bad_request(message).with_code("unsupported_parameter"));
+        }
         self.strict |= self.peek.provider.require_parameters == Some(true);
         self.stream = self.peek.stream && self.operation == Operation::Chat;
         if self.face.is(wire::gemini::NAME) {

@@ -20,6 +20,7 @@ mod connection;
 mod console;
 mod count;
 mod credentials;
+mod doubt;
 mod embed;
 mod ending;
 mod endpoints;

@@ -1,8 +1,11 @@
 //! Step 9 of a request: what it used becomes a receipt, once.
 
-use ledger::{Bill, BillError, Meter, Outcome, Receipt, Usage, UsageReport, UsageSource, Usd};
+use ledger::{
+    Bill, BillError, BillOf, Meter, Outcome, Receipt, Usage, UsageReport, UsageSource, Usd,
+};
 use wire::chat::Block;
 
+use crate::doubt::{self, believed};
 use crate::inbound::{Inbound, Operation};
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
@@ -25,6 +28,8 @@ pub(crate) struct Finished {
 }
 
 /// What an answer used: the provider's word for it, or, where it has none, an estimate from the text on both sides.
+///
+/// `output_bytes` is how much came, as far as that is known.
 pub(crate) fn finished(
     attempt: &Attempt<'_>,
     upstream_id: Option<String>,
@@ -33,7 +38,7 @@ pub(crate) fn finished(
     output_bytes: impl FnOnce() -> usize,
 ) -> Finished {
     let (report, usage_source) = if let Some(report) = report {
-        (report, UsageSource::Provider)
+        believed(attempt, report, output_bytes)
     } else {
         let output = tokens(output_bytes());
         let usage = Usage::of(&[(Meter::Input, prompt(attempt.inbound)), (Meter::Output, output)]);
@@ -47,9 +52,12 @@ pub(crate) fn cut(
     attempt: &Attempt<'_>,
     upstream_id: Option<String>,
     model_served: Option<String>,
-    report: Option<UsageReport>,
+    mut report: Option<UsageReport>,
     output_bytes: usize,
 ) -> Finished {
+    if let Some(report) = &mut report {
+        doubt::leave_out(attempt, report);
+    }
     let report = cut_report(report, || prompt(attempt.inbound), output_bytes);
     Finished { model_served, upstream_id, report, usage_source: UsageSource::Estimated }
 }
@@ -102,61 +110,70 @@ pub(crate) fn tokens(bytes: usize) -> u64 {
     u64::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u64::MAX).max(1)
 }
 
-/// Prices the attempt, commits its receipt, and hands it back. Does not return before the receipt is safe.
+/// About how much of a whole answer was generated.
+pub(crate) fn output_bytes(reply: &wire::Reply) -> usize {
+    // What its own dialect alone knows is mostly what a tool has found.
+    let generated = reply.blocks.iter().filter(|block| !matches!(block, Block::Native(_)));
+    generated.map(bytes).sum()
+}
+
+/// Prices the attempt, commits its receipt, and hands it back. Does not return before the receipt is safe. `delivered` is
+/// whether the client has got of the answer what cannot be taken back.
 ///
 /// # Errors
 /// The receipt cannot be committed, or the answer used something that has no price: then a receipt without charge
-/// keeps the counters, and the answer must not be delivered.
+/// keeps the counters, and the answer must not be delivered. What was delivered is charged as far as it has prices.
 pub(crate) async fn settle(
     attempt: &Attempt<'_>,
     finished: Finished,
     outcome: Outcome,
+    delivered: bool,
 ) -> Result<Receipt, Problem> {
     if outcome == Outcome::Ok && attempt.inbound.operation == Operation::Chat {
         let tokens = finished.report.total().output_tokens();
         attempt.provider.speed.generated(tokens, attempt.begun.elapsed());
     }
     let mut receipt = receipt(attempt, finished, outcome);
-    let unpriced = match price(attempt, &receipt.report) {
-        Ok(bill) => {
-            (receipt.cost, receipt.commission, receipt.charge) =
-                (bill.cost, bill.commission, bill.charge);
-            if attempt.target.is_direct() {
-                receipt.report.pay_directly(bill.direct);
-            }
-            None
-        }
+    let (bill, unpriced) = match price(attempt, &receipt.report) {
+        Ok(bill) => (bill, None),
         Err(error) => {
             receipt.outcome = Outcome::Unpriced;
-            if attempt.target.is_direct() {
-                receipt.report.pay_directly(Usd::ZERO);
-            }
-            Some(error)
+            let known = delivered.then(|| bill(attempt, &receipt.report, Bill::of_known));
+            (known.and_then(Result::ok).unwrap_or_default(), Some(error))
         }
     };
+    (receipt.cost, receipt.commission, receipt.charge) = (bill.cost, bill.commission, bill.charge);
+    if attempt.target.is_direct() {
+        receipt.report.pay_directly(bill.direct);
+    }
     if let Some(answer) = receipt.upstream_id.as_deref().filter(|_| attempt.plan.is_spread) {
         sticky::remember(attempt, answer);
     }
     attempt.hold.commit(&mut receipt).await.map_err(Problem::store)?;
-    match unpriced {
-        None => Ok(receipt),
-        Some(error) => {
-            tracing::error!(request_id = %receipt.request_id, %error, "an answer has no price; it was withheld");
-            Err(Problem::new(
-                http::StatusCode::BAD_GATEWAY,
-                "unpriced_answer",
-                format!("the provider's answer cannot be priced: {error}; nothing was charged"),
-            ))
-        }
+    let Some(error) = unpriced else { return Ok(receipt) };
+    let (request_id, charge) = (receipt.request_id, receipt.charge);
+    if delivered {
+        let counters = receipt.report.total();
+        tracing::warn!(%request_id, %error, %charge, ?counters, "a delivered answer has no price for all that it used; the rest of it was charged");
+        return Ok(receipt);
     }
+    tracing::error!(%request_id, %error, "an answer has no price; it was withheld");
+    Err(Problem::new(
+        http::StatusCode::BAD_GATEWAY,
+        "unpriced_answer",
+        format!("the provider's answer cannot be priced: {error}; nothing was charged"),
+    ))
 }
 
 /// What counters cost at the prices pinned for the request.
 pub(crate) fn price(attempt: &Attempt<'_>, report: &UsageReport) -> Result<Bill, BillError> {
+    bill(attempt, report, Bill::of)
+}
+
+fn bill(attempt: &Attempt<'_>, report: &UsageReport, bill: BillOf) -> Result<Bill, BillError> {
     let (plan, target) = (attempt.plan, attempt.target);
     let bps = attempt.hold.commission_bps(target);
-    let of =
-        |report| Bill::of(&plan.catalogue, target.provider, &target.model, report, plan.at, bps);
+    let of = |report| bill(&plan.catalogue, target.provider, &target.model, report, plan.at, bps);
     if target.is_direct() && report.direct().is_none() {
         let mut report = report.clone();
         report.pay_directly(Usd::ZERO);

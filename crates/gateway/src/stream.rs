@@ -54,6 +54,8 @@ struct Relay<'a, 'b> {
     gone: bool,
     /// Whether it has become longer than can be paid for.
     overdrawn: bool,
+    /// Whether the client has got text of it.
+    delivered: bool,
     carrier: Carrier<'a>,
     splitter: Splitter,
     /// How long it may be silent.
@@ -93,6 +95,7 @@ impl<'a, 'b> Relay<'a, 'b> {
             client,
             gone: false,
             overdrawn: false,
+            delivered: false,
             carrier,
             splitter: splitter(response),
             idle: attempt.app.live.load().stream_idle(),
@@ -222,6 +225,7 @@ impl<'a, 'b> Relay<'a, 'b> {
                 self.overdrawn = true;
                 return Err(End::Broken);
             }
+            self.delivered |= bytes > 0;
             let written = self.attempt.hold.progress(bytes, report);
             written.map_err(|error| {
                 let request_id = self.attempt.inbound.id;
@@ -302,11 +306,16 @@ impl<'a, 'b> Relay<'a, 'b> {
         let (id, model) = (Some(seen.id), Some(seen.model));
         let output = usize::try_from(seen.output_bytes).unwrap_or(usize::MAX);
         let finished = if seen.whole {
-            settle::finished(self.attempt, id, model, seen.usage, || output)
+            let mut usage = seen.usage;
+            // What was said on the way is not the last word.
+            if let Some(usage) = usage.as_mut().filter(|_| !seen.usage_final) {
+                usage.inconsistent = true;
+            }
+            settle::finished(self.attempt, id, model, usage, || output)
         } else {
             settle::cut(self.attempt, id, model, seen.usage, output)
         };
-        let cost = match settle::settle(self.attempt, finished, outcome).await {
+        let cost = match settle::settle(self.attempt, finished, outcome, self.delivered).await {
             Ok(receipt) => {
                 self.carrier.settled(&receipt.report);
                 Some(receipt.charge.to_string())

@@ -29,7 +29,7 @@ pub(crate) async fn relay(
     let read = Read::of(attempt, &body)?;
     attempt.inbound.passage.finishes(read.finish);
     let outcome = if head.is_gone() { Outcome::ClientGone } else { Outcome::Ok };
-    let receipt = settle::settle(attempt, read.finished, outcome).await?;
+    let receipt = settle::settle(attempt, read.finished, outcome, false).await?;
     let content_type = parts.headers.get(header::CONTENT_TYPE).cloned();
     let (content_type, body) = match read.reply {
         None => (content_type, told_of_cost(attempt, body, &receipt.report)),
@@ -63,9 +63,14 @@ impl Read {
             Carry::Same { .. } => {
                 let report = dialect.read_body_usage(body).map_err(unreadable)?;
                 let names = Names::of(body);
-                let text =
-                    || dialect.read_reply(body).map_or(body.len(), |reply| reply.text().len());
-                let finished = settle::finished(attempt, names.id, names.model, report, text);
+                let is_told = report.is_some();
+                let came = || match dialect.read_reply(body) {
+                    Ok(reply) => settle::output_bytes(&reply),
+                    // What is no answer may well have used nothing, where that is what it says.
+                    Err(_) if is_told => 0,
+                    Err(_) => body.len(),
+                };
+                let finished = settle::finished(attempt, names.id, names.model, report, came);
                 Ok(Self { finished, finish: names.finish, reply: None })
             }
             Carry::Translated { .. } => {
@@ -77,7 +82,8 @@ impl Read {
                 }
                 let report = reply.usage.clone();
                 let (id, model) = (Some(reply.id.clone()), Some(reply.model.clone()));
-                let finished = settle::finished(attempt, id, model, report, || reply.text().len());
+                let came = || settle::output_bytes(&reply);
+                let finished = settle::finished(attempt, id, model, report, came);
                 Ok(Self { finished, finish: Some(reply.finish), reply: Some(reply) })
             }
         }

@@ -58,7 +58,7 @@ pub use price::{
     Condition, Cost, Line, ModelPrice, Multipliers, PriceError, Rates, Tariff, Terms, UnitPrice,
 };
 pub use purse::{Broken, Purse, Short, Slice};
-pub use receipt::{Bill, BillError, Fault, Outcome, Receipt, UsageSource};
+pub use receipt::{Bill, BillError, BillOf, Fault, Outcome, Receipt, UsageSource};
 pub use route::{Route, Tried};
 pub use scope::{BudgetPeriod, Scope, ScopeKind, decode_scopes, encode_scopes};
 pub use seal::{Seal, SealFault, Signer};

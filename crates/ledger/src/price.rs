@@ -335,6 +335,31 @@ impl ModelPrice {
         Ok(Cost { lines, total: Usd::try_from_pico(total)? })
     }
 
+    /// What `usage` costs as far as that is known: counters without a price are left out, and terms that have no factor are
+    /// taken for the ordinary ones.
+    ///
+    /// # Errors
+    /// A date before the first price; a sum past the range.
+    pub fn price_known(&self, usage: &Usage, terms: &Terms) -> Result<Cost, PriceError> {
+        let mut known = *terms;
+        known.fast &= self.multipliers.fast.is_some();
+        let has_region = match terms.region {
+            Region::Global => true,
+            Region::Us => self.multipliers.us.is_some(),
+            Region::Eu => self.multipliers.eu.is_some(),
+        };
+        if !has_region {
+            known.region = Region::Global;
+        }
+        let rates = self.rates(usage.input_tokens(), &known)?;
+        let mut priced = Usage::ZERO;
+        for (meter, count) in usage.nonzero().filter(|(meter, _)| rates.applying(*meter).is_some())
+        {
+            priced.set(meter, count);
+        }
+        self.price(&priced, &known)
+    }
+
     /// Whether plain text can be priced at that moment, in and out.
     pub fn prices_text(&self, at: i64) -> bool {
         self.rates(0, &Terms { at, ..Terms::default() }).is_ok_and(|rates| {

@@ -15,7 +15,7 @@ use crate::usd::{Usd, UsdError};
 pub enum UsageSource {
     /// The provider's own counters.
     Provider,
-    /// Estimated by us from the text, because the provider's answer had no counters.
+    /// Estimated by us from the text, because the provider's answer had no counters, or some that cannot be true.
     Estimated,
 }
 
@@ -33,8 +33,9 @@ pub enum Outcome {
     Failed,
     /// The process died while the answer was under way: what the client may have got of it is charged.
     Crashed,
-    /// The answer used something that the price version has no price for. It was withheld from the client and nothing
-    /// is charged; the counters are kept for the operator, who owes the provider.
+    /// The answer used something that the price version has no price for. A whole answer was withheld from the client and
+    /// nothing is charged; of a stream that the client has got, what has a price is. The counters are kept for the
+    /// operator, who owes the provider.
     Unpriced,
 }
 
@@ -156,12 +157,6 @@ impl Bill {
         at: i64,
         commission_bps: u32,
     ) -> Result<Self, BillError> {
-        let terms = Terms {
-            at,
-            service_tier: report.service_tier,
-            fast: report.fast,
-            region: report.region,
-        };
         let mut bill = Self::default();
         let mut price = Usd::ZERO;
         for pass in &report.passes {
@@ -171,17 +166,58 @@ impl Bill {
                 .ok_or_else(|| BillError::UnknownModel(format!("{provider}/{ran}")))?;
             let cost = known
                 .price
-                .price(&pass.usage, &terms)
+                .price(&pass.usage, &terms(report, at))
                 .map_err(|error| BillError::Price(format!("{provider}/{ran}"), error))?;
             price = price.checked_add(cost.total)?;
             bill.lines.extend(cost.lines.into_iter().map(|line| (ran.to_owned(), line)));
         }
-        let payer = if report.direct().is_some() { &mut bill.direct } else { &mut bill.cost };
-        *payer = price;
-        bill.commission = price.share(commission_bps)?;
-        bill.charge = bill.cost.checked_add(bill.commission)?;
-        Ok(bill)
+        bill.add_up(price, report, commission_bps)
     }
+
+    /// The same as far as there are prices: for an answer that the client has got although it used something that has
+    /// none.
+    pub fn of_known(
+        catalogue: &Catalogue,
+        provider: &str,
+        model: &str,
+        report: &UsageReport,
+        at: i64,
+        commission_bps: u32,
+    ) -> Result<Self, BillError> {
+        let mut bill = Self::default();
+        let mut price = Usd::ZERO;
+        for pass in &report.passes {
+            let ran = pass.model.as_deref().unwrap_or(model);
+            let Some(known) = catalogue.get(provider, ran) else { continue };
+            let Ok(cost) = known.price.price_known(&pass.usage, &terms(report, at)) else {
+                continue;
+            };
+            price = price.checked_add(cost.total)?;
+            bill.lines.extend(cost.lines.into_iter().map(|line| (ran.to_owned(), line)));
+        }
+        bill.add_up(price, report, commission_bps)
+    }
+
+    fn add_up(
+        mut self,
+        price: Usd,
+        report: &UsageReport,
+        commission_bps: u32,
+    ) -> Result<Self, BillError> {
+        let payer = if report.direct().is_some() { &mut self.direct } else { &mut self.cost };
+        *payer = price;
+        self.commission = price.share(commission_bps)?;
+        self.charge = self.cost.checked_add(self.commission)?;
+        Ok(self)
+    }
+}
+
+/// How a bill is made: [`Bill::of`] or [`Bill::of_known`].
+pub type BillOf = fn(&Catalogue, &str, &str, &UsageReport, i64, u32) -> Result<Bill, BillError>;
+
+fn terms(report: &UsageReport, at: i64) -> Terms {
+    let &UsageReport { service_tier, fast, region, .. } = report;
+    Terms { at, service_tier, fast, region }
 }
 
 /// What is wrong with a receipt, found by working it out again.
@@ -203,22 +239,30 @@ pub enum Fault {
 }
 
 impl Receipt {
-    /// Works the receipt out again from its counters and the price version it names. One that says it has no price is
-    /// right where it has none and nothing was charged.
-    pub fn check(&self, catalogue: &Catalogue) -> Result<(), Fault> {
-        let bill = Bill::of(
-            catalogue,
-            &self.provider,
-            &self.model,
-            &self.report,
-            self.started_at,
-            self.commission_bps,
-        );
-        let bill = match bill {
-            // As it says itself; then nothing may have been charged.
-            Err(_) if self.outcome == Outcome::Unpriced => Bill::default(),
-            bill => bill?,
+    /// What it comes to by its counters and the price version it names. Of one that says that something has no price, and is
+    /// right about it, that is nothing where nothing was charged, and else what has a price.
+    ///
+    /// # Errors
+    /// It has no price, and does not say so.
+    pub fn bill(&self, catalogue: &Catalogue) -> Result<Bill, BillError> {
+        let of = |bill: BillOf| {
+            let Self { provider, model, report, started_at, commission_bps, .. } = self;
+            bill(catalogue, provider, model, report, *started_at, *commission_bps)
         };
+        match of(Bill::of) {
+            Err(_) if self.outcome == Outcome::Unpriced => {
+                let direct = self.report.direct().unwrap_or_default();
+                let amounts = [self.cost, self.commission, self.charge, self.absorbed, direct];
+                let is_free = amounts.iter().all(|amount| *amount == Usd::ZERO);
+                if is_free { Ok(Bill::default()) } else { of(Bill::of_known) }
+            }
+            bill => bill,
+        }
+    }
+
+    /// Works the receipt out again from its counters and the price version it names.
+    pub fn check(&self, catalogue: &Catalogue) -> Result<(), Fault> {
+        let bill = self.bill(catalogue)?;
         let owed = self.charge.checked_add(self.absorbed).map_err(BillError::from)?;
         for (what, stored, recomputed) in [
             ("cost", self.cost, bill.cost),

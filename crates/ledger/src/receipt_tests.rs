@@ -95,3 +95,23 @@ fn what_has_no_price_is_right_where_it_says_so_and_charges_nothing() {
         "it has a price: {priced:?}"
     );
 }
+
+#[test]
+fn what_was_delivered_without_a_price_for_all_of_it_is_charged_for_the_rest() {
+    let catalogue = catalogue();
+    let both = [TEXT[0], TEXT[1], SEARCH[0]];
+    assert_eq!(receipt(&both, Outcome::Unpriced, RIGHT).check(&catalogue), Ok(()));
+    assert_eq!(receipt(&both, Outcome::Unpriced, [0, 0, 0]).check(&catalogue), Ok(()), "withheld");
+    let unsaid = receipt(&both, Outcome::Ok, RIGHT).check(&catalogue);
+    assert!(matches!(unsaid, Err(Fault::Unpriceable(_))), "{unsaid:?}");
+    let [cost, commission, charge] = RIGHT;
+    let wrong = receipt(&both, Outcome::Unpriced, [cost + 1, commission, charge + 1]);
+    assert!(matches!(wrong.check(&catalogue), Err(Fault::Differs { what: "cost", .. })));
+
+    // Nor has the list a price for the region, or for fast answers: the ordinary one is known.
+    let mut regional = receipt(&TEXT, Outcome::Unpriced, RIGHT);
+    (regional.report.region, regional.report.fast) = (crate::Region::Us, true);
+    assert_eq!(regional.check(&catalogue), Ok(()));
+    regional.outcome = Outcome::Ok;
+    assert!(matches!(regional.check(&catalogue), Err(Fault::Unpriceable(_))));
+}

@@ -327,7 +327,8 @@ pub struct UsageReport {
     /// Regional processing.
     #[serde(default)]
     pub region: Region,
-    /// The provider's own numbers contradicted each other (cached above input, say) and were clamped.
+    /// The provider's own numbers contradicted each other (cached above input, say) and were clamped, or cannot be true
+    /// (nothing for text that came, more than any request can use): then the missing side is an estimate.
     #[serde(default)]
     pub inconsistent: bool,
     /// By which way it came; said of receipts alone.

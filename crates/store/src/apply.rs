@@ -134,17 +134,8 @@ impl Store {
 
     async fn apply_once(&self, batch: Batch, signer: &Signer) -> Result<Applied, StoreError> {
         let mut conn = self.begin().await?;
-        let found: Option<(i64, i64)> =
-            on!(conn, LOCK => _, (q, c) => q.bind(batch.replica).fetch_optional(c).await)?;
-        let (current, cursor) = found.ok_or(StoreError::NotFound { what: "replica" })?;
-        let Batch { id, replica, epoch, after, seq, open, at, entries } = batch;
-        if current != epoch {
-            return Err(StoreError::Fenced);
-        }
-        let cursor = cursor.unsigned_abs();
-        if after > cursor {
-            return Err(StoreError::Gap { cursor, after });
-        }
+        let cursor = batch.lock(&mut conn).await?;
+        let Batch { id, replica, seq, open, at, entries, .. } = batch;
         let entries = entries.into_iter().filter(|(seq, _)| *seq > cursor);
         let rows: Vec<Row> = entries.map(|(_, Entry(row))| row).collect();
         let leaves = rows.iter().map(Row::leaf).collect::<Result<Vec<_>, _>>()?;
@@ -152,16 +143,47 @@ impl Store {
         if applied.new > 0 {
             seals::seal(&mut conn, signer, (id, replica), &leaves).await?;
         }
-        let number = |seq: u64| {
-            i64::try_from(seq).map_err(|_| StoreError::OutOfRange { what: "journal record" })
-        };
-        let (seq, open) = (number(seq)?, number(open)?);
-        on!(conn, MOVE, (q, c) => {
-            q.bind(seq).bind(open).bind(replica).execute(c).await.map(drop)
-        })?;
+        advance(&mut conn, replica, seq, open).await?;
         conn.commit().await?;
         Ok(applied)
     }
+}
+
+impl Batch {
+    /// Sees that it is its turn, and keeps others from the replica's journal until the end of the transaction. Returns how
+    /// far the database has come.
+    pub(crate) async fn lock(&self, conn: &mut Conn) -> Result<u64, StoreError> {
+        let found: Option<(i64, i64)> =
+            on!(*conn, LOCK => _, (q, c) => q.bind(self.replica).fetch_optional(c).await)?;
+        let (current, cursor) = found.ok_or(StoreError::NotFound { what: "replica" })?;
+        if current != self.epoch {
+            return Err(StoreError::Fenced);
+        }
+        let cursor = cursor.unsigned_abs();
+        if self.after > cursor {
+            return Err(StoreError::Gap { cursor, after: self.after });
+        }
+        Ok(cursor)
+    }
+}
+
+/// Moves the cursor of a journal.
+pub(crate) async fn advance(
+    conn: &mut Conn,
+    replica: Uuid,
+    seq: u64,
+    open: u64,
+) -> Result<(), StoreError> {
+    let (seq, open) = (number(seq)?, number(open)?);
+    on!(*conn, MOVE, (q, c) => {
+        q.bind(seq).bind(open).bind(replica).execute(c).await.map(drop)
+    })?;
+    Ok(())
+}
+
+/// The number of a record, as it is stored.
+pub(crate) fn number(seq: u64) -> Result<i64, StoreError> {
+    i64::try_from(seq).map_err(|_| StoreError::OutOfRange { what: "journal record" })
 }
 
 /// A batch, whose it is, and when.

@@ -147,6 +147,14 @@ impl StoreError {
         code.is_some_and(|code| matches!(&*code, "40001" | "40P01"))
     }
 
+    /// Whether a number does not fit where it was to go: no further try will go through.
+    pub fn is_out_of_range(&self) -> bool {
+        let Self::Database(error) = self else { return matches!(self, Self::OutOfRange { .. }) };
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        // SQLite makes a fraction of a sum past the range, which a strict table refuses.
+        code.is_some_and(|code| matches!(&*code, "22003" | "3091"))
+    }
+
     /// Whether the same statement may well succeed in a moment: the connection was lost, another transaction was in
     /// the way, the server restarts. A failed sync of the disk (SQLite's `IOERR`) is not among them: what it has lost
     /// is not known, and a second try that succeeds proves nothing.

@@ -301,8 +301,9 @@ pub(crate) struct Count {
     pub(crate) given: bool,
 }
 
-/// No answer counts a million million tokens; sums of such counts cannot overflow.
-const LARGEST_COUNT: u64 = 1_000_000_000_000;
+/// No answer counts a hundred million tokens: the longest windows are a hundredth of that. Sums of such counts, and their
+/// prices, cannot overflow.
+const LARGEST_COUNT: u64 = 100_000_000;
 
 impl Count {
     const ABSURD: Self = Self { n: 0, absurd: true, given: true };
@@ -338,7 +339,7 @@ impl<'de> Visitor<'de> for CountVisitor {
         reason = "only whole numbers within 0..=LARGEST_COUNT reach the cast, which it keeps exactly"
     )]
     fn visit_f64<E>(self, n: f64) -> Result<Count, E> {
-        let whole = (0.0..=1e12).contains(&n) && n.fract() == 0.0;
+        let whole = (0.0..=1e8).contains(&n) && n.fract() == 0.0;
         Ok(if whole { Count::of(n as u64) } else { Count::ABSURD })
     }
     fn visit_unit<E>(self) -> Result<Count, E> {
@@ -358,6 +359,21 @@ impl<'de> Visitor<'de> for CountVisitor {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Count::ABSURD)
     }
+}
+
+/// Reads a usage object; what is none has no counts, a list of numbers neither.
+pub(crate) fn read_counts<T: DeserializeOwned>(usage: &str, path: &str) -> Result<T, Malformed> {
+    if usage.trim_start().starts_with('{') {
+        read(usage, path)
+    } else {
+        Err(Malformed::new(path, "expected an object"))
+    }
+}
+
+/// The report of an answer whose usage cannot be read: nothing, and marked, so that somebody estimates it.
+pub(crate) fn unreadable() -> ledger::UsageReport {
+    let nothing = ledger::UsageReport::single(ledger::Usage::ZERO);
+    ledger::UsageReport { inconsistent: true, ..nothing }
 }
 
 /// Counters of one pass in the making, and whether the numbers fitted together.

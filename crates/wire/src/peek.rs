@@ -30,6 +30,8 @@ pub struct Peek {
     pub max_tokens: Option<u64>,
     /// Whether tools are on offer.
     pub tools: bool,
+    /// Whether the answer is to be fetched later (Responses).
+    pub background: bool,
     /// More models to try (`OpenRouter`).
     pub models: Vec<String>,
     /// Which providers to use, and how (`OpenRouter`).
@@ -189,6 +191,8 @@ struct Fields<'a> {
     max_completion_tokens: Option<u64>,
     #[serde(borrow)]
     tools: Option<&'a RawValue>,
+    #[serde(borrow)]
+    background: Option<&'a RawValue>,
     models: Option<Vec<String>>,
     #[serde(borrow)]
     provider: Option<&'a RawValue>,
@@ -222,6 +226,7 @@ impl<'a> Fields<'a> {
             "max_tokens" => once(&mut fields.max_tokens, value),
             "max_completion_tokens" => once(&mut fields.max_completion_tokens, value),
             "tools" => once(&mut fields.tools, value),
+            "background" => once(&mut fields.background, value),
             "models" => once(&mut fields.models, value),
             "provider" => once(&mut fields.provider, value),
             "reasoning" => once(&mut fields.reasoning, value),
@@ -304,6 +309,7 @@ impl Peek {
             stream_options_at: fields.stream_options.and_then(at),
             max_tokens: fields.max_completion_tokens.max(fields.max_tokens),
             tools: fields.tools.is_some_and(|raw| !matches!(raw.get(), "null" | "[]")),
+            background: fields.background.is_some_and(|raw| !matches!(raw.get(), "null" | "false")),
             models: fields.models.clone().unwrap_or_default(),
             provider,
             openrouter,

@@ -155,7 +155,8 @@ pub struct Seen {
     pub usage: Option<UsageReport>,
     /// Whether the usage is the final one, or only as of some moment in between.
     pub usage_final: bool,
-    /// Bytes of text, thinking and arguments that came, for an estimate where the provider's word is missing.
+    /// Bytes of text, thinking and arguments that came, for an estimate where the provider's word is missing. Gemini's
+    /// pictures are counted as 4,000 each.
     pub output_bytes: u64,
     /// Whether the answer ended as its protocol asks for.
     pub whole: bool,

@@ -70,8 +70,16 @@ fn absurd_counters_are_marked_and_keep_the_total() {
         assert!(report.inconsistent, "{usage}");
         assert_eq!(report.total().input_tokens(), 10, "{usage}");
     }
+    for name in ["openai_chat", "anthropic", "gemini", "openai_responses"] {
+        for none in ["[1]", "[]", "\"x\"", "7", "true"] {
+            assert!(read(name, none).is_err(), "{name} {none}");
+        }
+    }
     assert!(read("anthropic", "{}").unwrap().inconsistent);
-    assert!(read("anthropic", "[]").is_err() || read("anthropic", "[]").unwrap().inconsistent);
+    // Four of those would be more than a balance can hold.
+    let much =
+        read("openai_chat", r#"{"prompt_tokens":900000000000,"completion_tokens":5}"#).unwrap();
+    assert_eq!((much.total(), much.inconsistent), (Usage::of(&[(Output, 5)]), true));
 }
 
 #[test]

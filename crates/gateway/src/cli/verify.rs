@@ -21,6 +21,7 @@ struct Audit {
     catalogues: HashMap<i64, Catalogue>,
     receipts: u64,
     unpriced: u64,
+    set_aside: usize,
     faults: u64,
     examples: Vec<String>,
     cost: i128,
@@ -69,6 +70,14 @@ pub(super) async fn run(settings: &Settings, output: &Output) -> anyhow::Result<
         audit.catalogues.insert(version.id, store.catalogue(version.id).await?);
     }
     store.for_each_receipt(|receipt| audit.look(receipt)).await?;
+    let aside = store.set_asides().await?;
+    audit.set_aside = aside.len();
+    for one in aside {
+        let (id, attempt, reason) = (one.request_id, one.attempt, one.reason);
+        audit.fault(format!(
+            "receipt {id}/{attempt} was set aside and is charged to nobody: {reason}"
+        ));
+    }
     audit.seals = verify_seals::run(&store, output, |text| audit.fault(text)).await?;
     audit.ledger = ledger(&store, output, |text| audit.fault(text)).await?;
     let total = store.total().await?;
@@ -109,7 +118,7 @@ fn report(audit: &Audit, output: &Output) -> anyhow::Result<()> {
     }
     let json = json!({
         "clean": clean, "receipts": audit.receipts, "price_versions": audit.catalogues.len(),
-        "unpriced": audit.unpriced, "faults": audit.faults, "examples": audit.examples,
+        "unpriced": audit.unpriced, "set_aside": audit.set_aside, "faults": audit.faults, "examples": audit.examples,
         "cost": cost, "commission": commission, "charge": charge, "absorbed": absorbed, "seals": audit.seals, "ledger": audit.ledger,
     });
     let verdict =
@@ -124,7 +133,7 @@ fn report(audit: &Audit, output: &Output) -> anyhow::Result<()> {
     )?;
     if audit.unpriced > 0 {
         output.note(format_args!(
-            "{} answers had no price and were withheld: import prices for them.",
+            "{} answers had no price for something that they used: whole ones were withheld, streams charged without it. Import prices for them.",
             audit.unpriced
         ))?;
     }

@@ -328,7 +328,9 @@ async fn attempt(call: &Call, whose: Whose, stored: Stored) -> Result<Attempt, P
     let key = key.map_or_else(|_| receipt.key_id.to_string(), |key| called(&key));
     let source = match receipt.usage_source {
         UsageSource::Provider => "the provider's own counters",
-        UsageSource::Estimated => "estimated from the text: the provider gave no counters",
+        UsageSource::Estimated => {
+            "estimated from the text: the provider gave no counters, or some that cannot be true"
+        }
     };
     let mut facts = vec![
         ("Asked at", html::moment(receipt.started_at)),

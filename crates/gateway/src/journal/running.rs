@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ledger::{Bill, Catalogue, Outcome, Receipt, Scope, Usage, UsageReport, UsageSource, Usd};
+use ledger::{
+    Bill, BillOf, Catalogue, Outcome, Receipt, Scope, Usage, UsageReport, UsageSource, Usd,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -129,13 +131,17 @@ impl Unfinished {
         if direct_bps.is_some() {
             report.pay_directly(Usd::ZERO);
         }
-        let bill = catalogue.and_then(|catalogue| {
+        let bill = |bill: BillOf| {
             let at = admitted.started_at;
             let bps = direct_bps.unwrap_or(admitted.commission_bps);
-            Bill::of(catalogue, &provider, &model, &report, at, bps).ok()
-        });
-        let outcome = if bill.is_some() { Outcome::Crashed } else { Outcome::Unpriced };
-        let Bill { cost, direct, commission, charge: owed, .. } = bill.unwrap_or_default();
+            bill(catalogue?, &provider, &model, &report, at, bps).ok()
+        };
+        let (outcome, bill) = match bill(Bill::of) {
+            Some(bill) => (Outcome::Crashed, bill),
+            None if delivered => (Outcome::Unpriced, bill(Bill::of_known).unwrap_or_default()),
+            None => (Outcome::Unpriced, Bill::default()),
+        };
+        let Bill { cost, direct, commission, charge: owed, .. } = bill;
         if direct_bps.is_some() {
             report.pay_directly(direct);
         }

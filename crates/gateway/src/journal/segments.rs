@@ -219,6 +219,11 @@ impl Tail {
         Self { folder: folder.to_owned(), next: seq + 1, segment: None }
     }
 
+    /// One of the same folder that begins behind the record of that number.
+    pub(super) fn back_to(&self, seq: u64) -> Self {
+        Self::behind(&self.folder, seq)
+    }
+
     /// The number of the last record that was given.
     pub(super) fn last(&self) -> u64 {
         self.next.saturating_sub(1)

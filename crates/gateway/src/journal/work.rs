@@ -202,7 +202,8 @@ impl Books<'_> {
     }
 
     /// Applies what a journal has up to record `end`, and tells after each batch the database's cursor and how far it has
-    /// come. `oldest` is the first record that a recovery would need.
+    /// come. `oldest` is the first record that a recovery would need. A batch that no balance can take is applied record by
+    /// record, and the receipt that is too much is set aside.
     pub(super) async fn apply_all(
         &mut self,
         tail: &mut Tail,
@@ -210,16 +211,22 @@ impl Books<'_> {
         oldest: impl Fn() -> u64,
         tell: impl Fn(u64, Result<u64, StoreError>),
     ) -> anyhow::Result<()> {
+        let mut one_by_one = 0;
         loop {
             let before = tail.last();
-            let entries = read(tail, end)?;
+            let alone = before < one_by_one;
+            let entries = read(tail, end, if alone { 1 } else { BATCH })?;
             let seq = tail.last();
             if seq == before {
                 return Ok(());
             }
             // What holds no receipt moves nobody's money: the database need not hear of every bit of it.
             let is_news = !entries.is_empty() || seq - self.cursor > UNTOLD;
-            if is_news && let Err(error) = self.apply(seq, oldest(), entries).await {
+            if is_news && let Err(error) = self.apply(seq, oldest(), entries, alone).await {
+                if error.is_out_of_range() && !alone {
+                    (one_by_one, *tail) = (seq, tail.back_to(before));
+                    continue;
+                }
                 tell(self.cursor, Err(error.clone()));
                 return Err(error.into());
             }
@@ -232,12 +239,20 @@ impl Books<'_> {
         seq: u64,
         open: u64,
         entries: Vec<(u64, Entry)>,
+        alone: bool,
     ) -> Result<(), StoreError> {
         let (id, at) = (clock::new_id(), clock::now());
         let (replica, epoch, after) = (self.replica, self.epoch, self.cursor);
         let batch = Batch { id, replica, epoch, after, seq, open, at, entries };
         let (receipts, begun) = (batch.entries.len(), Instant::now());
-        report(&self.store.apply(batch, self.signer).await?);
+        let kept = alone.then(|| batch.clone());
+        match (self.store.apply(batch, self.signer).await, kept) {
+            (Err(error), Some(batch)) if error.is_out_of_range() => {
+                self.store.set_aside(&batch, &error.to_string()).await?;
+                tracing::error!(record = seq, %replica, %error, "a receipt that no balance can take was set aside, and is charged to nobody: `tollgate verify` names it");
+            }
+            (applied, _) => report(&applied?),
+        }
         if let Some(tally) = self.tally {
             tally.applied(receipts, begun.elapsed());
         }
@@ -247,7 +262,7 @@ impl Books<'_> {
 
     /// Tells the database of what was read last, receipt or not.
     pub(super) async fn finish(&mut self, seq: u64, open: u64) -> Result<(), StoreError> {
-        if seq > self.cursor { self.apply(seq, open, Vec::new()).await } else { Ok(()) }
+        if seq > self.cursor { self.apply(seq, open, Vec::new(), false).await } else { Ok(()) }
     }
 }
 
@@ -258,11 +273,11 @@ fn report(applied: &store::Applied) {
     }
 }
 
-fn read(tail: &mut Tail, end: u64) -> anyhow::Result<Vec<(u64, Entry)>> {
+fn read(tail: &mut Tail, end: u64, most: usize) -> anyhow::Result<Vec<(u64, Entry)>> {
     let mut entries = Vec::new();
     let mut unreadable: Option<StoreError> = None;
-    let left = usize::try_from(end.saturating_sub(tail.last())).unwrap_or(BATCH);
-    tail.read(left.min(BATCH), |seq, kind, body| {
+    let left = usize::try_from(end.saturating_sub(tail.last())).unwrap_or(most);
+    tail.read(left.min(most), |seq, kind, body| {
         if kind == Kind::Settled {
             match Entry::decode(body) {
                 Ok(entry) => entries.push((seq, entry)),

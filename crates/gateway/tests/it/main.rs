@@ -20,6 +20,7 @@ mod credit;
 mod cut_streams;
 mod cuts;
 mod demo;
+mod doubt;
 mod draining;
 mod endpoints;
 mod errors;

@@ -12,10 +12,16 @@ use crate::books::Books;
 use crate::prices::{self, pico_dollars};
 
 /// Exchanges that do not pass on purpose, with the reason.
-const REFUSED: [(&str, &str); 1] = [(
-    "anthropic.messages-6691242f38d5",
-    "claude-2.1 is in no price list any more, and what has no price is not sent",
-)];
+const REFUSED: [(&str, &str); 4] = [
+    (
+        "anthropic.messages-6691242f38d5",
+        "claude-2.1 is in no price list any more, and what has no price is not sent",
+    ),
+    ("openai.responses-39209ba0a733", BACKGROUND),
+    ("openai.responses-52039885effc", BACKGROUND),
+    ("openai.responses-d4090c19ae2c", BACKGROUND),
+];
+const BACKGROUND: &str = "a job in the background is fetched later, past every meter";
 
 /// Answers that are withheld, with the reason.
 const UNPRICED: [(&str, &str); 1] = [(

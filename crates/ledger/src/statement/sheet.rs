@@ -8,7 +8,6 @@ use uuid::Uuid;
 use super::verify::At;
 use super::{Difference, Item, Statement};
 use crate::catalogue::Catalogue;
-use crate::receipt::{Bill, Outcome};
 use crate::usage::Meter;
 use crate::usd::{Usd, parse_scaled, sum_exact};
 
@@ -84,12 +83,9 @@ fn rows(
     };
     let nothing = Catalogue::default();
     let catalogue = catalogues.get(&item.price_version).unwrap_or(&nothing);
-    let (provider, bps) = (&item.provider, item.commission_bps);
-    let priced = Bill::of(catalogue, provider, &item.model, &receipt.report, item.started_at, bps);
-    let bill = match priced {
-        Err(_) if item.outcome == Outcome::Unpriced => Bill::default(),
-        priced => priced.map_err(|error| at.differs("cost", &item.cost.usd, error))?,
-    };
+    let bps = item.commission_bps;
+    let bill =
+        receipt.bill(catalogue).map_err(|error| at.differs("cost", &item.cost.usd, error))?;
     let usd = |pico: i64| sum_exact(pico.into());
     let lines = bill.lines.iter().map(|(model, line)| {
         let (price, amount) = (usd(line.unit_price.pico()), usd(line.amount.pico()));

@@ -1,6 +1,8 @@
 //! One story that calls every function of the store, told to both engines.
 
 #[cfg(test)]
+mod aside;
+#[cfg(test)]
 mod auth_codes;
 #[cfg(test)]
 mod common;

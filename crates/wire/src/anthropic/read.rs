@@ -243,7 +243,7 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, Malformed> {
         blocks,
         finish,
         stop_sequence: answer.stop_sequence,
-        usage: answer.usage.map(|usage| usage::read(usage.get())).transpose()?,
+        usage: answer.usage.map(|usage| usage::read_or_mark(usage.get())),
     })
 }
 

@@ -223,13 +223,13 @@ impl StreamReader {
         self.used(usage, out);
     }
 
-    /// Whether a usage came that could be read.
+    /// Whether a usage came that tells the output.
     fn used(&mut self, usage: Option<Json>, out: &mut Vec<Event>) -> bool {
-        let read = usage.is_some_and(|usage| self.usage.add(usage.get()).is_ok());
-        if let Some(report) = self.usage.last().filter(|_| read) {
+        let tells_output = usage.and_then(|usage| self.usage.add(usage.get()).ok());
+        if let Some(report) = self.usage.last().filter(|_| tells_output.is_some()) {
             out.push(Event::Usage(Metered::new(report)));
         }
-        read
+        tells_output == Some(true)
     }
 
     fn count(&mut self, text: &str) {
@@ -428,8 +428,8 @@ impl StreamReader {
             }
             self.refusal = read::explanation(stop.stop_details.as_ref()).or(self.refusal.take());
         }
-        let read = self.used(delta.usage, out);
-        self.usage_final |= read && self.finish.is_some();
+        let tells_output = self.used(delta.usage, out);
+        self.usage_final |= tells_output && self.finish.is_some();
     }
 
     fn whole(&mut self, out: &mut Vec<Event>) {

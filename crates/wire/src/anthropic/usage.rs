@@ -56,7 +56,12 @@ struct Body {
 /// Where `iterations` names passes that the totals leave out (an advisor, a compaction), every entry is a pass of its
 /// own, with its own model where it names one (recording `anthropic.messages-11ad65b0c0b8`).
 pub fn read(usage: &str) -> Result<UsageReport, Malformed> {
-    Ok(report(&json::read(usage, "usage")?))
+    Ok(report(&json::read_counts(usage, "usage")?))
+}
+
+/// The same of an answer, which is not thrown away for it.
+pub(crate) fn read_or_mark(usage: &str) -> UsageReport {
+    read(usage).unwrap_or_else(|_| json::unreadable())
 }
 
 fn report(counts: &Counts) -> UsageReport {
@@ -86,7 +91,7 @@ fn report(counts: &Counts) -> UsageReport {
 /// Reads the usage of a whole answer; none if it reports none.
 pub fn read_body(body: &[u8]) -> Result<Option<UsageReport>, Malformed> {
     let body: Body = json::read(json::utf8(body)?, "")?;
-    body.usage.map(|usage| read(usage.get())).transpose()
+    Ok(body.usage.map(|usage| read_or_mark(usage.get())))
 }
 
 fn region(geo: Option<&str>) -> Region {
@@ -219,13 +224,14 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Takes one more usage object. What it leaves out stays.
-    pub(super) fn add(&mut self, usage: &str) -> Result<(), Malformed> {
-        let later: Counts = json::read(usage, "usage")?;
+    /// Takes one more usage object, and returns whether it tells the output. What it leaves out stays.
+    pub(super) fn add(&mut self, usage: &str) -> Result<bool, Malformed> {
+        let later: Counts = json::read_counts(usage, "usage")?;
+        let tells_output = later.output_tokens.given;
         self.last.merge(later.clone(), |old, new| if new.given { new } else { old });
         self.most.merge(later, |old, new| if new.given && new.n >= old.n { new } else { old });
         self.any = true;
-        Ok(())
+        Ok(tells_output)
     }
 
     /// What the provider said last.

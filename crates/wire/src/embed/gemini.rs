@@ -125,12 +125,10 @@ pub fn read_reply(body: &[u8]) -> Result<Embedded, Malformed> {
     };
     let none = || Json::of(&[0_u8; 0]);
     let vector = |values: Values| Vector::Numbers(values.values.unwrap_or_else(none));
-    let usage = answer.usage_metadata.map(|raw| usage::read_embeddings(raw.get()));
-    Ok(Embedded {
-        model: String::new(),
-        vectors: all.into_iter().map(vector).collect(),
-        usage: usage.transpose()?,
-    })
+    let usage = answer
+        .usage_metadata
+        .map(|raw| usage::read_embeddings(raw.get()).unwrap_or_else(|_| json::unreadable()));
+    Ok(Embedded { model: String::new(), vectors: all.into_iter().map(vector).collect(), usage })
 }
 
 /// Writes an answer for a client of `batchEmbedContents`, or of `embedContent`. Fails on a vector that is none.

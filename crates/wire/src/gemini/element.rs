@@ -6,7 +6,7 @@ use serde::de::{Deserializer, Error, Visitor};
 use serde_json::value::RawValue;
 
 use super::problem;
-use super::usage::{Counts, Running};
+use super::usage::{self, Running};
 use crate::Problem;
 use crate::problem::Kind;
 use crate::reply::Finish;
@@ -77,7 +77,11 @@ struct Weight<'a> {
     text: Option<Length>,
     #[serde(borrow)]
     function_call: Option<Call<'a>>,
+    inline_data: Option<serde::de::IgnoredAny>,
 }
+
+/// What a picture or sound weighs, whatever its length.
+const MEDIA_BYTES: u64 = 4_000;
 
 #[derive(Deserialize)]
 struct Call<'a> {
@@ -160,9 +164,10 @@ impl Watch {
         };
         known(&mut self.seen.id, element.response_id);
         known(&mut self.seen.model, element.model_version);
-        let counts = element.usage_metadata.map(RawValue::get).map(serde_json::from_str::<Counts>);
-        if let Some(Ok(counts)) = counts {
-            self.usage.take(counts);
+        match element.usage_metadata.map(|raw| usage::counts(raw.get())) {
+            Some(Ok(counts)) => self.usage.take(counts),
+            Some(Err(_)) => self.usage.cannot_be_read(),
+            None => {}
         }
         let feedback = element.prompt_feedback.as_ref();
         self.blocked |= feedback.is_some_and(|feedback| feedback.block_reason.is_some());
@@ -178,7 +183,9 @@ impl Watch {
             // A call without arguments is handed on with the empty object.
             let arguments = weight.function_call.map_or(0, |call| call.args.map_or(2, length));
             let text = weight.text.map_or(0, |text| text.0);
-            self.seen.output_bytes = self.seen.output_bytes.saturating_add(arguments + text);
+            let media = if weight.inline_data.is_some() { MEDIA_BYTES } else { 0 };
+            self.seen.output_bytes =
+                self.seen.output_bytes.saturating_add(arguments + text + media);
         }
         if let Some(grounding) = candidate.grounding_metadata
             && let Ok(found) = serde_json::from_str::<Searches>(grounding.get())

@@ -60,8 +60,17 @@ struct Grounding {
 /// stand outside the prompt and the candidates. The count is what is billed: the details by modality need not add up to
 /// it (recording `gemini.generateContent-5a23752e5940`) and only say how much of it was audio.
 pub fn read(usage: &str) -> Result<UsageReport, Malformed> {
-    let counts: Counts = json::read(usage, "usageMetadata")?;
-    Ok(report(&counts, true))
+    Ok(report(&counts(usage)?, true))
+}
+
+/// The counts of `usageMetadata`.
+pub(super) fn counts(usage: &str) -> Result<Counts, Malformed> {
+    json::read_counts(usage, "usageMetadata")
+}
+
+/// The same of an answer, which is not thrown away for it.
+pub(crate) fn read_or_mark(usage: &str) -> UsageReport {
+    read(usage).unwrap_or_else(|_| json::unreadable())
 }
 
 /// `exact` is whether the counts are of one moment, so that they add up to their total.
@@ -119,7 +128,7 @@ fn of_modality(tally: &mut Tally, details: Option<&[Modality]>, modality: &str) 
 
 /// Reads the usage of embeddings (`embedContent`, `batchEmbedContents`), which sometimes report it.
 pub fn read_embeddings(usage: &str) -> Result<UsageReport, Malformed> {
-    let counts: EmbeddingCounts = json::read(usage, "usageMetadata")?;
+    let counts: EmbeddingCounts = json::read_counts(usage, "usageMetadata")?;
     let mut tally = Tally::default();
     let mut input = tally.number(counts.prompt_token_count);
     let audio = of_modality(&mut tally, counts.prompt_token_details.as_deref(), "AUDIO");
@@ -136,7 +145,7 @@ pub fn read_embeddings(usage: &str) -> Result<UsageReport, Malformed> {
 pub fn read_body(body: &[u8]) -> Result<Option<UsageReport>, Malformed> {
     let body: Body = json::read(json::utf8(body)?, "")?;
     let Some(usage) = &body.usage_metadata else { return Ok(None) };
-    let mut report = read(usage.get())?;
+    let mut report = read_or_mark(usage.get());
     let mut queries = Queries::default();
     for candidate in body.candidates.into_iter().flatten() {
         let grounding = candidate.grounding_metadata.and_then(|found| found.web_search_queries);
@@ -170,6 +179,8 @@ impl Queries {
 pub(super) struct Running {
     last: Option<Counts>,
     most: Counts,
+    /// Whether some came that could not be read.
+    unreadable: bool,
     pub(super) queries: Queries,
 }
 
@@ -179,9 +190,15 @@ impl Running {
         self.last = Some(counts);
     }
 
+    pub(super) fn cannot_be_read(&mut self) {
+        self.unreadable = true;
+    }
+
     /// The last counters, or the largest of a stream that has not come to its end.
     pub(super) fn report(&self, ended: bool) -> Option<UsageReport> {
-        let last = self.last.as_ref()?;
+        let Some(last) = self.last.as_ref() else {
+            return self.unreadable.then(json::unreadable);
+        };
         let mut report = if ended { report(last, true) } else { report(&self.most, false) };
         self.queries.count(&mut report);
         Some(report)

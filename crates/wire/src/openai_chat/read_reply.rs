@@ -23,7 +23,7 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, Malformed> {
     }
     let usage = match completion.usage {
         Some(usage) => {
-            let mut report = usage::read(usage.get())?;
+            let mut report = usage::read_or_mark(usage.get());
             report.service_tier = usage::tier(completion.service_tier.as_deref());
             Some(report)
         }

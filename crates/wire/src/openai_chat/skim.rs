@@ -8,7 +8,7 @@ use super::types::{CallDelta, Chunk, ChunkChoice, Delta};
 use super::{details, usage};
 use super::{plain, problem};
 use crate::Problem;
-use crate::json::{Json, TextOr};
+use crate::json::{self, Json, TextOr};
 use crate::problem::Kind;
 use crate::reply::Finish;
 use crate::sse::Frame;
@@ -183,8 +183,11 @@ impl Gauge {
                 self.seen.finish = Some(finish(word));
             }
         }
-        let report = chunk.usage.as_ref().and_then(|usage| usage::read(usage.get()).ok());
-        if let Some(report) = report {
+        if let Some(usage) = &chunk.usage {
+            let Ok(report) = usage::read(usage.get()) else {
+                self.last.get_or_insert_with(json::unreadable);
+                return;
+            };
             for (meter, count) in report.total().nonzero() {
                 self.most.set(meter, self.most.get(meter).max(count));
             }

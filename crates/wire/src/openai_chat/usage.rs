@@ -38,7 +38,7 @@ struct Body {
 /// reasoning; a missing `completion_tokens` is 0 (recording `openai.completions-5adedfc09f0b`). DeepSeek's
 /// `prompt_cache_hit_tokens` goes before `cached_tokens`.
 pub fn read(usage: &str) -> Result<UsageReport, Malformed> {
-    let counts: Counts = json::read(usage, "usage")?;
+    let counts: Counts = json::read_counts(usage, "usage")?;
     let mut tally = Tally::default();
     let total = sum(&mut tally, &counts);
     let said = tally.number(counts.total_tokens);
@@ -46,10 +46,15 @@ pub fn read(usage: &str) -> Result<UsageReport, Malformed> {
     Ok(report(&tally))
 }
 
+/// The same of an answer, which is not thrown away for it.
+pub(crate) fn read_or_mark(usage: &str) -> UsageReport {
+    read(usage).unwrap_or_else(|_| json::unreadable())
+}
+
 /// Reads the usage of Gemini's OpenAI-compatible API, whose `completion_tokens` leaves out the thoughts that
 /// `total_tokens` counts (recording `gemini.openai_chat-37e4dc1cd840`: 35 + 12 of 109): the difference is thinking.
 pub fn read_gemini_compat(usage: &str) -> Result<UsageReport, Malformed> {
-    let counts: Counts = json::read(usage, "usage")?;
+    let counts: Counts = json::read_counts(usage, "usage")?;
     let mut tally = Tally::default();
     let counted = sum(&mut tally, &counts);
     let total = tally.number(counts.total_tokens);
@@ -61,7 +66,7 @@ pub fn read_gemini_compat(usage: &str) -> Result<UsageReport, Malformed> {
 pub fn read_body(body: &[u8]) -> Result<Option<UsageReport>, Malformed> {
     let body: Body = json::read(json::utf8(body)?, "")?;
     let Some(usage) = body.usage else { return Ok(None) };
-    let mut report = read(usage.get())?;
+    let mut report = read_or_mark(usage.get());
     report.service_tier = tier(body.service_tier.as_deref());
     Ok(Some(report))
 }

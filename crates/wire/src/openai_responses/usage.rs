@@ -56,7 +56,7 @@ struct Action {
 /// Reads a usage object. `input_tokens` includes cache reads and writes; writes are split by their life where the object
 /// says it and are ordinary (30 minutes) otherwise.
 pub fn read(usage: &str) -> Result<UsageReport, Malformed> {
-    let counts: Counts = json::read(usage, "usage")?;
+    let counts: Counts = json::read_counts(usage, "usage")?;
     let mut tally = Tally::default();
     let none = InputDetails::default();
     let details = counts.input_tokens_details.as_ref().unwrap_or(&none);
@@ -81,6 +81,11 @@ pub fn read(usage: &str) -> Result<UsageReport, Malformed> {
     Ok(UsageReport { inconsistent: tally.inconsistent, ..UsageReport::single(tally.usage) })
 }
 
+/// The same of an answer, which is not thrown away for it.
+pub(crate) fn read_or_mark(usage: &str) -> UsageReport {
+    read(usage).unwrap_or_else(|_| json::unreadable())
+}
+
 /// Carves the 12-hour writes out of `input` and returns how many ordinary ones remain to be carved.
 fn split_writes(tally: &mut Tally, input: &mut u64, details: &InputDetails) -> u64 {
     let all = tally.number(details.cache_write_tokens);
@@ -101,7 +106,7 @@ fn split_writes(tally: &mut Tally, input: &mut u64, details: &InputDetails) -> u
 pub fn read_body(body: &[u8]) -> Result<Option<UsageReport>, Malformed> {
     let body: Body = json::read(json::utf8(body)?, "")?;
     let Some(usage) = &body.usage else { return Ok(None) };
-    let mut report = read(usage.get())?;
+    let mut report = read_or_mark(usage.get());
     report.service_tier = openai_chat::usage::tier(body.service_tier.as_deref());
     let (searches, broken) = searches(&body);
     report.inconsistent |= broken;

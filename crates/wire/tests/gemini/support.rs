@@ -137,6 +137,7 @@ pub(crate) fn output_bytes(events: &[Event]) -> u64 {
     let bytes = events.iter().map(|event| match event {
         Event::Text { text, .. } => text.len(),
         Event::Json { part, .. } => part.len(),
+        Event::Open { block: Opening::Media(_), .. } => 4_000,
         _ => 0,
     });
     bytes.sum::<usize>() as u64

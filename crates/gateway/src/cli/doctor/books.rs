@@ -27,6 +27,8 @@ pub(super) async fn look(settings: &Settings) -> Vec<Check> {
     checks.extend(server(&store).await);
     if is_there {
         checks.push(prices(&store).await.unwrap_or_else(|error| fail("prices", error.to_string())));
+        checks
+            .extend(aside(&store).await.unwrap_or_else(|e| Some(fail("receipts", e.to_string()))));
         checks.extend(people(&store).await.unwrap_or_else(|e| vec![fail("users", e.to_string())]));
     }
     checks.extend(providers(settings, is_there.then_some(&store)).await);
@@ -83,6 +85,15 @@ async fn prices(store: &Store) -> Result<Check, StoreError> {
         return Ok(note("prices", text));
     }
     Ok(ok("prices", what))
+}
+
+/// Receipts that no balance could take, if there are any.
+async fn aside(store: &Store) -> Result<Option<Check>, StoreError> {
+    let aside = store.set_asides().await?.len();
+    let text = format!(
+        "{aside} were set aside, because no balance can take them: `tollgate verify` names them and the reason"
+    );
+    Ok((aside > 0).then(|| fail("receipts", text)))
 }
 
 async fn people(store: &Store) -> Result<Vec<Check>, StoreError> {
