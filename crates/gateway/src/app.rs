@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::capture::Capture;
 use crate::config::Settings;
+use crate::console::Exports;
 use crate::ending::Ending;
 use crate::funds::{self, Funds};
 use crate::health::{self, Health};
@@ -41,6 +42,7 @@ pub(crate) struct App {
     pub(crate) health: Arc<Health>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) limits: Limits,
+    pub(crate) exports: Exports,
     /// Where requests and answers are recorded, if anywhere.
     pub(crate) capture: Option<Arc<Capture>>,
     pub(crate) rates: Arc<Rates>,
@@ -91,6 +93,7 @@ impl App {
         }
         Ok(Arc::new(Self {
             limits,
+            exports: Exports::default(),
             capture,
             rates,
             homes: Homes::default(),

@@ -85,12 +85,14 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     if id.is_empty() {
         return Err(Problem::bad_request("id: expected the id of an answer, as in ?id=…"));
     }
+    let whose = call.sees()?;
     app.journal.applied().await.map_err(Problem::store)?;
     let mut receipt = None;
     if let Some(request) = request_id(&id) {
         let attempts = app.store.receipts_of_request(request).await.map_err(Problem::store)?;
         // The last attempt is the one that was answered with.
-        receipt = attempts.into_iter().rfind(|receipt| Some(receipt.account_id) == account_id);
+        receipt =
+            attempts.into_iter().rfind(|receipt| whose.has(receipt.user_id, receipt.account_id));
     }
     if receipt.is_none() {
         let account_id = account_id.unwrap_or_default();

@@ -42,6 +42,11 @@ impl Pace {
         counted.map(drop).map_err(|due| rate.next(due, now).err().unwrap_or(1))
     }
 
+    /// When nothing of it will be owed any more.
+    pub(crate) fn due(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Whether nothing of it is owed any more, so that a new one is the same.
     pub(crate) fn rests(&self, now: i64) -> bool {
         self.0.load(Ordering::Relaxed) <= now

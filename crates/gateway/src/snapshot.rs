@@ -49,6 +49,8 @@ pub(crate) struct KeyEntry {
     limits: Vec<Limited>,
     /// The models it may use; `None` is all.
     pub(crate) models: Option<Vec<String>>,
+    /// Whether it has a budget of its own.
+    pub(crate) has_budget: bool,
     /// Whether the account has to have credit.
     prepaid: bool,
     /// Budgets that it spends from.
@@ -77,6 +79,12 @@ impl KeyEntry {
         let mut scopes: Vec<Scope> = account.into_iter().chain(budgets).collect();
         scopes.sort_unstable();
         scopes
+    }
+
+    /// The limits that are the key's own.
+    pub(crate) fn own_limits(&self) -> Limits {
+        let own = self.limits.iter().find(|one| one.owner == Owner::Key(self.id));
+        own.map(|one| one.limits).unwrap_or_default()
     }
 
     /// Notes that the key was used.
@@ -119,6 +127,8 @@ pub(crate) struct Snapshot {
     pub(crate) proxies: Proxies,
     /// Budgets by their ids.
     pub(crate) budgets: HashMap<Uuid, Budget>,
+    /// Of each key that another has taken the place of, the last that did: the budget is with that one, and all spend it.
+    successors: HashMap<Uuid, Uuid>,
     pub(crate) price_version: i64,
     pub(crate) catalogue: Arc<Catalogue>,
     /// Other names for models, in their order.
@@ -160,6 +170,18 @@ impl Snapshot {
             }
         }
         limited
+    }
+
+    /// Whose budget a key spends that is the key's own.
+    pub(crate) fn budget_owner(&self, key: Uuid) -> BudgetOwner {
+        BudgetOwner::Key(self.successors.get(&key).copied().unwrap_or(key))
+    }
+
+    /// Those that spend one budget with a key, itself among them.
+    pub(crate) fn sharers(&self, key: Uuid) -> Vec<BudgetOwner> {
+        let last = self.budget_owner(key);
+        let before = self.successors.iter().filter(|(_, next)| BudgetOwner::Key(**next) == last);
+        before.map(|(key, _)| BudgetOwner::Key(*key)).chain([last]).collect()
     }
 
     /// A model of the price list that clients see.
@@ -331,18 +353,21 @@ async fn read(
     }
     let (limits, model_limits) = limits(store.limits().await?);
     let mut keys = HashMap::new();
-    for key in store.all_keys().await? {
+    let all = store.all_keys().await?;
+    let successors = crate::manage::keys::successors(&all);
+    for key in all {
         let Some(hash) = ledger::from_hex(&key.hash) else { continue };
-        let own = [
-            BudgetOwner::Key(key.id),
-            BudgetOwner::User(key.user_id),
-            BudgetOwner::Account(key.account_id),
-        ];
-        let budgets = own.into_iter().filter_map(|owner| by_owner.get(&owner)).flatten();
+        let (key_own, next) = (BudgetOwner::Key(key.id), successors.get(&key.id));
+        let shared = next.map(|next| BudgetOwner::Key(*next));
+        let of_key = |owner: &BudgetOwner| by_owner.contains_key(owner);
+        let has_budget = of_key(&key_own) || shared.as_ref().is_some_and(of_key);
+        let own = [key_own, BudgetOwner::User(key.user_id), BudgetOwner::Account(key.account_id)];
+        let budgets =
+            own.into_iter().chain(shared).filter_map(|owner| by_owner.get(&owner)).flatten();
         let budgets = budgets.copied().collect();
         let prepaid = prepaid.contains(&key.account_id);
         let own = own_limits(&key, &limits);
-        let entry = KeyEntry::of(key, prepaid, budgets, own);
+        let entry = KeyEntry::of(key, prepaid, (has_budget, budgets), own);
         keys.insert(hash, Arc::new(entry));
     }
     let aliases = store.aliases().await?.into_iter().filter_map(alias).collect();
@@ -359,6 +384,7 @@ async fn read(
         people,
         proxies,
         budgets,
+        successors,
         price_version,
         catalogue,
         aliases,
@@ -438,7 +464,7 @@ impl KeyEntry {
     fn of(
         key: store::Key,
         prepaid: bool,
-        budgets: Vec<(Uuid, BudgetPeriod)>,
+        (has_budget, budgets): (bool, Vec<(Uuid, BudgetPeriod)>),
         limits: Vec<Limited>,
     ) -> Self {
         // What cannot be read lets nobody in.
@@ -456,6 +482,7 @@ impl KeyEntry {
             allowed_ips: key.allowed_ips.map(networks),
             limits,
             models: key.models,
+            has_budget,
             prepaid,
             budgets,
             last_used: AtomicI64::new(0),

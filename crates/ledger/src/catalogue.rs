@@ -69,6 +69,11 @@ pub struct ModelInfo {
 }
 
 impl ModelInfo {
+    /// What a price list in the plain form says of a model: nothing.
+    pub fn plain() -> Self {
+        Self { mode: "chat".to_owned(), status: Status::Active, ..Self::default() }
+    }
+
     /// Whether the attribute of that name is `true`; one that no source speaks of is not.
     pub fn has(&self, attribute: &str) -> bool {
         self.attributes.get(attribute).is_some_and(|word| word == "true")
@@ -100,6 +105,20 @@ impl Catalogue {
     #[must_use]
     pub fn overlaid(&self, other: &Self) -> Self {
         self.models().chain(other.models()).cloned().collect()
+    }
+
+    /// The same, where models of which nothing but the price is said keep what `known` knows of them.
+    #[must_use]
+    pub fn informed_by(self, known: &Self) -> Self {
+        let inform = |mut model: Model| {
+            if model.info == ModelInfo::plain()
+                && let Some(known) = known.get(&model.provider, &model.name)
+            {
+                model.info = known.info.clone();
+            }
+            model
+        };
+        self.models.into_values().flat_map(BTreeMap::into_values).map(inform).collect()
     }
 
     /// The model of that exact name.

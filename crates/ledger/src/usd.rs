@@ -78,6 +78,11 @@ impl Usd {
         if exact { Self::try_from_pico(pico) } else { Err(UsdError::TooPrecise) }
     }
 
+    /// The same, rounded half to even, for what others have computed with floating point.
+    pub fn parse_rounded(text: &str) -> Result<Self, UsdError> {
+        Self::try_from_pico(parse_scaled(text, 12)?.0)
+    }
+
     /// The amount with six decimals, rounded half to even: for showing, never for computing.
     pub fn six_decimals(self) -> String {
         sum_six_decimals(i128::from(self.0))

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ledger::{BudgetPeriod, Scope, Usd};
+use ledger::{BudgetPeriod, Scope, ScopeKind, Usd};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -30,6 +30,11 @@ const REMOVE: Sql =
 const REMOVE_OTHERS: Sql = sql!(
     "UPDATE tollgate.budgets SET removed_at = $1 WHERE owner_id = $2 AND period <> $3 AND removed_at IS NULL"
 );
+const OF_OWNER: Sql = sql!(
+    "SELECT id, period FROM tollgate.budgets WHERE owner_id = $1 AND removed_at IS NULL ORDER BY id"
+);
+const HAND_OVER: Sql =
+    sql!("UPDATE tollgate.budgets SET owner_id = $1 WHERE owner_id = $2 AND removed_at IS NULL");
 const ALL: Sql = sql!(
     "SELECT id, owner_kind, owner_id, period, limit_pico, created_at FROM tollgate.budgets ",
     "WHERE removed_at IS NULL ORDER BY created_at, id"
@@ -239,6 +244,23 @@ pub(crate) async fn replace(
     let Some((period, limit)) = budget else { return Ok(()) };
     // As ids of ours are, by the owner's and the time.
     set(conn, NewBudget { id: budget_id(id, period, at), owner, period, limit, at }).await
+}
+
+/// Makes the budgets of a key those of another that takes its place.
+pub(crate) async fn hand_over(
+    conn: &mut Conn,
+    (from, to): (Uuid, Uuid),
+    at: i64,
+) -> Result<(), StoreError> {
+    let own: Vec<(Uuid, String)> =
+        on!(*conn, OF_OWNER => _, (q, c) => q.bind(from).fetch_all(c).await)?;
+    for (id, period) in own {
+        // What was spent before is counted while it is known by whom.
+        let period_start = period_of(&period)?.start(at);
+        open_period(conn, Scope { kind: ScopeKind::Budget, id, period_start }).await?;
+    }
+    on!(*conn, HAND_OVER, (q, c) => q.bind(to).bind(from).execute(c).await.map(drop))?;
+    Ok(())
 }
 
 /// An id that no other budget has: one of an owner begins at a time.

@@ -38,6 +38,7 @@ const CHANGE: Sql = sql!(
     "allowed_ips = $6, requests_per_minute = $7, tokens_per_minute = $8, updated_at = $9, budget_pico = $10, ",
     "concurrent_requests = $11 WHERE id = $12"
 );
+const CARRY: Sql = sql!("UPDATE tollgate.api_keys SET budget_pico = $1 WHERE id = $2");
 const ROTATED: Sql = sql!(
     "UPDATE tollgate.api_keys SET rotated_to = $1, updated_at = $2, ",
     "expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END WHERE id = $4"
@@ -88,8 +89,8 @@ impl Store {
         Ok(key)
     }
 
-    /// Puts another key in the place of one, which is refused from `until` on. What it may do and spend is for the caller to
-    /// carry over.
+    /// Puts another key in the place of one, which is refused from `until` on. What it may do is for the caller to carry over;
+    /// budgets become the new one's, with what is spent of them.
     ///
     /// # Errors
     /// As [`Store::change_key`]; [`StoreError::Duplicate`] where it has been done.
@@ -105,7 +106,11 @@ impl Store {
         if old.rotated_to.is_some() {
             return Err(StoreError::Duplicate { what: "rotation" });
         }
-        let key = insert(&mut conn, &new).await?;
+        insert(&mut conn, &new).await?;
+        budgets::hand_over(&mut conn, (id, new.id), new.created_at).await?;
+        let total = old.budget.map(Usd::pico);
+        on!(conn, CARRY, (q, c) => q.bind(total).bind(new.id).execute(c).await.map(drop))?;
+        let key = find(&mut conn, Whose::Anybodys, new.id).await?;
         on!(conn, ROTATED, (q, c) => {
             let q = q.bind(key.id).bind(new.created_at).bind(until).bind(id);
             q.execute(c).await.map(drop)

@@ -229,6 +229,18 @@ impl Store {
         find(&mut conn, whose, id).await
     }
 
+    /// Those of these keys that there are.
+    pub async fn keys_by_id(&self, ids: &[Uuid]) -> Result<Vec<Key>, StoreError> {
+        let mut conn = self.read().await?;
+        let mut keys = Vec::with_capacity(ids.len());
+        for id in ids {
+            let row: Option<Row> =
+                on!(conn, BY_ID => _, (q, c) => q.bind(*id).fetch_optional(c).await)?;
+            keys.extend(row.map(Key::try_from).transpose()?);
+        }
+        Ok(keys)
+    }
+
     /// The key whose secret has that hash; otherwise as [`Store::key`].
     pub async fn key_by_hash(&self, whose: Whose, hash: &str) -> Result<Key, StoreError> {
         let mut conn = self.read().await?;

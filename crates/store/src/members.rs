@@ -115,7 +115,7 @@ impl Store {
         rows.into_iter().map(Row::member).collect()
     }
 
-    /// Takes somebody into an organization, or changes as what.
+    /// Takes somebody into an organization, or changes as what. Who only pays has no keys: those to its account are revoked.
     ///
     /// # Errors
     /// [`StoreError::LastOwner`] where nobody would be left to own it.
@@ -139,10 +139,13 @@ impl Store {
             }
         }
         write(&mut conn, (organization.id, user.id), role, at).await?;
+        if role == Role::Billing {
+            crate::keys::revoke_of(&mut conn, user.id, organization.account_id, at).await?;
+        }
         conn.commit().await
     }
 
-    /// Takes somebody out of an organization. Their keys to its account are revoked by whoever calls.
+    /// Takes somebody out of an organization. Their keys to its account are revoked.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] where they are not in it, [`StoreError::LastOwner`] where nobody would be left to own it.

@@ -1,6 +1,7 @@
 //! Replicas: which run of each is the present one, how far its journal has come, and when it was last heard of.
 
 use ledger::Usd;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::engine::Sql;
@@ -175,6 +176,9 @@ impl Store {
         let last = if force { i64::MAX } else { now.saturating_sub(DEAD) };
         again(|| async {
             let mut conn = self.begin().await?;
+            let detail = json!({ "force": force });
+            // First, as in all changes, so that two never wait for each other.
+            self.changed(&mut conn, "replica.release", &format!("replica {id}"), &detail).await?;
             on!(conn, LOCK, (q, c) => q.bind(id).fetch_optional(c).await.map(drop))?;
             let found = on!(conn, RELEASE, (q, c) => {
                 q.bind(now).bind(id).bind(last).execute(c).await.map(|done| done.rows_affected())

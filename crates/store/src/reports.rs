@@ -4,7 +4,7 @@ use sqlx::{Decode, Postgres, Sqlite, Type};
 use uuid::Uuid;
 
 use crate::engine::{Conn, Sql};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, Whose};
 
 /// Sums over receipts, exact however large.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -174,6 +174,14 @@ macro_rules! bill {
 const BILL_OF_ACCOUNT: Sql = bill!("r.account_id");
 const BILL_OF_USER: Sql = bill!("r.user_id");
 const OF_USER: Sql = sql!("SELECT ", sums!(), "WHERE r.user_id = $1");
+const OF_USER_AND_ACCOUNT: Sql =
+    sql!("SELECT ", sums!(), "WHERE r.user_id = $1 AND r.account_id = $2");
+// By the index on users: what an account pays for was asked for by those who have a key to it.
+const OF_ACCOUNT: Sql = sql!(
+    "SELECT ",
+    sums!(),
+    "WHERE r.account_id = $1 AND r.user_id IN (SELECT o.user_id FROM tollgate.api_keys o WHERE o.account_id = $1)"
+);
 const TOTAL: Sql = sql!("SELECT ", sums!());
 
 /// Declares the row of the sums and how its halves become one number.
@@ -225,10 +233,19 @@ struct ModelRow {
 }
 
 impl Store {
-    /// What a user has used over all keys and all time.
-    pub async fn usage_of_user(&self, user_id: Uuid) -> Result<Sums, StoreError> {
+    /// What was used with these keys over all time.
+    pub async fn usage_of(&self, whose: Whose) -> Result<Sums, StoreError> {
         let mut conn = self.read().await?;
-        let parts: Parts = on!(conn, OF_USER => _, (q, c) => q.bind(user_id).fetch_one(c).await)?;
+        let parts: Parts = match whose {
+            Whose::Anybodys => on!(conn, TOTAL => _, (q, c) => q.fetch_one(c).await)?,
+            Whose::Users(id) => on!(conn, OF_USER => _, (q, c) => q.bind(id).fetch_one(c).await)?,
+            Whose::Accounts(id) => {
+                on!(conn, OF_ACCOUNT => _, (q, c) => q.bind(id).fetch_one(c).await)?
+            }
+            Whose::UsersOfAccount(user, account) => {
+                on!(conn, OF_USER_AND_ACCOUNT => _, (q, c) => q.bind(user).bind(account).fetch_one(c).await)?
+            }
+        };
         Ok(parts.into())
     }
 

@@ -62,7 +62,7 @@ pub(super) async fn run(
     settings: &Settings,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let store = super::books(settings).await?;
+    let store = super::books_desk(settings).await?;
     match command {
         Command::Set(Set { key, user, account, period, usd }) => {
             let owner = match (key, user, account) {

@@ -155,7 +155,7 @@ pub(super) async fn run(
 }
 
 async fn show(settings: &Settings, user: &str, output: &Output) -> anyhow::Result<()> {
-    let store = super::books(settings).await?;
+    let store = super::books_desk(settings).await?;
     let account = store.user(user).await?.account_id;
     let balance = store.balance(account).await?;
     let transactions = store.transactions(account, None, SHOWN).await?;

@@ -5,14 +5,14 @@ use clap::Args;
 use ledger::{BudgetPeriod, Usd};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
-use store::{BudgetOwner, Key, KeyChange, Store, StoreError, Whose};
+use store::{Key, KeyChange, Store, StoreError, Whose};
 use uuid::Uuid;
 
 use super::output::Output;
 use crate::config::Settings;
 use crate::manage::keys::{self, Made, Wanted};
 use crate::native::keys::KeyRow;
-use crate::scopes::Scopes;
+use crate::scopes::{Scope, Scopes};
 use crate::{clock, keys as secrets};
 
 #[derive(Debug, clap::Subcommand)]
@@ -65,7 +65,7 @@ pub(super) struct Create {
     #[arg(long, default_value = "", value_parser = keys::name)]
     name: String,
 
-    /// What it may do: inference, usage, keys, billing; may be given more than once. All but billing, where none is
+    /// What it may do: inference, usage, keys, billing; may be given more than once. The first two, where none is
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
 
@@ -165,7 +165,7 @@ impl Create {
     async fn run(self, store: &Store) -> anyhow::Result<Made> {
         let flag = |flag: &str, message: String| anyhow::anyhow!("{flag}: {message}");
         let scopes = if self.scopes.is_empty() {
-            Scopes::ORDINARY
+            Scopes::INFERENCE.with(Scope::Usage)
         } else {
             keys::scopes(&self.scopes, Scopes::ALL).map_err(|e| flag("--scope", e))?
         };
@@ -192,13 +192,10 @@ impl Create {
 
 async fn rotate(store: &Store, old: &Key, until: i64) -> anyhow::Result<Made> {
     let now = clock::now();
-    let budgets = store.budgets(now).await?;
-    let own = budgets.iter().find(|budget| budget.owner == BudgetOwner::Key(old.id));
-    let budget = own.map(|budget| (budget.period, budget.limit));
     let users = store.users().await?;
     let payer = users.iter().find(|user| user.account_id == old.account_id);
     let payer = payer.context("the key's account has no owner")?;
-    Ok(keys::rotate(store, Whose::Anybodys, old, (&payer.name, budget), (now, until)).await?)
+    Ok(keys::rotate(store, Whose::Anybodys, old, &payer.name, (now, until)).await?)
 }
 
 async fn switch(store: &Store, key: &str, disabled: bool, output: &Output) -> anyhow::Result<()> {

@@ -191,6 +191,13 @@ async fn books(settings: &Settings) -> anyhow::Result<Store> {
     Ok(store)
 }
 
+/// The same, for somebody who changes things.
+async fn books_desk(settings: &Settings) -> anyhow::Result<Store> {
+    let store = desk(settings).await?;
+    crate::journal::catch_up(&settings.data_dir, &store, None).await?;
+    Ok(store)
+}
+
 /// The price version in force, and its prices.
 async fn latest_prices(store: &Store) -> anyhow::Result<(i64, Catalogue)> {
     let version = store.latest_price_version().await?.context("there is no price version")?.id;

@@ -85,7 +85,8 @@ async fn import_file(args: Import, store: &Store, output: &Output) -> anyhow::Re
     let taken = imported.len();
     let (whole, origin) = match base {
         Some(version) if !args.replace => {
-            (store.catalogue(version).await?.overlaid(&imported), version.to_string())
+            let known = store.catalogue(version).await?;
+            (known.overlaid(&imported.informed_by(&known)), version.to_string())
         }
         _ => (imported, "none".to_owned()),
     };

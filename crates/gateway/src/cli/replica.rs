@@ -29,7 +29,7 @@ pub(super) async fn run(
     settings: &Settings,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let store = super::books(settings).await?;
+    let store = super::books_desk(settings).await?;
     if let Command::Release { id, force } = command {
         if !store.release(id, clock::now(), force).await? {
             anyhow::bail!(

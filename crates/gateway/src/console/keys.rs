@@ -4,7 +4,7 @@ use askama::Template;
 use axum::response::Response;
 use http::StatusCode;
 use secrecy::ExposeSecret as _;
-use store::{Budget, BudgetOwner, Grain, Key, KeyChange, Limits};
+use store::{Budget, Grain, Key, KeyChange, Limits};
 use uuid::Uuid;
 
 use super::chart;
@@ -48,8 +48,8 @@ pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
     for key in shown {
         let spent =
             call.app.store.rollup_total(Grain::KeyMonth, key.id, month).await.map_err(told)?;
-        let budget =
-            snapshot.budgets.values().find(|budget| budget.owner == BudgetOwner::Key(key.id));
+        let owner = snapshot.budget_owner(key.id);
+        let budget = snapshot.budgets.values().find(|budget| budget.owner == owner);
         rows.push(row(key, spent.charge, budget, &desk, call.now));
     }
     let names = ["Name", "Scopes", "#Spent this month", "Budget", "Last used", "State"];
@@ -189,7 +189,8 @@ async fn found(call: &Call, desk: &Desk) -> Result<Key, Problem> {
 
 async fn budgets(call: &Call, key: &Key) -> Result<Vec<Budget>, Problem> {
     let all = call.app.store.budgets(call.now).await.map_err(told)?;
-    Ok(key_form::budgets_of(all, BudgetOwner::Key(key.id)))
+    let owner = call.app.snapshots.current().budget_owner(key.id);
+    Ok(key_form::budgets_of(all, owner))
 }
 
 async fn show_one(
@@ -313,10 +314,9 @@ pub(crate) async fn rotate(call: Call) -> Result<Response, Problem> {
     let hours = hours
         .filter(|hours| OVERLAPS.contains(hours))
         .ok_or_else(|| Problem::bad_request("how long: expected 0, 1, 24 or 168 hours"))?;
-    let budget = budgets(&call, &key).await?.first().map(|budget| (budget.period, budget.limit));
     let until = call.now.saturating_add(hours * HOUR);
     let store = call.store();
-    let made = manage::rotate(&store, desk.keys()?, &key, (&desk.payer, budget), (call.now, until));
+    let made = manage::rotate(&store, desk.keys()?, &key, &desk.payer, (call.now, until));
     let made = made.await.map_err(told)?;
     page::refreshed(&call).await?;
     shown(&call, &desk, &made, Some(until))

@@ -6,6 +6,7 @@ pub(crate) mod bills;
 pub(crate) mod chart;
 pub(crate) mod connect;
 pub(crate) mod consent;
+mod export;
 pub(crate) mod html;
 mod key_form;
 pub(crate) mod keys;
@@ -19,3 +20,5 @@ pub(crate) mod problem;
 pub(crate) mod requests;
 pub(crate) mod settings;
 pub(crate) mod sums;
+
+pub(crate) use export::Exports;

@@ -1,7 +1,7 @@
 //! What all pages have: who looks at which account, the frame around it, forms, answers.
 
 use askama::Template;
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 use store::{Role, StoreError, Whose};
@@ -322,7 +322,7 @@ pub(crate) fn go(to: &str) -> Response {
 pub(crate) fn download(
     name: &str,
     content_type: &'static str,
-    content: Vec<u8>,
+    content: impl IntoResponse,
 ) -> Result<Response, Problem> {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
     let name: String = name.chars().map(plain).collect();
@@ -341,18 +341,25 @@ pub(crate) fn sheet(
     columns: &[&str],
     rows: impl IntoIterator<Item = Vec<String>>,
 ) -> Result<Response, Problem> {
+    let head = [columns.iter().map(|&name| name.to_owned()).collect()];
+    let content = sheet_rows(head.into_iter().chain(rows)).map_err(Problem::internal)?;
+    download(name, "text/csv; charset=utf-8", content)
+}
+
+/// Rows of a sheet.
+pub(crate) fn sheet_rows(
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> Result<Vec<u8>, axum::BoxError> {
     let mut sheet = csv::Writer::from_writer(Vec::new());
-    sheet.write_record(columns).map_err(Problem::internal)?;
     for row in rows {
         let tame = row.into_iter().map(|cell| match cell.chars().next() {
             Some('=' | '+' | '@' | '\t') => format!("'{cell}"),
             Some('-') if cell.parse::<f64>().is_err() => format!("'{cell}"),
             _ => cell,
         });
-        sheet.write_record(tame).map_err(Problem::internal)?;
+        sheet.write_record(tame)?;
     }
-    let content = sheet.into_inner().map_err(Problem::internal)?;
-    download(name, "text/csv; charset=utf-8", content)
+    Ok(sheet.into_inner()?)
 }
 
 /// 404: there is none, or it is another's.

@@ -19,8 +19,6 @@ use crate::problem::Problem;
 use crate::web::Call;
 
 const PER_PAGE: u16 = 50;
-/// The most rows of a sheet.
-const MOST_ROWS: usize = 10_000;
 /// How many days the choice of models looks back, and how many keys the choice of keys has.
 const CHOICE_DAYS: i64 = 90;
 const CHOICE_KEYS: u16 = 200;
@@ -54,7 +52,7 @@ pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
     let filter = filter(&call, &desk)?;
     let after = query(&call, "after").map(|text| cursor(&text).ok_or_else(missing)).transpose()?;
     if query(&call, "format").as_deref() == Some("csv") {
-        return sheet(&call, &filter, after).await;
+        return super::export::sheet(&call, filter, after).await;
     }
     let page = call.app.store.receipts_page(&filter, after, PER_PAGE).await.map_err(told)?;
     let keys = call.app.store.keys_page(desk.keys()?, None, CHOICE_KEYS).await.map_err(told)?;
@@ -68,7 +66,10 @@ pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
         if query.is_empty() { "/requests".to_owned() } else { format!("/requests?{query}") }
     };
     let filtered = filter.key_id.is_some() || !filter.item.is_empty();
-    let rows = page.receipts.iter().map(|receipt| row(receipt, &keys)).collect();
+    let used: BTreeSet<Uuid> = page.receipts.iter().map(|receipt| receipt.key_id).collect();
+    let used: Vec<Uuid> = used.into_iter().collect();
+    let used = call.app.store.keys_by_id(&used).await.map_err(told)?;
+    let rows = page.receipts.iter().map(|receipt| row(receipt, &used)).collect();
     let names = ["When", "Model", "Key", "#Tokens in", "#Tokens out", "#Charge", ""];
     let table = Table::new("Requests, newest first", &names, rows);
     let table = if filtered || after.is_some() {
@@ -150,7 +151,10 @@ pub(crate) fn called(key: &Key) -> String {
 fn row(receipt: &Receipt, keys: &[Key]) -> Vec<Html> {
     let usage = receipt.report.total();
     let key = keys.iter().find(|key| key.id == receipt.key_id);
-    let key = key.map_or_else(|| "revoked".to_owned(), called);
+    let key = key.map_or_else(String::new, |key| match key.revoked_at {
+        Some(_) => format!("{} (revoked)", called(key)),
+        None => called(key),
+    });
     let at = Html::of(format!(
         "<a href=\"/requests/{}\">{}</a>",
         receipt.request_id,
@@ -193,45 +197,30 @@ fn cursor(text: &str) -> Option<Cursor> {
     })
 }
 
-async fn sheet(
-    call: &Call,
-    filter: &ReceiptFilter,
-    mut after: Option<Cursor>,
-) -> Result<Response, Problem> {
-    let mut rows = Vec::new();
-    while rows.len() < MOST_ROWS {
-        let page = call.app.store.receipts_page(filter, after, 1_000).await.map_err(told)?;
-        rows.extend(page.receipts.iter().map(cells));
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
-    rows.truncate(MOST_ROWS);
-    let columns = [
-        "request_id",
-        "attempt",
-        "started_at",
-        "ended_at",
-        "provider",
-        "model",
-        "key_id",
-        "surface",
-        "outcome",
-        "input_tokens",
-        "cache_read_tokens",
-        "output_tokens",
-        "reasoning_tokens",
-        "price_version",
-        "cost_usd",
-        "commission_usd",
-        "charge_usd",
-        "paid_to_provider_usd",
-    ];
-    page::sheet("requests.csv", &columns, rows)
-}
+/// The columns of the sheet.
+pub(super) const COLUMNS: [&str; 18] = [
+    "request_id",
+    "attempt",
+    "started_at",
+    "ended_at",
+    "provider",
+    "model",
+    "key_id",
+    "surface",
+    "outcome",
+    "input_tokens",
+    "cache_read_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "price_version",
+    "cost_usd",
+    "commission_usd",
+    "charge_usd",
+    "paid_to_provider_usd",
+];
 
-fn cells(receipt: &Receipt) -> Vec<String> {
+/// A row of it.
+pub(super) fn cells(receipt: &Receipt) -> Vec<String> {
     let usage = receipt.report.total();
     vec![
         receipt.request_id.to_string(),

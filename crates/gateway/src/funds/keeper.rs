@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ledger::{Scope, Slice, Usd};
-use store::StoreError;
+use store::{Actor, StoreError};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -99,10 +99,11 @@ impl Funds {
 
     /// Gives back what replicas hold that were not heard of for a day.
     async fn bury(&self) -> Result<(), StoreError> {
-        for replica in self.store.replicas().await? {
-            if replica.released_at.is_none()
-                && self.store.release(replica.id, clock::now(), false).await?
-            {
+        let now = clock::now();
+        let actor = Actor { id: None, name: "tollgate".to_owned(), via: "program", at: now };
+        let store = self.store.by(actor);
+        for replica in store.replicas().await? {
+            if replica.released_at.is_none() && store.release(replica.id, now, false).await? {
                 tracing::warn!(replica = %replica.id, held = %replica.held, "a replica was not heard of for 24 hours; what it held is given back");
             }
         }

@@ -1,5 +1,7 @@
 //! Keys: made, changed, rotated, revoked. What is asked for is checked here, whoever asks, and the message names the field.
 
+use std::collections::HashMap;
+
 use ipnet::IpNet;
 use ledger::{BudgetPeriod, Catalogue, Usd};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -45,13 +47,13 @@ impl Wanted {
         }
     }
 
-    /// What a key is like that is there.
-    fn like(key: &Key, budget: Option<(BudgetPeriod, Usd)>) -> Self {
+    /// What a key is like that is there, but for its budget.
+    fn like(key: &Key) -> Self {
         Self {
             name: key.name.clone(),
             scopes: Scopes::stored(&key.scopes),
             expires_at: key.expires_at,
-            budget,
+            budget: None,
             models: key.models.clone(),
             allowed_ips: key.allowed_ips.clone(),
             requests_per_minute: key.requests_per_minute,
@@ -80,16 +82,16 @@ pub(crate) async fn create(
     Ok(Made { secret, key })
 }
 
-/// Makes a key that takes the place of another, which goes on working until `until`. `budget` is what the old one may spend
-/// in all; what it has spent is not the new one's.
+/// Makes a key that takes the place of another, which goes on working until `until`. The budget of the old one becomes that
+/// of the new one, with what was spent of it, and both spend from it.
 pub(crate) async fn rotate(
     store: &Store,
     whose: Whose,
     old: &Key,
-    (payer, budget): (&str, Option<(BudgetPeriod, Usd)>),
+    payer: &str,
     (now, until): (i64, i64),
 ) -> Result<Made, StoreError> {
-    let wanted = Wanted::like(old, budget);
+    let wanted = Wanted::like(old);
     let (secret, new) = draft(&old.user, Some(payer), wanted, now)?;
     let key = store.rotate_key(whose, old.id, new, until).await?;
     Ok(Made { secret, key })
@@ -136,7 +138,8 @@ pub(crate) fn draft(
     Ok((secret, new))
 }
 
-/// A key that is narrowed to models or networks makes keys that are: as narrow where nothing is said, never wider.
+/// A key that is narrowed to models, networks, rates or an end makes keys that are: as narrow where nothing is said, never
+/// wider.
 pub(crate) fn narrowed(mut wanted: Wanted, maker: &KeyEntry) -> Result<Wanted, String> {
     if let Some(own) = &maker.models {
         let models = wanted.models.get_or_insert_with(|| own.clone());
@@ -156,7 +159,36 @@ pub(crate) fn narrowed(mut wanted: Wanted, maker: &KeyEntry) -> Result<Wanted, S
             ));
         }
     }
+    let own = maker.own_limits();
+    let rates = [
+        ("requests_per_minute", own.requests_per_minute, &mut wanted.requests_per_minute),
+        ("tokens_per_minute", own.tokens_per_minute, &mut wanted.tokens_per_minute),
+        ("concurrent_requests", own.concurrent_requests, &mut wanted.concurrent_requests),
+    ];
+    for (name, own, asked) in rates {
+        let Some(own) = own else { continue };
+        if *asked.get_or_insert(own) > own {
+            return Err(format!("{name}: the key that asks has no more than {own} itself"));
+        }
+    }
+    if let Some(end) = maker.expires_at
+        && *wanted.expires_at.get_or_insert(end) > end
+    {
+        return Err(format!("expires_at: the key that asks ends at {}", clock::rfc3339(end)));
+    }
     Ok(wanted)
+}
+
+/// The last of the keys that have taken each other's place, by each that is not that one.
+pub(crate) fn successors(keys: &[Key]) -> HashMap<Uuid, Uuid> {
+    let next: HashMap<Uuid, Uuid> =
+        keys.iter().filter_map(|key| Some((key.id, key.rotated_to?))).collect();
+    let last = |first: Uuid| {
+        let line = std::iter::successors(Some(first), |key| next.get(key).copied());
+        // A key is made after all those whose place it takes.
+        line.take(next.len().saturating_add(1)).last().unwrap_or(first)
+    };
+    next.keys().map(|key| (*key, last(*key))).collect()
 }
 
 /// What to call a key.

@@ -69,7 +69,7 @@ pub(crate) async fn create(
     Ok(store.add_user(new).await?)
 }
 
-/// Takes somebody into an organization, or changes as what.
+/// Takes somebody into an organization, or changes as what; of who only pays, the keys to its account are revoked.
 pub(crate) async fn set_member(
     store: &Store,
     by: Authority,

@@ -1,11 +1,12 @@
-//! `GET /api/usage/check`: what a user owes, over all keys, up to this moment.
+//! `GET /api/usage/check`: what is owed up to this moment by the account that the asking key spends from: all that it pays for,
+//! or of an organization's, for who is only a member there, what they have used themselves.
 
 use axum::response::Response;
 use ledger::{sum_exact, sum_six_decimals};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use store::{ImportedBy, ImportedRow};
+use store::{ImportedBy, ImportedRow, Whose};
 
 use crate::problem::Problem;
 use crate::web::{self, Call};
@@ -46,10 +47,17 @@ struct Exact {
 /// The sums of the store, once it has every receipt that was written before: each is, before its answer ends. What was used
 /// elsewhere and brought along counts too.
 pub(crate) async fn check(call: Call) -> Result<Response, Problem> {
-    let (app, (user_id, user)) = (&call.app, call.user()?);
+    let (app, (_, user)) = (&call.app, call.user()?);
+    let whose = call.sees()?;
     app.journal.applied().await.map_err(Problem::store)?;
-    let sums = app.store.usage_of_user(user_id).await.map_err(Problem::store)?;
-    let before = app.store.imported_usage(Some(user_id), ImportedBy::Source).await;
+    let sums = app.store.usage_of(whose).await.map_err(Problem::store)?;
+    // What was brought along is on the bill of whose account it is.
+    let snapshot = app.snapshots.current();
+    let mut people = snapshot.people.values();
+    let before = match people.find(|payer| whose == Whose::Accounts(payer.account_id)) {
+        Some(payer) => app.store.imported_usage(Some(payer.id), ImportedBy::Source).await,
+        None => Ok(Vec::new()),
+    };
     let before = before.map_err(Problem::store)?;
     let brought = |part: fn(&ImportedRow) -> i128| before.iter().map(part).sum::<i128>();
     let (base, share) = (brought(|row| row.base), brought(|row| row.commission));

@@ -5,7 +5,7 @@ use serde::Serialize;
 use store::{Budget, BudgetOwner, Key, PeriodUsage, Store};
 
 use super::dollars::Dollars;
-use super::limits::{Reset, rank};
+use super::limits::{self, Reset, rank};
 use crate::clock;
 use crate::problem::Problem;
 use crate::snapshot::Snapshot;
@@ -47,20 +47,23 @@ impl KeyBudget {
         now: i64,
     ) -> Result<Vec<Self>, Problem> {
         let owners = [
-            BudgetOwner::Key(key.id),
+            snapshot.budget_owner(key.id),
             BudgetOwner::User(key.user_id),
             BudgetOwner::Account(key.account_id),
         ];
         let own = snapshot.budgets.values().filter(|budget| owners.contains(&budget.owner));
         let mut own: Vec<&Budget> = own.collect();
         own.sort_by_key(|budget| (Scope::of(budget.owner), rank(budget.period)));
-        let owners: Vec<BudgetOwner> = own.iter().map(|budget| budget.owner).collect();
-        let usage = store.usage_by(&owners, now).await.map_err(Problem::store)?;
-        Ok(own
-            .into_iter()
-            .zip(usage)
-            .map(|(budget, usage)| Self::one(budget, usage, now))
-            .collect())
+        let mut all = Vec::with_capacity(own.len());
+        for budget in own {
+            let owners = match budget.owner {
+                BudgetOwner::Key(key) => snapshot.sharers(key),
+                owner => vec![owner],
+            };
+            let usage = limits::used(store, &owners, now).await?;
+            all.push(Self::one(budget, usage, now));
+        }
+        Ok(all)
     }
 
     fn one(budget: &Budget, usage: PeriodUsage, now: i64) -> Self {

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::inbound::Wanted;
 use crate::problem::Problem;
 use crate::snapshot::{KeyEntry, Snapshot};
-use crate::web::{self, Call, Who};
+use crate::web::{self, Call};
 use crate::{clock, models, routing};
 
 /// A page of models.
@@ -123,10 +123,8 @@ pub(crate) async fn embeddings(call: Call) -> Result<Response, Problem> {
 
 /// `GET /api/v1/models/user`: those that the key may use.
 pub(crate) async fn of_key(call: Call) -> Result<Response, Problem> {
-    let Who::Key(key) = &call.who else {
-        return Err(Problem::internal("a route for keys was open"));
-    };
-    page(&call, &call.query()?, Modalities::TEXT, Some(key.as_ref()))
+    let key = call.key()?;
+    page(&call, &call.query()?, Modalities::TEXT, Some(key))
 }
 
 /// `GET /api/v1/models/count`

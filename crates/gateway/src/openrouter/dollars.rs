@@ -30,14 +30,23 @@ impl<'de> Deserialize<'de> for Dollars {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         let bad = || de::Error::custom("expected dollars, such as 5 or \"0.50\"");
-        let text: Cow<'_, str> = match serde_json::from_str::<serde_json::Value>(raw.get()) {
-            // JavaScript writes a small number as 1e-7.
-            Ok(serde_json::Value::Number(_)) => plain(raw.get()).ok_or_else(bad)?,
-            Ok(serde_json::Value::String(text)) => text.into(),
-            _ => return Err(bad()),
+        let amount = match serde_json::from_str::<serde_json::Value>(raw.get()) {
+            // JavaScript writes a small number as 1e-7, and 0.1 + 0.2 as 0.30000000000000004.
+            Ok(serde_json::Value::Number(_)) => {
+                plain(raw.get()).and_then(|number| Usd::parse_rounded(short(&number)).ok())
+            }
+            Ok(serde_json::Value::String(text)) => Usd::parse(&text).ok(),
+            _ => None,
         };
-        Usd::parse(&text).map(Self).map_err(|_| bad())
+        amount.map(Self).ok_or_else(bad)
     }
+}
+
+/// Without the digits that are far behind what counts.
+fn short(number: &str) -> &str {
+    const DIGITS: usize = 18;
+    let end = number.find('.').map_or(number.len(), |point| point.saturating_add(1 + DIGITS));
+    number.get(..end).unwrap_or(number)
 }
 
 /// A number of JSON without its exponent.
@@ -88,11 +97,24 @@ mod tests {
             ("1.25e1", "12.5"),
             ("25e-1", "2.5"),
             ("-2", "-2"),
+            ("0.30000000000000004", "0.3"),
+            ("2.9999999999999996", "3"),
+            ("1.2345678901234567e-7", "0.000000123457"),
+            ("1e-13", "0"),
         ] {
             let read: Dollars = serde_json::from_str(json).expect(json);
             assert_eq!(serde_json::to_string(&read).expect("JSON"), written, "{json}");
         }
-        for json in ["null", "true", "[]", "\"\"", "\"1e-7\"", "1e-13", "1e300", "1e99999999999"] {
+        for json in [
+            "null",
+            "true",
+            "[]",
+            "\"\"",
+            "\"1e-7\"",
+            "\"0.30000000000000004\"",
+            "1e300",
+            "1e99999999999",
+        ] {
             assert!(serde_json::from_str::<Dollars>(json).is_err(), "{json}");
         }
     }

@@ -6,13 +6,13 @@ use serde::Serialize;
 use store::{BudgetOwner, Key, PeriodUsage, Whose};
 
 use super::budgets::KeyBudget;
-use super::view::{Spent, label};
+use super::view::{self, Spent, label};
 use super::{Data, limits};
 use crate::clock;
 use crate::problem::Problem;
 use crate::scopes::{Scope, Scopes};
 use crate::snapshot::Snapshot;
-use crate::web::{self, Call, Who};
+use crate::web::{self, Call};
 
 /// The key that asks.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -61,20 +61,24 @@ struct FreeRequests {
 
 /// Once the store has every receipt that was written before.
 pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
-    let Who::Key(asking) = &call.who else {
-        return Err(Problem::internal("a route for keys was open"));
-    };
+    let asking = call.key()?;
     call.app.journal.applied().await.map_err(Problem::store)?;
     let store = &call.app.store;
     let key = store.key(Whose::Anybodys, asking.id).await.map_err(Problem::store)?;
-    let usage = limits::used(store, BudgetOwner::Key(key.id), call.now).await?;
     let snapshot = call.app.snapshots.current();
+    let own = limits::used(store, &[BudgetOwner::Key(key.id)], call.now).await?;
+    let usage = (own, view::shared(store, &snapshot, (key.id, own), call.now).await?);
     let budgets = KeyBudget::of(store, &snapshot, &key, call.now).await?;
     web::json(&Data { data: CurrentKey::of(&snapshot, &key, usage, budgets) })
 }
 
 impl CurrentKey {
-    fn of(snapshot: &Snapshot, key: &Key, usage: PeriodUsage, budgets: Vec<KeyBudget>) -> Self {
+    fn of(
+        snapshot: &Snapshot,
+        key: &Key,
+        usage: (PeriodUsage, PeriodUsage),
+        budgets: Vec<KeyBudget>,
+    ) -> Self {
         let scopes = Scopes::stored(&key.scopes);
         let manages = scopes.has(Scope::Keys) && !scopes.has(Scope::Inference);
         let mut people = snapshot.people.values();

@@ -5,7 +5,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use store::{BudgetOwner, Key, StoreError, Whose};
+use store::{Key, StoreError, Whose};
 
 use super::limits::{self, Limit, Limits};
 use super::view::KeyView;
@@ -189,8 +189,9 @@ pub(crate) async fn change(call: Call) -> Result<Response, Problem> {
 async fn limit(call: &Call, key: &Key) -> Result<Option<Limit>, Problem> {
     // Another replica may have changed it just now.
     call.app.snapshots.refresh().await.map_err(Problem::store)?;
-    let usage = limits::used(&call.app.store, BudgetOwner::Key(key.id), call.now).await?;
-    Ok(Limits(&call.app.snapshots.current()).of(key.id, usage))
+    let snapshot = call.app.snapshots.current();
+    let usage = limits::used(&call.app.store, &snapshot.sharers(key.id), call.now).await?;
+    Ok(Limits(&snapshot).of(key.id, usage))
 }
 
 /// `DELETE /api/v1/keys/{hash}`
@@ -217,9 +218,9 @@ pub(crate) async fn rotate(call: Call) -> Result<Response, Problem> {
     if !Scopes::stored(&old.scopes).within(call.who.grants()) {
         return Err(forbidden("this key may do more than you may grant"));
     }
-    let (payer, limit) = (payer(&call)?, limit(&call, &old).await?);
+    let payer = payer(&call)?;
     let until = call.now.saturating_add(i64::from(hours) * MICROS_PER_HOUR);
     let (store, times) = (call.store(), (call.now, until));
-    let made = manage::keys::rotate(&store, whose, &old, (&payer, limit), times).await;
+    let made = manage::keys::rotate(&store, whose, &old, &payer, times).await;
     told(&call, changed(made)?).await
 }

@@ -43,14 +43,24 @@ impl Reset {
 /// How much, and how often.
 pub(crate) type Limit = (BudgetPeriod, Usd);
 
-/// What one has used by now.
+/// What all of these have used together by now.
 pub(crate) async fn used(
     store: &Store,
-    owner: BudgetOwner,
+    owners: &[BudgetOwner],
     now: i64,
 ) -> Result<PeriodUsage, Problem> {
-    let usage = store.usage_by(&[owner], now).await.map_err(Problem::store)?;
-    usage.first().copied().ok_or_else(|| Problem::internal("nothing was added up"))
+    let usage = store.usage_by(owners, now).await.map_err(Problem::store)?;
+    Ok(sum(&usage))
+}
+
+/// Added up.
+pub(crate) fn sum(usage: &[PeriodUsage]) -> PeriodUsage {
+    usage.iter().fold(PeriodUsage::default(), |sum, one| PeriodUsage {
+        ever: sum.ever.saturating_add(one.ever),
+        month: sum.month.saturating_add(one.month),
+        week: sum.week.saturating_add(one.week),
+        today: sum.today.saturating_add(one.today),
+    })
 }
 
 /// The limits of keys, from a snapshot.
@@ -59,12 +69,12 @@ pub(crate) struct Limits<'a>(pub(crate) &'a Snapshot);
 impl Limits<'_> {
     /// A key's own limits.
     fn all(&self, key: Uuid) -> impl Iterator<Item = Limit> {
-        let owner = BudgetOwner::Key(key);
-        let own = self.0.budgets.values().filter(move |budget| budget.owner == owner);
+        let owners = [self.0.budget_owner(key), BudgetOwner::Key(key)];
+        let own = self.0.budgets.values().filter(move |budget| owners.contains(&budget.owner));
         own.map(|budget| (budget.period, budget.limit))
     }
 
-    /// A key's limit; of several that of which least is left, and of these the one that begins anew least often.
+    /// A key's limit, of which `usage` is used, by whichever key; of several that of which least is left, and of these the one that begins anew least often.
     pub(crate) fn of(&self, key: Uuid, usage: PeriodUsage) -> Option<Limit> {
         self.all(key).min_by_key(|limit| (left(*limit, usage), rank(limit.0)))
     }

@@ -6,7 +6,7 @@ use store::{BudgetOwner, Key, PeriodUsage, Store};
 use uuid::Uuid;
 
 use super::dollars::Dollars;
-use super::limits::{Limits, Reset, left};
+use super::limits::{self, Limits, Reset, left};
 use crate::clock;
 use crate::problem::Problem;
 use crate::scopes::Scopes;
@@ -31,11 +31,16 @@ pub(crate) struct Spent {
 }
 
 impl Spent {
-    pub(crate) fn of(snapshot: &Snapshot, key: Uuid, usage: PeriodUsage) -> Self {
-        let limit = Limits(snapshot).of(key, usage);
+    /// `shared` is what all keys have used that spend one budget with this one.
+    pub(crate) fn of(
+        snapshot: &Snapshot,
+        key: Uuid,
+        (usage, shared): (PeriodUsage, PeriodUsage),
+    ) -> Self {
+        let limit = Limits(snapshot).of(key, shared);
         Self {
             limit: limit.map(|(_, amount)| Dollars(amount)),
-            limit_remaining: limit.map(|limit| Dollars(left(limit, usage))),
+            limit_remaining: limit.map(|limit| Dollars(left(limit, shared))),
             limit_reset: limit.and_then(|(period, _)| Reset::of(period)),
             include_byok_in_limit: false,
             usage: Dollars::pico(usage.ever),
@@ -84,7 +89,7 @@ pub(crate) struct KeyView {
 }
 
 impl KeyView {
-    fn of(snapshot: &Snapshot, key: Key, usage: PeriodUsage) -> Self {
+    fn of(snapshot: &Snapshot, key: Key, usage: (PeriodUsage, PeriodUsage)) -> Self {
         Self {
             label: label(&key),
             disabled: key.disabled_at.is_some(),
@@ -117,8 +122,12 @@ impl KeyView {
     ) -> Result<Vec<Self>, Problem> {
         let owners: Vec<_> = keys.iter().map(|key| BudgetOwner::Key(key.id)).collect();
         let usage = store.usage_by(&owners, now).await.map_err(Problem::store)?;
-        let views = keys.into_iter().zip(usage).map(|(key, usage)| Self::of(snapshot, key, usage));
-        Ok(views.collect())
+        let mut views = Vec::with_capacity(keys.len());
+        for (key, own) in keys.into_iter().zip(usage) {
+            let shared = shared(store, snapshot, (key.id, own), now).await?;
+            views.push(Self::of(snapshot, key, (own, shared)));
+        }
+        Ok(views)
     }
 
     pub(crate) async fn one(
@@ -129,6 +138,19 @@ impl KeyView {
     ) -> Result<Self, Problem> {
         let views = Self::all(store, snapshot, vec![key], now).await?;
         views.into_iter().next().ok_or_else(|| Problem::internal("a key without a view"))
+    }
+}
+
+/// What all keys have used that spend one budget with a key, which itself has used `own`.
+pub(crate) async fn shared(
+    store: &Store,
+    snapshot: &Snapshot,
+    (key, own): (Uuid, PeriodUsage),
+    now: i64,
+) -> Result<PeriodUsage, Problem> {
+    match snapshot.sharers(key).as_slice() {
+        [_] => Ok(own),
+        several => limits::used(store, several, now).await,
     }
 }
 

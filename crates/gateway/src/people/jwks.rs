@@ -9,6 +9,7 @@ use arc_swap::ArcSwapOption;
 use http::Uri;
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use super::fetch::{Fetch, address};
@@ -39,6 +40,8 @@ pub(super) struct Published {
 
 pub(super) struct Known {
     keys: Vec<(Option<String>, Key)>,
+    /// The hash of what was published: another one, other keys.
+    of: [u8; 32],
     fetched_at: i64,
     pub(super) endpoints: Option<Endpoints>,
 }
@@ -96,6 +99,15 @@ impl Published {
         self.known.load_full().map(|known| find(&known)).ok_or(())
     }
 
+    /// What is published by what is known, and until when that may be relied on: while nobody answers, for as long as nobody is
+    /// asked again.
+    pub(super) fn edition(&self, now: i64) -> (Option<[u8; 32]>, i64) {
+        match self.known.load().as_deref() {
+            Some(known) => (Some(known.of), (known.fetched_at + FRESH).max(now + PAUSE)),
+            None => (None, now + PAUSE),
+        }
+    }
+
     /// Where people sign in.
     pub(super) async fn endpoints(&self, fetch: &Fetch, now: i64) -> Option<Endpoints> {
         if self.known.load().is_none() {
@@ -135,6 +147,7 @@ impl Published {
             }
         };
         let set: KeySet = fetch.get(&keys).await?;
+        let of = serde_json::to_vec(&set.keys).map(|published| Sha256::digest(published).into())?;
         let mut keys: Vec<(Option<String>, Key)> = Vec::new();
         for published in set.keys.into_iter().take(MOST_KEYS) {
             // One that is not understood is another's.
@@ -143,7 +156,7 @@ impl Published {
                 keys.push((published.kid, key));
             }
         }
-        Ok(Known { keys, fetched_at: now, endpoints })
+        Ok(Known { keys, of, fetched_at: now, endpoints })
     }
 
     fn read(&self, document: &Document) -> anyhow::Result<(Uri, Endpoints)> {
@@ -194,14 +207,23 @@ mod tests {
     struct Server {
         asked: AtomicUsize,
         down: AtomicBool,
+        rotated: AtomicBool,
     }
 
     async fn serve(server: Arc<Server>, listener: TcpListener) {
         while let Ok((mut stream, _)) = listener.accept().await {
             server.asked.fetch_add(1, Ordering::SeqCst);
             let _ = stream.read(&mut [0; 4_096]).await;
-            let (status, body) =
-                if server.down.load(Ordering::SeqCst) { ("503 no", "") } else { ("200 OK", SET) };
+            let set = if server.rotated.load(Ordering::SeqCst) {
+                SET.replace("one", "four")
+            } else {
+                SET.to_owned()
+            };
+            let (status, body) = if server.down.load(Ordering::SeqCst) {
+                ("503 no", String::new())
+            } else {
+                ("200 OK", set)
+            };
             let length = body.len();
             let answer = format!(
                 "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
@@ -232,7 +254,11 @@ mod tests {
         );
         server.down.store(false, Ordering::SeqCst);
         let heard = NOW + PAUSE;
+        assert_eq!(published.edition(heard), (None, heard + PAUSE));
         assert_eq!(ask(Some("one"), heard).await, (Ok(true), 2));
+        let (edition, until) = published.edition(heard + 1);
+        assert!(edition.is_some());
+        assert_eq!(until, heard + FRESH, "no verdict outlasts what is known");
         assert_eq!(ask(None, heard).await, (Ok(true), 2), "the only one");
         for kid in ["three", "two", "../one", "ONE", ""] {
             assert_eq!(ask(Some(kid), heard + PAUSE - 1).await, (Ok(false), 2), "{kid}");
@@ -249,7 +275,13 @@ mod tests {
         assert_eq!(ask(Some("one"), old).await, (Ok(true), 4), "what is known holds");
         assert_eq!(ask(Some("one"), old + 1).await, (Ok(true), 4));
         assert_eq!(ask(Some("one"), old + 100 * FRESH).await, (Ok(true), 5));
-        let rs256 = published.key(&fetch, (Some("one"), Algorithm::Rs256), old).await;
+        assert_eq!(published.edition(old + 100 * FRESH).1, old + 100 * FRESH + PAUSE);
+        assert_eq!(published.edition(old).0, edition, "nothing else was published");
+        server.down.store(false, Ordering::SeqCst);
+        server.rotated.store(true, Ordering::SeqCst);
+        assert_eq!(ask(Some("one"), old + 200 * FRESH).await, (Ok(false), 6), "it is withdrawn");
+        assert_ne!(published.edition(old).0, edition, "other keys");
+        let rs256 = published.key(&fetch, (Some("four"), Algorithm::Rs256), old).await;
         assert!(rs256.is_ok_and(|key| key.is_none()), "a key is for one algorithm");
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Subject {
 
 struct Verdict {
     subject: Subject,
+    /// What its issuer published when it was found: with other keys it is not worth anything.
+    edition: Option<[u8; 32]>,
     /// Microseconds since 1970.
     until: i64,
 }
@@ -154,13 +156,18 @@ impl Tokens {
         let issuer = self.issuer(&token.claims.iss).ok_or("its issuer is not trusted here")?;
         let until = self.verify(issuer, &token, text, now).await?;
         let subject = Subject::of(&token.claims);
-        self.keep(hash, Verdict { subject: subject.clone(), until }, now);
+        let (edition, relied_on) = issuer.published.edition(now);
+        // A key may be withdrawn, whatever is said of the end of what it has signed. A secret of ours is not published.
+        let until = if token.algorithm == Algorithm::Hs256 { until } else { until.min(relied_on) };
+        self.keep(hash, Verdict { subject: subject.clone(), edition, until }, now);
         Ok(subject)
     }
 
     fn verdict(&self, hash: &[u8; 32], now: i64) -> Option<Subject> {
         let verdicts = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
-        verdicts.get(hash).filter(|verdict| now < verdict.until).map(|found| found.subject.clone())
+        let found = verdicts.get(hash).filter(|verdict| now < verdict.until)?;
+        let issuer = self.issuer(&found.subject.issuer)?;
+        (issuer.published.edition(now).0 == found.edition).then(|| found.subject.clone())
     }
 
     fn keep(&self, hash: [u8; 32], verdict: Verdict, now: i64) {
@@ -332,4 +339,45 @@ fn oidc(settings: &Settings) -> anyhow::Result<Option<Issuer>> {
         secret: None,
         ask: None,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::{Issuer, MICROS, Place, Published, Subject, Tokens, Verdict, address};
+
+    const NOW: i64 = 1_700_000_000_000_000;
+
+    /// A token that is known to be good is looked at again once other keys are published than it was found good by.
+    #[test]
+    fn a_verdict_holds_as_long_as_its_keys() {
+        let keys = Place::Keys(address("https://issuer.example/keys").expect("an address"));
+        let issuer = Issuer {
+            name: "issuer".to_owned(),
+            audience: String::new(),
+            role: None,
+            published: Published::new("issuer".to_owned(), keys),
+            secret: None,
+            ask: None,
+        };
+        let tokens =
+            Tokens { fetch: None, issuers: vec![Arc::new(issuer)], verdicts: Mutex::default() };
+        let subject = |issuer: &str| Subject {
+            issuer: issuer.to_owned(),
+            subject: "ada".to_owned(),
+            called: None,
+        };
+        let keep = |hash: u8, issuer: &str, edition: Option<[u8; 32]>| {
+            let verdict = Verdict { subject: subject(issuer), edition, until: NOW + MICROS };
+            tokens.keep([hash; 32], verdict, NOW);
+        };
+        keep(1, "issuer", None);
+        keep(2, "issuer", Some([7; 32]));
+        keep(3, "another", None);
+        let holds = |hash: u8, at: i64| tokens.verdict(&[hash; 32], at).is_some();
+        assert!(holds(1, NOW) && holds(1, NOW + MICROS - 1) && !holds(1, NOW + MICROS));
+        assert!(!holds(2, NOW), "other keys are published");
+        assert!(!holds(3, NOW), "its issuer is not trusted any more");
+    }
 }

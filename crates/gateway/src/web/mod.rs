@@ -21,7 +21,7 @@ use http::{HeaderValue, Method, header};
 use schemars::SchemaGenerator;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use store::{Actor, Role, SecretHash, Store, Whose};
+use store::{Actor, Limits, Role, SecretHash, Store, Whose};
 use uuid::Uuid;
 
 use crate::app::App;
@@ -279,22 +279,50 @@ impl Call {
         }
     }
 
+    /// The key that asks, where what is asked for is about that key.
+    pub(crate) fn key(&self) -> Result<&KeyEntry, Problem> {
+        if let Who::Key(key) = &self.who {
+            return Ok(key);
+        }
+        let message =
+            "this is about the API key that asks: an API key is needed, and no token of a person";
+        Err(Problem::new(http::StatusCode::FORBIDDEN, "api_key_needed", message))
+    }
+
     /// What a key made on this behalf is like at most.
     pub(crate) fn narrowed(&self, wanted: Wanted) -> Result<Wanted, Problem> {
         match &self.who {
+            Who::Key(key) if key.has_budget => {
+                let message = "this API key has a budget of its own: it makes no keys, which would spend beside it";
+                Err(Problem::new(http::StatusCode::FORBIDDEN, "forbidden", message))
+            }
             Who::Key(key) => keys::narrowed(wanted, key).map_err(Problem::bad_request),
             Who::Person(_) | Who::Nobody => Ok(wanted),
         }
     }
 
-    /// Refuses a key that is narrowed to models or networks: with what it changes it could widen itself.
+    /// Refuses a key that is narrowed in any way of its own: with what it changes it could widen itself.
     pub(crate) fn is_wide(&self) -> Result<(), Problem> {
-        let narrow = |key: &KeyEntry| key.models.is_some() || key.allowed_ips.is_some();
-        if !matches!(&self.who, Who::Key(key) if narrow(key)) {
+        let Who::Key(key) = &self.who else { return Ok(()) };
+        let message = if key.has_budget {
+            "this API key has a budget of its own: it may make and change no keys"
+        } else if key.models.is_some() || key.allowed_ips.is_some() {
+            "this API key is narrowed to models or networks: it may make keys as narrow, but change none"
+        } else if key.own_limits() != Limits::default() {
+            "this API key has rate limits of its own: it may make keys with none that are higher, but change none"
+        } else if key.expires_at.is_some() {
+            "this API key expires: it may make keys that end no later, but change none"
+        } else {
             return Ok(());
-        }
-        let message = "this API key is narrowed to models or networks: it may make keys as narrow, but change none";
+        };
         Err(Problem::new(http::StatusCode::FORBIDDEN, "forbidden", message))
+    }
+
+    /// Whose requests and spending may be looked at, of those that the account pays for that is meant: one's own at least.
+    pub(crate) fn sees(&self) -> Result<Whose, Problem> {
+        let (user, account) = (self.user()?.0, self.who.account_id().unwrap_or_default());
+        let reach = self.person()?.reach(account);
+        Ok(reach.unwrap_or(Whose::UsersOfAccount(user, account)))
     }
 
     /// Whose keys may be looked at and changed, of those that spend from the account that is meant.

@@ -46,14 +46,14 @@ pub(super) const ROUTES: &[Route] = &[
         Doc::of("Revoke a key").body(shape!(native::keys::Delete))
             .answer(200, shape!(native::keys::Deleted))),
     route!(GET "/api/usage/check", Policy::Native(Scope::Usage), native::usage::check,
-        Doc::of("What you owe").answer(200, shape!(native::usage::Checked))),
+        Doc::of("What is owed by the account that the key spends from; of an organization's, what you have used yourself where you are a member").answer(200, shape!(native::usage::Checked))),
     route!(GET "/api/v1/generation", Policy::Api(None), generation::get, Doc::of("What one answer used and cost").query(shape!(generation::GenerationQuery))
             .answer(200, shape!(Data<generation::Generation>))),
     route!(GET "/api/v1/key", Policy::Api(None), key::get,
-        Doc::of("The key that asks").answer(200, shape!(Data<key::CurrentKey>))),
+        Doc::of("The API key that asks; a person's token has none and is refused with 403").answer(200, shape!(Data<key::CurrentKey>))),
     // As it was called before.
     route!(GET "/api/v1/auth/key", Policy::Api(None), key::get,
-        Doc::of("The key that asks").answer(200, shape!(Data<key::CurrentKey>))),
+        Doc::of("The API key that asks; a person's token has none and is refused with 403").answer(200, shape!(Data<key::CurrentKey>))),
     route!(GET "/api/v1/keys", KEYS, keys::list,
         Doc::of("Keys, a page of 100, newest first").query(shape!(keys::ListQuery))
             .answer(200, shape!(Data<Vec<view::KeyView>>))),
@@ -93,7 +93,7 @@ pub(super) const ROUTES: &[Route] = &[
         Doc::of("How many models there are").query(shape!(filter::Filter))
             .answer(200, shape!(Data<catalog::Count>))),
     route!(GET "/api/v1/models/user", Policy::Api(None), catalog::of_key,
-        Doc::of("Which models a key may use").query(shape!(filter::Filter))
+        Doc::of("Which models the API key that asks may use; a person's token is refused with 403").query(shape!(filter::Filter))
             .answer(200, shape!(catalog::ModelList))),
     route!(GET "/api/v1/embeddings/models", Policy::Public, catalog::embeddings,
         Doc::of("Which models make vectors").query(shape!(filter::Filter))

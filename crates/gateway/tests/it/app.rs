@@ -12,7 +12,7 @@ use testkit::{Running, Simulator};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::books::Books;
+use crate::books::{Books, ORDINARY};
 
 /// The user of most tests.
 pub(crate) const USER: &str = "ada";
@@ -79,7 +79,7 @@ impl App {
 
     /// Starts on these books, which have the user; the user gets a key.
     pub(crate) async fn start_beside(books: Books, start: Start) -> Self {
-        let key = books.cli(&["key", "create", "--user", USER]).await;
+        let key = books.key_with(USER, &ORDINARY).await;
         Self::start_with_key(books, start, key).await
     }
 

@@ -11,6 +11,9 @@ use tokio::process::Command;
 /// What a key may do that manages and asks no model.
 pub(crate) const MANAGEMENT: [&str; 3] = ["keys", "usage", "billing"];
 
+/// What keys of the native API may do.
+pub(crate) const ORDINARY: [&str; 3] = ["inference", "usage", "keys"];
+
 /// Where the books are. Goes away with the value.
 pub(crate) struct Books {
     pub(crate) url: String,
@@ -92,10 +95,10 @@ impl Books {
         String::from_utf8(output.stderr).expect("text")
     }
 
-    /// Adds a user with a key, and returns the key.
+    /// Adds a user with a key that manages keys too, and returns the key.
     pub(crate) async fn add_user(&self, name: &str) -> String {
         self.cli(&["user", "add", name]).await;
-        self.cli(&["key", "create", "--user", name]).await
+        self.key_with(name, &ORDINARY).await
     }
 
     /// Every receipt, in the order of the requests.

@@ -52,7 +52,7 @@ async fn users_and_keys() {
         "id": made["id"], "user": USER, "name": "laptop", "key_prefix": &key[..7], "last4": &key[35..],
         "created_at": listed[0]["created_at"], "last_used_at": null, "expires_at": "2099-01-31T00:00:00Z",
         "revoked": false, "budget_usd": null, "models": ["gemini/gemini-2.5-flash"], "disabled": false,
-        "scopes": ["inference", "usage", "keys"], "allowed_ips": null, "requests_per_minute": null,
+        "scopes": ["inference", "usage"], "allowed_ips": null, "requests_per_minute": null,
         "tokens_per_minute": null, "concurrent_requests": null,
     }]);
     assert_eq!(listed, expected);
@@ -63,6 +63,26 @@ async fn users_and_keys() {
     }
     let listed = books.cli_json(&["key", "list", "--user", USER]).await;
     assert_eq!(listed[0]["revoked"], true);
+}
+
+/// By whom and when, though these commands take up the journal first.
+#[tokio::test]
+async fn what_is_done_to_the_books_is_in_the_audit_log() {
+    let mut app = App::start().await;
+    app.kill().await;
+    app.books.cli(&["budget", "set", "--user", USER, "--period", "day", "--usd", "5"]).await;
+    app.books.cli(&["credit", "add", "--user", USER, "--usd", "5"]).await;
+    let replicas = app.books.cli_json(&["replica", "list"]).await;
+    app.books.cli(&["replica", "release", text(&replicas[0], "id"), "--force"]).await;
+    for action in ["budget.set", "credit.add", "replica.release"] {
+        let noted = "SELECT number FROM tollgate.audit_log WHERE via = 'cli' AND actor = 'the command line' AND at > 0";
+        assert_eq!(
+            app.books.count(&format!("{noted} AND action = '{action}'")).await,
+            1,
+            "{action}"
+        );
+    }
+    app.books.remove().await;
 }
 
 #[tokio::test]

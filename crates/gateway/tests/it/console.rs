@@ -589,6 +589,64 @@ async fn budgets_and_access(app: &App, olga: &Browser) {
     assert_eq!(app.client.get(&link).send().await.expect("a page").status(), 200);
 }
 
+/// Copies of the one request that was made, so many that a sheet of them is not written at once, and more keys than a choice has.
+async fn copy(app: &App, rows: u32) {
+    app.books.cli(&["usage"]).await;
+    let numbers =
+        format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})");
+    let same = "account_id, user_id, key_id, surface, provider, model, model_served, upstream_id, price_version, \
+        commission_bps, input_tokens, output_tokens, cache_read, cache_write_5m, cache_write_1h, reasoning, report, \
+        usage_source, outcome, cost, commission, charge, started_at, ended_at, content_hash";
+    app.books
+        .shell(&format!(
+            "{numbers} INSERT INTO tollgate.receipts (request_id, attempt, {same}) \
+            SELECT randomblob(16), 0, {same} FROM n, tollgate.receipts LIMIT {rows}"
+        ))
+        .await;
+    let same = "user_id, account_id, prefix, created_at, scopes";
+    app.books
+        .shell(&format!(
+            "{numbers} INSERT INTO tollgate.api_keys (id, name, hash, last4, {same}) \
+            SELECT CAST(X'ff' || randomblob(15) AS BLOB), 'another', hex(randomblob(32)), 'copy', {same} \
+            FROM n, tollgate.api_keys LIMIT 250"
+        ))
+        .await;
+}
+
+#[tokio::test]
+async fn all_requests_are_in_the_sheet_and_their_keys_have_names() {
+    const ROWS: u32 = 60_000;
+    let mut app = App::start().await;
+    app.chatted(&say("openai", "gpt-4o-mini", "Hello")).await;
+    let last4 = app.key[app.key.len() - 4..].to_owned();
+    copy(&app, ROWS).await;
+    let ada = Browser::of(&app, USER).await;
+    let page = ada.page("/requests").await;
+    assert!(page.contains(&format!("…{last4}")), "the key that asked: {page}");
+
+    let export = || {
+        let request = ada.client.get(format!("{}/requests?format=csv", ada.url));
+        request.header("cookie", &ada.cookie).send()
+    };
+    // One is begun and not read: another has to wait.
+    let first = export().await.expect("an answer");
+    assert_eq!(first.status(), 200);
+    assert_eq!(ada.get("/requests?format=csv").await.status, 429, "one at a time");
+    assert_eq!(ada.get("/requests").await.status, 200);
+    let sheet = first.text().await.expect("a sheet");
+    let rows = csv::Reader::from_reader(sheet.as_bytes()).into_records();
+    let rows = rows.map(|row| row.expect("a row")).count();
+    assert_eq!(rows, usize::try_from(ROWS).expect("a number") + 1);
+    // It is given back by who hangs up, too.
+    drop(export().await.expect("an answer"));
+    let start = std::time::Instant::now();
+    while ada.get("/requests?format=csv").await.status != 200 {
+        assert!(start.elapsed().as_secs() < 30, "nobody has one under way");
+    }
+    app.kill().await;
+    app.books.remove().await;
+}
+
 #[tokio::test]
 async fn prices_are_looked_at_before_they_are_in_force() {
     let app = started().await;
@@ -613,13 +671,30 @@ async fn prices_are_looked_at_before_they_are_in_force() {
     let stale = olga.post("/operator/prices/import", &stale).await;
     assert!(stale.text.contains("changed since the preview"), "{}", stale.text);
     let good = confirm(&base);
-    let good: Vec<(&str, &str)> =
+    let mut good: Vec<(&str, &str)> =
         good.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    // What falls to a twenty-fifth has to be meant, and what is lost is told.
+    let lost = ["cache read", "input, batch", "output, batch"];
+    assert!(lost.iter().all(|meter| preview.text.contains(meter)), "{}", preview.text);
+    assert!(preview.text.contains("openai/gpt-4o, input: $2.5 becomes $0.1"), "{}", preview.text);
+    let unsaid = olga.post("/operator/prices/import", &good).await;
+    assert!(unsaid.text.contains("say below that they are meant"), "{}", unsaid.text);
+    assert!(!olga.page("/operator/prices").await.contains("brand-new"), "nothing was done");
+    let before = olga.page("/operator/prices/models/openai/gpt-4o").await;
+    assert!(
+        before.contains("128\u{202f}000")
+            || before.contains("128,000")
+            || before.contains("128 000"),
+        "{before}"
+    );
+    good.push(("large", "1"));
     olga.done("/operator/prices/import", &good).await;
     let prices = olga.page("/operator/prices").await;
     assert!(prices.contains("brand-new") && prices.contains("Look at these"));
     let history = olga.page("/operator/prices/models/openai/gpt-4o").await;
     assert!(history.contains("shipped") && history.contains("console"), "{history}");
+    let context = |page: &str| between(page, "Context, tokens", "</d").to_owned();
+    assert_eq!(context(&history), context(&before), "what is known beside the price is kept");
     let refused = olga
         .post(
             "/operator/prices/import",

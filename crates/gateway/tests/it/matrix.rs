@@ -233,6 +233,68 @@ async fn everybody_at_every_door(mut app: App) {
     assert!(app.close().await.is_empty(), "nothing was charged");
 }
 
+/// What belongs to another is not there: not a request, not a key, whatever is asked of it.
+#[tokio::test]
+async fn objects_of_others_are_not_there() {
+    let mut app = App::start().await;
+    let roles = roles(&app).await;
+    let scopes = ["--scope", "inference", "--scope", "usage", "--scope", "keys"];
+    let of_acme = async |name: &'static str| {
+        let create = ["key", "create", "--user", name, "--payer", "acme"];
+        app.books.cli(&[&create[..], &scopes].concat()).await
+    };
+    let [mia, max, ada] = [of_acme("mia").await, of_acme("max").await, of_acme(USER).await];
+    app.restart().await;
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    app.client = client.no_proxy().build().expect("a client");
+    let asked = app.example(&max).await;
+    assert_eq!(asked.status, 200, "{}", asked.body);
+    let request = asked.header("x-request-id").to_owned();
+    let hash = ledger::to_hex(&Sha256::digest(&max));
+    let seen = app.v1(&ada, Method::GET, &format!("keys/{hash}"), None).await;
+    assert_eq!(seen.status, 200, "an owner sees it: {}", seen.body);
+    let keys = app.request(Method::GET, "/api/keys/list").header("user", "max").bearer_auth(&max);
+    let keys = Answer::of(keys).await;
+    let id = keys.body["keys"][0]["id"].as_str().expect("an id").to_owned();
+
+    let mut others = vec![Proof::Key("mia", mia)];
+    others.extend(roles.into_iter().filter_map(|(role, proof)| {
+        ["user key", "foreign key", "user", "other user", "member", "operator"]
+            .contains(&role)
+            .then_some(proof)
+    }));
+    let api = [
+        ("GET", format!("/api/v1/generation?id={request}")),
+        ("GET", format!("/api/v1/keys/{hash}")),
+        ("PATCH", format!("/api/v1/keys/{hash}")),
+        ("POST", format!("/api/v1/keys/{hash}/rotate")),
+        ("DELETE", format!("/api/v1/keys/{hash}")),
+    ];
+    let pages = [
+        ("GET", format!("/requests/{request}")),
+        ("GET", format!("/keys/{id}")),
+        ("POST", format!("/keys/{id}/disabled")),
+        ("POST", format!("/keys/{id}/rotate")),
+        ("POST", format!("/keys/{id}/revoke")),
+    ];
+    for proof in &others {
+        let doors = if matches!(proof, Proof::Key(..)) { &api } else { &pages };
+        for (method, path) in doors {
+            let (end, status) = app.knock((*method, path.as_str()), proof).await;
+            assert_eq!(end, End::Hidden, "{method} {path} as {proof:?}: {status}");
+        }
+        if let Proof::Key(user, key) = proof {
+            for body in [json!({ "id": id }), json!({ "key": max })] {
+                let delete = app.request(Method::DELETE, "/api/keys/delete").header("user", *user);
+                let answer = Answer::of(delete.bearer_auth(key).json(&body)).await;
+                assert_eq!(answer.status, 404, "{body} as {user}: {}", answer.body);
+            }
+        }
+    }
+    assert_eq!(app.example(&max).await.status, 200, "nothing has become of it");
+    app.close().await;
+}
+
 #[tokio::test]
 async fn on_sqlite() {
     everybody_at_every_door(App::start().await).await;

@@ -364,6 +364,54 @@ async fn a_narrowed_key_makes_none_that_is_wider() {
     app.close().await;
 }
 
+/// With the scopes that keys of the native API have.
+#[tokio::test]
+async fn a_key_does_not_get_around_its_own_budget_rates_or_end() {
+    let (app, management) = App::managed().await;
+    let post = |path: &str, wish: Value| {
+        let body = json!(wish);
+        (Method::POST, path.to_owned(), Some(body))
+    };
+    let end = "2099-01-01T00:00:00Z";
+    for (field, value, looser, words) in [
+        ("limit", json!(1), json!(2), "a budget of its own"),
+        ("requests_per_minute", json!(5), json!(6), "rate limits of its own"),
+        ("tokens_per_minute", json!(5000), json!(5001), "rate limits of its own"),
+        ("concurrent_requests", json!(2), json!(3), "rate limits of its own"),
+        ("expires_at", json!(end), json!("2099-01-02T00:00:00Z"), "this API key expires"),
+    ] {
+        let scopes = json!(["inference", "usage", "keys"]);
+        let mut wish = json!({ "name": "", "scopes": scopes });
+        let free = wish.clone();
+        wish[field] = value.clone();
+        let (key, hash) = app.made(&management, wish).await;
+        let (_, other) = app.made(&management, json!({ "name": "" })).await;
+        let native = app.request(Method::POST, "/api/keys/generate").header("user", USER);
+        let native = Answer::of(native.header("api-key", &key)).await;
+        let child = app.v1(&key, Method::POST, "keys", Some(free.clone())).await;
+        if field == "limit" {
+            assert_eq!((native.status, native.code()), (403, "forbidden"), "{}", native.body);
+            refused(&child, 403, words);
+        } else {
+            assert_eq!((native.status, child.status), (200, 201), "{field}: {}", child.body);
+            assert_eq!(child.body["data"][field], value);
+            let mut wider = free;
+            wider[field] = looser;
+            refused(&app.v1(&key, Method::POST, "keys", Some(wider)).await, 400, field);
+        }
+        let code = json!({ "callback_url": "https://example.org/" });
+        for (method, path, body) in [
+            (Method::PATCH, format!("keys/{hash}"), Some(json!({ field: null }))),
+            (Method::PATCH, format!("keys/{other}"), Some(json!({ "disabled": true }))),
+            post(&format!("keys/{hash}/rotate"), json!({})),
+            post("auth/keys/code", code),
+        ] {
+            refused(&app.v1(&key, method, &path, body).await, 403, words);
+        }
+    }
+    app.close().await;
+}
+
 #[tokio::test]
 async fn the_keys_of_others_are_not_there() {
     let books = Books::sqlite();
@@ -473,13 +521,31 @@ async fn a_key_gives_its_place_to_another() {
     }
     let shown = app.read(&management, &format!("keys/{hash}")).await;
     assert_eq!(shown["rotated"], true);
+    // Both spend one budget, which is the new one's.
+    let next = data["hash"].as_str().expect("a hash");
+    let successor = app.read(&management, &format!("keys/{next}")).await;
+    for key in [&shown, &successor] {
+        assert_eq!(key["limit"], 3, "{key}");
+        assert_eq!(key["usage"], json!(0.000_551_565), "{key}");
+        assert_eq!(key["limit_remaining"], json!(2.998_896_87), "{key}");
+    }
+    let asking = app.read(&old, "key").await;
+    assert_eq!(asking["budgets"][0]["spend_usd"], json!(0.001_103_13), "{asking}");
+    app.patched(&management, next, json!({ "limit": 0.001 })).await;
+    for key in [old.as_str(), new] {
+        let start = Instant::now();
+        while app.example(key).await.status != 402 {
+            assert!(start.elapsed() < Duration::from_secs(10), "it still spends");
+        }
+    }
+    app.patched(&management, next, json!({ "limit": 3 })).await;
+    app.examples(&old, 1).await;
     let end: jiff::Timestamp =
         shown["expires_at"].as_str().expect("an end").parse().expect("a moment");
     let left = jiff::Timestamp::now().duration_until(end).as_secs();
     assert!((3_500..=3_600).contains(&left), "{left} seconds");
     refused(&app.rotate(&management, &hash, json!({})).await, 409, "has been rotated");
     // Without an overlap the old one ends at once.
-    let next = data["hash"].as_str().expect("a hash");
     let listed = async |query: &str| {
         let keys = app.read(&management, &format!("keys{query}")).await;
         keys.as_array().expect("a list").iter().any(|key| key["hash"] == next)

@@ -71,6 +71,12 @@ async fn good_tokens_are_taken(books: Books) {
     assert_eq!(made.status, 200, "{}", made.body);
     let log = app.request(Method::GET, "/api/v1/generation?id=gen-x").bearer_auth(&token);
     assert_eq!(Answer::of(log).await.status, 404, "somebody who has no such generation");
+    for path in ["key", "auth/key", "models/user"] {
+        let request = app.request(Method::GET, &format!("/api/v1/{path}"));
+        let answer = Answer::of(request.bearer_auth(&token)).await;
+        assert_eq!(answer.status, 403, "{path}: {}", answer.body);
+        assert!(answer.message().contains("an API key is needed"), "{path}: {}", answer.body);
+    }
     // A token names nobody else, and calls no model.
     let other = app.request(Method::GET, "/api/keys/list").header("user", "bob");
     let other = Answer::of(other.bearer_auth(&token)).await;

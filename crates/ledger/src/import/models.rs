@@ -35,13 +35,11 @@ pub(super) fn read_plain(table: &Table, faults: &mut Vec<ImportFault>) -> Models
                 }
             }
         }
-        let info =
-            ModelInfo { mode: "chat".to_owned(), status: Status::Active, ..ModelInfo::default() };
         let price = ModelPrice {
             tariffs: vec![tariff(&[(Condition::default(), rates)])],
             ..ModelPrice::default()
         };
-        insert(row, info, price, &mut models, faults);
+        insert(row, ModelInfo::plain(), price, &mut models, faults);
     }
     models
 }

@@ -176,7 +176,7 @@ async fn reports(store: &Store) {
     let carol: Vec<Receipt> =
         (200..210).map(|number| receipt(number, id(31), id(33), 7, 0)).collect();
     insert(store, &carol).await.unwrap();
-    let sums = store.usage_of_user(id(0)).await.unwrap();
+    let sums = store.usage_of(Whose::Users(id(0))).await.unwrap();
     let expected = Sums {
         receipts: 98,
         input_tokens: 98 * 2 * 1_234,
@@ -190,7 +190,7 @@ async fn reports(store: &Store) {
         charge: 102_900,
     };
     assert_eq!(sums, expected);
-    assert_eq!(store.usage_of_user(id(4_444)).await.unwrap(), Sums::default());
+    assert_eq!(store.usage_of(Whose::Users(id(4_444))).await.unwrap(), Sums::default());
     assert_eq!(store.total().await.unwrap().cost, 98_070);
 
     let items = async |user, period, by| {
@@ -348,7 +348,7 @@ async fn sums_are_exact(store: &Store, many: usize) {
     for batch in receipts.chunks(1_000) {
         assert_eq!(insert(store, batch).await.unwrap(), batch.len());
     }
-    let sums = store.usage_of_user(user).await.unwrap();
+    let sums = store.usage_of(Whose::Users(user)).await.unwrap();
     let sum = |of: fn(&Receipt) -> Usd| receipts.iter().map(|r| i128::from(of(r).pico())).sum();
     let rust: [i128; 3] = [sum(|r| r.cost), sum(|r| r.commission), sum(|r| r.charge)];
     assert!(rust[0] > i128::from(MOST - (1 << 46)) * many as i128);

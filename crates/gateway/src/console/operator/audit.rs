@@ -12,7 +12,7 @@ use crate::web::Call;
 
 const PER_PAGE: u16 = 50;
 const MOST_ROWS: usize = 50_000;
-const ACTIONS: [&str; 22] = [
+const ACTIONS: [&str; 23] = [
     "account.pays",
     "budget.remove",
     "budget.set",
@@ -27,6 +27,7 @@ const ACTIONS: [&str; 22] = [
     "member.remove",
     "member.set",
     "prices.import",
+    "replica.release",
     "session.begin",
     "session.end_others",
     "session.fail",
@@ -43,7 +44,7 @@ struct Page {
     frame: Frame,
     table: Table,
     filter: ActFilter,
-    actions: [&'static str; 22],
+    actions: [&'static str; 23],
     csv: String,
     older: Option<String>,
     newest: Option<String>,

@@ -6,11 +6,12 @@ use std::fmt::Write as _;
 use askama::Template;
 use axum::response::Response;
 use http::StatusCode;
-use ledger::{Catalogue, Meter, Model, PriceFiles, Terms, import};
+use ledger::{Catalogue, Model, PriceFiles, import};
 
 use super::super::html::{self, Html, Table};
 use super::super::page::{self, Desk, Fields, Frame, Notice, told};
-use super::prices::{alarms, id, million};
+use super::price_changes::{self, Change};
+use super::prices::{alarms, id};
 use crate::catalogue::fingerprint;
 use crate::problem::Problem;
 use crate::web::Call;
@@ -36,6 +37,8 @@ struct Preview {
     table: Table,
     alarms: Vec<Html>,
     changes: bool,
+    /// Prices that change by much, which somebody has to say that they are meant.
+    large: Vec<Html>,
 }
 
 /// `GET /operator/prices/import`
@@ -72,10 +75,17 @@ pub(crate) async fn post(call: Call) -> Result<Response, Problem> {
             return refused(page, &format!("Nothing was imported. {}", faults.join("; ")));
         }
     };
-    let whole = if replace { imported.clone() } else { snapshot.catalogue.overlaid(&imported) };
-    if fields.is_on("confirm") && fields.text("base") == page.base.to_string() {
+    let informed = imported.clone().informed_by(&snapshot.catalogue);
+    // Of the prices before, nothing is left where all is replaced and nothing was known.
+    let stands_alone = replace && informed == imported;
+    let whole = if replace { informed } else { snapshot.catalogue.overlaid(&informed) };
+    let bps = call.app.live.load().commission_bps;
+    let preview = preview(&snapshot.catalogue, &whole, bps, call.now);
+    let is_same = fields.text("base") == page.base.to_string();
+    let is_meant = preview.large.is_empty() || fields.is_on("large");
+    if fields.is_on("confirm") && is_same && is_meant {
         let mode = if replace { "replace" } else { "over" };
-        let origin = if replace { "none".to_owned() } else { page.base.to_string() };
+        let origin = if stands_alone { "none".to_owned() } else { page.base.to_string() };
         let sha256 = fingerprint(&[&page.text, "", "", mode, &origin]);
         let store = call.store();
         let added = store.add_price_version(&page.source, &page.note, &sha256, &whole, call.now);
@@ -84,11 +94,14 @@ pub(crate) async fn post(call: Call) -> Result<Response, Problem> {
         return Ok(page::go("/operator/prices?done=imported"));
     }
     if fields.is_on("confirm") {
-        let notice = "The prices have changed since the preview. Look at it once more.";
+        let notice = if is_same {
+            "Nothing was imported. Some prices change by much: say below that they are meant."
+        } else {
+            "The prices have changed since the preview. Look at it once more."
+        };
         page.frame = page.frame.saying(Some(Notice::bad(notice)));
     }
-    let bps = call.app.live.load().commission_bps;
-    page.preview = Some(preview(&snapshot.catalogue, &whole, bps, call.now));
+    page.preview = Some(preview);
     page::show(&page)
 }
 
@@ -102,25 +115,35 @@ fn preview(now: &Catalogue, then: &Catalogue, bps: u32, at: i64) -> Preview {
         catalogue.models().map(|model| (id(model), model.clone())).collect()
     };
     let (old, new) = (by_id(now), by_id(then));
-    let mut rows = Vec::new();
+    let (mut rows, mut news, mut large) = (Vec::new(), Vec::new(), Vec::new());
     let (mut added, mut changed, mut dropped) = (0, 0, 0);
     for (id, model) in &new {
-        match old.get(id) {
-            None => {
-                added += 1;
-                rows.push(row(id, "good", "new", (None, Some(model)), at));
-            }
-            Some(known) if known.price != model.price => {
-                changed += 1;
-                rows.push(row(id, "warn", "changed", (Some(known), Some(model)), at));
-            }
-            Some(_) => {}
-        }
+        let Some(known) = old.get(id) else {
+            added += 1;
+            let all = price_changes::all(model, at).into_iter();
+            news.extend(
+                all.map(|(what, price)| row(id, ("good", "new"), &what, None, Some(price))),
+            );
+            continue;
+        };
+        let changes = price_changes::changes(known, model, at);
+        changed += usize::from(!changes.is_empty() || known.price != model.price);
+        large.extend(changes.iter().filter(|change| change.is_large).map(|one| much(id, one)));
+        rows.extend(changes.into_iter().map(|change| {
+            let kind = match change.after {
+                None => ("bad", "lost"),
+                Some(_) if change.is_large => ("bad", "by much"),
+                Some(_) => ("warn", "changed"),
+            };
+            row(id, kind, &change.what, change.before, change.after)
+        }));
     }
     for (id, model) in old.iter().filter(|(id, _)| !new.contains_key(*id)) {
         dropped += 1;
-        rows.push(row(id, "bad", "dropped", (Some(model), None), at));
+        let all = price_changes::all(model, at).into_iter();
+        rows.extend(all.map(|(what, price)| row(id, ("bad", "dropped"), &what, Some(price), None)));
     }
+    rows.extend(news);
     let left_out = rows.len().saturating_sub(SHOWN);
     rows.truncate(SHOWN);
     let mut summary = format!(
@@ -128,38 +151,33 @@ fn preview(now: &Catalogue, then: &Catalogue, bps: u32, at: i64) -> Preview {
         html::grouped(i128::try_from(new.len()).unwrap_or_default())
     );
     if left_out > 0 {
-        let _ = write!(summary, " The first {SHOWN} are shown.");
+        let _ = write!(summary, " The first {SHOWN} of {} prices are shown.", left_out + SHOWN);
     }
-    let columns = ["Model", "", "#Input", "#Cached", "#Output"];
+    let columns = ["Model", "", "Price of", "#Now", "#Then"];
     Preview {
         summary,
         table: Table::new("What changes, in USD per million tokens", &columns, rows)
             .or("No price changes by this file.", None),
         alarms: alarms(then, bps, at),
         changes: added + changed + dropped > 0,
+        large,
     }
 }
 
 fn row(
     id: &str,
-    kind: &str,
-    word: &str,
-    (old, new): (Option<&Model>, Option<&Model>),
-    at: i64,
+    (kind, word): (&str, &str),
+    what: &str,
+    before: Option<String>,
+    after: Option<String>,
 ) -> Vec<Html> {
-    let price = |model: Option<&Model>, meter| {
-        let terms = Terms { at, ..Terms::default() };
-        million(&model?.price.rates(0, &terms).ok()?, meter, 0)
-    };
-    let cell = |meter| match (price(old, meter), price(new, meter)) {
-        (None, None) => Html::text("–"),
-        (Some(old), Some(new)) if old == new => Html::text(&new),
-        (old, new) => {
-            let text =
-                |price: Option<String>| html::escape(&price.unwrap_or_else(|| "–".to_owned()));
-            Html::of(format!("<del>{}</del> → <b>{}</b>", text(old), text(new)))
-        }
-    };
-    let cells = [Meter::Input, Meter::CacheRead, Meter::Output].map(cell);
-    [vec![Html::text(id), Html::badge(kind, word)], cells.to_vec()].concat()
+    let text = |price: Option<String>| Html::text(&price.unwrap_or_else(|| "–".to_owned()));
+    vec![Html::text(id), Html::badge(kind, word), Html::text(what), text(before), text(after)]
+}
+
+/// A large change in a sentence.
+fn much(id: &str, change: &Change) -> Html {
+    let text = |price: &Option<String>| price.clone().unwrap_or_default();
+    let (before, after) = (text(&change.before), text(&change.after));
+    Html::text(&format!("{id}, {}: ${before} becomes ${after}", change.what))
 }
