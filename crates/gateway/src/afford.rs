@@ -5,17 +5,23 @@
 //! or what can be afforded of it.
 
 use http::StatusCode;
-use ledger::{BudgetPeriod, Demand, ModelPrice, PriceError, Scope, ScopeKind, Usd};
+use ledger::{
+    BudgetPeriod, Demand, Meter, ModelPrice, PriceError, Region, Scope, ScopeKind, ServiceTier,
+    Terms, Usd,
+};
+use memchr::memmem;
 use wire::Chat;
-use wire::chat::{Block, Hosted, Media, MediaKind, Source, Tool};
+use wire::chat::{Block, Hosted, Media, MediaKind, Native, Source, Tool};
 
 use crate::app::App;
 use crate::clock;
 use crate::funds::{Ask, Refusal, Taken};
 use crate::inbound::{Inbound, Operation};
+use crate::outbound::{self, Outbound};
 use crate::problem::Problem;
-use crate::routing::{Plan, Target};
+use crate::routing::{Plan, Target, quoted};
 use crate::snapshot::{KeyEntry, Snapshot};
+use crate::stored;
 
 /// The ceiling of an answer whose model has none in the price list, in tokens.
 const CEILING: u64 = 32_768;
@@ -34,6 +40,8 @@ const CALLS: u64 = 10;
 struct Offer<'a> {
     price: &'a ModelPrice,
     demand: Demand,
+    /// A second run, whose length is not the client's to choose.
+    besides: Option<Demand>,
     /// The commission.
     bps: u32,
 }
@@ -42,6 +50,10 @@ struct Offer<'a> {
 struct Offers<'a> {
     offers: Vec<Offer<'a>>,
     at: i64,
+    /// The client's own ceiling for one answer.
+    own: Option<u64>,
+    /// Whether there can be a lower one, where the client names none.
+    open: bool,
 }
 
 /// Takes what the request may cost from wherever its key spends. Lowers its ceiling where the client left that open.
@@ -59,9 +71,8 @@ pub(crate) async fn take(
     if scopes.is_empty() || inbound.operation == Operation::Count {
         return Ok(Taken::NOTHING);
     }
-    let own = own_ceiling(inbound)?;
     if plan.targets.iter().any(Target::is_direct) && !plan.targets.iter().all(Target::is_direct) {
-        let offers = Offers::of(app, inbound, plan, own)?;
+        let offers = Offers::of(app, inbound, plan)?;
         if let Ok(want) = offers.bound(u64::MAX) {
             if app.funds.hold_at_once(&scopes, want).await.map_err(away)? {
                 let output_tokens = offers.output_tokens(u64::MAX);
@@ -70,10 +81,11 @@ pub(crate) async fn take(
             plan.targets.retain(Target::is_direct);
         }
     }
-    let offers = Offers::of(app, inbound, plan, own)?;
+    let offers = Offers::of(app, inbound, plan)?;
     let bound = |most| offers.bound(most).map_err(|error| unbounded(&error));
     let want = bound(u64::MAX)?;
-    let ask = if own.is_some() {
+    let own = offers.own;
+    let ask = if own.is_some() || !offers.open {
         Ask { want, fair: want, least: want }
     } else {
         Ask { want, fair: bound(FAIR)?, least: bound(LEAST)? }
@@ -82,7 +94,7 @@ pub(crate) async fn take(
         Ok(amount) => {
             let ceiling = offers.affordable(amount).filter(|_| amount < want);
             if let Some(ceiling) = ceiling {
-                inbound.limit_output(ceiling)?;
+                inbound.limit_output(ceiling);
             }
             let output_tokens = offers.output_tokens(ceiling.unwrap_or(u64::MAX));
             Ok(Taken { scopes, amount, output_tokens })
@@ -110,35 +122,53 @@ fn unbounded(error: &PriceError) -> Problem {
     Problem::bad_request(message).with_code("unpriced_request")
 }
 
-/// The client's own ceiling for one answer.
-fn own_ceiling(inbound: &Inbound) -> Result<Option<u64>, Problem> {
-    match inbound.operation {
-        Operation::Chat => {
-            let read = inbound.chat()?.max_tokens;
-            // Chat has two fields for it, and which one is obeyed depends on the model.
-            let is_chat = inbound.face.is(wire::openai_chat::NAME);
-            Ok(read.max(inbound.peek.max_tokens.filter(|_| is_chat)))
-        }
-        // There is none to generate.
-        Operation::Embed | Operation::Count => Ok(Some(0)),
+/// The client's own ceiling for one answer. Chat has two fields for it, and which one is obeyed depends on the model.
+fn own_ceiling(inbound: &Inbound, chat: &Chat) -> Option<u64> {
+    let is_chat = inbound.face.is(wire::openai_chat::NAME);
+    chat.max_tokens.max(inbound.peek.max_tokens.filter(|_| is_chat))
+}
+
+/// What is known of a body that goes on as it came and that the canonical form has no words for.
+fn outline(inbound: &Inbound, plan: &Plan, problem: Problem) -> Result<Chat, Problem> {
+    if !plan.targets.iter().any(|target| outbound::goes_unread(inbound, target)) {
+        return Err(problem);
     }
+    let read = match inbound.face.dialect() {
+        Some(dialect) => wire::outline::read(&inbound.body, dialect.name()),
+        None => wire::outline::of_completion(&inbound.body),
+    };
+    read.map_err(|_| problem)
 }
 
 impl<'a> Offers<'a> {
-    fn of(app: &App, inbound: &Inbound, plan: &'a Plan, own: Option<u64>) -> Result<Self, Problem> {
+    fn of(app: &App, inbound: &Inbound, plan: &'a Plan) -> Result<Self, Problem> {
+        let mut open = true;
+        let outlined;
         let chat = match inbound.operation {
-            Operation::Chat => Some(inbound.chat()?),
+            Operation::Chat => Some(match inbound.chat() {
+                Ok(chat) => chat,
+                Err(problem) => {
+                    let can = |target| {
+                        outbound::goes_unread(inbound, target)
+                            && outbound::can_limit(inbound, target)
+                    };
+                    open = plan.targets.iter().all(can);
+                    outlined = outline(inbound, plan, problem)?;
+                    &outlined
+                }
+            }),
             Operation::Embed | Operation::Count => None,
         };
-        let choices = chat.map_or(Ok(1), choices)?;
-        let offers = plan.targets.iter().filter_map(|target| {
-            let model = plan.catalogue.get(target.provider, &target.model)?;
+        // Where there is nothing to generate, none is generated.
+        let own = chat.map_or(Some(0), |chat| own_ceiling(inbound, chat));
+        let mut offers = Vec::with_capacity(plan.targets.len());
+        for target in &plan.targets {
+            let Some(model) = plan.catalogue.get(target.provider, &target.model) else { continue };
             let window = model.info.context_window;
             let mut demand = chat.map_or_else(
                 || Demand { input_tokens: length(inbound.body.len()), ..Demand::default() },
                 |chat| demand(inbound, chat, target, window),
             );
-            demand.choices = choices;
             if let Some(window) = window {
                 demand.input_tokens = demand.input_tokens.min(window);
             }
@@ -146,18 +176,28 @@ impl<'a> Offers<'a> {
             demand.output_tokens = own.unwrap_or(most);
             demand.direct = target.is_direct();
             let bps = target.commission_bps(&app.live.load());
-            Some(Offer { price: &model.price, demand, bps })
-        });
-        Ok(Self { offers: offers.collect(), at: plan.at })
+            let sums_up = chat.is_some_and(|c| stored::sums_up(c, target.dialect().name()));
+            let again = Demand { output_tokens: most, choices: 1, calls: 0, ..demand };
+            let offer =
+                Offer { price: &model.price, demand, besides: sums_up.then_some(again), bps };
+            if let Some(chat) = chat.filter(|_| target.provider == "anthropic") {
+                let before = offers.len();
+                add_fallbacks(&offer, chat, plan, own, &mut offers)?;
+                open &= offers.len() == before;
+            }
+            offers.push(offer);
+        }
+        Ok(Self { offers, at: plan.at, own, open })
     }
 
     /// What the dearest of them costs at most, with an answer of `most` tokens at most.
     fn bound(&self, most: u64) -> Result<Usd, PriceError> {
         let mut dearest = Usd::ZERO;
-        for Offer { price, demand, bps } in &self.offers {
-            let output_tokens = demand.output_tokens.min(most);
-            let demand = Demand { output_tokens, ..*demand };
-            dearest = dearest.max(ledger::bound(price, &demand, self.at, *bps)?);
+        for offer in &self.offers {
+            let output_tokens = offer.demand.output_tokens.min(most);
+            let demand = Demand { output_tokens, ..offer.demand };
+            let answer = ledger::bound(offer.price, &demand, self.at, offer.bps)?;
+            dearest = dearest.max(answer.checked_add(offer.besides(self.at)?)?);
         }
         Ok(dearest)
     }
@@ -170,11 +210,50 @@ impl<'a> Offers<'a> {
 
     /// How long an answer of any of them may be for an amount.
     fn affordable(&self, amount: Usd) -> Option<u64> {
-        let each = self.offers.iter().map(|Offer { price, demand, bps }| {
-            ledger::affordable_output(price, demand, self.at, *bps, amount)
+        let each = self.offers.iter().map(|offer| {
+            let Offer { price, demand, bps, .. } = offer;
+            let left = amount.checked_sub(offer.besides(self.at).ok()?).ok()?;
+            ledger::affordable_output(price, demand, self.at, *bps, left)
         });
         each.min().flatten()
     }
+}
+
+impl Offer<'_> {
+    /// What the second run costs at most.
+    fn besides(&self, at: i64) -> Result<Usd, PriceError> {
+        let bound = |demand| ledger::bound(self.price, &demand, at, self.bps);
+        self.besides.map_or(Ok(Usd::ZERO), bound)
+    }
+}
+
+/// The models that may answer in the place of the one asked for, on the same terms where they have none of their own.
+fn add_fallbacks<'a>(
+    asked: &Offer<'a>,
+    chat: &Chat,
+    plan: &'a Plan,
+    own: Option<u64>,
+    offers: &mut Vec<Offer<'a>>,
+) -> Result<(), Problem> {
+    let unknown = |why: &str| {
+        let message = format!("this request has no upper bound of its price: fallbacks: {why}");
+        Problem::bad_request(message).with_code("unpriced_request")
+    };
+    let fallbacks = stored::fallbacks(chat)
+        .ok_or_else(|| unknown("name the models, each as an object with `model`"))?;
+    for fallback in fallbacks {
+        let model = plan.catalogue.get("anthropic", &fallback.model).ok_or_else(|| {
+            unknown(&format!("{} is not in the price list", quoted(&fallback.model)))
+        })?;
+        let price = &model.price;
+        let info = &model.info;
+        let most = info.max_output_tokens.or(info.context_window).unwrap_or(CEILING);
+        let fast = fallback.is_fast(asked.demand.fast, price.multipliers.fast.is_some());
+        let output_tokens = fallback.max_tokens.or(own).unwrap_or(most);
+        let demand = Demand { output_tokens, fast, ..asked.demand };
+        offers.push(Offer { price, demand, besides: asked.besides, bps: asked.bps });
+    }
+    Ok(())
 }
 
 /// What a chat may use at most, but for the length of its answer.
@@ -183,67 +262,58 @@ fn demand(inbound: &Inbound, chat: &Chat, target: &Target, window: Option<u64>) 
     if !chat.tools.is_empty() {
         input = input.saturating_add(AROUND_TOOLS);
     }
-    let blocks = chat.system.iter().chain(chat.turns.iter().flat_map(|turn| &turn.blocks));
-    for block in blocks {
-        add_media(block, target, &mut input);
+    let blocks = || chat.system.iter().chain(chat.turns.iter().flat_map(|turn| &turn.blocks));
+    for block in blocks() {
+        add_unseen(block, target, window, &mut input);
     }
-    let calls = chat.tools.iter().map(calls).chain(chat.native.iter().map(searches)).sum();
+    let hosts = |block: &&Block| matches!(block, Block::Native(native) if stored::hosts(native));
+    let added = if blocks().any(|block| hosts(&block)) { CALLS } else { 0 };
+    let calls = chat.tools.iter().map(calls).chain(chat.native.iter().map(searches));
+    let calls = calls.fold(added, u64::saturating_add);
+    let own = |native: &&Native| native.dialect == target.dialect().name();
     // What such a tool finds, and what the provider has of an earlier conversation, is in the prompt too.
-    if calls > 0 || chat.native.iter().any(|native| STORED.contains(&native.field.as_str())) {
+    if calls > 0 || chat.native.iter().filter(own).any(stored::is_named_by) {
         input = window.unwrap_or(u64::MAX);
     }
-    let service_tier = chat.service_tier.as_deref();
+    let is_choices = |native: &&wire::chat::Native| {
+        CHOICES.contains(&native.field.as_str()) && native.raw.get() != "null"
+    };
+    let choices = chat.native.iter().filter(is_choices);
+    let choices = choices.map(|native| wire::outline::count(&native.raw).unwrap_or(MOST_CHOICES));
+    let is_anthropic = target.provider == "anthropic";
     Demand {
         input_tokens: input,
+        choices: choices.max().unwrap_or(1),
         calls,
-        service_tier: service_tier.map_or_else(Default::default, ledger::ServiceTier::from_answer),
+        service_tier: service_tier(chat),
+        fast: is_anthropic && stored::is_fast(chat),
+        region: if is_anthropic { stored::region(chat) } else { Region::Global },
         ..Demand::default()
+    }
+}
+
+/// The tier asked for. What `auto` and no tier at all come to is the operator's setting at the provider, and so at its risk.
+fn service_tier(chat: &Chat) -> ServiceTier {
+    match chat.service_tier.as_deref().map(ServiceTier::from_answer) {
+        // Batches are not asked for here.
+        None | Some(ServiceTier::Batch) => ServiceTier::Standard,
+        Some(tier) => tier,
     }
 }
 
 /// Members that ask for several answers.
 const CHOICES: [&str; 3] = ["n", "best_of", "generationConfig.candidateCount"];
-/// How many answers are asked for. Providers take a number for that which is written with a point or as a text, too.
-fn choices(chat: &Chat) -> Result<u64, Problem> {
-    let mut most = 1;
-    for native in &chat.native {
-        let raw = native.raw.get();
-        if CHOICES.contains(&native.field.as_str()) && raw != "null" {
-            let text = serde_json::from_str::<String>(raw);
-            let number = whole(text.as_deref().unwrap_or(raw)).ok_or_else(|| {
-                Problem::bad_request(format!("{}: expected a whole number", native.field))
-            })?;
-            most = most.max(number);
-        }
-    }
-    Ok(most)
-}
-
-/// A whole number, however it is written: `8`, `8.0`, `8e0`.
-fn whole(text: &str) -> Option<u64> {
-    let exponent = |text: &str| text.parse::<u32>().ok().filter(|exponent| *exponent < 10);
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, digits)) => (mantissa, exponent(digits.trim_start_matches('+'))?),
-        None => (text, 0),
-    };
-    let (digits, behind) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let behind = behind.trim_end_matches('0');
-    if !behind.is_empty() {
-        return None;
-    }
-    digits.parse::<u64>().ok()?.checked_mul(10_u64.checked_pow(exponent)?)
-}
-
-/// Members that name something the provider has stored.
-const STORED: [&str; 5] =
-    ["previous_response_id", "conversation", "cachedContent", "container", "prompt"];
+/// The most that any provider gives.
+const MOST_CHOICES: u64 = 128;
 
 fn length(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// Media is in the body in base64, or elsewhere; how many tokens it is has nothing to do with that.
-fn add_media(block: &Block, target: &Target, input: &mut u64) {
+/// Media is in the body in base64, or elsewhere; how many tokens it is has nothing to do with that. Of other blocks a name may
+/// be all that is there.
+fn add_unseen(block: &Block, target: &Target, window: Option<u64>, input: &mut u64) {
+    let dialect = target.dialect().name();
     match block {
         Block::Media(media) => {
             let inline =
@@ -253,8 +323,18 @@ fn add_media(block: &Block, target: &Target, input: &mut u64) {
         }
         Block::ToolResult { blocks, .. } => {
             for block in blocks {
-                add_media(block, target, input);
+                add_unseen(block, target, window, input);
             }
+        }
+        Block::Native(native) if native.dialect == dialect && !stored::is_whole(native) => {
+            *input = u64::MAX;
+        }
+        // No longer than an answer may be.
+        Block::Thinking { seal: Some(seal), .. }
+            if seal.dialect == dialect && stored::has_thoughts(seal) =>
+        {
+            let most = target.max_output_tokens.or(window).unwrap_or(u64::MAX);
+            *input = input.saturating_add(most);
         }
         _ => {}
     }
@@ -284,7 +364,44 @@ fn calls(tool: &Tool) -> u64 {
     }
 }
 
-fn searches(native: &wire::chat::Native) -> u64 {
+/// Refuses what a provider would do although nobody can say what it costs: a search of the web, by a model without a price
+/// for one.
+pub(crate) fn check_searches(
+    inbound: &Inbound,
+    plan: &Plan,
+    target: &Target,
+    outbound: &Outbound,
+) -> Result<(), Problem> {
+    const CALLS: [Meter; 3] = [Meter::WebSearch, Meter::SearchQuery, Meter::GroundedPrompt];
+    let model = plan.catalogue.get(target.provider, &target.model);
+    let terms = Terms { at: plan.at, ..Terms::default() };
+    let priced = || {
+        let rates = model.map(|model| model.price.rates(0, &terms));
+        matches!(rates, Some(Ok(rates)) if CALLS.iter().any(|call| rates.get(*call).is_some()))
+    };
+    let asks = inbound.operation == Operation::Chat && inbound.peek.tools;
+    if !asks || priced() || memmem::find(&outbound.body, b"search").is_none() {
+        return Ok(());
+    }
+    let searches = |chat: &Chat| {
+        let kind = |tool: &Tool| matches!(tool, Tool::Hosted { kind: Hosted::WebSearch(_), .. });
+        chat.tools.iter().any(kind)
+    };
+    let asked = match inbound.chat() {
+        Ok(chat) => searches(chat),
+        Err(problem) => outline(inbound, plan, problem).is_ok_and(|chat| searches(&chat)),
+    };
+    if !asked {
+        return Ok(());
+    }
+    let Target { provider, model, .. } = target;
+    let message = format!(
+        "tools: {provider}/{model} has no price for a search of the web, so it is not asked for one; leave the tool out"
+    );
+    Err(Problem::bad_request(message).with_code("unpriced_request"))
+}
+
+fn searches(native: &Native) -> u64 {
     if native.field == "web_search_options" { CALLS } else { 0 }
 }
 

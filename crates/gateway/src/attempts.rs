@@ -20,7 +20,7 @@ use crate::outbound;
 use crate::pipeline::Attempt;
 use crate::problem::{Problem, shortened};
 use crate::routing::{self, Plan, Target};
-use crate::{count, embed, failure, hedge, stream, whole};
+use crate::{afford, count, embed, failure, hedge, stream, whole};
 
 /// How long is waited before the first retry where nobody says how long, in milliseconds; twice as long before each
 /// other, and up to half as long on top, so that not all come back at once.
@@ -234,6 +234,7 @@ impl<'a> Run<'a> {
         let unknown = inbound.peek.provider.unknown.iter().take(MOST_NAMES);
         outbound.dropped.extend(unknown.map(|name| format!("provider.{}", shortened(name, 80))));
         outbound::check_strict(inbound, target, &outbound)?;
+        afford::check_searches(inbound, plan, target, &outbound)?;
 
         // 7. Send, unless the credential was taken away since the request was admitted.
         let credential = provider.credential();

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use memchr::memmem;
 use uuid::Uuid;
 use wire::Chat;
 use wire::peek::{self, Peek};
@@ -151,11 +152,20 @@ impl Inbound {
             }
         }
         if self.wanted.is_empty() {
-            return Err(Problem::bad_request(
-                "model: is missing; it holds a model such as openai/gpt-4o or gpt-4o",
-            ));
+            return Err(self.nameless());
         }
         Ok(())
+    }
+
+    /// Nothing without a price is sent, and that is a model's.
+    fn nameless(&self) -> Problem {
+        let stored = self.face.is(wire::openai_responses::NAME)
+            && memmem::find(&self.body, b"\"prompt\"").is_some();
+        Problem::bad_request(if stored {
+            "model: is missing; name the one of the stored prompt, which is not known here, so that it has a price"
+        } else {
+            "model: is missing; it holds a model such as openai/gpt-4o or gpt-4o"
+        })
     }
 
     /// The body, with the first model of the client's list where it names no other.
@@ -172,13 +182,14 @@ impl Inbound {
     }
 
     /// Lowers the ceiling of the answer.
-    pub(crate) fn limit_output(&mut self, tokens: u64) -> Result<(), Problem> {
-        self.chat()?;
+    pub(crate) fn limit_output(&mut self, tokens: u64) {
         self.ceiling = Some(tokens);
-        if let Some(chat) = self.chat.get_mut() {
+        // What nobody here can read goes on as it is, with its ceiling put into it.
+        if self.chat().is_ok()
+            && let Some(chat) = self.chat.get_mut()
+        {
             chat.max_tokens = Some(tokens);
         }
-        Ok(())
     }
 
     /// The request in the canonical form.

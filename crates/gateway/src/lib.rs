@@ -63,6 +63,7 @@ mod settle;
 mod snapshot;
 mod speed;
 mod sticky;
+mod stored;
 mod stream;
 mod telemetry;
 mod unread;

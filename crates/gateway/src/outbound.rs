@@ -145,8 +145,27 @@ fn passes(inbound: &Inbound, target: &Target) -> bool {
     } else {
         !peek.models.is_empty() || peek.provider != peek::Preferences::default()
     };
-    let limited = inbound.ceiling.is_none() || ceiling_field(inbound, target).is_some();
+    let limited = inbound.ceiling.is_none() || can_limit(inbound, target);
     !openrouter && !foreign && limited && !is_sealed(&inbound.body)
+}
+
+/// Whether a body goes to a target as it came, so that it need not be understood here.
+pub(crate) fn goes_unread(inbound: &Inbound, target: &Target) -> bool {
+    let same = same_dialect(inbound, target) && !thinks_in_other_words(inbound, target);
+    is_legacy(inbound, target) || (same && passes(inbound, target))
+}
+
+/// Whether a ceiling can be put into a body that goes as it came. One that names it already, be it as `null`, would say it
+/// twice.
+pub(crate) fn can_limit(inbound: &Inbound, target: &Target) -> bool {
+    let body = &inbound.body;
+    let names = |field: &str| memmem::find(body, format!("\"{field}\"").as_bytes()).is_some();
+    // Letters can be written as numbers.
+    let escaped = || {
+        let behind = memmem::find_iter(body, b"\\u00").filter_map(|at| body.get(at + 4));
+        behind.into_iter().any(|digit| (b'4'..=b'7').contains(digit))
+    };
+    ceiling_field(inbound, target).is_some_and(|field| !names(field) && !escaped())
 }
 
 /// The member of a body that limits the answer, where it is one of the body's own.

@@ -22,6 +22,7 @@ mod inline;
 mod json;
 pub mod openai_chat;
 pub mod openai_responses;
+pub mod outline;
 pub mod peek;
 pub mod problem;
 pub mod reply;

@@ -30,6 +30,7 @@ mod faults;
 mod fixtures;
 mod generation;
 mod hedging;
+mod holds;
 mod hops;
 mod idempotency;
 mod import_litellm;
