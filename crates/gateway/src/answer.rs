@@ -122,14 +122,24 @@ pub(crate) fn attempts(tried: &[Tried]) -> Option<HeaderValue> {
     list(&tried.iter().map(shown).collect::<Vec<_>>())
 }
 
-/// Texts in one header, as far as a header can have them; nothing where there are none.
+/// Texts in one header, as far as a header can have them and clients take them; nothing where there are none.
 fn list(texts: &[String]) -> Option<HeaderValue> {
-    if texts.is_empty() {
-        return None;
-    }
+    /// Whole heads of 8 KiB are what many clients and proxies take at most.
+    const LONGEST: usize = 4096;
+    let end = |left: usize| format!("and {left} more");
+    let room = LONGEST - end(usize::MAX).len();
     let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
-    let list: String = texts.join(", ").chars().map(plain).collect();
-    HeaderValue::try_from(list).ok()
+    let mut list = String::new();
+    for (i, text) in texts.iter().enumerate() {
+        let comma = if list.is_empty() { "" } else { ", " };
+        if list.len() + comma.len() + text.chars().count() > room {
+            list = format!("{list}{comma}{}", end(texts.len() - i));
+            break;
+        }
+        list.push_str(comma);
+        list.extend(text.chars().map(plain));
+    }
+    if texts.is_empty() { None } else { HeaderValue::try_from(list).ok() }
 }
 
 /// Gives an answer the name of its request, as the SDKs of `OpenAI` and Anthropic look for it.

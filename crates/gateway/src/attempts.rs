@@ -30,7 +30,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// No attempt is cut sooner than this for the sake of those that are left, or than half of what a request may take where that is
 /// less: an answer that is on its way is worth more than one that would have to begin anew.
-const LEAST_TIME: Duration = Duration::from_secs(60);
+const LEAST_TIME: Duration = Duration::from_mins(1);
 /// How many attempts a request may have, of all targets and rounds.
 pub(crate) const MOST_ATTEMPTS: i16 = 10;
 

@@ -76,6 +76,10 @@ pub(crate) fn prepare(inbound: &Inbound, target: &Target) -> Result<Option<Outbo
     let Some(counting) = of(target) else { return Ok(None) };
     let path = (counting.path)(&target.model);
     if is_same(inbound, target) {
+        let path = match &inbound.query {
+            Some(query) => format!("{path}?{query}"),
+            None => path,
+        };
         return Ok(Some(pass(inbound, target, path, |dialect| dialect.reader())));
     }
     translated(path, (counting.write)(inbound.chat()?, &target.wire())).map(Some)

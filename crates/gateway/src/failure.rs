@@ -69,6 +69,9 @@ pub(crate) async fn of_provider(attempt: &Attempt<'_>, response: Response<Body>)
     };
     let retry_after = retry_after(&parts.headers);
     let status = parts.status;
+    if !status.is_client_error() && !status.is_server_error() {
+        return no_answer(status, attempt);
+    }
     let read =
         attempt.target.dialect().read_problem(status.as_u16(), retry_after.as_deref(), &body);
     let mut problem = told(attempt, &read);
@@ -98,6 +101,18 @@ fn retry_after(headers: &HeaderMap) -> Option<String> {
     let Some(moment) = clock::parse_http_date(text) else { return Some(text.to_owned()) };
     let wait = moment.saturating_sub(clock::now()).max(0);
     Some(wait.saturating_add(MICROSECONDS - 1).div_euclid(MICROSECONDS).to_string())
+}
+
+/// A status that says neither that it went well nor what went wrong, such as that of another address.
+fn no_answer(status: StatusCode, attempt: &Attempt<'_>) -> Problem {
+    let name = attempt.target.provider;
+    let status = status.as_u16();
+    tracing::error!(request_id = %attempt.inbound.id, provider = name, status, "the provider answers with a status that is neither success nor error");
+    Problem::new(
+        StatusCode::BAD_GATEWAY,
+        "upstream_malformed",
+        format!("{name} answered with the status {status}, which is neither success nor error"),
+    )
 }
 
 const UPSTREAM_ACCOUNT: &str = "upstream_account";

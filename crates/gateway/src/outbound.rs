@@ -121,24 +121,8 @@ fn is_legacy(inbound: &Inbound, target: &Target) -> bool {
 
 /// Whether the target takes the body as it stands.
 fn passes(inbound: &Inbound, target: &Target) -> bool {
-    /// What `DeepSeek` refuses or reads otherwise in the dialects that it borrows.
-    const FOREIGN: [&[u8]; 11] = [
-        b"\"developer\"",
-        b"\"json_schema\"",
-        b"\"max_completion_tokens\"",
-        b"\"allowed_tools\"",
-        b"\"custom\"",
-        b"\"document\"",
-        b"\"redacted_thinking\"",
-        b"\"minimal\"",
-        b"\"image\"",
-        b"\"image_url\"",
-        b"\"thread\"",
-    ];
     let foreign = target.provider == "deepseek"
-        && (says_no_effort(&inbound.body)
-            || (target.reasoning && lacks_thoughts(&inbound.body))
-            || FOREIGN.iter().any(|word| memmem::find(&inbound.body, word).is_some()));
+        && !wire::deepseek::documents(target.dialect().name(), &inbound.body, target.reasoning);
     let peek = &inbound.peek;
     let openrouter = if inbound.face.is(wire::openai_chat::NAME) {
         peek.openrouter
@@ -212,20 +196,6 @@ fn forwarded(inbound: &Inbound, target: &Target) -> HeaderMap {
         }
     }
     headers
-}
-
-/// `"reasoning_effort":"none"`, which `DeepSeek` says in another way.
-fn says_no_effort(body: &[u8]) -> bool {
-    const FIELD: &[u8] = b"\"reasoning_effort\"";
-    let value = memmem::find(body, FIELD).and_then(|at| body.get(at + FIELD.len()..));
-    let value = value.and_then(|rest| rest.trim_ascii_start().strip_prefix(b":"));
-    value.is_some_and(|value| value.trim_ascii_start().starts_with(b"\"none\""))
-}
-
-/// Calls in a history without the thoughts that led to them: most clients leave them out, and `DeepSeek` wants them.
-fn lacks_thoughts(body: &[u8]) -> bool {
-    let count = |word: &[u8]| memmem::find_iter(body, word).count();
-    count(b"\"tool_calls\"") > count(b"\"reasoning_content\"")
 }
 
 fn path(inbound: &Inbound, target: &Target, same: bool) -> String {

@@ -237,9 +237,12 @@ impl Attempt<'_> {
         answer
     }
 
-    /// The same once more, while the client reads what came before.
-    pub(crate) async fn go_on(&self, body: Bytes) -> Result<http::Response<Body>, Problem> {
-        let until = Instant::now() + self.app.live.load().upstream_timeout();
+    /// The same once more, for what follows an answer that came in part.
+    pub(crate) async fn go_on(
+        &self,
+        body: Bytes,
+        until: Instant,
+    ) -> Result<http::Response<Body>, Problem> {
         self.send_until(body, until).await
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use ledger::{Catalogue, Meter, Model, Terms};
 use wire::Dialect;
+use wire::chat::Tool;
 use wire::peek::SortBy;
 
 use crate::app::App;
@@ -387,16 +388,34 @@ fn speaks(provider: &Provider, model: &Model, inbound: &Inbound) -> Option<&'sta
         return of(wire::openai_responses::NAME);
     }
     let own = inbound.face.dialect().and_then(|dialect| of(dialect.name()));
+    let own = own.filter(|own| {
+        own.dialect.name() != wire::openai_responses::NAME || takes(provider, inbound)
+    });
     own.or_else(|| provider.first())
 }
 
-/// Some models of `OpenAI` are behind the newer API alone; others take tools there alone; and there alone those that
-/// reason show their thoughts, to clients whose dialect has a place for them.
+/// `DeepSeek` takes a part of the Responses API, and passes over the rest without a word. Whoever asks for more gets it by
+/// its own way.
+fn takes(provider: &Provider, inbound: &Inbound) -> bool {
+    provider.row.name != "deepseek"
+        || wire::deepseek::documents(wire::openai_responses::NAME, &inbound.body, true)
+}
+
+/// Some models of `OpenAI` are behind the newer API alone; others take tools there alone; there alone are tools of its own,
+/// such as the search of the web; and there alone those that reason show their thoughts, to clients whose dialect has a
+/// place for them.
 fn needs_responses(model: &Model, inbound: &Inbound) -> bool {
     let foreign = inbound.face.dialect().is_some_and(|own| own.name() != wire::openai_chat::NAME);
     model.info.mode == "responses"
-        || (inbound.peek.tools && wire::needs_responses(&model.name))
+        || (inbound.peek.tools && wire::needs_responses(&model.name, inbound.peek.quiet))
         || ((foreign || inbound.peek.openrouter) && model.info.has(REASONS))
+        || (foreign && wants_hosted_tools(inbound) && !wire::openai_searches(&model.name))
+}
+
+/// Whether a request that has to be read anyway offers tools that run at the provider.
+fn wants_hosted_tools(inbound: &Inbound) -> bool {
+    let hosted = |tool: &Tool| matches!(tool, Tool::Hosted { .. });
+    inbound.peek.tools && inbound.chat().is_ok_and(|chat| chat.tools.iter().any(hosted))
 }
 
 /// The field in which the client named the model.

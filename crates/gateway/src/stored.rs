@@ -5,7 +5,7 @@ use ledger::Region;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use wire::Chat;
-use wire::chat::{Native, Seal};
+use wire::chat::{Block, Native, Seal};
 
 /// Members that name something the provider has stored.
 const STORED: [&str; 6] = [
@@ -107,8 +107,7 @@ pub(crate) fn has_thoughts(seal: &Seal) -> bool {
 
 /// Whether the model may be run once more to sum up what came before: that run has no ceiling of the client's.
 pub(crate) fn sums_up(chat: &Chat, dialect: &str) -> bool {
-    let blocks = chat.turns.iter().flat_map(|turn| &turn.blocks);
-    let asked_for = |native: &Native| match (native.dialect, native.field.as_str()) {
+    let member = |native: &Native| match (native.dialect, native.field.as_str()) {
         (own, _) if own != dialect => false,
         (wire::anthropic::NAME, "compaction") => true,
         (wire::anthropic::NAME, "context_management") => {
@@ -116,14 +115,14 @@ pub(crate) fn sums_up(chat: &Chat, dialect: &str) -> bool {
             edits.map_or(true, |edits| edits.edits.iter().flatten().any(|edit| !edit.clears()))
         }
         (wire::openai_responses::NAME, "context_management") => native.raw.get() != "[]",
-        (wire::openai_responses::NAME, "compaction_trigger") => true,
         _ => false,
     };
-    let in_blocks = blocks.filter_map(|block| match block {
-        wire::chat::Block::Native(native) => Some(native),
-        _ => None,
-    });
-    chat.native.iter().chain(in_blocks).any(asked_for)
+    let block = |block: &Block| {
+        matches!(block, Block::Native(native)
+            if native.dialect == dialect && native.field == "compaction_trigger")
+    };
+    let mut blocks = chat.turns.iter().flat_map(|turn| &turn.blocks);
+    chat.native.iter().any(member) || blocks.any(block)
 }
 
 #[derive(Deserialize)]

@@ -367,5 +367,7 @@ fn splitter(response: &Response<Body>) -> Splitter {
 async fn go_on(attempt: &Attempt<'_>, token: &str) -> Result<Response<Body>, Problem> {
     let body = wire::gemini::continued(&attempt.outbound.body, token);
     let body = body.map_err(|error| failure::of_reply(&error, attempt))?;
-    attempt.go_on(Bytes::from(body)).await
+    // The client reads what came before meanwhile.
+    let until = std::time::Instant::now() + attempt.app.live.load().upstream_timeout();
+    attempt.go_on(Bytes::from(body), until).await
 }

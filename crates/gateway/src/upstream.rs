@@ -32,7 +32,7 @@ const STREAM_WINDOW: u32 = 128 * 1024;
 /// So much that streams which nobody reads do not hold up the others of their connection.
 const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 /// Longer than any answer of a model; a provider that sends more is broken.
-const ANSWER_LIMIT_BYTES: usize = 128 * 1024 * 1024;
+pub(crate) const ANSWER_LIMIT_BYTES: usize = 128 * 1024 * 1024;
 
 /// The client of all providers.
 #[derive(Clone)]

@@ -1,22 +1,29 @@
 //! Steps 8 and 9 for an answer that comes whole.
 
+use std::io::Read as _;
+
 use bytes::Bytes;
-use http::{Response, header};
+use flate2::read::MultiGzDecoder;
+use http::{HeaderValue, Response, StatusCode, header};
 use ledger::{Bill, Outcome, UsageReport};
 use wire::chat::Block;
+use wire::collect::collect;
 use wire::peek::Names;
+use wire::problem::{Kind, Problem as WireProblem};
 use wire::reply::Finish;
-use wire::stream::Cost;
+use wire::sse::Frame;
+use wire::stream::{Cost, End};
 use wire::{Reply, Shape};
 
 use crate::answer::{Answer, Head};
 use crate::clock;
 use crate::failure;
+use crate::hops::Hops;
 use crate::outbound::Carry;
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
 use crate::settle::{self, Finished};
-use crate::upstream::Body;
+use crate::upstream::{ANSWER_LIMIT_BYTES, Body};
 
 /// Reads the answer, settles it, and only then gives it to the client. An error means that nothing was given.
 pub(crate) async fn relay(
@@ -26,7 +33,15 @@ pub(crate) async fn relay(
 ) -> Result<(), Problem> {
     let (parts, body) = response.into_parts();
     let body = attempt.read(body).await?;
-    let read = Read::of(attempt, &body)?;
+    let body = match parts.headers.get(header::CONTENT_ENCODING) {
+        Some(encoding) => unpacked(attempt, encoding, body)?,
+        None => body,
+    };
+    let mut read = Read::of(attempt, &body)?;
+    if read.goes_on {
+        // Boxed, because hardly any answer needs the room.
+        read = Box::pin(in_hops(attempt, body.clone(), head)).await?;
+    }
     attempt.inbound.passage.finishes(read.finish);
     let outcome = if head.is_gone() { Outcome::ClientGone } else { Outcome::Ok };
     let receipt = settle::settle(attempt, read.finished, outcome, false).await?;
@@ -47,12 +62,38 @@ pub(crate) async fn relay(
     Ok(())
 }
 
+/// An answer that comes packed, which was not asked for: something between the provider and here does that.
+fn unpacked(attempt: &Attempt<'_>, encoding: &HeaderValue, body: Bytes) -> Result<Bytes, Problem> {
+    let limit = ANSWER_LIMIT_BYTES as u64;
+    let mut unpacked = Vec::new();
+    let read = match encoding.as_bytes() {
+        b"" | b"identity" => return Ok(body),
+        b"gzip" | b"x-gzip" => {
+            MultiGzDecoder::new(&body[..]).take(limit + 1).read_to_end(&mut unpacked)
+        }
+        _ => Err(std::io::ErrorKind::Unsupported.into()),
+    };
+    match read {
+        Ok(length) if length as u64 <= limit => Ok(Bytes::from(unpacked)),
+        _ => {
+            let name = attempt.target.provider;
+            let (id, encoding) = (attempt.inbound.id, String::from_utf8_lossy(encoding.as_bytes()));
+            tracing::error!(request_id = %id, provider = name, %encoding, "the answer cannot be unpacked");
+            let message =
+                format!("{name} gave an answer that cannot be unpacked; nothing was charged");
+            Err(Problem::new(StatusCode::BAD_GATEWAY, "upstream_malformed", message))
+        }
+    }
+}
+
 /// An answer as far as it has to be known.
 struct Read {
     finished: Finished,
     finish: Option<Finish>,
     /// Only where the client speaks another dialect.
     reply: Option<Reply>,
+    /// Whether it is the first of several hops, of which such a client sees nothing.
+    goes_on: bool,
 }
 
 impl Read {
@@ -63,6 +104,7 @@ impl Read {
             Carry::Same { .. } => {
                 let report = dialect.read_body_usage(body).map_err(unreadable)?;
                 let names = Names::of(body);
+                check_end(attempt, names.finish)?;
                 let is_told = report.is_some();
                 let came = || match dialect.read_reply(body) {
                     Ok(reply) => settle::output_bytes(&reply),
@@ -71,23 +113,73 @@ impl Read {
                     Err(_) => body.len(),
                 };
                 let finished = settle::finished(attempt, names.id, names.model, report, came);
-                Ok(Self { finished, finish: names.finish, reply: None })
+                Ok(Self { finished, finish: names.finish, reply: None, goes_on: false })
             }
             Carry::Translated { .. } => {
-                let mut reply = dialect.read_reply(body).map_err(unreadable)?;
-                for block in &mut reply.blocks {
-                    if let Block::ToolUse { name, .. } = block {
-                        attempt.outbound.carry.restore(name);
-                    }
-                }
-                let report = reply.usage.clone();
-                let (id, model) = (Some(reply.id.clone()), Some(reply.model.clone()));
-                let came = || settle::output_bytes(&reply);
-                let finished = settle::finished(attempt, id, model, report, came);
-                Ok(Self { finished, finish: Some(reply.finish), reply: Some(reply) })
+                let reply = dialect.read_reply(body).map_err(unreadable)?;
+                check_end(attempt, Some(reply.finish))?;
+                let goes_on = dialect.name() == wire::gemini::NAME && wire::gemini::goes_on(body);
+                Ok(Self { goes_on, ..Self::translated(attempt, reply) })
             }
         }
     }
+
+    fn translated(attempt: &Attempt<'_>, mut reply: Reply) -> Self {
+        for block in &mut reply.blocks {
+            if let Block::ToolUse { name, .. } = block {
+                attempt.outbound.carry.restore(name);
+            }
+        }
+        let report = reply.usage.clone();
+        let (id, model) = (Some(reply.id.clone()), Some(reply.model.clone()));
+        let finished = settle::finished(attempt, id, model, report, || settle::output_bytes(&reply));
+        Self { finished, finish: Some(reply.finish), reply: Some(reply), goes_on: false }
+    }
+}
+
+/// An answer that `DeepSeek` broke off for want of capacity is none: another try may bring the whole.
+fn check_end(attempt: &Attempt<'_>, finish: Option<Finish>) -> Result<(), Problem> {
+    let is_chat = attempt.target.dialect().name() == wire::openai_chat::NAME;
+    if !is_chat || finish != Some(Finish::Failed) {
+        return Ok(());
+    }
+    let mut problem = WireProblem::own(Kind::Overloaded, "the provider broke off its answer");
+    problem.upstream = true;
+    Err(failure::told(attempt, &problem))
+}
+
+/// Asks for the hops behind the first, until the answer is whole or the time is up.
+async fn in_hops(attempt: &Attempt<'_>, first: Bytes, head: &Head) -> Result<Read, Problem> {
+    let unreadable = |message: String| {
+        failure::of_reply(&wire::Malformed { path: String::new(), problem: message }, attempt)
+    };
+    let (mut hops, mut body, mut all) = (Hops::default(), first, Vec::new());
+    let seen = loop {
+        let mut reader = attempt.target.dialect().reader();
+        let data = std::str::from_utf8(&body).map_err(|error| unreadable(error.to_string()))?;
+        let mut events = Vec::new();
+        reader.frame(&Frame::of_data(data.trim()), &mut events);
+        reader.end(End::Closed, &mut events);
+        let seen = reader.seen();
+        let token = hops.next(&seen).filter(|_| !head.is_gone());
+        if seen.whole && seen.finish.is_none() && token.is_none() {
+            Hops::give_up(&mut events);
+        }
+        hops.map(&mut events);
+        let Some(token) = token else {
+            all.append(&mut events);
+            break hops.with(seen);
+        };
+        hops.go_on(&mut events, seen);
+        all.append(&mut events);
+        let next = wire::gemini::continued(&attempt.outbound.body, &token);
+        let next = next.map_err(|error| failure::of_reply(&error, attempt))?;
+        let response = attempt.go_on(Bytes::from(next), attempt.until).await?;
+        body = attempt.read(response.into_body()).await?;
+    };
+    let mut reply = collect(all).map_err(|problem| failure::told(attempt, &problem))?;
+    reply.usage = seen.usage;
+    Ok(Read::translated(attempt, reply))
 }
 
 /// The shape of answer that the client asked for.

@@ -1,5 +1,7 @@
 //! What `deploy/` promises goes with what the settings are. The chart itself is rendered where there is a `helm`.
 
+#![expect(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test may")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -128,10 +128,11 @@ pub(crate) fn gpt_version(model: &str) -> Option<(u64, u64)> {
 }
 
 /// Whether this `OpenAI` model has to be called over Responses when functions are on offer: from gpt-5.4 on Chat
-/// Completions refuses them to a model that thinks, which these do unless told otherwise. Without functions Chat
-/// Completions still takes them, but for [`responses_only`].
-pub fn needs_responses(model: &str) -> bool {
-    responses_only(model) || gpt_version(model).is_some_and(|version| version >= (5, 4))
+/// Completions refuses them to a model that thinks, which these do unless told otherwise (`quiet`), and some whatever they
+/// are told. Without functions Chat Completions still takes them, but for [`responses_only`].
+pub fn needs_responses(model: &str, quiet: bool) -> bool {
+    let thinks = || !(quiet && openai_efforts(model).contains(&Effort::None));
+    responses_only(model) || (gpt_version(model).is_some_and(|v| v >= (5, 4)) && thinks())
 }
 
 /// Whether this `OpenAI` model is known to Responses only, functions or not.
@@ -145,8 +146,13 @@ pub fn responses_only(model: &str) -> bool {
 }
 
 /// Whether this `OpenAI` model searches the web in Chat Completions.
-pub(crate) fn openai_searches(model: &str) -> bool {
+pub fn openai_searches(model: &str) -> bool {
     bare(model).contains("-search")
+}
+
+/// Whether this `OpenAI` model takes sound.
+pub(crate) fn openai_hears(model: &str) -> bool {
+    bare(model).contains("audio")
 }
 
 /// Whether this `OpenAI` model takes markers of what to cache.
@@ -260,7 +266,7 @@ mod tests {
         for id in
             ["gpt-5.4", "gpt-5.4-mini", "gpt-5.10", "gpt-6-astra", "openai/gpt-6.1-sol", "gpt-7"]
         {
-            assert!(needs_responses(id) && !responses_only(id), "{id}");
+            assert!(needs_responses(id, false) && !responses_only(id), "{id}");
         }
         for id in [
             "o1-pro",
@@ -272,7 +278,7 @@ mod tests {
             "o4-mini-deep-research-2025-06-26",
             "computer-use-preview",
         ] {
-            assert!(needs_responses(id) && responses_only(id), "{id}");
+            assert!(needs_responses(id, true) && responses_only(id), "{id}");
         }
         for id in [
             "gpt-4o",
@@ -288,8 +294,11 @@ mod tests {
             "gpt-3.5-turbo",
             "",
         ] {
-            assert!(!needs_responses(id) && !responses_only(id), "{id}");
+            assert!(!needs_responses(id, false) && !responses_only(id), "{id}");
         }
+        // Those that can be told not to think, and those that cannot.
+        assert!(!needs_responses("gpt-5.4-mini", true) && !needs_responses("gpt-6-sol", true));
+        assert!(needs_responses("gpt-6-astra", true) && needs_responses("gpt-7", true));
     }
 
     #[test]

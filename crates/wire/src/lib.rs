@@ -15,6 +15,7 @@
 pub mod anthropic;
 pub mod chat;
 pub mod collect;
+pub mod deepseek;
 pub mod embed;
 mod families;
 pub mod gemini;
@@ -38,7 +39,7 @@ use std::collections::HashSet;
 use ledger::UsageReport;
 
 pub use crate::chat::Chat;
-pub use crate::families::{needs_responses, responses_only};
+pub use crate::families::{needs_responses, openai_searches, responses_only};
 pub use crate::json::{Json, Malformed};
 pub use crate::problem::Problem;
 pub use crate::reply::Reply;

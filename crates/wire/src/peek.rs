@@ -28,10 +28,12 @@ pub struct Peek {
     /// The most tokens to generate, by the fields of Chat Completions: `max_completion_tokens` or `max_tokens`, whichever is
     /// more.
     pub max_tokens: Option<u64>,
-    /// Whether tools are on offer.
+    /// Whether tools are on offer, under their old name or their new one.
     pub tools: bool,
     /// Whether the answer is to be fetched later (Responses).
     pub background: bool,
+    /// Whether `reasoning_effort` says not to think.
+    pub quiet: bool,
     /// More models to try (`OpenRouter`).
     pub models: Vec<String>,
     /// Which providers to use, and how (`OpenRouter`).
@@ -193,6 +195,10 @@ struct Fields<'a> {
     tools: Option<&'a RawValue>,
     #[serde(borrow)]
     background: Option<&'a RawValue>,
+    #[serde(borrow)]
+    functions: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reasoning_effort: Option<&'a RawValue>,
     models: Option<Vec<String>>,
     #[serde(borrow)]
     provider: Option<&'a RawValue>,
@@ -227,6 +233,8 @@ impl<'a> Fields<'a> {
             "max_completion_tokens" => once(&mut fields.max_completion_tokens, value),
             "tools" => once(&mut fields.tools, value),
             "background" => once(&mut fields.background, value),
+            "functions" => once(&mut fields.functions, value),
+            "reasoning_effort" => once(&mut fields.reasoning_effort, value),
             "models" => once(&mut fields.models, value),
             "provider" => once(&mut fields.provider, value),
             "reasoning" => once(&mut fields.reasoning, value),
@@ -308,8 +316,12 @@ impl Peek {
             include_usage: options.include_usage.unwrap_or(false),
             stream_options_at: fields.stream_options.and_then(at),
             max_tokens: fields.max_completion_tokens.max(fields.max_tokens),
-            tools: fields.tools.is_some_and(|raw| !matches!(raw.get(), "null" | "[]")),
+            tools: [fields.tools, fields.functions]
+                .iter()
+                .flatten()
+                .any(|raw| !matches!(raw.get(), "null" | "[]")),
             background: fields.background.is_some_and(|raw| !matches!(raw.get(), "null" | "false")),
+            quiet: fields.reasoning_effort.is_some_and(|raw| raw.get() == "\"none\""),
             models: fields.models.clone().unwrap_or_default(),
             provider,
             openrouter,
@@ -427,6 +439,7 @@ mod tests {
             r#"{"model":"m","messages":[{"role":"user","content":"Hi"}],"stream":true}"#,
             r#"{ "stream_options" : {"include_usage":true}, "max_tokens" : 5, "tools":[{}], "model":"a\"b" }"#,
             r#"{"models":["a","b"],"provider":{"order":["x"],"allow_fallbacks":false},"usage":{"include":true}}"#,
+            r#"{"functions":[{"name":"w"}],"reasoning_effort":"none","model":"m"}"#,
             r#"{"model":"m","reasoning":{"effort":"low"},"temperature":0.5,"seed":-1,"metadata":{"model":"n"}}"#,
         ] {
             let scanned = Fields::scan(text).expect("nothing unusual");

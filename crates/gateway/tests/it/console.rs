@@ -607,7 +607,7 @@ async fn copy(app: &App, rows: u32) {
     app.books
         .shell(&format!(
             "{numbers} INSERT INTO tollgate.api_keys (id, name, hash, last4, {same}) \
-            SELECT CAST(X'ff' || randomblob(15) AS BLOB), 'another', hex(randomblob(32)), 'copy', {same} \
+            SELECT randomblob(16), 'another', hex(randomblob(32)), 'copy', {same} \
             FROM n, tollgate.api_keys LIMIT 250"
         ))
         .await;

@@ -241,3 +241,58 @@ async fn a_good_answer_with_retry_after_is_good() {
     assert_eq!((provider.asked().len(), told.header("retry-after")), (1, ""));
     assert_eq!(one(app.close().await).outcome, Outcome::Ok);
 }
+
+/// The same as a whole answer.
+#[tokio::test]
+async fn a_whole_answer_is_whole() {
+    let hop = |text: &str, counters| element(&json!([{ "text": text }]), counters);
+    let hops = || {
+        [
+            goes_on(hop("One, ", (10, 1)), "first"),
+            goes_on(hop("two, ", (12, 2)), "second"),
+            ends(hop("three.", (15, 4))),
+        ]
+        .map(|element| Scripted {
+            head: "content-type: application/json".to_owned(),
+            body: element.to_string(),
+            times: 1,
+        })
+    };
+    let (app, provider) = start([]).await;
+    let clients = || Client::ALL.into_iter().filter(|client| *client != Client::Gemini);
+    for client in clients() {
+        provider.say(hops());
+        let body = client.ask("gemini", MODEL, "Count, please.", false);
+        let told = Told::of(client, client.send(&app, MODEL, &body, false)).await;
+        assert_eq!(told.status, 200, "{client:?}: {}", told.raw);
+        let asked = provider.asked();
+        let tokens: Vec<&Value> = asked.iter().map(|body| &body["continuationToken"]).collect();
+        assert_eq!(tokens, [&json!(null), &json!("first"), &json!("second")], "{client:?}");
+        let whole = told.body();
+        assert_eq!(client.text(&whole), "One, two, three.", "{client:?}");
+        assert_eq!(client.counters(&whole), Counters { input: 37, output: 7 }, "{client:?}");
+        assert!(!told.raw.contains("length"), "{client:?}: {}", told.raw);
+    }
+    // One that Gemini's own client goes on with.
+    let [first, ..] = hops();
+    provider.say([first.clone()]);
+    let body = Client::Gemini.ask("gemini", MODEL, "Count, please.", false);
+    let told = Told::of(Client::Gemini, Client::Gemini.send(&app, MODEL, &body, false)).await;
+    assert_eq!((&told.raw, provider.asked().len()), (&first.body, 1));
+    // One whose rest cannot be had.
+    provider.say([first]);
+    let body = Client::Chat.ask("gemini", MODEL, "Count, please.", false);
+    let told = Told::of(Client::Chat, Client::Chat.send(&app, MODEL, &body, false)).await;
+    assert_eq!((told.status, provider.asked().len()), (502, 2), "{}", told.raw);
+
+    let mut receipts = all(app, clients().count() + 2).await;
+    let failed = receipts.pop().expect("a receipt");
+    assert_eq!((failed.outcome, failed.charge), (Outcome::Failed, ledger::Usd::ZERO));
+    receipts.pop();
+    for receipt in receipts {
+        let total = receipt.report.total();
+        let used = (receipt.report.passes.len(), total.input_tokens(), total.output_tokens());
+        assert_eq!((receipt.outcome, used), (Outcome::Ok, (3, 37, 7)), "{receipt:?}");
+        assert_eq!(receipt.upstream_id.as_deref(), Some("hop10"));
+    }
+}

@@ -63,6 +63,11 @@ pub fn write_count(tokens: u64) -> Vec<u8> {
     format!("{{\"totalTokens\":{tokens}}}").into_bytes()
 }
 
+/// Whether a whole answer is the first of several hops, as far as a look at it tells.
+pub fn goes_on(body: &[u8]) -> bool {
+    memchr::memmem::find(body, b"\"CONTINUATION\"").is_some()
+}
+
 /// The same request once more, to go on with an answer at `token` (`Seen::continuation`).
 pub fn continued(body: &[u8], token: &str) -> Result<Vec<u8>, Malformed> {
     const NAMES: [&str; 2] = ["continuationToken", "continuation_token"];

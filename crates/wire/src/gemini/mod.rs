@@ -26,7 +26,7 @@ use std::fmt::Write as _;
 use ledger::UsageReport;
 
 pub use self::count::{
-    continued, read_count, read_count_request, write_count, write_count_request,
+    continued, goes_on, read_count, read_count_request, write_count, write_count_request,
 };
 pub(crate) use self::types::one_or_many;
 use crate::{

@@ -5,6 +5,7 @@ mod audio;
 mod citations;
 pub mod completions;
 mod cost;
+pub(crate) mod custom;
 mod details;
 pub(crate) mod names;
 mod plain;
@@ -26,7 +27,8 @@ mod write_turns;
 use ledger::UsageReport;
 
 use crate::{
-    Chat, Dialect, Malformed, Problem, Reader, Reply, Shape, Target, Unsupported, Writer, Written,
+    Chat, Dialect, Json, Malformed, Problem, Reader, Reply, Shape, Target, Unsupported, Writer,
+    Written,
 };
 
 pub(crate) use cost::cost_members;
@@ -87,6 +89,9 @@ impl Dialect for OpenaiChat {
     }
     fn writer(&self, shape: Shape) -> Box<dyn Writer> {
         Box::new(stream_write::StreamWriter::new(shape))
+    }
+    fn echo(&self, body: &[u8]) -> Vec<(String, Json)> {
+        custom::echo(body)
     }
     fn read_problem(&self, status: u16, retry_after: Option<&str>, body: &[u8]) -> Problem {
         problem::read(status, retry_after, body)

@@ -5,7 +5,7 @@ use super::types::{
     Choose, Function, Message, Request, ResponseFormat, Tool as WireTool, UserLocation,
     WebSearchOptions,
 };
-use super::{GATEWAY_FIELDS, NAME};
+use super::{GATEWAY_FIELDS, NAME, custom};
 use crate::chat::{
     CacheLife, Chat, Effort, Format, Hosted, Native, Output, Reasoning, Sampling, Tool, ToolChoice,
     WebSearch,
@@ -47,7 +47,10 @@ pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
             seed: request.seed,
             stop: request.stop.map(TextOr::into_list).unwrap_or_default(),
         },
-        native: natives(text, messages),
+        native: natives(text, messages)
+            .into_iter()
+            .chain(custom::kept(request.tools.as_deref().unwrap_or_default()))
+            .collect(),
     })
 }
 
@@ -78,6 +81,7 @@ fn tools(request: &Request) -> Result<Vec<Tool>, Malformed> {
             (Some("function") | None, None) => {
                 return Err(missing(&format!("{path}.function"), "a function"));
             }
+            (Some("custom"), _) => custom::tool(raw, &path)?,
             (Some(""), _) => return Err(missing(&format!("{path}.type"), "the type of a tool")),
             (Some(kind), _) => {
                 Tool::Native(Native { dialect: NAME, field: kind.to_owned(), raw: raw.clone() })

@@ -1,7 +1,7 @@
 //! Wire messages to canonical turns.
 
 use super::types::{CacheControl, Called, Content, Extra, Message, Part, Picture, ToolCall};
-use super::{NAME, citations, details, names};
+use super::{NAME, citations, custom, details, names};
 use crate::chat::{Block, CacheLife, Media, MediaKind, Native, Role, Seal, Source, Turn};
 use crate::json::{self, Json, Malformed, TextOr};
 
@@ -169,15 +169,11 @@ pub(super) fn pictures(images: &[Json]) -> impl Iterator<Item = Block> {
 }
 
 fn tool_call(call: ToolCall, i: usize, seed: &str, of_calls: &[(String, Seal)]) -> Block {
-    if call.custom.is_some() {
-        return Block::Native(Native {
-            dialect: NAME,
-            field: "tool_calls".to_owned(),
-            raw: Json::of(&call),
-        });
-    }
     // Gemini's compatible API leaves ids empty; a call needs one to be answered.
     let id = call.id.filter(|id| !id.is_empty()).unwrap_or_else(|| names::minted(seed, i));
+    if let Some(text) = &call.custom {
+        return custom::call(id, text);
+    }
     let seal = signature(call.extra_content)
         .or_else(|| of_calls.iter().find(|(call, _)| *call == id).map(|(_, seal)| seal.clone()));
     tool_use(id, call.function.unwrap_or_default(), seal)

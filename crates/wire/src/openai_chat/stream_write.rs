@@ -6,7 +6,7 @@ use super::types::{Audio, Detail, Extra};
 use super::write_media::{audio, picture};
 use super::write_reply::{finish, id, model, tier};
 use super::write_turns::extra;
-use super::{NAME, citations, cost, details, problem};
+use super::{NAME, citations, cost, custom, details, problem};
 use crate::chat::{Citation, Media, MediaKind, Native, Seal};
 use crate::json::{self, Json};
 use crate::stream::{Event, Metered, Opening, Shape, Writer};
@@ -66,6 +66,8 @@ pub(super) struct StreamWriter {
     /// Characters of text so far, which the places of citations count.
     characters: u64,
     usage: Option<Metered>,
+    /// The client's tools that take free text.
+    custom: Vec<String>,
 }
 
 struct Slot {
@@ -87,6 +89,12 @@ enum Kind {
         number: u64,
         id: String,
         arguments: bool,
+    },
+    /// A call whose free text is told once all of it is there.
+    Custom {
+        number: u64,
+        id: String,
+        arguments: String,
     },
     Whole,
 }
@@ -127,7 +135,16 @@ struct CallDelta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     function: Option<Called<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    custom: Option<Free<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     extra_content: Option<Extra>,
+}
+
+#[derive(Serialize)]
+struct Free<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    input: &'a str,
 }
 
 #[derive(Serialize)]
@@ -141,6 +158,7 @@ impl StreamWriter {
     pub(super) fn new(shape: Shape) -> Self {
         Self {
             head: head("chat.completion.chunk", "", "", &shape),
+            custom: custom::names(&shape.echo),
             shape,
             blocks: Vec::new(),
             calls: 0,
@@ -192,19 +210,7 @@ impl StreamWriter {
                 self.entries += 1;
                 Kind::Thinking { number: self.entries - 1, text: false }
             }
-            Opening::ToolUse { id, name } => {
-                let number = self.calls;
-                self.calls += 1;
-                let call = CallDelta {
-                    index: number,
-                    id: Some(&id),
-                    kind: Some("function"),
-                    function: Some(Called { name: Some(&name), arguments: "" }),
-                    extra_content: None,
-                };
-                self.call(&call, out);
-                Kind::Call { number, id, arguments: false }
-            }
+            Opening::ToolUse { id, name } => self.open_call(id, &name, out),
             Opening::Media(media) => {
                 self.media(&media, out);
                 Kind::Whole
@@ -215,6 +221,25 @@ impl StreamWriter {
             }
         };
         self.blocks.push(Slot { index, kind });
+    }
+
+    fn open_call(&mut self, id: String, name: &str, out: &mut Vec<u8>) -> Kind {
+        let number = self.calls;
+        self.calls += 1;
+        let custom = self.custom.iter().any(|custom| custom == name);
+        let call = CallDelta {
+            index: number,
+            id: Some(&id),
+            kind: Some(if custom { "custom" } else { "function" }),
+            function: (!custom).then_some(Called { name: Some(name), arguments: "" }),
+            custom: custom.then_some(Free { name: Some(name), input: "" }),
+            extra_content: None,
+        };
+        self.call(&call, out);
+        if custom {
+            return Kind::Custom { number, id, arguments: String::new() };
+        }
+        Kind::Call { number, id, arguments: false }
     }
 
     fn media(&mut self, media: &Media, out: &mut Vec<u8>) {
@@ -279,17 +304,21 @@ impl StreamWriter {
                 delta.reasoning = Some(text);
                 delta.reasoning_details = Some([details::text(text, *number)]);
             }
-            Some(Kind::Call { .. } | Kind::Whole) | None => return,
+            Some(Kind::Call { .. } | Kind::Custom { .. } | Kind::Whole) | None => return,
         }
         self.characters += characters;
         self.chunk(&delta, None, out);
     }
 
     fn json(&mut self, index: u32, part: &str, out: &mut Vec<u8>) {
-        if let Some(Slot { kind: Kind::Call { number, arguments, .. }, .. }) = self.slot(index) {
-            *arguments |= !part.is_empty();
-            let number = *number;
-            self.arguments(number, part, out);
+        match self.slot(index).map(|slot| &mut slot.kind) {
+            Some(Kind::Call { number, arguments, .. }) => {
+                *arguments |= !part.is_empty();
+                let number = *number;
+                self.arguments(number, part, out);
+            }
+            Some(Kind::Custom { arguments, .. }) => arguments.push_str(part),
+            _ => {}
         }
     }
 
@@ -325,6 +354,10 @@ impl StreamWriter {
                 }
                 self.entries += 1;
             }
+            Some(Kind::Custom { id, .. }) => {
+                delta.reasoning_details = Some([details::state(seal, false, Some(id), entry)]);
+                self.entries += 1;
+            }
             _ => return,
         }
         self.chunk(&delta, None, out);
@@ -332,9 +365,15 @@ impl StreamWriter {
 
     fn close(&mut self, index: u32, out: &mut Vec<u8>) {
         let Some(at) = self.blocks.iter().position(|slot| slot.index == index) else { return };
-        // Clients read the arguments as JSON, which nothing is not.
-        if let Kind::Call { number, arguments: false, .. } = self.blocks.swap_remove(at).kind {
-            self.arguments(number, "{}", out);
+        match self.blocks.swap_remove(at).kind {
+            // Clients read the arguments as JSON, which nothing is not.
+            Kind::Call { number, arguments: false, .. } => self.arguments(number, "{}", out),
+            Kind::Custom { number, arguments, .. } => {
+                let text = custom::free_text(&arguments);
+                let custom = Some(Free { name: None, input: &text });
+                self.call(&CallDelta { index: number, custom, ..CallDelta::default() }, out);
+            }
+            _ => {}
         }
     }
 }

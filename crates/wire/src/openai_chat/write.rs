@@ -4,7 +4,7 @@ use super::names::{self, Names};
 use super::types::{
     JsonSchema, Reasoning as WireReasoning, Request, ResponseFormat, StreamOptions, Thinking,
 };
-use super::{EXTENSION_FIELDS, NAME, write_tools, write_turns};
+use super::{EXTENSION_FIELDS, NAME, custom, write_tools, write_turns};
 use crate::chat::{self, Chat, Effort, Format, Reasoning, Role, Sampling};
 use crate::families;
 use crate::json::{self, Json, TextOr};
@@ -23,6 +23,8 @@ pub(super) struct Rules {
     pub(super) reasons: bool,
     /// An `OpenAI` model that takes markers of what to cache.
     pub(super) marks: bool,
+    /// No `OpenAI` model without ears.
+    pub(super) hears: bool,
 }
 
 impl Rules {
@@ -34,6 +36,7 @@ impl Rules {
             gemini: target.provider == "gemini",
             reasons: openai && (target.reasoning || !families::openai_samples(target.model)),
             marks: openai && families::openai_caches_by_marker(target.model),
+            hears: !openai || families::openai_hears(target.model),
         }
     }
 
@@ -48,12 +51,14 @@ pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsup
     let mut dropped = Dropped::default();
     let mut names = Names::default();
     let mut native = crate::natives(chat, NAME, &mut dropped)?;
+    let custom = custom::take(&mut native);
+    let free: Vec<String> = custom.iter().map(|(name, _)| name.clone()).collect();
     let mut wire = Request { model: Some(target.model.to_owned()), ..Request::default() };
     sampling(chat, target, rules, &mut wire, &mut dropped);
     reasoning(chat.reasoning.as_ref(), target, rules, &mut wire, &mut dropped);
     let instruction = format(chat, rules, &mut wire, &mut dropped);
     wire.messages =
-        Some(write_turns::messages(chat, rules, instruction, &mut names, &mut dropped)?);
+        Some(write_turns::messages(chat, rules, instruction, &free, &mut names, &mut dropped)?);
     if chat.turns.last().is_some_and(|turn| turn.role == Role::Assistant) {
         dropped.note("prefill: begun answer -> earlier answer");
     }
@@ -67,7 +72,7 @@ pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsup
         // Without it no usage is sent, and nothing could be billed.
         wire.stream_options = Some(StreamOptions { include_usage: Some(true) });
     }
-    write_tools::tools(chat, target, rules, &mut names, &mut wire, &mut dropped)?;
+    write_tools::tools(chat, target, rules, &custom, &mut names, &mut wire, &mut dropped)?;
     who_and_how(chat, rules, &mut wire, &mut dropped);
     retain(&mut native, rules, &mut dropped)?;
     let mut written = dropped.written(&json::object_with(&wire, &native));

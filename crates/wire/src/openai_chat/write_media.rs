@@ -30,6 +30,7 @@ pub(super) fn media_part(media: &Media, rules: Rules) -> Result<Part, Unsupporte
             image_url: Some(ImageUrl { url: media.url(), detail: media.detail.clone() }),
             ..Part::default()
         },
+        (MediaKind::Audio, _) if !rules.hears => return refuse("the model does not take sound"),
         (MediaKind::Audio, Source::Base64(data)) if !rules.deepseek => {
             let format = match media.mime.as_deref() {
                 Some("audio/wav" | "audio/x-wav" | "audio/wave") => "wav",

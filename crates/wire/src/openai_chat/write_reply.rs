@@ -1,17 +1,20 @@
 //! A whole answer for a client.
 
-use super::cost;
 use super::types::{Choice, Completion, Message};
 use super::write_turns;
+use super::{cost, custom};
 use crate::json::{self, Json};
 use crate::reply::{Finish, Reply};
 use crate::stream::Shape;
 
 pub(super) fn reply(reply: &Reply, shape: &Shape) -> Vec<u8> {
-    let message = Message {
+    let mut message = Message {
         role: Some("assistant".to_owned()),
         ..write_turns::answer(&reply.blocks, id(&reply.id, shape))
     };
+    if let Some(calls) = &mut message.tool_calls {
+        custom::restore(calls, &custom::names(&shape.echo));
+    }
     let message = Json::of(&message);
     // SDKs require `content` and `refusal` to be there, if only as null.
     let mut absent = Vec::new();

@@ -1,6 +1,7 @@
 //! Canonical tools to the wire.
 
 use super::NAME;
+use super::custom::KEPT;
 use super::names::Names;
 use super::types::{
     Allowed, Choose, Function, Named, Request, Tool as WireTool, UserLocation, WebSearchOptions,
@@ -16,17 +17,25 @@ pub(super) fn tools(
     chat: &Chat,
     target: &Target<'_>,
     rules: Rules,
+    custom: &[(String, Json)],
     names: &mut Names,
     wire: &mut Request,
     dropped: &mut Dropped,
 ) -> Result<(), Unsupported> {
+    let free = |name: &String| custom.iter().find(|(known, _)| known == name);
     let mut tools = Vec::new();
     for tool in &chat.tools {
         match tool {
             Tool::Function { name, .. } if rules.deepseek && !allowed(&chat.tool_choice, name) => {
                 dropped.note("tool_choice.allowed_tools");
             }
+            Tool::Function { name, .. } if !rules.deepseek && free(name).is_some() => {
+                tools.extend(free(name).map(|(_, raw)| raw.clone()));
+            }
             Tool::Function { name, description, schema, strict, cache } => {
+                if free(name).is_some() {
+                    dropped.note(KEPT);
+                }
                 if cache.is_some() && !rules.any() {
                     dropped.note("cache_control");
                 }
@@ -63,7 +72,7 @@ pub(super) fn tools(
         // The tools are those allowed by now.
         ToolChoice::Among { required: true, .. } if rules.deepseek => Some(Json::of(&"required")),
         ToolChoice::Among { .. } if rules.deepseek => Some(Json::of(&"auto")),
-        _ => choice(chat, names),
+        _ => choice(chat, custom, rules, names),
     };
     if rules.deepseek {
         // Several calls in one answer are what it does anyway.
@@ -114,22 +123,15 @@ fn web_search(
     Ok(Json::of(&WebSearchOptions { search_context_size, user_location }))
 }
 
-/// Tools of the client that take free text, which a choice names in a way of its own.
-fn custom(chat: &Chat) -> Vec<String> {
-    let name = |tool: &Tool| match tool {
-        Tool::Native(native) if native.dialect == NAME => {
-            let tool: Choose = serde_json::from_str(native.raw.get()).ok()?;
-            tool.custom?.name
-        }
-        _ => None,
-    };
-    chat.tools.iter().filter_map(name).collect()
-}
-
-fn choice(chat: &Chat, fitted: &mut Names) -> Option<Json> {
-    let custom = custom(chat);
+fn choice(
+    chat: &Chat,
+    custom: &[(String, Json)],
+    rules: Rules,
+    fitted: &mut Names,
+) -> Option<Json> {
     let mut one = |name: &String| {
-        if custom.contains(name) {
+        // Tools that take free text are named in a way of their own.
+        if !rules.deepseek && custom.iter().any(|(known, _)| known == name) {
             let named = Some(Named { name: Some(name.clone()) });
             let kind = Some("custom".to_owned());
             return Choose { kind, custom: named, ..Choose::default() };

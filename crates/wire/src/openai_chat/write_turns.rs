@@ -4,7 +4,7 @@ use super::names::{Names, fit_id};
 use super::types::{Audio, CacheControl, Called, Content, Extra, Google, Message, Part, ToolCall};
 use super::write::Rules;
 use super::write_media::{audio, media_part, picture};
-use super::{NAME, citations, details};
+use super::{NAME, citations, custom, details};
 use crate::chat::{Block, CacheLife, Chat, Media, MediaKind, Role, Seal, Source, Turn};
 use crate::json::{Json, TextOr};
 use crate::{Dropped, REFUSAL_AS_TEXT, Unsupported, rounds};
@@ -16,13 +16,14 @@ pub(super) fn messages(
     chat: &Chat,
     rules: Rules,
     instruction: Option<String>,
+    custom: &[String],
     names: &mut Names,
     dropped: &mut Dropped,
 ) -> Result<Vec<Json>, Unsupported> {
     let blocks = chat.turns.iter().flat_map(|turn| &turn.blocks);
     let marks = chat.system.iter().chain(blocks).map(marks).sum::<usize>();
     let surplus = if rules.marks { marks.saturating_sub(MOST_MARKS) } else { 0 };
-    let mut turns = Turns { rules, names, dropped, surplus, out: Vec::new() };
+    let mut turns = Turns { rules, custom, names, dropped, surplus, out: Vec::new() };
     let operator = if rules.reasons { "developer" } else { "system" };
     let mut system = chat.system.clone();
     system.extend(instruction.map(Block::Text));
@@ -58,6 +59,8 @@ fn marks(block: &Block) -> usize {
 
 struct Turns<'a> {
     rules: Rules,
+    /// The client's tools that take free text.
+    custom: &'a [String],
     names: &'a mut Names,
     dropped: &'a mut Dropped,
     /// Marks of the beginning that are too many.
@@ -245,6 +248,9 @@ impl Turns<'_> {
         message.role = Some("assistant".to_owned());
         message.name.clone_from(&turn.name);
         self.in_parts(&turn.blocks, &mut message);
+        if !self.rules.deepseek {
+            custom::restore(message.tool_calls.as_deref_mut().unwrap_or_default(), self.custom);
+        }
         for call in message.tool_calls.iter_mut().flatten() {
             if let Some(name) = call.function.as_mut().and_then(|function| function.name.as_mut()) {
                 *name = self.names.fit(name);

@@ -80,7 +80,8 @@ fn natives(
     target: &Target<'_>,
     dropped: &mut Dropped,
 ) -> Result<Members, Unsupported> {
-    const SHARED: [&str; 7] = [
+    const SHARED: [&str; 8] = [
+        openai_chat::custom::KEPT,
         "metadata",
         "prompt_cache_key",
         "prompt_cache_options",
@@ -97,7 +98,13 @@ fn natives(
     let rest = chat.native.iter().filter(|native| !shared(native)).cloned().collect();
     let mut own = crate::natives(&Chat { native: rest, ..Chat::default() }, NAME, dropped)?;
     let also = chat.native.iter().filter(shared);
-    own.extend(also.map(|native| (native.field.clone(), native.raw.clone())));
+    own.extend(also.map(|native| {
+        let raw = match native.field.as_str() {
+            openai_chat::custom::KEPT => openai_chat::custom::for_responses(&native.raw),
+            _ => native.raw.clone(),
+        };
+        (native.field.clone(), raw)
+    }));
     Ok(own)
 }
 

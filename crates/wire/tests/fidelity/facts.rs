@@ -303,6 +303,13 @@ pub(crate) fn hosted(chat: &Chat) -> String {
     })
 }
 
+/// The tools that take free text, by what is kept of them.
+pub(crate) fn free_text(chat: &Chat) -> String {
+    let kept = chat.native.iter().filter(|native| native.field == "tools.custom");
+    let count = kept.filter(|native| native.raw.get().contains("\"note\"")).count();
+    if count == 0 { String::new() } else { format!("{count} note") }
+}
+
 fn search(chat: &Chat, tell: impl Fn(&WebSearch) -> String) -> String {
     functions(chat, |tool| match tool {
         Tool::Hosted { kind: Hosted::WebSearch(search), .. } => tell(search),

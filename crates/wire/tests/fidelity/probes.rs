@@ -431,8 +431,11 @@ pub(crate) const PROBES: &[Probe] = &[
     ),
     of(
         "tool: free text as its argument",
-        facts::hosted,
-        &[(CHAT, r#"{"tools":[{"type":"custom","custom":{"name":"note"}}]}"#)],
+        facts::free_text,
+        &[
+            (CHAT, r#"{"tools":[{"type":"custom","custom":{"name":"note"}}]}"#),
+            (RESPONSES, r#"{"tools":[{"type":"custom","name":"note"}]}"#),
+        ],
     ),
     of(
         "tool choice: auto",

@@ -38,11 +38,12 @@ const fn to(
 }
 
 /// Every target, those of one provider and dialect side by side, the newest model of each first.
-pub(crate) const TARGETS: [To; 19] = [
+pub(crate) const TARGETS: [To; 20] = [
     // Without functions alone: with them the newest models are called over Responses.
     to("openai_chat", "openai", "gpt-5.2", 128_000, true),
     to("openai_chat", "openai", "o3", 100_000, true),
     to("openai_chat", "openai", "gpt-4o", 16_384, false),
+    to("openai_chat", "openai", "gpt-audio", 16_384, false),
     to("openai_chat", "deepseek", "deepseek-v4-pro", 393_216, true),
     to("openai_responses", "openai", "gpt-6.1-sol", 128_000, true),
     to("openai_responses", "openai", "gpt-5.6-sol", 128_000, true),

@@ -6,7 +6,7 @@ use wire::chat::{
     Turn, WebSearch,
 };
 use wire::openai_chat::{EXTENSION_FIELDS, GATEWAY_FIELDS};
-use wire::{Chat, Json, Target, Unsupported, Written};
+use wire::{Chat, Json, Reply, Shape, Target, Unsupported, Written};
 
 use super::*;
 
@@ -222,7 +222,9 @@ fn deepseek_takes_functions_and_strings() {
     assert_eq!((&body["tool_choice"], &body["user_id"]), (&json!("required"), &json!("a_b_c")));
     assert_eq!(dropped, ["tool_choice.allowed_tools", "user: name -> plain name"]);
     let custom = request(&with(&json!({"tools": [{"type": "custom", "custom": {"name": "c"}}]})));
-    assert_eq!(try_write(&custom, &DEEPSEEK).unwrap_err().field, "custom");
+    let (body, dropped) = write(&custom, &DEEPSEEK);
+    assert_eq!(body["tools"][0]["function"]["parameters"]["required"], json!(["input"]));
+    assert_eq!(dropped, ["tools.custom"]);
 }
 
 #[test]
@@ -345,6 +347,72 @@ fn tools_that_take_free_text_are_chosen_their_own_way() {
     let body = with(&json!({"tools": tools, "tool_choice": choice}));
     let (body, _) = write(&request(&body), &target("openai", "gpt-5"));
     assert_eq!((&body["tools"], &body["tool_choice"]), (&tools, &choice));
+}
+
+#[test]
+fn tools_that_take_free_text_are_those_of_responses() {
+    let grammar =
+        json!({"type": "grammar", "grammar": {"syntax": "regex", "definition": "[A-Z]+"}});
+    let body = json!({"model": "m", "messages": [
+            {"role": "user", "content": "Go"},
+            {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "call_1", "type": "custom", "custom": {"name": "c", "input": "a \"b\""}}]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "done"}],
+        "tools": [{"type": "custom", "custom": {"name": "c", "description": "d", "format": grammar}}],
+        "tool_choice": {"type": "custom", "custom": {"name": "c"}}});
+    let chat = request(&body);
+    let responses = dialect("openai_responses").unwrap();
+    let written = responses.write_request(&chat, &target("openai", "gpt-5.4")).unwrap();
+    let sent: Value = serde_json::from_slice(&written.body).unwrap();
+    assert_eq!(
+        sent["tools"],
+        json!([{"type": "custom", "name": "c", "description": "d",
+                "format": {"type": "grammar", "syntax": "regex", "definition": "[A-Z]+"}}])
+    );
+    assert_eq!(sent["tool_choice"], json!({"type": "custom", "name": "c"}));
+    let call = &sent["input"][1];
+    assert_eq!((&call["type"], &call["input"]), (&json!("custom_tool_call"), &json!("a \"b\"")));
+    assert_eq!(sent["input"][2]["type"], "custom_tool_call_output");
+    assert_eq!(written.dropped, [""; 0]);
+    // The same words where the dialect is the same.
+    let (same, _) = write(&chat, &OPENAI);
+    assert_eq!(same["tools"], body["tools"]);
+    assert_eq!(same["messages"][1]["tool_calls"], body["messages"][1]["tool_calls"]);
+    let claude = dialect("anthropic").unwrap();
+    let written = claude.write_request(&chat, &target("anthropic", "claude-sonnet-4-5")).unwrap();
+    let sent: Value = serde_json::from_slice(&written.body).unwrap();
+    assert_eq!(sent["messages"][1]["content"][0]["input"], json!({"input": "a \"b\""}));
+    assert_eq!(sent["tools"][0]["input_schema"]["required"], json!(["input"]));
+    assert_eq!(written.dropped, ["tools.custom"]);
+}
+
+#[test]
+fn calls_of_tools_that_take_free_text_come_back_as_such() {
+    let own = dialect("openai_chat").unwrap();
+    let body = r#"{"tools":[{"type":"custom","custom":{"name":"c"}}]}"#;
+    let shape = || Shape { echo: own.echo(body.as_bytes()), ..Shape::default() };
+    let free = call("call_1", "c");
+    let free = match free {
+        Block::ToolUse { id, name, seal, .. } => {
+            Block::ToolUse { id, name, input: Json::of(&json!({"input": "a\nb"})), seal }
+        }
+        other => other,
+    };
+    let reply = Reply { blocks: vec![free, call("call_2", "f")], ..Reply::default() };
+    let whole: Value = serde_json::from_slice(&own.write_reply(&reply, &shape())).unwrap();
+    let calls = &whole["choices"][0]["message"]["tool_calls"];
+    let custom =
+        json!({"id": "call_1", "type": "custom", "custom": {"name": "c", "input": "a\nb"}});
+    assert_eq!((&calls[0], &calls[1]["type"]), (&custom, &json!("function")));
+    let mut writer = own.writer(shape());
+    let mut out = Vec::new();
+    for event in wire::collect::events(reply) {
+        writer.event(event, &mut out);
+    }
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains(r#""type":"custom","custom":{"name":"c","input":""}"#), "{text}");
+    assert!(text.contains(r#"{"index":0,"custom":{"input":"a\nb"}}"#), "{text}");
+    assert!(text.contains(r#""type":"function","function":{"name":"f""#), "{text}");
 }
 
 #[test]

@@ -1,0 +1,120 @@
+//! Answers that are none of a provider's: what stands between it and the gateway says something of its own.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test ends with its runtime, and what it spawned with it"
+)]
+
+use std::io::Write as _;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::app::{Answer, App, Start, are_free};
+
+/// Answers every request with these bytes.
+async fn start(said: Vec<u8>) -> App {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/v1", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = Vec::new();
+            // The body is small, and ends with the request.
+            while !asked.ends_with(b"}") {
+                if stream.read_buf(&mut asked).await.unwrap_or(0) == 0 {
+                    break;
+                }
+            }
+            drop(stream.write_all(&said).await);
+            drop(stream.shutdown().await);
+        }
+    });
+    App::start_with(Start::default().set("OPENAI_BASE_URL", url)).await
+}
+
+async fn ask(app: &App, path: &str) -> Answer {
+    let body = json!({ "model": "gpt-4o", "max_tokens": 50,
+                       "messages": [{ "role": "user", "content": "Hello" }] });
+    let request = app.request(Method::POST, path).bearer_auth(&app.key);
+    Answer::of(request.header("anthropic-version", "2023-06-01").json(&body)).await
+}
+
+#[tokio::test]
+async fn a_status_of_neither_kind_is_the_providers_fault() {
+    for status in [302, 304, 999] {
+        let said = format!(
+            "HTTP/1.1 {status} Odd\r\nlocation: /login\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        let app = start(said.into_bytes()).await;
+        for path in ["/v1/chat/completions", "/v1/messages"] {
+            let answer = ask(&app, path).await;
+            let body = answer.body.to_string();
+            assert_eq!(answer.status, 502, "{status} at {path}: {body}");
+            assert!(body.contains(&format!("status {status}")), "{body}");
+        }
+        assert!(are_free(&app.close().await));
+    }
+}
+
+fn packed(encoding: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: {encoding}\r\n\
+         content-length: {length}\r\nconnection: close\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+#[tokio::test]
+async fn a_packed_answer_is_unpacked() {
+    let said = json!({
+        "id": "c1", "object": "chat.completion", "created": 1, "model": "gpt-4o",
+        "choices": [{ "index": 0, "finish_reason": "stop",
+                      "message": { "role": "assistant", "content": "Hi" } }],
+        "usage": { "prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7 },
+    });
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(said.to_string().as_bytes()).expect("written");
+    let app = start(packed("gzip", &gzip.finish().expect("written"))).await;
+    let answer = ask(&app, "/v1/chat/completions").await;
+    assert_eq!((answer.status, &answer.body), (200, &said));
+    assert_eq!(answer.header("content-encoding"), "");
+    let receipts = app.close().await;
+    assert_eq!(receipts.len(), 1);
+    assert_eq!(receipts[0].report.total().input_tokens(), 5);
+
+    for said in [packed("br", b"\x0b\x02"), packed("gzip", b"{}")] {
+        let app = start(said).await;
+        let answer = ask(&app, "/v1/chat/completions").await;
+        assert_eq!(answer.status, 502, "{}", answer.body);
+        assert!(answer.body.to_string().contains("cannot be unpacked"), "{}", answer.body);
+        assert!(are_free(&app.close().await));
+    }
+}
+
+#[tokio::test]
+async fn a_header_has_an_end() {
+    let app = App::start().await;
+    let mut body = json!({ "model": "claude-sonnet-4-5",
+                           "messages": [{ "role": "user", "content": "Hello" }] });
+    for i in 0..3000 {
+        body[format!("field{i}")] = Value::from(1);
+    }
+    let request = app.request(Method::POST, "/v1/chat/completions").bearer_auth(&app.key);
+    let answer = Answer::of(request.json(&body)).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let dropped = answer.header("x-tollgate-dropped");
+    assert!((3500..=4096).contains(&dropped.len()), "{}", dropped.len());
+    let names: Vec<&str> = dropped.split(", ").collect();
+    let (last, shown) = names.split_last().expect("names");
+    let more: usize = last
+        .strip_prefix("and ")
+        .and_then(|end| end.strip_suffix(" more"))
+        .expect("an end")
+        .parse()
+        .expect("a number");
+    assert_eq!(shown.len() + more, 3000, "{dropped}");
+    assert!(shown.iter().all(|name| name.starts_with("field")));
+}

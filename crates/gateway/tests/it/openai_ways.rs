@@ -1,0 +1,98 @@
+//! `OpenAI` has two ways to its models: which one a request takes.
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use crate::app::{Answer, App};
+
+const CHAT: &str = "/v1/chat/completions";
+const RESPONSES: &str = "/v1/responses";
+
+fn ask(app: &App, path: &str, body: &Value) -> RequestBuilder {
+    let request = app.request(Method::POST, path).bearer_auth(&app.key);
+    request.header("anthropic-version", "2023-06-01").json(body)
+}
+
+/// The path that was called, and with what.
+async fn called(app: &App, path: &str, body: &Value) -> (String, Value) {
+    let answer = Answer::of(ask(app, path, body)).await;
+    assert_eq!(answer.status, 200, "{body}: {}", answer.body);
+    let seen = app.simulator.seen().pop().expect("a request");
+    (seen.path.clone(), serde_json::from_slice(&seen.body).expect("JSON"))
+}
+
+fn chat(model: &str, more: &Value) -> Value {
+    let mut body = json!({ "model": model, "messages": [{ "role": "user", "content": "Hello" }] });
+    for (name, value) in more.as_object().expect("an object") {
+        body[name] = value.clone();
+    }
+    body
+}
+
+fn function() -> Value {
+    json!({ "name": "w", "parameters": { "type": "object", "properties": {} } })
+}
+
+#[tokio::test]
+async fn functions_for_models_that_think() {
+    let app = App::start().await;
+    let tools = json!([{ "type": "function", "function": function() }]);
+    // Only thoughts are in the way of functions.
+    let quiet = chat("gpt-5.4", &json!({ "tools": tools, "reasoning_effort": "none" }));
+    assert_eq!(called(&app, CHAT, &quiet).await, (CHAT.to_owned(), quiet));
+    for more in [
+        json!({ "tools": tools }),
+        json!({ "tools": tools, "reasoning_effort": "low" }),
+        json!({ "functions": [function()] }),
+    ] {
+        let (path, sent) = called(&app, CHAT, &chat("gpt-5.4", &more)).await;
+        assert_eq!((path.as_str(), &sent["tools"][0]["name"]), (RESPONSES, &json!("w")), "{more}");
+    }
+    // One that cannot be told not to think.
+    let loud = chat("gpt-6-astra", &json!({ "tools": tools, "reasoning_effort": "none" }));
+    assert_eq!(called(&app, CHAT, &loud).await.0, RESPONSES);
+    let older = chat("gpt-4o", &json!({ "functions": [function()] }));
+    assert_eq!(called(&app, CHAT, &older).await, (CHAT.to_owned(), older));
+}
+
+#[tokio::test]
+async fn tools_that_take_free_text() {
+    let app = App::start().await;
+    let tool = json!({ "type": "custom", "custom": { "name": "note" } });
+    let more = json!({ "tools": [tool], "max_tokens": 50 });
+    let (path, sent) = called(&app, CHAT, &chat("gpt-5.4", &more)).await;
+    assert_eq!(path, RESPONSES);
+    assert_eq!(sent["tools"], json!([{ "type": "custom", "name": "note" }]));
+    let body = chat("claude-sonnet-4-5", &more);
+    let answer = Answer::of(ask(&app, CHAT, &body)).await;
+    assert_eq!((answer.status, answer.header("x-tollgate-dropped")), (200, "tools.custom"));
+    let seen = app.simulator.seen().pop().expect("a request");
+    let sent: Value = serde_json::from_slice(&seen.body).expect("JSON");
+    assert_eq!(sent["tools"][0]["input_schema"]["required"], json!(["input"]));
+}
+
+#[tokio::test]
+async fn a_search_of_the_web_is_had_over_responses() {
+    let app = App::start().await;
+    let search = json!({ "max_tokens": 50,
+                         "tools": [{ "type": "web_search_20250305", "name": "web_search" }] });
+    let (path, sent) = called(&app, "/v1/messages", &chat("gpt-4o", &search)).await;
+    assert_eq!((path.as_str(), &sent["tools"][0]["type"]), (RESPONSES, &json!("web_search")));
+    let own = json!({ "max_tokens": 50,
+                      "tools": [{ "name": "w", "input_schema": { "type": "object" } }] });
+    assert_eq!(called(&app, "/v1/messages", &chat("gpt-4o", &own)).await.0, CHAT);
+}
+
+#[tokio::test]
+async fn sound_for_a_model_without_ears_stays_here() {
+    let app = App::start().await;
+    let sound = json!({ "contents": [{ "role": "user", "parts": [
+        { "inlineData": { "mimeType": "audio/wav", "data": "AAAA" } }] }] });
+    for model in ["gpt-4o", "gpt-5.4"] {
+        let path = format!("/v1beta/models/{model}:generateContent");
+        let answer = Answer::of(ask(&app, &path, &sound)).await;
+        assert_eq!(answer.status, 400, "{}", answer.body);
+        assert!(answer.body.to_string().contains("audio: "), "{}", answer.body);
+    }
+    assert_eq!(app.simulator.count(), 0);
+}
