@@ -20,7 +20,7 @@ use crate::outbound;
 use crate::pipeline::Attempt;
 use crate::problem::{Problem, shortened};
 use crate::routing::{self, Plan, Target};
-use crate::{afford, count, embed, failure, hedge, stream, whole};
+use crate::{afford, count, embed, failure, hedge, large, stream, whole};
 
 /// How long is waited before the first retry where nobody says how long, in milliseconds; twice as long before each
 /// other, and up to half as long on top, so that not all come back at once.
@@ -184,7 +184,8 @@ impl<'a> Run<'a> {
     async fn attempt(&self, turn: &mut Turn<'a, '_>, head: &mut Head) -> Result<(), Problem> {
         let inbound = self.inbound;
         inbound.passage.aims(turn.target);
-        let Some(attempt) = self.prepare(turn.target, *turn.number, turn.until)? else {
+        let prepare = || self.prepare(turn.target, *turn.number, turn.until);
+        let Some(attempt) = large::write(self.app, inbound, turn.target, prepare).await? else {
             count::estimate(inbound, head);
             return Ok(());
         };

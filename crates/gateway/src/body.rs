@@ -54,12 +54,11 @@ pub(crate) async fn read(
     let (encoding, held) = match (encoding, room.ok_or_else(limits::overloaded)) {
         (Ok(encoding), Ok(held)) => (encoding, held),
         (Err(problem), _) | (_, Err(problem)) => {
-            unread::refused(headers, body).await;
+            unread::refused(app, headers, body).await;
             return Err(problem);
         }
     };
-    let within = app.live.load().network.body_timeout();
-    let whole = read_packed(body, limit, held, within).await?;
+    let whole = read_packed(app, body, limit, held).await?;
     let Some(encoding) = encoding else { return Ok(whole) };
     tokio::task::spawn_blocking(move || unpack(encoding, whole, limit))
         .await
@@ -68,11 +67,12 @@ pub(crate) async fn read(
 
 /// Of a body that is too long the rest is thrown away, so that the client reads the refusal.
 async fn read_packed(
+    app: &App,
     mut body: Body,
     limit: u32,
     mut held: Taken,
-    patience: Duration,
 ) -> Result<Whole, Problem> {
+    let patience = app.live.load().network.body_timeout();
     let begun = Instant::now();
     let (mut whole, mut first) = (BytesMut::new(), Bytes::new());
     loop {
@@ -84,12 +84,12 @@ async fn read_packed(
             frame.map_err(|_| Problem::bad_request("the request body did not arrive whole"))?;
         let bytes = frame.into_data().unwrap_or_default();
         if came + bytes.len() > size(limit) {
-            unread::rest(body).await;
+            unread::rest(body, unread::until(app)).await;
             return Err(too_large(limit));
         }
         if !held.more(bytes.len() as u64) {
             drop((whole, first, bytes, held));
-            unread::rest(body).await;
+            unread::rest(body, unread::until(app)).await;
             return Err(limits::overloaded());
         }
         // Mostly a body comes in one piece, which then is not copied.

@@ -27,7 +27,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use crate::ending::Ending;
 use crate::network::Timeouts;
 
-/// How long a connection that is to end is waited for, where its client has not said yet what it wants.
+/// How long a connection that is to end is waited for, where its client has not said yet what it wants or was told that it
+/// goes on.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 /// A write of HTTP/2 that is longer than this is more than the answer to a ping.
 const MORE_THAN_A_PING: usize = 64;
@@ -44,6 +45,8 @@ pub(crate) struct Activity {
     idle_since: AtomicU64,
     /// When a head began to come.
     head_since: AtomicU64,
+    /// The last answer's head has said that the connection goes on, of HTTP/1.1: its client may count on it.
+    promised: AtomicBool,
 }
 
 impl Activity {
@@ -55,6 +58,7 @@ impl Activity {
             asked: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(1),
+            promised: AtomicBool::new(false),
         })
     }
 
@@ -71,6 +75,7 @@ impl Activity {
         self.open.fetch_add(1, Ordering::AcqRel);
         self.asked.store(true, Ordering::Release);
         self.head_since.store(0, Ordering::Release);
+        self.promised.store(false, Ordering::Release);
         Open(Arc::clone(self))
     }
 
@@ -90,6 +95,19 @@ impl Activity {
         if count > MORE_THAN_A_PING && self.is_idle() {
             self.idle_since.store(self.now(), Ordering::Release);
         }
+    }
+
+    /// From when on a connection that is to end may: at `by` where its client has not asked for anything. Not before a client
+    /// that was promised that it goes on had time for one request more, which is told otherwise; nothing while such an answer
+    /// is under way.
+    fn ends(&self, by: Instant) -> Option<Instant> {
+        if !self.asked.load(Ordering::Acquire) {
+            return Some(by);
+        }
+        if !self.promised.load(Ordering::Acquire) {
+            return Some(self.opened);
+        }
+        self.is_idle().then(|| self.at(self.idle_since.load(Ordering::Acquire)) + LAST_WORDS)
     }
 
     /// Until when the client has to do something; nothing while something is done for it.
@@ -175,10 +193,20 @@ impl Watched {
         }
     }
 
+    /// From when on it may end; at once where answers are cut.
+    fn ends(&self, by: Instant) -> Option<Instant> {
+        if self.ending.is_cut() { Some(self.activity.opened) } else { self.activity.ends(by) }
+    }
+
+    /// When it is to end, as far as that is known.
+    fn leaves(&self) -> Option<Instant> {
+        self.leaving.filter(|_| !self.left).and_then(|by| self.ends(by))
+    }
+
     /// Ends it once it has said what it wants.
     fn leave(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         let Some(by) = self.leaving.filter(|_| !self.left) else { return Poll::Pending };
-        if !self.activity.asked.load(Ordering::Acquire) && Instant::now() < by {
+        if self.ends(by).is_none_or(|ends| Instant::now() < ends) {
             return Poll::Pending;
         }
         self.left = true;
@@ -191,8 +219,7 @@ impl Watched {
             Some(over) => self.activity.is_idle().then_some(over),
             None => self.activity.due(&self.timeouts),
         };
-        let leaving = self.leaving.filter(|_| !self.left);
-        due.into_iter().chain(leaving).min()
+        due.into_iter().chain(self.leaves()).min()
     }
 
     /// It was waited for long enough.
@@ -230,7 +257,7 @@ impl Future for Watched {
             // Often the time is not up, because something has happened since the timer was set.
             let now = Instant::now();
             if this.due().is_some_and(|due| due <= now)
-                && this.leaving.is_none_or(|by| this.left || by > now)
+                && this.leaves().is_none_or(|leaves| leaves > now)
                 && let ended @ Poll::Ready(_) = this.expire(context)
             {
                 return ended;
@@ -363,11 +390,15 @@ where
             PROGRESS.set(Progress::Ours);
             return Poll::Pending;
         };
-        if this.ending.as_ref().is_some_and(|ending| ending.is_draining()) {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(header::CONNECTION, close);
-        }
         let open = this.open.take();
+        if let (Some(ending), Some(open)) = (&this.ending, &open) {
+            if ending.is_draining() {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            let promised = !response.headers().contains_key(header::CONNECTION);
+            open.0.promised.store(promised, Ordering::Release);
+        }
         Poll::Ready(Ok(response.map(|body| Counted { body, _open: open })))
     }
 }

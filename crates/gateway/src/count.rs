@@ -67,7 +67,7 @@ fn answering(inbound: &Inbound) -> &'static Counting {
 }
 
 /// The dialect in which a target counts is the client's own.
-fn is_same(inbound: &Inbound, target: &Target) -> bool {
+pub(crate) fn is_same(inbound: &Inbound, target: &Target) -> bool {
     of(target).is_some_and(|own| std::ptr::eq(own, answering(inbound)))
 }
 

@@ -9,14 +9,13 @@ use wire::embed::{Embed, Embedded, gemini, openai};
 use wire::peek::Names;
 
 use crate::answer::{Answer, Head};
-use crate::failure;
 use crate::inbound::Inbound;
 use crate::outbound::{Carry, Outbound, pass, translated};
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
 use crate::routing::Target;
-use crate::settle;
 use crate::upstream::Body;
+use crate::{failure, large, settle};
 
 /// What Gemini calls it when there are several.
 const BATCH: &str = "batchEmbedContents";
@@ -25,11 +24,18 @@ fn is_gemini(inbound: &Inbound) -> bool {
     inbound.face.is(wire::gemini::NAME)
 }
 
+/// Whether a target takes the body as it stands.
+pub(crate) fn is_same(inbound: &Inbound, target: &Target) -> bool {
+    match target.provider {
+        "openai" => !is_gemini(inbound),
+        _ => is_gemini(inbound),
+    }
+}
+
 /// The request for a target.
 pub(crate) fn prepare(inbound: &Inbound, target: &Target) -> Result<Outbound, Problem> {
     let same = match target.provider {
-        "openai" => !is_gemini(inbound),
-        "gemini" => is_gemini(inbound),
+        "openai" | "gemini" => is_same(inbound, target),
         provider => {
             let message = format!("model: {provider} has no embeddings");
             return Err(Problem::bad_request(message).with_code("unsupported_operation"));
@@ -52,11 +58,11 @@ pub(crate) fn prepare(inbound: &Inbound, target: &Target) -> Result<Outbound, Pr
 }
 
 fn read(inbound: &Inbound) -> Result<Embed, Malformed> {
-    if is_gemini(inbound) {
-        gemini::read_request(&inbound.body)
-    } else {
-        openai::read_request(&inbound.body)
+    let read = if is_gemini(inbound) { gemini::read_request } else { openai::read_request };
+    if inbound.weight.is_some() {
+        return large::beside(|| read(&inbound.body));
     }
+    read(&inbound.body)
 }
 
 /// Reads the answer, settles it, and only then gives it to the client.

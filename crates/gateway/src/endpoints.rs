@@ -178,9 +178,9 @@ pub(crate) fn face(path: &str, headers: &HeaderMap) -> Face {
 }
 
 /// Answers a request that no endpoint takes.
-pub(crate) async fn refuse(face: Face, request: Request, problem: Problem) -> Response {
+pub(crate) async fn refuse(app: &App, face: Face, request: Request, problem: Problem) -> Response {
     let (parts, body) = request.into_parts();
-    unread::refused(&parts.headers, body).await;
+    unread::refused(app, &parts.headers, body).await;
     let mut response = problem.response(face);
     answer::name(response.headers_mut(), clock::new_id());
     response
@@ -210,7 +210,7 @@ async fn generate(
                  :embedContent or :batchEmbedContents"
             );
             let problem = Problem::new(http::StatusCode::NOT_FOUND, "not_found", message);
-            return refuse(GENERATE, request, problem).await;
+            return refuse(&app, GENERATE, request, problem).await;
         }
     };
     let named = Named { model: Some(model.to_owned()), verb: verb.to_owned() };

@@ -18,6 +18,7 @@ use crate::pipeline::Attempt;
 use crate::problem::Problem;
 use crate::routing::Target;
 use crate::upstream::Body;
+use crate::{clock, large};
 
 /// What the receipt says of the request that was given up.
 const HEDGED: &str = "hedged";
@@ -57,7 +58,7 @@ pub(crate) async fn send<'a>(
         drop(one);
         return Ok((first, answer?));
     }
-    let Some(second) = spare(run, turn) else {
+    let Some(second) = spare(run, turn).await else {
         let answer = one.await;
         return Ok((first, answer?));
     };
@@ -84,7 +85,7 @@ pub(crate) async fn send<'a>(
 }
 
 /// The attempt that goes out beside the first, if there is a target for it now.
-fn spare<'a>(run: &Run<'a>, turn: &mut Turn<'a, '_>) -> Option<Attempt<'a>> {
+async fn spare<'a>(run: &Run<'a>, turn: &mut Turn<'a, '_>) -> Option<Attempt<'a>> {
     let now = clock::now();
     let mut admission = Admission::No;
     let mut admits = |target: &Target| {
@@ -96,7 +97,8 @@ fn spare<'a>(run: &Run<'a>, turn: &mut Turn<'a, '_>) -> Option<Attempt<'a>> {
     let target = turn.left.remove(place);
     turn.probes[1] = (admission == Admission::Probe).then_some((target, now));
     let number = turn.number.saturating_add(1);
-    let attempt = run.prepare(target, number, turn.until).ok()??;
+    let prepare = || run.prepare(target, number, turn.until);
+    let attempt = large::write(run.app, run.inbound, target, prepare).await.ok()??;
     *turn.number = number;
     run.inbound.passage.aims(target);
     Some(attempt)

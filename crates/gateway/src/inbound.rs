@@ -13,6 +13,7 @@ use wire::peek::{self, Peek};
 
 use crate::count;
 use crate::face::{Face, Speech};
+use crate::large::{self, Weight};
 use crate::native;
 use crate::preference;
 use crate::problem::Problem;
@@ -56,6 +57,8 @@ pub(crate) struct Inbound {
     /// The verb of a Gemini path.
     pub(crate) verb: String,
     pub(crate) body: Bytes,
+    /// Of a large one.
+    pub(crate) weight: Option<Weight>,
     /// The most tokens that the answer may have, where the client leaves that open and its credit does not.
     pub(crate) ceiling: Option<u64>,
     pub(crate) passage: Arc<Passage>,
@@ -89,7 +92,7 @@ impl Inbound {
         named: Named,
         key: &KeyEntry,
         parts: &Parts,
-        body: Bytes,
+        (body, weight): (Bytes, Option<Weight>),
     ) -> Result<Self, Problem> {
         let mut inbound = Self {
             id: passage.id,
@@ -107,6 +110,7 @@ impl Inbound {
             query: parts.uri.query().map(without_key).filter(|query| !query.is_empty()),
             verb: named.verb,
             body,
+            weight,
             ceiling: None,
             passage,
             chat: OnceLock::new(),
@@ -197,13 +201,31 @@ impl Inbound {
         if let Some(chat) = self.chat.get() {
             return Ok(chat);
         }
+        let chat = self.read_chat()?;
+        Ok(self.chat.get_or_init(|| Box::new(chat)))
+    }
+
+    /// Whether the canonical form is there.
+    pub(crate) fn is_read(&self) -> bool {
+        self.chat.get().is_some()
+    }
+
+    /// Looks at the canonical form, which is not kept of a large body that has not been read so far.
+    pub(crate) fn look_at<T>(&self, look: impl FnOnce(&Chat) -> T) -> Result<T, Problem> {
+        if self.weight.is_some() && !self.is_read() {
+            return large::alone(|| self.read_chat().map(|chat| look(&chat)));
+        }
+        self.chat().map(look)
+    }
+
+    fn read_chat(&self) -> Result<Chat, Problem> {
         let mut chat = if self.operation == Operation::Count {
             count::read_request(self)?
         } else {
             self.face.read_request(&self.named()?)?
         };
         chat.stream = self.stream;
-        Ok(self.chat.get_or_init(|| Box::new(chat)))
+        Ok(chat)
     }
 }
 

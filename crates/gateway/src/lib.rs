@@ -36,6 +36,7 @@ mod idempotency;
 mod inbound;
 mod journal;
 mod keys;
+mod large;
 mod limits;
 mod listener;
 mod manage;

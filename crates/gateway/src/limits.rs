@@ -3,11 +3,13 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZero;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::Semaphore;
 
 use crate::network::Network;
 use crate::problem::Problem;
@@ -27,6 +29,8 @@ pub(crate) struct Limits {
     requests: Arc<Gauge>,
     requests_by_address: Arc<Addresses>,
     pub(crate) bodies: Arc<Gauge>,
+    /// Large bodies that may be read at once: others have half of the processors for themselves.
+    pub(crate) turns: Semaphore,
 }
 
 impl Limits {
@@ -38,6 +42,7 @@ impl Limits {
             requests: Gauge::new(network.requests.into()),
             requests_by_address: Addresses::new(network.requests_per_address),
             bodies: Gauge::new(network.body_memory_bytes),
+            turns: Semaphore::new((processors() / 2).max(1)),
         }
     }
 
@@ -111,6 +116,10 @@ fn connections(network: &Network) -> u64 {
     }
 }
 
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
 /// Lets this process open as many files as it may, and says how many that are.
 fn raise_files() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -132,6 +141,17 @@ impl Gauge {
     /// Whether so much more would be too much now.
     pub(crate) fn has(&self, count: u64) -> bool {
         self.now.load(Ordering::Relaxed).saturating_add(count) <= self.most.load(Ordering::Relaxed)
+    }
+
+    /// Whether so much is ever to be had by what leaves a quarter to others.
+    pub(crate) fn fits(&self, count: u64) -> bool {
+        let most = self.most.load(Ordering::Relaxed);
+        count <= most - most / 4
+    }
+
+    /// Whether so much more leaves a quarter of all to others now.
+    pub(crate) fn spares(&self, count: u64) -> bool {
+        count == 0 || self.has(count.saturating_add(self.most.load(Ordering::Relaxed) / 4))
     }
 
     fn add(&self, count: u64) -> bool {

@@ -11,9 +11,10 @@ use wire::peek;
 use wire::{Chat, Dialect, Reader, Unsupported, Written};
 
 use crate::face::Speech;
-use crate::inbound::Inbound;
+use crate::inbound::{Inbound, Operation};
 use crate::problem::Problem;
 use crate::routing::Target;
+use crate::{count, embed};
 
 /// A request for one target, and how its answer goes back.
 pub(crate) struct Outbound {
@@ -83,6 +84,20 @@ pub(crate) fn prepare(inbound: &Inbound, target: &Target) -> Result<Outbound, Pr
         Ok(pass(inbound, target, path, |dialect| dialect.reader()))
     } else {
         rewrite(inbound, target, path, inbound.chat()?)
+    }
+}
+
+/// Whether the request for `target` is made of the canonical form.
+pub(crate) fn is_read(inbound: &Inbound, target: &Target) -> bool {
+    match inbound.operation {
+        Operation::Chat => {
+            !is_legacy(inbound, target)
+                && (!same_dialect(inbound, target)
+                    || thinks_in_other_words(inbound, target)
+                    || !passes(inbound, target))
+        }
+        Operation::Embed => !embed::is_same(inbound, target),
+        Operation::Count => !count::is_same(inbound, target),
     }
 }
 

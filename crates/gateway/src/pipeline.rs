@@ -31,7 +31,7 @@ use crate::scopes::Scope;
 use crate::snapshot::KeyEntry;
 use crate::telemetry::Passage;
 use crate::upstream::{Body, Outgoing, UpstreamError};
-use crate::{afford, clock, failure, sticky, unread};
+use crate::{afford, clock, failure, large, sticky, unread};
 
 /// Answers a request in the client's own dialect, whatever becomes of it.
 pub(crate) async fn serve(
@@ -96,7 +96,7 @@ async fn admit(
     let place = match app.limits.request(|| client(&app, &parts)) {
         Ok(place) => place,
         Err(problem) => {
-            unread::refused(&parts.headers, body).await;
+            unread::refused(&app, &parts.headers, body).await;
             return Err(problem);
         }
     };
@@ -112,13 +112,13 @@ async fn admit(
     let key = match key {
         Ok(key) => key,
         Err(problem) => {
-            unread::refused(&parts.headers, body).await;
+            unread::refused(&app, &parts.headers, body).await;
             return Err(problem);
         }
     };
 
     if !app.journal.is_open() {
-        unread::refused(&parts.headers, body).await;
+        unread::refused(&app, &parts.headers, body).await;
         return Err(Problem::store("the journal takes no more receipts"));
     }
 
@@ -146,9 +146,12 @@ async fn run(
     (body, place): (Whole, Place),
 ) -> Result<Response, Problem> {
     passage.caller(&key);
-    let Whole { bytes: body, held } = body;
-    let mut inbound =
-        Inbound::read(Arc::clone(passage), face, operation, named, &key, parts, body)?;
+    let Whole { bytes: body, mut held } = body;
+    let weight = large::weigh(&body)?;
+    let body = (body, weight);
+    let read = || Inbound::read(Arc::clone(passage), face, operation, named, &key, parts, body);
+    let in_full = matches!(face.speech, Speech::Native);
+    let mut inbound = large::look(&app, weight, in_full, &mut held, read).await?;
 
     // A retry needs nothing but the answer that is there.
     let claim = match app.idempotency.turn(&inbound, parts).await? {
@@ -171,6 +174,12 @@ async fn run(
         Some(Box::new(Box::pin(app.rates.begin(limited, inbound.id)).await?))
     };
     key.touch(now);
+
+    if let Some(weight) = inbound.weight {
+        let is_limited = !key.scopes(plan.at).is_empty();
+        let read = large::read(&app, weight, &inbound, &plan, is_limited, &mut held);
+        Box::pin(read).await?;
+    }
 
     // 5. What it may cost at most.
     let taken = afford::take(&app, &snapshot, &key, &mut inbound, &mut plan).await?;

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, Version, header};
+use axum::http::{HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -46,16 +46,19 @@ const PING: Duration = Duration::from_secs(2);
 /// How long nobody is let in when a connection could not be accepted.
 const NO_FILES: Duration = Duration::from_millis(50);
 
+const HEALTHZ: &str = "/healthz";
+const ALIVE: &str = "ok\n";
+
 /// All routes.
 pub(crate) fn router(app: &Arc<App>) -> Router {
     let mut router = endpoints::models()
         .merge(web::router())
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route(HEALTHZ, get(|| async { ALIVE }))
         .route("/readyz", get(ready))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(name_request))
-        .layer(middleware::from_fn(unread::throw_away))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), unread::throw_away))
         .layer(CatchPanicLayer::custom(panicked))
         // These see to all of that themselves.
         .merge(endpoints::inference())
@@ -81,25 +84,25 @@ async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
     Ok("ready\n")
 }
 
-async fn not_found(request: Request) -> Response {
+async fn not_found(State(app): State<Arc<App>>, request: Request) -> Response {
     let message = "there is nothing at this path";
     let problem = Problem::new(StatusCode::NOT_FOUND, "not_found", message);
     if console::problem::is_looked_at(request.method(), request.headers()) {
         return console::problem::response(&problem, request.headers());
     }
-    no_endpoint(request, problem).await
+    no_endpoint(&app, request, problem).await
 }
 
-async fn wrong_method(request: Request) -> Response {
+async fn wrong_method(State(app): State<Arc<App>>, request: Request) -> Response {
     let message = "this path does not take this method";
     let status = StatusCode::METHOD_NOT_ALLOWED;
-    no_endpoint(request, Problem::new(status, "method_not_allowed", message)).await
+    no_endpoint(&app, request, Problem::new(status, "method_not_allowed", message)).await
 }
 
 /// In the dialect of whoever asks at such a path.
-async fn no_endpoint(request: Request, problem: Problem) -> Response {
+async fn no_endpoint(app: &App, request: Request, problem: Problem) -> Response {
     let face = endpoints::face(request.uri().path(), request.headers());
-    endpoints::refuse(face, request, problem).await
+    endpoints::refuse(app, face, request, problem).await
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
@@ -125,9 +128,9 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     } else {
         AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
     };
-    let exposed =
-        [answer::REQUEST_ID, answer::COST, answer::DROPPED, REPLAYED, header::RETRY_AFTER];
-    let exposed: Vec<_> = exposed.into_iter().chain(rates::EXPOSED).collect();
+    let own = [answer::REQUEST_ID, answer::COST, answer::DROPPED, answer::ATTEMPTS];
+    let others = [REPLAYED, header::RETRY_AFTER].into_iter().chain(rates::EXPOSED);
+    let exposed: Vec<_> = own.into_iter().chain(others).collect();
     Some(
         CorsLayer::new()
             .allow_origin(allowed)
@@ -314,10 +317,13 @@ impl Server {
         let leave = if at_once { &self.draining } else { &self.closing };
         let over = entrance.over;
         let leave = if over { cancelled() } else { leave.clone() };
-        let answers = Arc::clone(front);
+        let (app, answers) = (Arc::clone(&self.app), Arc::clone(front));
         let answer = move |request: http::Request<Incoming>| {
             if over {
-                return Served::Direct(Box::pin(one_too_many(request.map(Body::new))));
+                return Served::Direct(Box::pin(one_too_many(
+                    Arc::clone(&app),
+                    request.map(Body::new),
+                )));
             }
             (answers.answers)(peer, request)
         };
@@ -341,10 +347,15 @@ fn cancelled() -> CancellationToken {
     token
 }
 
-/// Answers whoever comes while there are too many.
-async fn one_too_many(request: Request) -> Response {
+/// Answers whoever comes while there are too many. Who asks only whether the process runs is told that it does, lest it be
+/// killed for being busy.
+async fn one_too_many(app: Arc<App>, request: Request) -> Response {
     let is_http1 = request.version() < Version::HTTP_2;
-    let mut response = no_endpoint(request, limits::overloaded()).await;
+    let mut response = if request.method() == Method::GET && request.uri().path() == HEALTHZ {
+        ALIVE.into_response()
+    } else {
+        no_endpoint(&app, request, limits::overloaded()).await
+    };
     if is_http1 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

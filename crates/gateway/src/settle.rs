@@ -90,9 +90,11 @@ pub(crate) fn prompt(inbound: &Inbound) -> u64 {
     if inbound.operation == Operation::Embed {
         return tokens(crate::embed::text_bytes(inbound));
     }
-    let Ok(chat) = inbound.chat() else { return tokens(inbound.body.len()) };
-    let blocks = chat.system.iter().chain(chat.turns.iter().flat_map(|turn| &turn.blocks));
-    tokens(blocks.map(bytes).sum())
+    let text = inbound.look_at(|chat| {
+        let blocks = chat.system.iter().chain(chat.turns.iter().flat_map(|turn| &turn.blocks));
+        blocks.map(bytes).sum()
+    });
+    tokens(text.unwrap_or(inbound.body.len()))
 }
 
 fn bytes(block: &Block) -> usize {

@@ -5,11 +5,12 @@
 //! within bounds.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
@@ -17,15 +18,25 @@ use http::{HeaderMap, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 
+use crate::app::App;
+
+/// Nobody waits longer for it, and not longer than for a body that is wanted.
 const LONGEST: Duration = Duration::from_secs(10);
 const MOST_BYTES: usize = 128 * 1024 * 1024;
 
 /// Holds the answer back until the body has been read, by the handler or here.
-pub(crate) async fn throw_away(request: Request, next: Next) -> Response {
+pub(crate) async fn throw_away(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
+    // From here on, so that what the handler has waited for in vain is not waited for again.
+    let until = until(&app);
     // Who waits for a "100 Continue" sends nothing that would have to be read.
     let waits = request.headers().contains_key(header::EXPECT);
     let (back, mut left) = oneshot::channel();
@@ -33,21 +44,26 @@ pub(crate) async fn throw_away(request: Request, next: Next) -> Response {
         .map(|body| Body::new(Watched { body: Some(body), started: !waits, back: Some(back) }));
     let response = next.run(request).await;
     if let Ok(body) = left.try_recv() {
-        rest(body).await;
+        rest(body, until).await;
     }
     response
 }
 
 /// Reads the rest of a request that was refused before its body was looked at.
-pub(crate) async fn refused(headers: &HeaderMap, body: Body) {
+pub(crate) async fn refused(app: &App, headers: &HeaderMap, body: Body) {
     if !body.is_end_stream() && !headers.contains_key(header::EXPECT) {
-        rest(body).await;
+        rest(body, until(app)).await;
     }
 }
 
+/// Until when the rest of a body is waited for that is not wanted from now on.
+pub(crate) fn until(app: &App) -> Instant {
+    Instant::now() + app.live.load().network.body_timeout().min(LONGEST)
+}
+
 /// Reads the rest of a body, within bounds.
-pub(crate) async fn rest(body: Body) {
-    let _ = tokio::time::timeout(LONGEST, read(body)).await;
+pub(crate) async fn rest(body: Body, until: Instant) {
+    let _ = timeout_at(until, read(body)).await;
 }
 
 async fn read(mut body: Body) {

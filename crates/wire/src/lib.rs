@@ -33,6 +33,7 @@ mod seal;
 mod skip;
 pub mod sse;
 pub mod stream;
+pub mod weigh;
 
 use std::collections::HashSet;
 

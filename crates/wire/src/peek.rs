@@ -2,9 +2,10 @@
 //! is spliced; everything else stays as it was written, unknown fields, odd spacing and long numbers too.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -182,6 +183,35 @@ impl<'de> Deserialize<'de> for Dollars {
     }
 }
 
+/// More models to try are a handful: every one is looked for.
+const MOST_MODELS: usize = 64;
+
+struct Models(Vec<String>);
+
+impl<'de> Deserialize<'de> for Models {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Models;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of names of models")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Models, A::Error> {
+                let mut models = Vec::new();
+                while let Some(model) = seq.next_element()? {
+                    if models.len() == MOST_MODELS {
+                        let message = format!("may have at most {MOST_MODELS} models");
+                        return Err(serde::de::Error::custom(message));
+                    }
+                    models.push(model);
+                }
+                Ok(Models(models))
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
 #[derive(Default, Deserialize)]
 struct Fields<'a> {
     #[serde(borrow)]
@@ -199,7 +229,7 @@ struct Fields<'a> {
     functions: Option<&'a RawValue>,
     #[serde(borrow)]
     reasoning_effort: Option<&'a RawValue>,
-    models: Option<Vec<String>>,
+    models: Option<Models>,
     #[serde(borrow)]
     provider: Option<&'a RawValue>,
     reasoning: Option<IgnoredAny>,
@@ -322,7 +352,7 @@ impl Peek {
                 .any(|raw| !matches!(raw.get(), "null" | "[]")),
             background: fields.background.is_some_and(|raw| !matches!(raw.get(), "null" | "false")),
             quiet: fields.reasoning_effort.is_some_and(|raw| raw.get() == "\"none\""),
-            models: fields.models.clone().unwrap_or_default(),
+            models: fields.models.as_ref().map(|models| models.0.clone()).unwrap_or_default(),
             provider,
             openrouter,
         })
@@ -541,6 +571,10 @@ mod tests {
             let error = Peek::of(body.as_bytes()).unwrap_err();
             assert!(error.to_string().contains(path), "{body}: {error}");
         }
+        let models = |count| format!(r#"{{"models":[{}"a"]}}"#, r#""a","#.repeat(count - 1));
+        assert_eq!(Peek::of(models(MOST_MODELS).as_bytes()).unwrap().models.len(), MOST_MODELS);
+        let error = Peek::of(models(MOST_MODELS + 1).as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), "models: may have at most 64 models");
         assert!(Peek::of(b"[]").is_err() && Peek::of(b"").is_err() && Peek::of(b"\xff").is_err());
     }
 }

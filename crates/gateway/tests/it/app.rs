@@ -101,9 +101,18 @@ impl App {
 
     /// The memory of the program's process that is in use, in KiB.
     pub(crate) fn memory_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most that ever was in use.
+    pub(crate) fn most_memory_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    fn status_kib(&self, name: &str) -> u64 {
         let pid = self.process.id().expect("a running process");
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("its line");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 

@@ -80,6 +80,62 @@ async fn readiness_goes_before_the_door_is_closed() {
     assert_eq!(app.books.receipts().await.len(), 2);
 }
 
+/// What comes until there is `word` in it.
+async fn read_to(stream: &mut TcpStream, word: &str) -> String {
+    let mut text = String::new();
+    while !text.contains(word) {
+        let mut bytes = [0; 4_096];
+        let count = stream.read(&mut bytes).await.expect("bytes");
+        assert!(count > 0, "it has ended before {word:?}: {text}");
+        text.push_str(std::str::from_utf8(&bytes[..count]).expect("text"));
+    }
+    text
+}
+
+/// A client of HTTP/1.1 that has read nothing of an end may ask once more, and is told then; whoever does not ask holds
+/// nothing up.
+#[tokio::test]
+async fn a_stream_across_the_end_leaves_room_for_one_more_request() {
+    let mut app = App::start().await;
+    let address = app.url.trim_start_matches("http://").to_owned();
+    let body = Client::Chat.ask("openai", OPENAI, &format!("say:{}", words(100)), true).to_string();
+    let stream = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\n\
+         content-length: {}\r\n\r\n{body}",
+        app.key,
+        body.len()
+    );
+    let health = format!("GET /healthz HTTP/1.1\r\nhost: {address}\r\n\r\n");
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        app.simulator.push_fault("slow:20".parse().expect("a fault"));
+        let mut connection = TcpStream::connect(&address).await.expect("a connection");
+        connection.write_all(stream.as_bytes()).await.expect("sent");
+        let head = read_to(&mut connection, "\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 200") && !head.contains("connection:"), "{head}");
+        assert!(!head.contains("[DONE]"), "{head}");
+        streams.push(connection);
+    }
+    app.signal("TERM").await;
+    until("the end has begun", || app.written_log().contains("ending: no new requests")).await;
+    while TcpStream::connect(&address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let mut last = streams.pop().expect("a connection");
+    let mut first = streams.pop().expect("a connection");
+    assert!(read_to(&mut first, "\r\n0\r\n\r\n").await.contains("[DONE]"));
+    first.write_all(health.as_bytes()).await.expect("sent");
+    let answer = read_to(&mut first, "ok\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+    assert_eq!(first.read(&mut [0]).await.expect("the end"), 0);
+    assert!(read_to(&mut last, "\r\n0\r\n\r\n").await.contains("[DONE]"));
+    let done = Instant::now();
+    assert_eq!(app.ended().await.code(), Some(0), "{}", app.written_log());
+    assert!(done.elapsed() < Duration::from_secs(10), "{:?}", done.elapsed());
+    app.books.audit().await;
+    assert_eq!(app.books.receipts().await.len(), 2);
+}
+
 /// What is not there when the time is up is cut: the client is told, and pays for what it has.
 #[tokio::test]
 async fn what_is_left_is_cut() {

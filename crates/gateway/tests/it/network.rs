@@ -174,6 +174,32 @@ async fn a_body_that_does_not_come() {
     assert!(app.close().await.is_empty());
 }
 
+/// One that nobody wants is not waited for any longer.
+#[tokio::test]
+async fn a_body_that_nobody_wants_and_does_not_come() {
+    let app = App::start_with(Start::default().set("TOLLGATE_BODY_TIMEOUT_SECONDS", "1")).await;
+    let mut waiting = JoinSet::new();
+    for (method, path, status) in [("POST", "/nope", 404), ("PUT", "/v1/models", 405)] {
+        let mut stream = connect(&app).await;
+        let host = address(&app).to_owned();
+        waiting.spawn(async move {
+            let head = format!(
+                "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 1000\r\n\r\nabc"
+            );
+            let begun = Instant::now();
+            stream.write_all(head.as_bytes()).await.expect("sent");
+            let told = String::from_utf8(rest(&mut stream).await).expect("text");
+            let took = begun.elapsed();
+            assert!(told.starts_with(&format!("HTTP/1.1 {status} ")), "{told}");
+            assert!(took + EARLY >= Duration::from_secs(1) && took < LATE, "{path}: {took:?}");
+        });
+    }
+    while let Some(done) = waiting.join_next().await {
+        done.expect("as it should");
+    }
+    app.close().await;
+}
+
 /// One stream of a connection of HTTP/2 that nobody reads ends; the others go on.
 #[tokio::test]
 async fn a_stream_of_http2_that_nobody_reads() {
@@ -461,6 +487,56 @@ async fn bodies_beyond_the_memory_for_them() {
     assert_eq!(app.close().await.len(), 3);
 }
 
+/// To translate a large body takes several times its bytes, which count; one that passes takes its own.
+#[tokio::test]
+async fn large_bodies_that_are_translated() {
+    const CLAUDE: &str = "claude-sonnet-4-5";
+    let start = Start::default().set("TOLLGATE_BODY_MEMORY_BYTES", (8 << 20).to_string());
+    let app = App::start_with(start).await;
+    let ask = |provider: &str, model: &str, size: usize| {
+        let body = Client::Chat.ask(provider, model, &"x".repeat(size), false);
+        Told::of(Client::Chat, Client::Chat.send(&app, model, &body, false))
+    };
+    app.simulator.push_fault("delay:4000".parse().expect("a fault"));
+    let first = Client::Chat.ask("anthropic", CLAUDE, &"x".repeat(600 << 10), false);
+    let first = Client::Chat.send(&app, CLAUDE, &first, false);
+    let first = JoinSet::from_iter([Told::of(Client::Chat, first)]);
+    app.asked(1).await;
+    overloaded(Client::Chat, &ask("anthropic", CLAUDE, 600 << 10).await);
+    assert_eq!(ask("anthropic", CLAUDE, 10).await.status, 200);
+    assert_eq!(ask("openai", OPENAI, 600 << 10).await.status, 200);
+    assert!(first.join_all().await.iter().all(|told| told.status == 200));
+    assert_eq!(ask("anthropic", CLAUDE, 600 << 10).await.status, 200);
+    // It would never fit.
+    let refused = ask("anthropic", CLAUDE, 1 << 20).await;
+    assert_eq!(refused.status, 413, "{}", refused.raw);
+    assert!(refused.raw.contains("MiB of memory"), "{}", refused.raw);
+    assert_eq!(ask("openai", OPENAI, 1 << 20).await.status, 200);
+    assert_eq!(app.close().await.len(), 5);
+}
+
+/// A body of millions of values takes no memory but its own, whoever is asked.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_body_of_too_many_values() {
+    let app = App::start().await;
+    let zeros = "0,".repeat(4 << 20);
+    for model in ["anthropic/claude-sonnet-4-5", "gemini/gemini-2.5-flash", "openai/gpt-4o"] {
+        let body = format!(
+            r#"{{"model":"{model}","messages":[{{"role":"user","content":"x"}}],"tools":[{{"type":"function",
+               "function":{{"name":"f","parameters":{{"type":"object","enum":[{zeros}0]}}}}}}]}}"#
+        );
+        let ask = app.request(Method::POST, "/v1/chat/completions").bearer_auth(&app.key);
+        let refused = Answer::of(ask.body(body)).await;
+        assert_eq!((refused.status, refused.code()), (413, "body_too_large"), "{}", refused.body);
+        assert!(refused.message().contains("500000 values"), "{}", refused.message());
+    }
+    let most = app.most_memory_kib();
+    println!("{} KiB at most", most);
+    assert!(most < 200 * 1024, "{most} KiB");
+    assert!(app.close().await.is_empty());
+}
+
 /// A connection too many, of all or of one address, is told so by either version of HTTP, and there is room again when
 /// another ends.
 #[tokio::test]
@@ -483,14 +559,20 @@ async fn one_connection_too_many() {
             overloaded(client, &Told::of(client, request).await);
         }
         let over_h2 = h2().build().expect("a client");
-        let told = over_h2.get(format!("{}/healthz", app.url)).send().await.expect("an answer");
-        assert_eq!(told.status(), 503, "{setting}");
+        // It is busy, and not dead.
+        for (path, status) in [("/readyz", 503), ("/healthz", 200)] {
+            let told = over_h2.get(format!("{}{path}", app.url)).send().await.expect("an answer");
+            assert_eq!(told.status(), status, "{setting}: {path}");
+            let told = Answer::of(app.request(Method::GET, path)).await;
+            assert_eq!((told.status, told.header("connection")), (status, "close"), "{path}");
+        }
+        drop(over_h2);
         until("they are gone", || established(&app.url).len() == 3).await;
         drop(kept.pop());
         until("there is room", || established(&app.url).len() == 2).await;
         // The program hears of an end a little later than the kernel.
         let begun = Instant::now();
-        while Answer::of(app.request(Method::GET, "/healthz")).await.status != 200 {
+        while Answer::of(app.request(Method::GET, "/readyz")).await.status != 200 {
             assert!(begun.elapsed() < LATE, "{setting}: no room");
         }
         drop(kept);
