@@ -12,7 +12,6 @@ use tokio::time::timeout;
 
 use crate::attempts::{MOST_ATTEMPTS, Run, Turn, tried};
 use crate::breaker::Admission;
-use crate::clock;
 use crate::inbound::Operation;
 use crate::pipeline::Attempt;
 use crate::problem::Problem;

@@ -221,9 +221,11 @@ impl<'a, 'b> Relay<'a, 'b> {
         if !out.is_empty() && !self.gone {
             self.attempt.inbound.passage.streamed();
             let (bytes, report) = self.carrier.progress();
-            if !self.attempt.hold.covers(bytes) && !Box::pin(self.attempt.hold.extend()).await {
-                self.overdrawn = true;
-                return Err(End::Broken);
+            while !self.attempt.hold.covers(bytes) {
+                if !Box::pin(self.attempt.hold.extend()).await {
+                    self.overdrawn = true;
+                    return Err(End::Broken);
+                }
             }
             self.delivered |= bytes > 0;
             let written = self.attempt.hold.progress(bytes, report);

@@ -132,7 +132,8 @@ impl Read {
         }
         let report = reply.usage.clone();
         let (id, model) = (Some(reply.id.clone()), Some(reply.model.clone()));
-        let finished = settle::finished(attempt, id, model, report, || settle::output_bytes(&reply));
+        let finished =
+            settle::finished(attempt, id, model, report, || settle::output_bytes(&reply));
         Self { finished, finish: Some(reply.finish), reply: Some(reply), goes_on: false }
     }
 }

@@ -23,8 +23,9 @@ pub(crate) struct NewKeyWish {
     /// How often that begins anew; null: never.
     limit_reset: Option<Reset>,
     expires_at: Option<String>,
-    /// Only false: what is charged for a call with an own key counts, what its provider bills does not.
-    include_byok_in_limit: Option<bool>,
+    /// Without effect: what is charged for a call with an own key counts, what its provider bills does not.
+    #[serde(rename = "include_byok_in_limit")]
+    _include_byok_in_limit: Option<bool>,
     /// Only the user whose key asks.
     creator_user_id: Option<String>,
     /// Only the account of the key that asks.
@@ -51,8 +52,9 @@ pub(crate) struct KeyWish {
     limit: Given<Dollars>,
     #[serde(default, deserialize_with = "given")]
     limit_reset: Given<Reset>,
-    /// Only false: what is charged for a call with an own key counts, what its provider bills does not.
-    include_byok_in_limit: Option<bool>,
+    /// Without effect: what is charged for a call with an own key counts, what its provider bills does not.
+    #[serde(rename = "include_byok_in_limit")]
+    _include_byok_in_limit: Option<bool>,
     /// Only the one that it has.
     workspace_id: Option<String>,
     #[serde(default, deserialize_with = "given")]
@@ -73,7 +75,6 @@ pub(crate) struct KeyWish {
 impl NewKeyWish {
     pub(super) fn wanted(self, call: &Call) -> Result<Wanted, Problem> {
         self.check_owner(call)?;
-        check_byok(self.include_byok_in_limit)?;
         let granted = call.who.grants();
         let scopes = match &self.scopes {
             None => Scopes::INFERENCE.and(granted),
@@ -119,20 +120,10 @@ pub(super) fn check_workspace(call: &Call, id: Option<&str>) -> Result<(), Probl
     Ok(())
 }
 
-/// What providers bill for calls with own keys is known too late to be held back by a limit.
-fn check_byok(include: Option<bool>) -> Result<(), Problem> {
-    if include == Some(true) {
-        let message = "include_byok_in_limit: expected false; what a provider bills for calls with your own key does not count in a limit";
-        return Err(Problem::bad_request(message));
-    }
-    Ok(())
-}
-
 impl KeyWish {
     /// `limit` is that which the key has.
     pub(super) fn change(self, call: &Call, limit: Option<Limit>) -> Result<KeyChange, Problem> {
         check_workspace(call, self.workspace_id.as_deref())?;
-        check_byok(self.include_byok_in_limit)?;
         let name = self.name.map(|name| keys::name(&name)).transpose().map_err(named("name"))?;
         let granted = call.who.grants();
         let scopes = self.scopes.map(|names| keys::scopes(&names, granted));

@@ -21,7 +21,7 @@ const CLIENTS: [(Client, &str, &str); 4] = [
 const PROMPT: &str = "Say the names of the numbers, please.";
 
 fn words() -> String {
-    (0..40).map(|number| format!("number {number}, ")).collect()
+    (0..40).map(|number| format!("number {number}")).collect::<Vec<_>>().join(", ")
 }
 
 /// What the dialect calls the counters of the prompt and of the answer.

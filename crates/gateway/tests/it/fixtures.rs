@@ -20,7 +20,9 @@ async fn every_hand_written_answer() {
     let books = Books::sqlite();
     prices::at_any_time(&books).await;
     let app = App::start_on(books, Start::default()).await;
-    let good: Vec<Fixture> = fixtures().into_iter().filter(|f| f.status == 200).collect();
+    // What DeepSeek breaks off for want of capacity is no answer, though its status says so.
+    let is_answer = |f: &Fixture| f.status == 200 && f.name != "system_resource";
+    let good: Vec<Fixture> = fixtures().into_iter().filter(is_answer).collect();
     assert!(good.len() > 40, "only {} fixtures", good.len());
     let mut answers = Vec::new();
     for fixture in &good {

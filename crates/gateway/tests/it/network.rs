@@ -532,7 +532,7 @@ async fn a_body_of_too_many_values() {
         assert!(refused.message().contains("500000 values"), "{}", refused.message());
     }
     let most = app.most_memory_kib();
-    println!("{} KiB at most", most);
+    println!("{most} KiB at most");
     assert!(most < 200 * 1024, "{most} KiB");
     assert!(app.close().await.is_empty());
 }

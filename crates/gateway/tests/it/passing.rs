@@ -27,7 +27,7 @@ const BACKGROUND: &str = "a job in the background is fetched later, past every m
 const UNSENT: [(&str, &str, &str); 5] = [
     (
         "deepseek.responses-3d52824c4213",
-        "has no price for a search of the web",
+        "web_search",
         "DeepSeek charges for searches, and the price list has no price of one",
     ),
     ("openai.responses-a49494e0ed06", "stored prompt", NAMELESS),

@@ -261,7 +261,9 @@ impl StreamReader {
                 let listed = block.citations.as_ref().map_or("[]", Json::get);
                 let listed: Vec<Json> = serde_json::from_str(listed).unwrap_or_default();
                 let mut behind = Behind::default();
-                listed.into_iter().for_each(|raw| behind.add(raw));
+                for raw in listed {
+                    behind.add(raw);
+                }
                 Body::Text { index, behind }
             }
             _ => {

@@ -4,6 +4,7 @@ use super::types::{Blob, FileData, FunctionCall, Part, Resolution};
 use super::{NAME, read_parts, signature};
 use crate::Unsupported;
 use crate::chat::{Media, MediaKind, Seal, Source};
+use crate::inline::standard_base64;
 use crate::json::Json;
 
 /// Parts, and the signature that waits for the one it belongs to.
@@ -129,10 +130,16 @@ pub(super) fn media(media: &Media) -> Result<Part, Unsupported> {
     };
     Ok(match &media.source {
         Source::Text(said) => Part { text: Some(said.clone()), ..Part::default() },
-        Source::Base64(data) => Part {
-            inline_data: Some(Blob { mime_type: Some(mime()), data: Some(data.clone()) }),
-            ..Part::default()
-        },
+        Source::Base64(data) => {
+            // Of what is none Google says nothing that a client could make use of.
+            let data = standard_base64(data.clone());
+            let reason = "its data is no base64";
+            let data = data.ok_or_else(|| Unsupported::new(media.kind.name(), reason))?;
+            Part {
+                inline_data: Some(Blob { mime_type: Some(mime()), data: Some(data) }),
+                ..Part::default()
+            }
+        }
         // A film is played from its page. A file must say its type, which URLs of other dialects do not.
         Source::Url(url) if media.kind == MediaKind::Video || media.mime.is_some() => uri(url),
         Source::Url(_) => {

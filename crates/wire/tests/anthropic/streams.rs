@@ -434,7 +434,9 @@ fn sources_are_of_the_whole_text_of_their_block() {
     let told = |name: &str| {
         let mut writer = wire::dialect(name).unwrap().writer(Shape::default());
         let mut out = Vec::new();
-        events.iter().for_each(|event| writer.event(event.clone(), &mut out));
+        for event in &events {
+            writer.event(event.clone(), &mut out);
+        }
         let text = String::from_utf8(out).unwrap();
         let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
         data.filter_map(|data| serde_json::from_str::<Value>(data).ok()).collect::<Vec<_>>()

@@ -38,7 +38,7 @@ fn recordings(of: &str) -> Vec<(&'static str, Recording)> {
 }
 
 /// Why a request may be refused: the reasons, without what they quote. A new one is either a bug or belongs here.
-const REFUSALS: [&str; 19] = [
+const REFUSALS: [&str; 20] = [
     "is known to … only, and the answer depends on it",
     "names an item that only its provider keeps; with `store: false` clients send the item itself",
     "holds a conversation that only its provider can read",
@@ -51,6 +51,7 @@ const REFUSALS: [&str; 19] = [
     "the provider gives one answer, of text",
     "the provider keeps no files",
     "the model does not search the web",
+    "the model does not take sound",
     "a document can be sent inline only",
     "only PDF and plain text are taken as documents",
     "the Responses API takes no …",

@@ -270,7 +270,8 @@ const REQUESTS: &str = "\
 
 Chat Completions passes to OpenAI as it is, but for newer models with tools, which OpenAI takes over Responses alone: that
 is the column OpenAI of its table; told not to think, those models take them over Chat Completions too. A request in one of
-DeepSeek's own formats passes as well where all of it is documented there, and of Responses where all of it is known to
+DeepSeek's own formats passes as well where all of it is documented there (in Chat Completions also what nobody knows, for it
+may be new), and of Responses where all of it is known to
 work, strict tools included. Every other one is written anew, Responses as Chat Completions: that is the column DeepSeek.
 ";
 

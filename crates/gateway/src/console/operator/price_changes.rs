@@ -115,7 +115,8 @@ impl Change {
 fn called((on, of): (Condition, Meter), since: Option<i64>) -> String {
     let mut name = meter(of);
     if on.service_tier != ServiceTier::default() {
-        name.push_str(&format!(", {}", on.service_tier.name()));
+        name.push_str(", ");
+        name.push_str(on.service_tier.name());
     }
     if on.long_context {
         name.push_str(", long context");
@@ -124,7 +125,8 @@ fn called((on, of): (Condition, Meter), since: Option<i64>) -> String {
         name.push_str(", off-peak");
     }
     if let Some(since) = since {
-        name.push_str(&format!(", from {}", html::day(since)));
+        name.push_str(", from ");
+        name.push_str(&html::day(since));
     }
     name
 }

@@ -164,6 +164,7 @@ async function prices(browser) {
   const other = await browser.person({ cookies: { tollgate: COOKIE } });
   await other.go('/operator/prices?q=brand-new');
   await other.says('No model');
+  await olga.page.getByLabel('These changes are meant').check();
   await olga.press('Put these prices in force');
   await olga.says('The prices are in force.');
   await olga.says('Look at these');

@@ -310,7 +310,7 @@ def current_key(_):
 
 
 def keys(_):
-    made = manager.api_keys.create(name="sdk", limit=2, include_byok_in_limit=False)
+    made = manager.api_keys.create(name="sdk", limit=2, include_byok_in_limit=True)
     hash, own = made.data.hash, make(made.key)
     equal((made.data.name, made.data.limit, made.data.limit_reset), ("sdk", 2, None))
     equal(own.api_keys.get_current_key_metadata().data.label, made.data.label)
