@@ -12,7 +12,7 @@ use super::output::Output;
 use crate::config::Settings;
 use crate::manage::keys::{self, Made, Wanted};
 use crate::native::keys::KeyRow;
-use crate::scopes::{Scope, Scopes};
+use crate::scopes::Scopes;
 use crate::{clock, keys as secrets};
 
 #[derive(Debug, clap::Subcommand)]
@@ -65,7 +65,7 @@ pub(super) struct Create {
     #[arg(long, default_value = "", value_parser = keys::name)]
     name: String,
 
-    /// What it may do: inference, usage, keys, billing; may be given more than once. The first two, where none is
+    /// What it may do: inference, usage, keys, billing; may be given more than once. All but billing, where none is
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
 
@@ -165,7 +165,7 @@ impl Create {
     async fn run(self, store: &Store) -> anyhow::Result<Made> {
         let flag = |flag: &str, message: String| anyhow::anyhow!("{flag}: {message}");
         let scopes = if self.scopes.is_empty() {
-            Scopes::INFERENCE.with(Scope::Usage)
+            Scopes::ORDINARY
         } else {
             keys::scopes(&self.scopes, Scopes::ALL).map_err(|e| flag("--scope", e))?
         };

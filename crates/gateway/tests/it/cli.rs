@@ -52,7 +52,7 @@ async fn users_and_keys() {
         "id": made["id"], "user": USER, "name": "laptop", "key_prefix": &key[..7], "last4": &key[35..],
         "created_at": listed[0]["created_at"], "last_used_at": null, "expires_at": "2099-01-31T00:00:00Z",
         "revoked": false, "budget_usd": null, "models": ["gemini/gemini-2.5-flash"], "disabled": false,
-        "scopes": ["inference", "usage"], "allowed_ips": null, "requests_per_minute": null,
+        "scopes": ["inference", "usage", "keys"], "allowed_ips": null, "requests_per_minute": null,
         "tokens_per_minute": null, "concurrent_requests": null,
     }]);
     assert_eq!(listed, expected);
