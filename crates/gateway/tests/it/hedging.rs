@@ -16,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A gateway that does not wait long, with a spare endpoint of OpenAI's.
 async fn app(settings: &[(&'static str, &'static str)]) -> (App, Running) {
-    let start = Start::default().set(MASTER_KEY, master(1)).set("TOLLGATE_HEDGE_AFTER_MS", "100");
+    let start = Start::default().set(MASTER_KEY, master(1)).set("TOLLGATE_HEDGE_AFTER_MS", "500");
     let start = settings.iter().fold(start, |start, (name, value)| start.set(name, *value));
     let mut app = App::start_on(Books::sqlite(), start).await;
     let spare = elsewhere().await;
@@ -62,18 +62,18 @@ async fn the_first_that_begins_is_relayed_and_charged_alone() {
     let tried = answer.header("x-tollgate-attempts").to_owned();
     assert!(tried.starts_with("openai/gpt-4o hedged ") && tried.ends_with("ms"), "{tried}");
     // The second never would.
-    app.simulator.push_fault(Fault::Delay(SECOND));
+    app.simulator.push_fault(Fault::Delay(3 * SECOND));
     spare.push_fault(Fault::Hang);
     let answer = ask(&app, true).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert!(answer.header("x-tollgate-attempts").starts_with("openai@spare/gpt-4o hedged "));
     // The second fails, and the first answers after all.
-    app.simulator.push_fault(Fault::Delay(SECOND));
+    app.simulator.push_fault(Fault::Delay(3 * SECOND));
     spare.push_fault(Fault::Status(500));
     assert_eq!(ask(&app, true).await.status, 200);
     // What comes whole takes long because there is much of it.
     let before = spare.count();
-    app.simulator.push_fault(Fault::Delay(SECOND / 2));
+    app.simulator.push_fault(Fault::Delay(SECOND));
     assert_eq!(ask(&app, false).await.status, 200);
     assert_eq!(spare.count(), before);
     let receipts = app.close().await;
