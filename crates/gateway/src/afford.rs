@@ -275,9 +275,8 @@ fn demand(inbound: &Inbound, chat: &Chat, target: &Target, window: Option<u64>) 
     if calls > 0 || chat.native.iter().filter(own).any(stored::is_named_by) {
         input = window.unwrap_or(u64::MAX);
     }
-    let is_choices = |native: &&wire::chat::Native| {
-        CHOICES.contains(&native.field.as_str()) && native.raw.get() != "null"
-    };
+    let is_choices =
+        |native: &&Native| CHOICES.contains(&native.field.as_str()) && native.raw.get() != "null";
     let choices = chat.native.iter().filter(is_choices);
     let choices = choices.map(|native| wire::outline::count(&native.raw).unwrap_or(MOST_CHOICES));
     let is_anthropic = target.provider == "anthropic";
@@ -302,7 +301,7 @@ fn service_tier(chat: &Chat) -> ServiceTier {
 }
 
 /// Members that ask for several answers.
-const CHOICES: [&str; 3] = ["n", "best_of", "generationConfig.candidateCount"];
+pub(crate) const CHOICES: [&str; 3] = ["n", "best_of", "generationConfig.candidateCount"];
 /// The most that any provider gives.
 const MOST_CHOICES: u64 = 128;
 
@@ -372,12 +371,11 @@ pub(crate) fn check_searches(
     target: &Target,
     outbound: &Outbound,
 ) -> Result<(), Problem> {
-    const CALLS: [Meter; 3] = [Meter::WebSearch, Meter::SearchQuery, Meter::GroundedPrompt];
     let model = plan.catalogue.get(target.provider, &target.model);
     let terms = Terms { at: plan.at, ..Terms::default() };
     let priced = || {
         let rates = model.map(|model| model.price.rates(0, &terms));
-        matches!(rates, Some(Ok(rates)) if CALLS.iter().any(|call| rates.get(*call).is_some()))
+        matches!(rates, Some(Ok(rates)) if Meter::CALLS.iter().any(|call| rates.get(*call).is_some()))
     };
     let asks = inbound.operation == Operation::Chat && inbound.peek.tools;
     if !asks || priced() || memmem::find(&outbound.body, b"search").is_none() {

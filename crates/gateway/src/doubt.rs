@@ -7,6 +7,7 @@
 use ledger::{Meter, Pass, Usage, UsageReport, UsageSource};
 use wire::chat::Tool;
 
+use crate::afford::CHOICES;
 use crate::inbound::{Inbound, Operation};
 use crate::pipeline::Attempt;
 use crate::settle::{prompt, tokens};
@@ -17,8 +18,6 @@ const LIKELY: u64 = 1_000_000;
 const TIMES: u64 = 10;
 /// Nor are more calls of a provider's tools than this.
 const CALLS: u64 = 10_000;
-/// Members that ask for several answers.
-const CHOICES: [&str; 3] = ["n", "best_of", "generationConfig.candidateCount"];
 /// Members that bring more into the prompt than is in the request.
 const ELSEWHERE: [&str; 7] = [
     "previous_response_id",
@@ -75,8 +74,7 @@ pub(crate) fn leave_out(attempt: &Attempt<'_>, report: &mut UsageReport) {
     let (input, output) = (said.input_tokens(), said.output_tokens());
     let no_input = input > LIKELY && input > most_input(attempt);
     let no_output = output > LIKELY && output > most_output(attempt);
-    let calls = [Meter::WebSearch, Meter::SearchQuery, Meter::GroundedPrompt];
-    let no_calls = calls.iter().any(|meter| said.get(*meter) > CALLS);
+    let no_calls = Meter::CALLS.iter().any(|meter| said.get(*meter) > CALLS);
     if !(no_input || no_output || no_calls) {
         return;
     }
@@ -84,7 +82,7 @@ pub(crate) fn leave_out(attempt: &Attempt<'_>, report: &mut UsageReport) {
     let is_absurd = |meter: Meter| {
         no_input && meter.is_input_token()
             || no_output && meter.is_output_token()
-            || no_calls && calls.contains(&meter)
+            || no_calls && Meter::CALLS.contains(&meter)
     };
     for pass in &mut report.passes {
         for meter in Meter::ALL.into_iter().filter(|meter| is_absurd(*meter)) {

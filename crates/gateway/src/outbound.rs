@@ -90,12 +90,7 @@ pub(crate) fn prepare(inbound: &Inbound, target: &Target) -> Result<Outbound, Pr
 /// Whether the request for `target` is made of the canonical form.
 pub(crate) fn is_read(inbound: &Inbound, target: &Target) -> bool {
     match inbound.operation {
-        Operation::Chat => {
-            !is_legacy(inbound, target)
-                && (!same_dialect(inbound, target)
-                    || thinks_in_other_words(inbound, target)
-                    || !passes(inbound, target))
-        }
+        Operation::Chat => !goes_unread(inbound, target),
         Operation::Embed => !embed::is_same(inbound, target),
         Operation::Count => !count::is_same(inbound, target),
     }

@@ -118,7 +118,7 @@ impl Dearest {
     fn consider(&mut self, rates: &Rates) {
         for meter in Meter::ALL {
             let kind = match meter {
-                Meter::WebSearch | Meter::SearchQuery | Meter::GroundedPrompt => &mut self.call,
+                _ if Meter::CALLS.contains(&meter) => &mut self.call,
                 _ if meter.is_input_token() => &mut self.input,
                 _ if meter.is_output_token() => &mut self.output,
                 _ => continue,

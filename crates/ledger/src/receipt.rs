@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::catalogue::Catalogue;
-use crate::price::{Line, PriceError, Terms};
+use crate::catalogue::{Catalogue, Model};
+use crate::price::{Cost, Line, PriceError, Terms};
 use crate::scope::Scope;
-use crate::usage::UsageReport;
+use crate::usage::{Usage, UsageReport};
 use crate::usd::{Usd, UsdError};
 
 /// Who says what was used.
@@ -157,21 +157,13 @@ impl Bill {
         at: i64,
         commission_bps: u32,
     ) -> Result<Self, BillError> {
-        let mut bill = Self::default();
-        let mut price = Usd::ZERO;
-        for pass in &report.passes {
-            let ran = pass.model.as_deref().unwrap_or(model);
-            let known = catalogue
-                .get(provider, ran)
-                .ok_or_else(|| BillError::UnknownModel(format!("{provider}/{ran}")))?;
-            let cost = known
-                .price
-                .price(&pass.usage, &terms(report, at))
-                .map_err(|error| BillError::Price(format!("{provider}/{ran}"), error))?;
-            price = price.checked_add(cost.total)?;
-            bill.lines.extend(cost.lines.into_iter().map(|line| (ran.to_owned(), line)));
-        }
-        bill.add_up(price, report, commission_bps)
+        let name = |ran: &str| format!("{provider}/{ran}");
+        let cost = |known: Option<&Model>, ran: &str, usage: &Usage, terms: &Terms| {
+            let known = known.ok_or_else(|| BillError::UnknownModel(name(ran)))?;
+            let cost = known.price.price(usage, terms);
+            cost.map(Some).map_err(|error| BillError::Price(name(ran), error))
+        };
+        Self::each(catalogue, provider, model, report, at, commission_bps, cost)
     }
 
     /// The same as far as there are prices: for an answer that the client has got although it used something that has
@@ -184,41 +176,43 @@ impl Bill {
         at: i64,
         commission_bps: u32,
     ) -> Result<Self, BillError> {
+        let cost = |known: Option<&Model>, _: &str, usage: &Usage, terms: &Terms| {
+            Ok(known.and_then(|known| known.price.price_known(usage, terms).ok()))
+        };
+        Self::each(catalogue, provider, model, report, at, commission_bps, cost)
+    }
+
+    /// Adds up what `cost` says of each pass and the model that it ran on; none where the pass is left out.
+    fn each(
+        catalogue: &Catalogue,
+        provider: &str,
+        model: &str,
+        report: &UsageReport,
+        at: i64,
+        commission_bps: u32,
+        cost: impl Fn(Option<&Model>, &str, &Usage, &Terms) -> Result<Option<Cost>, BillError>,
+    ) -> Result<Self, BillError> {
         let mut bill = Self::default();
         let mut price = Usd::ZERO;
+        let &UsageReport { service_tier, fast, region, .. } = report;
+        let terms = Terms { at, service_tier, fast, region };
         for pass in &report.passes {
             let ran = pass.model.as_deref().unwrap_or(model);
-            let Some(known) = catalogue.get(provider, ran) else { continue };
-            let Ok(cost) = known.price.price_known(&pass.usage, &terms(report, at)) else {
-                continue;
-            };
+            let known = catalogue.get(provider, ran);
+            let Some(cost) = cost(known, ran, &pass.usage, &terms)? else { continue };
             price = price.checked_add(cost.total)?;
             bill.lines.extend(cost.lines.into_iter().map(|line| (ran.to_owned(), line)));
         }
-        bill.add_up(price, report, commission_bps)
-    }
-
-    fn add_up(
-        mut self,
-        price: Usd,
-        report: &UsageReport,
-        commission_bps: u32,
-    ) -> Result<Self, BillError> {
-        let payer = if report.direct().is_some() { &mut self.direct } else { &mut self.cost };
+        let payer = if report.direct().is_some() { &mut bill.direct } else { &mut bill.cost };
         *payer = price;
-        self.commission = price.share(commission_bps)?;
-        self.charge = self.cost.checked_add(self.commission)?;
-        Ok(self)
+        bill.commission = price.share(commission_bps)?;
+        bill.charge = bill.cost.checked_add(bill.commission)?;
+        Ok(bill)
     }
 }
 
 /// How a bill is made: [`Bill::of`] or [`Bill::of_known`].
 pub type BillOf = fn(&Catalogue, &str, &str, &UsageReport, i64, u32) -> Result<Bill, BillError>;
-
-fn terms(report: &UsageReport, at: i64) -> Terms {
-    let &UsageReport { service_tier, fast, region, .. } = report;
-    Terms { at, service_tier, fast, region }
-}
 
 /// What is wrong with a receipt, found by working it out again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

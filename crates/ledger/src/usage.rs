@@ -146,6 +146,9 @@ impl Meter {
         self.is_input_token() || self.is_output_token()
     }
 
+    /// Calls of a provider's own tools.
+    pub const CALLS: [Self; 3] = [Self::WebSearch, Self::SearchQuery, Self::GroundedPrompt];
+
     pub(crate) const fn index(self) -> usize {
         self as u8 as usize
     }
