@@ -1,6 +1,7 @@
 //! The way out: HTTP/1.1 and HTTP/2, with TLS by rustls, on connections that are used again.
 
 mod connections;
+mod http1;
 mod line;
 
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::client::conn::{TrySendError, http2};
+use hyper::client::conn::http2;
 use hyper::rt::Executor as _;
 use hyper::service::Service as _;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -20,7 +21,7 @@ use hyper_util::service::TowerToHyperService;
 use crate::credentials::{InForce, Secret};
 use crate::providers::{Address, Credential, Provider, Speaks};
 use connections::Shared;
-use line::Line;
+use line::{Failed, Line};
 
 pub(crate) use connections::{Body, Connections};
 
@@ -74,7 +75,15 @@ enum Way {
     Shared(Shared),
 }
 
-type Outbound = Request<Full<Bytes>>;
+/// A request that has no answer.
+struct Unanswered {
+    error: Box<dyn std::error::Error + Send + Sync>,
+    /// Nothing of it has left this program.
+    unsent: bool,
+}
+
+/// With a path for its URI.
+type Outbound = Request<Bytes>;
 
 impl Upstream {
     /// A client that trusts the system's certificates.
@@ -97,7 +106,7 @@ impl Upstream {
         let at = provider.address();
         let path = format!("{}{}{path}", at.base_path, speaks.below);
         let path = PathAndQuery::try_from(path).map_err(http::Error::from)?;
-        let mut request = Request::new(Full::new(body));
+        let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from(path);
         set_headers(request.headers_mut(), speaks, credential, headers);
@@ -117,7 +126,7 @@ impl Upstream {
         let at = provider.address();
         let path = format!("{}{}{}", at.base_path, speaks.below, provider.row.models);
         let path = PathAndQuery::try_from(path).map_err(http::Error::from)?;
-        let mut request = Request::new(Full::default());
+        let mut request = Request::new(Bytes::new());
         *request.uri_mut() = Uri::from(path);
         set_headers(request.headers_mut(), speaks, credential, &HeaderMap::new());
         request.headers_mut().remove(header::CONTENT_TYPE);
@@ -141,13 +150,10 @@ impl Upstream {
                 // Boxed, because it needs much room and seldom happens.
                 None => (Box::pin(self.connect(at)).await?, false),
             };
-            let mut failed = match way.exchange(at, request).await? {
+            match way.exchange(at, &mut request).await? {
                 Ok(answer) => return Ok(answer),
-                Err(failed) => failed,
-            };
-            match failed.take_message().filter(|_| used) {
-                Some(unsent) => request = unsent,
-                None => return Err(UpstreamError::Broken(failed.into_error().into())),
+                Err(Unanswered { unsent: true, .. }) if used => {}
+                Err(Unanswered { error, .. }) => return Err(UpstreamError::Broken(error)),
             }
         }
     }
@@ -157,7 +163,7 @@ impl Upstream {
         let io = io.map_err(UpstreamError::Connect)?;
         let broken = |error: hyper::Error| UpstreamError::Connect(error.into());
         if !io.connected().is_negotiated_h2() {
-            return Ok(Way::Own(Line::open(io).await.map_err(broken)?));
+            return Ok(Way::Own(Line::open(io)));
         }
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -225,21 +231,28 @@ impl Way {
     async fn exchange(
         self,
         at: &Address,
-        mut request: Outbound,
-    ) -> Result<Result<Response<Body>, TrySendError<Outbound>>, UpstreamError> {
-        let path = request.uri().path_and_query().cloned();
+        request: &mut Outbound,
+    ) -> Result<Result<Response<Body>, Unanswered>, UpstreamError> {
         Ok(match self {
             Self::Own(mut line) => {
                 request.headers_mut().insert(header::HOST, at.host.clone());
-                *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
-                line.send(request)
-                    .await
-                    .map(|answer| answer.map(|body| Body::own(body, line, at.connections.clone())))
+                match line.send(request).await {
+                    Ok(head) => Ok(head.map(|()| Body::own(line, at.connections.clone()))),
+                    Err(Failed { error, unsent }) => {
+                        Err(Unanswered { error: error.into(), unsent })
+                    }
+                }
             }
             Self::Shared(mut shared) => {
+                let mut request = request.clone();
                 request.headers_mut().remove(header::HOST);
+                let path = request.uri().path_and_query().cloned();
                 *request.uri_mut() = whole_uri(at, path)?;
-                shared.try_send_request(request).await.map(|answer| answer.map(Body::shared))
+                let answer = shared.try_send_request(request.map(Full::new)).await;
+                answer.map(|answer| answer.map(Body::shared)).map_err(|mut failed| {
+                    let unsent = failed.take_message().is_some();
+                    Unanswered { error: failed.into_error().into(), unsent }
+                })
             }
         })
     }

@@ -54,7 +54,6 @@ impl Connections {
         if !line.is_idle() {
             return;
         }
-        line.rest();
         let mut waiting = self.lock();
         waiting.lines.push_back((line, Instant::now()));
         self.see_to_sweeping(&mut waiting);
@@ -103,23 +102,27 @@ async fn sweep(connections: Weak<Mutex<Waiting>>) {
 
 /// The body of an answer. One that is read to its end leaves its connection to the next request; one that is dropped before
 /// closes it, by which the provider sees that nobody reads on.
-pub(crate) struct Body {
-    incoming: Incoming,
-    /// HTTP/1.1's, and where it waits afterwards.
-    line: Option<(Box<Line>, Connections)>,
+pub(crate) struct Body(From);
+
+enum From {
+    /// A connection of HTTP/1.1, and where it waits afterwards.
+    Own(Box<Line>, Connections),
+    Shared(Incoming),
+    Nowhere,
 }
 
 impl Body {
-    pub(super) fn own(incoming: Incoming, line: Box<Line>, connections: Connections) -> Self {
-        Self { incoming, line: Some((line, connections)) }
+    pub(super) const fn own(line: Box<Line>, connections: Connections) -> Self {
+        Self(From::Own(line, connections))
     }
 
-    pub(super) fn shared(incoming: Incoming) -> Self {
-        Self { incoming, line: None }
+    pub(super) const fn shared(incoming: Incoming) -> Self {
+        Self(From::Shared(incoming))
     }
 
+    /// Leaves the connection to the next request.
     fn over(&mut self) {
-        if let Some((line, connections)) = self.line.take() {
+        if let From::Own(line, connections) = std::mem::replace(&mut self.0, From::Nowhere) {
             connections.keep(line);
         }
     }
@@ -127,18 +130,16 @@ impl Body {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let Self { incoming, line } = &mut *self;
-        let polled = match line {
-            Some((line, _)) => {
-                line.drive(context, |context| Pin::new(&mut *incoming).poll_frame(context))
-            }
-            None => Pin::new(incoming).poll_frame(context),
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let polled = match &mut self.0 {
+            From::Own(line, _) => line.poll_body(context).map_ok(Frame::data).map_err(Into::into),
+            From::Shared(incoming) => Pin::new(incoming).poll_frame(context).map_err(Into::into),
+            From::Nowhere => Poll::Ready(None),
         };
         if let Poll::Ready(None) = polled {
             self.over();
@@ -147,17 +148,25 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        match &self.0 {
+            From::Own(line, _) => line.is_over(),
+            From::Shared(incoming) => incoming.is_end_stream(),
+            From::Nowhere => true,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.0 {
+            From::Own(line, _) => line.size_hint(),
+            From::Shared(incoming) => incoming.size_hint(),
+            From::Nowhere => SizeHint::with_exact(0),
+        }
     }
 }
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if http_body::Body::is_end_stream(&self.incoming) {
+        if http_body::Body::is_end_stream(self) {
             self.over();
         }
     }

@@ -1,148 +1,220 @@
-//! A connection over HTTP/1.1, which runs where it is used: no task of its own stands between a request and its socket.
+//! A connection over HTTP/1.1, which runs where it is used: no task of its own stands between a request and its socket,
+//! and no buffer waits for what has not come.
 
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
+use bytes::buf::Chain;
+use bytes::{Buf as _, Bytes, BytesMut};
 use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{Builder, Connection, SendRequest};
+use http_body::SizeHint;
+use hyper::rt::{Read as _, ReadBuf, Write as _};
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::task::coop;
 
-/// What is read of an answer before the client has taken it, in bytes.
-const MOST_BUFFERED: usize = 32 * 1024;
+use super::http1::{self, Decoder, Head, Malformed};
+
+/// How much is read at once.
+const READ_AT_ONCE: usize = 16 * 1024;
 
 pub(super) type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// One connection, and what speaks on it.
+/// What went wrong on a connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LineError {
+    #[error("the connection broke")]
+    Io(#[from] io::Error),
+    #[error("the provider closed the connection before its answer was whole")]
+    Cut,
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+}
+
+/// A request that has no answer.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) error: LineError,
+    /// Nothing of it has left this program.
+    pub(super) unsent: bool,
+}
+
+/// One connection, and what is under way on it.
 pub(super) struct Line {
-    sender: SendRequest<Full<Bytes>>,
-    connection: Connection<Io, Full<Bytes>>,
-    ended: bool,
-    nudge: Arc<Nudge>,
-    /// The nudge once more, as the connection takes it.
-    waker: Waker,
+    io: Io,
+    /// What is still to be sent of the request.
+    unsent: Chain<Bytes, Bytes>,
+    /// Whether any of it has been.
+    begun: bool,
+    /// Whether all of it has left the layer of TLS as well.
+    flushed: bool,
+    /// Why no more is sent. The answer may be there all the same.
+    deaf: Option<io::Error>,
+    /// What has come and is not taken: of a head that is not whole, or behind it.
+    incoming: Bytes,
+    body: Decoder,
+    /// Whether the provider takes another request on it.
+    stays: bool,
 }
 
 impl Line {
-    pub(super) async fn open(io: Io) -> hyper::Result<Box<Self>> {
-        let (sender, connection) = Builder::new().max_buf_size(MOST_BUFFERED).handshake(io).await?;
-        let nudge = Arc::new(Nudge::default());
-        let waker = Waker::from(Arc::clone(&nudge));
-        Ok(Box::new(Self { sender, connection, ended: false, nudge, waker }))
+    pub(super) fn open(io: Io) -> Box<Self> {
+        Box::new(Self {
+            io,
+            unsent: Bytes::new().chain(Bytes::new()),
+            begun: false,
+            flushed: true,
+            deaf: None,
+            incoming: Bytes::new(),
+            body: Decoder::Length(0),
+            stays: true,
+        })
     }
 
-    /// Sends a request and waits for the head of its answer. A request that was not sent comes back with the error.
-    pub(super) async fn send(
-        &mut self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Full<Bytes>>>> {
-        let answer = self.sender.try_send_request(request);
-        let mut answer = std::pin::pin!(answer);
-        std::future::poll_fn(|context| self.drive(context, |context| answer.as_mut().poll(context)))
-            .await
+    /// Sends a request and waits for the head of its answer.
+    pub(super) async fn send(&mut self, request: &Request<Bytes>) -> Result<Response<()>, Failed> {
+        let head = Bytes::from(http1::write_head(request));
+        self.unsent = head.chain(request.body().clone());
+        (self.begun, self.flushed) = (false, false);
+        let answer = std::future::poll_fn(|context| self.poll_head(context)).await;
+        answer.map_err(|error| Failed { error, unsent: !self.begun })
     }
 
-    /// Polls `wanted` and the connection that it waits for in turn, until it is there or both wait for the socket.
-    pub(super) fn drive<T>(
+    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<Response<()>, LineError>> {
+        loop {
+            self.push(context);
+            if self.deaf.is_some() && !self.begun {
+                return Poll::Ready(Err(self.cut()));
+            }
+            let mut bytes = BytesMut::from(std::mem::take(&mut self.incoming));
+            let known = bytes.len();
+            let read = read(&mut self.io, context, |come| bytes.extend_from_slice(come));
+            self.incoming = bytes.freeze();
+            match ready!(read) {
+                Ok(()) if self.incoming.len() > known => {}
+                Ok(()) | Err(_) if self.deaf.is_some() => return Poll::Ready(Err(self.cut())),
+                Ok(()) => return Poll::Ready(Err(LineError::Cut)),
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+            if let Some((Head { answer, body, stays }, begin)) = http1::read_head(&self.incoming)? {
+                self.incoming.advance(begin);
+                (self.body, self.stays) = (body, stays);
+                return Poll::Ready(Ok(answer));
+            }
+        }
+    }
+
+    /// More of the answer's body, as much as has come; nothing at its end.
+    pub(super) fn poll_body(
         &mut self,
         context: &mut Context<'_>,
-        mut wanted: impl FnMut(&mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
-        self.nudge.begin(context.waker());
-        let mut inner = Context::from_waker(&self.waker);
-        loop {
-            if let Poll::Ready(there) = wanted(&mut inner) {
-                return Poll::Ready(there);
+    ) -> Poll<Option<Result<Bytes, LineError>>> {
+        let mut content = Vec::new();
+        let behind = std::mem::take(&mut self.incoming);
+        if let Err(malformed) = self.take(&behind, &mut content) {
+            return Poll::Ready(Some(Err(malformed.into())));
+        }
+        while content.is_empty() && !self.body.is_over() {
+            self.push(context);
+            let mut taken = Ok(0);
+            let Self { io, body, incoming, .. } = self;
+            let read = read(io, context, |come| {
+                taken = take(body, come, &mut content, incoming).map(|()| come.len());
+            });
+            match (ready!(read), taken) {
+                (Err(error), _) => return Poll::Ready(Some(Err(error.into()))),
+                (Ok(()), Err(malformed)) => return Poll::Ready(Some(Err(malformed.into()))),
+                (Ok(()), Ok(0)) if self.body == Decoder::UntilClosed => {
+                    self.body = Decoder::Length(0);
+                }
+                (Ok(()), Ok(0)) => return Poll::Ready(Some(Err(LineError::Cut))),
+                (Ok(()), Ok(_)) => {}
             }
-            if self.ended {
-                return Poll::Pending;
-            }
-            // What has been said up to here, the connection hears now.
-            self.nudge.hear();
-            self.ended = Pin::new(&mut self.connection).poll(&mut inner).is_ready();
-            if self.ended {
-                continue;
-            }
-            if self.nudge.rest() {
-                return Poll::Pending;
-            }
-            if !coop::has_budget_remaining() {
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
+        }
+        let content = Some(content).filter(|content| !content.is_empty());
+        Poll::Ready(content.map(|content| Ok(Bytes::from(content))))
+    }
+
+    /// Whether the answer is whole, and nothing of it is left to take.
+    pub(super) const fn is_over(&self) -> bool {
+        self.body.is_over()
+    }
+
+    /// How much of it is to come.
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match self.body {
+            Decoder::Length(left) => SizeHint::with_exact(left),
+            _ => SizeHint::default(),
         }
     }
 
     /// Whether the connection takes another request. Looks at the socket, and waits for nothing.
     pub(super) fn is_idle(&mut self) -> bool {
-        let mut nobody = Context::from_waker(Waker::noop());
-        self.ended = self.ended || Pin::new(&mut self.connection).poll(&mut nobody).is_ready();
-        !self.ended && self.sender.is_ready()
+        let silent = self.stays
+            && self.body.is_over()
+            && self.incoming.is_empty()
+            && !self.unsent.has_remaining()
+            && self.flushed
+            && self.deaf.is_none();
+        // What comes unasked, or the end of it.
+        silent && read(&mut self.io, &mut Context::from_waker(Waker::noop()), |_| ()).is_pending()
     }
 
-    /// Lets go of the task that used the connection last.
-    pub(super) fn rest(&self) {
-        self.nudge.forget();
+    /// Sends on as far as the socket takes it.
+    fn push(&mut self, context: &mut Context<'_>) {
+        while self.deaf.is_none() && !self.flushed {
+            let polled = if self.unsent.has_remaining() {
+                let mut parts = [IoSlice::new(&[]); 2];
+                let count = self.unsent.chunks_vectored(&mut parts);
+                let parts = parts.get(..count).unwrap_or_default();
+                Pin::new(&mut self.io).poll_write_vectored(context, parts)
+            } else {
+                Pin::new(&mut self.io).poll_flush(context).map_ok(|()| 0)
+            };
+            match polled {
+                Poll::Pending => return,
+                Poll::Ready(Err(error)) => self.deaf = Some(error),
+                Poll::Ready(Ok(_)) if !self.unsent.has_remaining() => self.flushed = true,
+                Poll::Ready(Ok(0)) => self.deaf = Some(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(sent)) => {
+                    self.begun = true;
+                    self.unsent.advance(sent);
+                }
+            }
+        }
+    }
+
+    /// Why there is no answer.
+    fn cut(&mut self) -> LineError {
+        self.deaf.take().map_or(LineError::Cut, LineError::Io)
+    }
+
+    fn take(&mut self, come: &[u8], content: &mut Vec<u8>) -> Result<(), Malformed> {
+        take(&mut self.body, come, content, &mut self.incoming)
     }
 }
 
-/// Wakes the task that uses a connection; while the task is at work on it anyway, leaves a note.
-#[derive(Default)]
-struct Nudge {
-    state: AtomicU8,
-    task: Mutex<Option<Waker>>,
+/// Takes the content of what has come, and keeps what does not belong to the answer.
+fn take(
+    body: &mut Decoder,
+    come: &[u8],
+    content: &mut Vec<u8>,
+    left: &mut Bytes,
+) -> Result<(), Malformed> {
+    let used = body.decode(come, content)?;
+    if let Some(rest @ [_, ..]) = come.get(used..) {
+        *left = Bytes::copy_from_slice(rest);
+    }
+    Ok(())
 }
 
-const RESTING: u8 = 0;
-const WORKING: u8 = 1;
-const NUDGED: u8 = 2;
-
-impl Nudge {
-    /// The work begins, on this task.
-    fn begin(&self, task: &Waker) {
-        let mut current = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        if !current.as_ref().is_some_and(|current| current.will_wake(task)) {
-            *current = Some(task.clone());
-        }
-        self.state.store(WORKING, Ordering::SeqCst);
-    }
-
-    /// Takes the note, if there is one.
-    fn hear(&self) {
-        self.state.store(WORKING, Ordering::SeqCst);
-    }
-
-    /// Ends the work, unless there is a note.
-    fn rest(&self) -> bool {
-        let (from, to) = (WORKING, RESTING);
-        self.state.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
-    }
-
-    fn forget(&self) {
-        *self.task.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-}
-
-impl Wake for Nudge {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.state.swap(NUDGED, Ordering::SeqCst) != RESTING {
-            return;
-        }
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(task) = task {
-            task.wake();
-        }
-    }
+/// Reads what there is, and lets `take` have it.
+fn read(io: &mut Io, context: &mut Context<'_>, take: impl FnOnce(&[u8])) -> Poll<io::Result<()>> {
+    let mut room = [const { MaybeUninit::uninit() }; READ_AT_ONCE];
+    let mut room = ReadBuf::uninit(&mut room);
+    ready!(Pin::new(io).poll_read(context, room.unfilled()))?;
+    take(room.filled());
+    Poll::Ready(Ok(()))
 }
