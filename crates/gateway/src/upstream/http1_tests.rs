@@ -168,3 +168,62 @@ fn a_head_says_how_long_the_body_is() {
     *request.method_mut() = Method::GET;
     assert!(write_head(&request).ends_with(b"host: localhost\r\n\r\n"));
 }
+
+/// What becomes of an answer that comes in two pieces, however it ends.
+fn outcome(answer: &[u8], cut: usize) -> Result<Option<(Vec<u8>, Decoder, usize)>, Malformed> {
+    let (mut come, mut head, mut content, mut used) = (Vec::new(), None, Vec::new(), 0);
+    let (first, second) = answer.split_at(cut);
+    for part in [first, second] {
+        let mut part = part.to_vec();
+        if head.is_none() {
+            come.extend(part);
+            let Some((found, begin)) = read_head(&Bytes::copy_from_slice(&come))? else { continue };
+            part = come.split_off(begin);
+            head = Some(found);
+            used = begin;
+        }
+        used += head.as_mut().expect("a head").body.decode(&part, &mut content)?;
+    }
+    Ok(head.map(|head| (content, head.body, used)))
+}
+
+#[test]
+fn damaged_answers_are_read_alike_however_they_come() {
+    let answers: [&[u8]; 3] = [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\nx-a: b\r\n\r\nhello, world",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n1f\r\n, worlds that are much longer!!!\r\n0\r\nx: y\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 503 No\r\nconnection: keep-alive\r\n\r\nbusy",
+    ];
+    let mut state: u64 = 7;
+    let mut random = |below: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).expect("31 bits") % below
+    };
+    let mut refused = 0;
+    for round in 0..30_000 {
+        let mut answer = answers[round % answers.len()].to_vec();
+        for _ in 0..random(4) {
+            let at = random(answer.len());
+            match random(4) {
+                0 => answer[at] = b"\r\n:; 0aF,\x00\xff"[random(11)],
+                1 => answer.insert(at, b"\r\n:; 0aF,\x00\xff"[random(11)]),
+                2 if answer.len() > 1 => drop(answer.remove(at)),
+                _ => answer.truncate(at + 1),
+            }
+        }
+        let whole = outcome(&answer, answer.len());
+        let cut = random(answer.len() + 1);
+        assert_eq!(
+            outcome(&answer, cut),
+            whole,
+            "cut at {cut}: {:?}",
+            answer.escape_ascii().to_string()
+        );
+        if let Ok(Some((content, _, used))) = &whole {
+            assert!(*used <= answer.len() && content.len() <= answer.len());
+        }
+        refused += usize::from(whole.is_err());
+    }
+    assert!((3_000..27_000).contains(&refused), "{refused} were refused, which tests little");
+}
