@@ -218,3 +218,7 @@ fn read(io: &mut Io, context: &mut Context<'_>, take: impl FnOnce(&[u8])) -> Pol
     take(room.filled());
     Poll::Ready(Ok(()))
 }
+
+#[cfg(test)]
+#[path = "line_tests.rs"]
+mod tests;
