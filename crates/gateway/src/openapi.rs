@@ -182,7 +182,7 @@ fn failures(policy: Policy) -> Map<String, Value> {
 fn security(policy: Policy) -> Value {
     match policy {
         Policy::Public | Policy::Form => json!([]),
-        Policy::Api(_) | Policy::Inference => {
+        Policy::Api(_) | Policy::Inference | Policy::House => {
             json!([{ "bearer": [] }, { "x-api-key": [] }, { "x-goog-api-key": [] }, { "api-key": [] }])
         }
         Policy::Native(_) => json!([{ "user": [], "api-key": [] }, { "user": [], "bearer": [] }]),

@@ -13,10 +13,13 @@ pub(crate) enum Scope {
     Keys,
     /// Read balance and bills.
     Billing,
+    /// Run the place, for as long as the key's user does.
+    Operator,
 }
 
 impl Scope {
-    pub(crate) const ALL: [Self; 4] = [Self::Inference, Self::Usage, Self::Keys, Self::Billing];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Inference, Self::Usage, Self::Keys, Self::Billing, Self::Operator];
 
     /// As it is written.
     pub(crate) const fn name(self) -> &'static str {
@@ -25,6 +28,7 @@ impl Scope {
             Self::Usage => "usage",
             Self::Keys => "keys",
             Self::Billing => "billing",
+            Self::Operator => "operator",
         }
     }
 
@@ -47,8 +51,10 @@ impl Scopes {
     pub(crate) const MANAGEMENT: Self =
         Self(Scope::Usage.bit() | Scope::Keys.bit() | Scope::Billing.bit());
 
-    /// Everything.
+    /// Everything that a user may grant.
     pub(crate) const ALL: Self = Self(Self::ORDINARY.0 | Self::MANAGEMENT.0);
+    /// And what only an operator may.
+    pub(crate) const OPERATORS: Self = Self::ALL.with(Scope::Operator);
 
     pub(crate) const fn has(self, scope: Scope) -> bool {
         self.0 & scope.bit() != 0
@@ -112,5 +118,6 @@ mod tests {
         assert!(Scopes::INFERENCE.within(Scopes::ORDINARY));
         assert!(!Scopes::MANAGEMENT.within(Scopes::ORDINARY));
         assert!(!Scopes::INFERENCE.has(Scope::Keys));
+        assert!(!Scopes::ALL.has(Scope::Operator) && Scopes::OPERATORS.has(Scope::Operator));
     }
 }

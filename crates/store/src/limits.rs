@@ -18,7 +18,10 @@ const SET: Sql = sql!(
 );
 const ID: Sql =
     sql!("SELECT id FROM tollgate.limits WHERE owner_kind = $1 AND owner_id = $2 AND model = $3");
-const REMOVE: Sql = sql!("DELETE FROM tollgate.limits WHERE id = $1");
+const REMOVE: Sql = sql!(
+    "DELETE FROM tollgate.limits WHERE id = $1 ",
+    "RETURNING id, owner_kind, owner_id, model, requests_per_minute, tokens_per_minute, concurrent_requests"
+);
 
 /// Whose limits they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,21 +90,26 @@ struct Row {
     concurrent_requests: Option<i64>,
 }
 
+impl TryFrom<Row> for Limit {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let limits = Limits {
+            requests_per_minute: row.requests_per_minute,
+            tokens_per_minute: row.tokens_per_minute,
+            concurrent_requests: row.concurrent_requests,
+        };
+        let owner = LimitOwner::of(&row.owner_kind, row.owner_id, row.model)?;
+        Ok(Self { id: row.id, owner, limits })
+    }
+}
+
 impl Store {
     /// The limits of users, accounts and models, oldest first. Those of keys are with the keys.
     pub async fn limits(&self) -> Result<Vec<Limit>, StoreError> {
         let mut conn = self.read().await?;
         let rows: Vec<Row> = on!(conn, ALL => _, (q, c) => q.fetch_all(c).await)?;
-        let limit = |row: Row| {
-            let limits = Limits {
-                requests_per_minute: row.requests_per_minute,
-                tokens_per_minute: row.tokens_per_minute,
-                concurrent_requests: row.concurrent_requests,
-            };
-            let owner = LimitOwner::of(&row.owner_kind, row.owner_id, row.model)?;
-            Ok(Limit { id: row.id, owner, limits })
-        };
-        rows.into_iter().map(limit).collect()
+        rows.into_iter().map(TryInto::try_into).collect()
     }
 
     /// Sets all limits of an owner, in place of those that there were; what is `None` is not limited. Its id: `limit.id`, where
@@ -121,12 +129,7 @@ impl Store {
             return self.change_key(Whose::Anybodys, key, change, at).await.map(|key| key.id);
         }
         let mut conn = self.begin().await?;
-        let detail = json!({
-            "requests_per_minute": limits.requests_per_minute,
-            "tokens_per_minute": limits.tokens_per_minute,
-            "concurrent_requests": limits.concurrent_requests,
-        });
-        self.changed(&mut conn, "limit.set", &target(&owner), &detail).await?;
+        self.changed(&mut conn, "limit.set", &target(&owner), &detail(limits)).await?;
         let id = set(&mut conn, id, &owner, (limits, at)).await?;
         conn.commit().await?;
         Ok(id)
@@ -138,10 +141,9 @@ impl Store {
     /// [`StoreError::NotFound`] where there are none of that id, and no such key.
     pub async fn remove_limit(&self, id: Uuid, at: i64) -> Result<(), StoreError> {
         let mut conn = self.begin().await?;
-        let removed = on!(conn, REMOVE, (q, c) => {
-            q.bind(id).execute(c).await.map(|done| done.rows_affected())
-        })?;
-        if removed == 0 {
+        let removed: Option<Row> =
+            on!(conn, REMOVE => _, (q, c) => q.bind(id).fetch_optional(c).await)?;
+        let Some(removed) = removed else {
             drop(conn);
             let limit = Limit { id, owner: LimitOwner::Key(id), limits: Limits::default() };
             let done = self.set_limit(limit, at).await.map(drop);
@@ -149,8 +151,9 @@ impl Store {
                 StoreError::NotFound { .. } => StoreError::NotFound { what: "limit" },
                 error => error,
             });
-        }
-        self.changed(&mut conn, "limit.remove", &format!("limit {id}"), &json!({})).await?;
+        };
+        let Limit { owner, limits, .. } = removed.try_into()?;
+        self.changed(&mut conn, "limit.remove", &target(&owner), &detail(limits)).await?;
         conn.commit().await
     }
 }
@@ -170,6 +173,15 @@ async fn set(
     let (id,): (Uuid,) =
         on!(*conn, ID => _, (q, c) => q.bind(kind).bind(owner).bind(model).fetch_one(c).await)?;
     Ok(id)
+}
+
+/// How much, as the audit log has it.
+fn detail(limits: Limits) -> serde_json::Value {
+    json!({
+        "requests_per_minute": limits.requests_per_minute,
+        "tokens_per_minute": limits.tokens_per_minute,
+        "concurrent_requests": limits.concurrent_requests,
+    })
 }
 
 /// As the audit log has it.

@@ -167,7 +167,9 @@ impl Create {
         let scopes = if self.scopes.is_empty() {
             Scopes::ORDINARY
         } else {
-            keys::scopes(&self.scopes, Scopes::ALL).map_err(|e| flag("--scope", e))?
+            let operator = store.user(&self.user).await?.operator;
+            let granted = if operator { Scopes::OPERATORS } else { Scopes::ALL };
+            keys::scopes(&self.scopes, granted).map_err(|e| flag("--scope", e))?
         };
         let mut wanted = Wanted::of(self.name, scopes);
         wanted.expires_at = self.expires_at;

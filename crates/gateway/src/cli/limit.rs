@@ -1,6 +1,5 @@
 //! `tollgate limit set|list|remove`: how many requests and tokens a minute, and how many requests at once.
 
-use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::{Value, json};
 use store::{Limit, LimitOwner, Limits, Store};
@@ -10,7 +9,7 @@ use super::key::per_minute;
 use super::output::Output;
 use crate::clock;
 use crate::config::Settings;
-use crate::manage::keys;
+use crate::manage::limits::{self, Named, Refused, parts};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -88,44 +87,25 @@ pub(super) async fn run(
 
 impl Set {
     async fn owner(&self, store: &Store) -> anyhow::Result<LimitOwner> {
-        let account = match &self.account {
-            Some(name) => Some(store.user(name).await?.account_id),
-            None => None,
+        let named = Named {
+            key: self.key,
+            user: self.user.as_deref(),
+            account: self.account.as_deref(),
+            model: self.model.as_deref(),
         };
-        Ok(match (self.key, &self.user, account, &self.model) {
-            (Some(key), ..) => LimitOwner::Key(key),
-            (_, Some(user), ..) => LimitOwner::User(store.user(user).await?.id),
-            (.., account, Some(model)) => LimitOwner::Model(account, known(store, model).await?),
-            (.., Some(account), None) => LimitOwner::Account(account),
-            _ => bail!("expected one of --key, --user, --account and --model"),
+        let (_, catalogue) = super::latest_prices(store).await?;
+        limits::owner(store, &catalogue, named).await.map_err(|refused| match refused {
+            Refused::Model(why) => anyhow::anyhow!("--model: {why}"),
+            refused => refused.into(),
         })
     }
 }
 
-/// A model as limits name it.
-async fn known(store: &Store, model: &str) -> anyhow::Result<String> {
-    let (_, catalogue) = super::latest_prices(store).await?;
-    let models = keys::models(&catalogue, &[model.to_owned()]);
-    let models = models.map_err(|why| anyhow::anyhow!("--model: {why}"))?;
-    models.into_iter().next().context("--model: expected one")
-}
-
 async fn list(store: &Store, output: &Output) -> anyhow::Result<()> {
-    let keys = store.all_keys().await?.into_iter().filter(|key| key.revoked_at.is_none());
-    let of_keys = keys.map(|key| Limit {
-        id: key.id,
-        owner: LimitOwner::Key(key.id),
-        limits: Limits {
-            requests_per_minute: key.requests_per_minute,
-            tokens_per_minute: key.tokens_per_minute,
-            concurrent_requests: key.concurrent_requests,
-        },
-    });
-    let of_keys = of_keys.filter(|limit| limit.limits != Limits::default());
-    let limits: Vec<Limit> = store.limits().await?.into_iter().chain(of_keys).collect();
+    let limits = limits::all(store).await?;
     let number = |number: Option<i64>| number.map(|n| n.to_string()).unwrap_or_default();
     let rows = limits.iter().map(|limit| {
-        let (kind, id, model) = owner(&limit.owner);
+        let (kind, id, model) = parts(&limit.owner);
         let id = id.map_or_else(|| "each".to_owned(), |id| id.to_string());
         let Limits { requests_per_minute, tokens_per_minute, concurrent_requests } = limit.limits;
         vec![
@@ -152,18 +132,8 @@ async fn list(store: &Store, output: &Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Kind, id and model; each account where there is no id.
-fn owner(owner: &LimitOwner) -> (&'static str, Option<Uuid>, Option<&str>) {
-    match owner {
-        LimitOwner::Key(id) => ("key", Some(*id), None),
-        LimitOwner::User(id) => ("user", Some(*id), None),
-        LimitOwner::Account(id) => ("account", Some(*id), None),
-        LimitOwner::Model(id, model) => ("account", *id, Some(model)),
-    }
-}
-
 fn view(limit: &Limit) -> Value {
-    let (kind, id, model) = owner(&limit.owner);
+    let (kind, id, model) = parts(&limit.owner);
     json!({
         "id": limit.id,
         "owner": { "kind": kind, "id": id },

@@ -1,7 +1,7 @@
 //! The form of a key: what stands in it, and what is meant by it.
 
 use ledger::{BudgetPeriod, Catalogue, Usd};
-use store::{Budget, BudgetOwner, Key, KeyChange};
+use store::{Budget, BudgetOwner, Key, KeyChange, Limits};
 
 use super::html;
 use super::page::Fields;
@@ -52,36 +52,38 @@ pub(crate) fn periods(chosen: BudgetPeriod) -> Vec<Pick> {
     PERIODS.map(pick).into()
 }
 
-fn boxes(on: Scopes) -> Vec<ScopeBox> {
+/// Only what may be granted is there to be chosen.
+fn boxes(on: Scopes, granted: Scopes) -> Vec<ScopeBox> {
     let labelled = |scope: Scope| {
         let (label, hint) = match scope {
             Scope::Inference => ("Ask models", "Chats, embeddings, everything that costs"),
             Scope::Usage => ("Read usage", "What was used and what it cost"),
             Scope::Keys => ("Manage keys", "Make, change and revoke keys"),
             Scope::Billing => ("Read bills", "Balance, bills and credit"),
+            Scope::Operator => ("Run the place", "What operators do by the API"),
         };
         ScopeBox { name: scope.name(), label, hint, on: on.has(scope) }
     };
-    Scope::ALL.map(labelled).into()
+    Scope::ALL.into_iter().filter(|scope| granted.has(*scope)).map(labelled).collect()
 }
 
 impl KeyForm {
     /// Of a key that is not there yet.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(granted: Scopes) -> Self {
         Self {
-            scopes: boxes(Scopes::INFERENCE.with(Scope::Usage)),
+            scopes: boxes(Scopes::INFERENCE.with(Scope::Usage), granted),
             periods: periods(BudgetPeriod::Month),
             ..Self::default()
         }
     }
 
     /// Of a key as it is.
-    pub(crate) fn of(key: &Key, budget: Option<&Budget>) -> Self {
+    pub(crate) fn of(key: &Key, budget: Option<&Budget>, granted: Scopes) -> Self {
         let lines = |list: &Option<Vec<String>>| list.as_ref().map(|list| list.join("\n"));
         let number = |number: Option<i64>| number.map(|n| n.to_string()).unwrap_or_default();
         Self {
             name: key.name.clone(),
-            scopes: boxes(Scopes::stored(&key.scopes)),
+            scopes: boxes(Scopes::stored(&key.scopes), granted),
             expires: key.expires_at.map(html::day).unwrap_or_default(),
             budget: budget.map(|budget| budget.limit.to_string()).unwrap_or_default(),
             periods: periods(budget.map_or(BudgetPeriod::Month, |budget| budget.period)),
@@ -94,13 +96,13 @@ impl KeyForm {
     }
 
     /// As it was filled in.
-    pub(crate) fn filled(fields: &Fields) -> Self {
+    pub(crate) fn filled(fields: &Fields, granted: Scopes) -> Self {
         let text = |name| fields.text(name).to_owned();
         let on = Scopes::stored(&fields.all("scope").join(" "));
         let period = BudgetPeriod::from_name(fields.text("period"));
         Self {
             name: text("name"),
-            scopes: boxes(on),
+            scopes: boxes(on, granted),
             expires: text("expires"),
             budget: text("budget"),
             periods: periods(period.unwrap_or(BudgetPeriod::Month)),
@@ -114,20 +116,17 @@ impl KeyForm {
 }
 
 /// What kind of key is meant. The error names the field.
-pub(crate) fn wanted(fields: &Fields, catalogue: &Catalogue, now: i64) -> Result<Wanted, String> {
+pub(crate) fn wanted(
+    fields: &Fields,
+    catalogue: &Catalogue,
+    (granted, now): (Scopes, i64),
+) -> Result<Wanted, String> {
     let named = |field: &'static str| move |what: String| format!("{field}: {what}.");
-    let number = |field: &'static str, name: &str| {
-        let text = fields.some(name);
-        text.map(|text| {
-            let number = text.parse().map_err(|_| "expected a whole number".to_owned());
-            number.and_then(keys::per_minute).map_err(named(field))
-        })
-        .transpose()
-    };
-    let scopes = keys::scopes(&fields.all("scope"), Scopes::ALL).map_err(named("Scopes"))?;
+    let scopes = keys::scopes(&fields.all("scope"), granted).map_err(named("Scopes"))?;
     let expires_at = fields.some("expires").map(|text| keys::expiry(text, now)).transpose();
     let models = fields.list("models").map(|ids| keys::models(catalogue, &ids)).transpose();
     let ips = fields.list("ips").map(|ips| keys::allowed_ips(&ips)).transpose();
+    let rates = rates(fields)?;
     Ok(Wanted {
         name: keys::name(fields.text("name")).map_err(named("Name"))?,
         scopes,
@@ -135,6 +134,23 @@ pub(crate) fn wanted(fields: &Fields, catalogue: &Catalogue, now: i64) -> Result
         budget: budget(fields).map_err(named("Budget"))?,
         models: models.map_err(named("Models"))?,
         allowed_ips: ips.map_err(named("Networks"))?,
+        requests_per_minute: rates.requests_per_minute,
+        tokens_per_minute: rates.tokens_per_minute,
+        concurrent_requests: rates.concurrent_requests,
+    })
+}
+
+/// Limits of the fields `requests`, `tokens` and `concurrent`.
+pub(crate) fn rates(fields: &Fields) -> Result<Limits, String> {
+    let number = |field: &'static str, name: &str| {
+        let text = fields.some(name);
+        text.map(|text| {
+            let number = text.parse().map_err(|_| "expected a whole number".to_owned());
+            number.and_then(keys::per_minute).map_err(|what| format!("{field}: {what}."))
+        })
+        .transpose()
+    };
+    Ok(Limits {
         requests_per_minute: number("Requests per minute", "requests")?,
         tokens_per_minute: number("Tokens per minute", "tokens")?,
         concurrent_requests: number("Requests at once", "concurrent")?,

@@ -4,17 +4,19 @@ use askama::Template;
 use axum::response::Response;
 use http::StatusCode;
 use secrecy::ExposeSecret as _;
-use store::{Budget, Grain, Key, KeyChange, Limits};
+use store::{Budget, Grain, Key, KeyChange};
 use uuid::Uuid;
 
 use super::chart;
 use super::html::{self, Html, Table};
 use super::key_form::{self, KeyForm};
+use super::limits;
 use super::overview::model_table;
 use super::page::{self, DAY, Desk, Fields, Frame, Notice, missing, query, told};
 use super::sums;
 use crate::manage::keys::{self as manage, Made};
 use crate::problem::Problem;
+use crate::scopes::Scopes;
 use crate::web::Call;
 
 const PER_PAGE: u16 = 25;
@@ -114,7 +116,7 @@ pub(crate) async fn new(call: Call) -> Result<Response, Problem> {
     let desk = Desk::of(&call)?;
     desk.keys()?;
     let frame = Frame::new(&call, &desk, "New key");
-    page::show(&New { frame, payer: desk.payer, form: KeyForm::new() })
+    page::show(&New { frame, payer: desk.payer, form: KeyForm::new(call.who.grants()) })
 }
 
 #[derive(Template)]
@@ -144,11 +146,11 @@ pub(crate) async fn create(call: Call) -> Result<Response, Problem> {
     desk.keys()?;
     let fields = Fields::of(&call)?;
     let catalogue = std::sync::Arc::clone(&call.app.snapshots.current().catalogue);
-    let wanted = match key_form::wanted(&fields, &catalogue, call.now) {
+    let wanted = match key_form::wanted(&fields, &catalogue, (call.who.grants(), call.now)) {
         Ok(wanted) => wanted,
         Err(error) => {
             let frame = Frame::new(&call, &desk, "New key").saying(Some(Notice::bad(error)));
-            let form = KeyForm::filled(&fields);
+            let form = KeyForm::filled(&fields, call.who.grants());
             let page = New { frame, payer: desk.payer, form };
             return page::show_as(StatusCode::BAD_REQUEST, &page);
         }
@@ -219,11 +221,8 @@ async fn show_one(
         ("Id", Html::code(&key.id.to_string())),
     ];
     let snapshot = call.app.snapshots.current();
-    for (label, id) in
-        [("Limits of its user", key.user_id), ("Limits of its account", key.account_id)]
-    {
-        facts.extend(snapshot.limits.get(&id).map(|own| (label, Html::text(&limits(own)))));
-    }
+    let others = limits::applying(&snapshot, key.user_id, key.account_id);
+    facts.extend(others.iter().map(limits::Applying::fact));
     if let Some(next) = key.rotated_to {
         facts.push(("In its place", Html::link(&format!("/keys/{next}"), &next.to_string())));
     }
@@ -234,23 +233,12 @@ async fn show_one(
         chart: chart::bars("Spent by day, the last 30 days", &labels, &series, html::short_dollars),
         models: model_table("By model, the last 30 days", &rows)
             .or("Not used in these days.", Some(("/connect", "Connect a program"))),
-        form: form.unwrap_or_else(|| KeyForm::of(&key, budgets.first())),
+        form: form.unwrap_or_else(|| KeyForm::of(&key, budgets.first(), call.who.grants())),
         budgets: budgets.iter().map(standing).collect(),
         live: key.revoked_at.is_none(),
         name,
         key,
     })
-}
-
-/// Limits in words.
-fn limits(limits: &Limits) -> String {
-    let all = [
-        (limits.requests_per_minute, "requests a minute"),
-        (limits.tokens_per_minute, "tokens a minute"),
-        (limits.concurrent_requests, "requests at once"),
-    ];
-    let said = all.iter().filter_map(|(most, what)| most.map(|most| format!("{most} {what}")));
-    said.collect::<Vec<_>>().join(", ")
 }
 
 /// How a budget stands.
@@ -269,14 +257,14 @@ pub(crate) async fn change(call: Call) -> Result<Response, Problem> {
     let key = found(&call, &desk).await?;
     let fields = Fields::of(&call)?;
     let catalogue = std::sync::Arc::clone(&call.app.snapshots.current().catalogue);
-    match key_form::wanted(&fields, &catalogue, call.now) {
+    match key_form::wanted(&fields, &catalogue, (call.who.grants(), call.now)) {
         Ok(wanted) => {
             let budgets = budgets(&call, &key).await?;
             let change = key_form::change(&key, budgets.first(), wanted);
             changed(&call, &desk, &key, change, "key-changed").await
         }
         Err(error) => {
-            let form = KeyForm::filled(&fields);
+            let form = KeyForm::filled(&fields, call.who.grants());
             let page = show_one(&call, Some(form), Some(Notice::bad(error))).await?;
             page::show_as(StatusCode::BAD_REQUEST, &page)
         }
@@ -314,6 +302,10 @@ pub(crate) async fn rotate(call: Call) -> Result<Response, Problem> {
     let hours = hours
         .filter(|hours| OVERLAPS.contains(hours))
         .ok_or_else(|| Problem::bad_request("how long: expected 0, 1, 24 or 168 hours"))?;
+    // The new secret is in the hands of whoever asks.
+    if !Scopes::stored(&key.scopes).within(call.who.grants()) {
+        return Err(Problem::bad_request("this key may do more than you may grant"));
+    }
     let until = call.now.saturating_add(hours * HOUR);
     let store = call.store();
     let made = manage::rotate(&store, desk.keys()?, &key, &desk.payer, (call.now, until));

@@ -10,6 +10,7 @@ mod export;
 pub(crate) mod html;
 mod key_form;
 pub(crate) mod keys;
+mod limits;
 pub(crate) mod operator;
 pub(crate) mod organization;
 pub(crate) mod overview;

@@ -234,6 +234,8 @@ fn said(call: &Call) -> Option<Notice> {
         "corrected" => "The correction was booked.",
         "budget-set" => "The budget is set.",
         "budget-removed" => "The budget is gone.",
+        "limit-set" => "The limits are set.",
+        "limit-removed" => "The limits are gone.",
         "pays" => "How the customer pays was changed.",
         "credential-set" => "The credential is sealed and in force.",
         "credential-removed" => "The stored credential is gone.",

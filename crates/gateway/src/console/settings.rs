@@ -1,10 +1,11 @@
-//! `/settings`: a person's password, sessions and other names.
+//! `/settings`: a person's password, sessions, other names and limits.
 
 use askama::Template;
 use axum::response::Response;
 use store::{SecretHash, Session};
 
 use super::html::{self, Html, Table};
+use super::limits;
 use super::page::{self, Desk, Fields, Frame, missing, told};
 use crate::problem::Problem;
 use crate::web::{Call, Proof, SignedIn, Who};
@@ -24,6 +25,7 @@ struct Page {
     has_password: bool,
     sessions: Vec<Browser>,
     identities: Table,
+    limits: Table,
 }
 
 fn own(call: &Call) -> SecretHash {
@@ -54,11 +56,13 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
             Html::text(&html::day(known.created_at)),
         ]
     });
+    let snapshot = call.app.snapshots.current();
     let page = Page {
         has_password: store.password_hash(id).await.map_err(told)?.is_some(),
         sessions: sessions.into_iter().map(browser).collect(),
         identities: Table::new("Identities", &["Issuer", "Name there", "Since"], rows.collect())
             .or("You sign in here alone.", None),
+        limits: limits::table(&limits::applying(&snapshot, id, desk.account), &desk.payer),
         frame: Frame::new(&call, &desk, "Settings"),
     };
     page::show(&page)

@@ -3,6 +3,7 @@
 pub(crate) mod aliases;
 pub(crate) mod key_fields;
 pub(crate) mod keys;
+pub(crate) mod limits;
 pub(crate) mod organizations;
 pub(crate) mod own_keys;
 pub(crate) mod people;

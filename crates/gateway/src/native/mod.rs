@@ -3,6 +3,7 @@
 pub(crate) mod chat;
 pub(crate) mod json;
 pub(crate) mod keys;
+pub(crate) mod limits;
 pub(crate) mod stream;
 pub(crate) mod usage;
 

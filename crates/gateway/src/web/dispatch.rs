@@ -17,6 +17,7 @@ use crate::auth::{self, Asked};
 use crate::body::{self, Whole};
 use crate::problem::Problem;
 use crate::scopes::Scope;
+use crate::snapshot::Person;
 use crate::{clock, console, endpoints};
 
 /// The longest body that a program may send here, in bytes.
@@ -78,13 +79,16 @@ async fn answer(
 async fn admit(app: &App, policy: Policy, parts: &Parts, now: i64) -> Result<Who, Problem> {
     let snapshot = app.snapshots.current();
     let asked = Asked::of(parts, now);
-    if matches!(policy, Policy::Api(_) | Policy::Native(_))
+    if matches!(policy, Policy::Api(_) | Policy::Native(_) | Policy::House)
         && app.people.tokens.are_taken()
         && let Some(token) = auth::presented_token(&asked)
     {
         let person = app.people.tokens.person(app, token, now).await?;
         if matches!(policy, Policy::Native(_)) {
             auth::same_user(&parts.headers, &person)?;
+        }
+        if policy == Policy::House {
+            runs_the_place(Some(&person))?;
         }
         return Ok(Who::Person(SignedIn { person, proof: Proof::Token }));
     }
@@ -98,6 +102,11 @@ async fn admit(app: &App, policy: Policy, parts: &Parts, now: i64) -> Result<Who
         }
         Policy::Inference => auth::caller(&snapshot, &asked, Some(Scope::Inference)).map(Who::Key),
         Policy::Api(scope) => auth::caller(&snapshot, &asked, scope).map(Who::Key),
+        Policy::House => {
+            let key = auth::caller(&snapshot, &asked, Some(Scope::Operator))?;
+            runs_the_place(snapshot.people.get(&key.user_id).map(AsRef::as_ref))?;
+            Ok(Who::Key(key))
+        }
         Policy::Native(scope) if app.live.load().trust_user_header => {
             auth::trusted(&snapshot, &asked, scope)
         }
@@ -114,6 +123,15 @@ async fn admit(app: &App, policy: Policy, parts: &Parts, now: i64) -> Result<Who
             Ok(Who::Person(signed_in))
         }
     }
+}
+
+/// A key outlives what its user was when it was made.
+fn runs_the_place(person: Option<&Person>) -> Result<(), Problem> {
+    if person.is_some_and(|person| person.operator) {
+        return Ok(());
+    }
+    let message = "this takes an operator";
+    Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", message))
 }
 
 /// Whether a form is one of our own pages' of that very session.

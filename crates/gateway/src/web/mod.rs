@@ -48,6 +48,8 @@ pub(crate) enum Policy {
     Api(Option<Scope>),
     /// A key that may ask models. The endpoint sees to that itself, before it reads the body.
     Inference,
+    /// A key of an operator that has the scope `operator`; an operator's token.
+    House,
     /// The native API: the header `user`, and a key of that user that has the scope.
     Native(Scope),
     /// Somebody who is signed in, in a browser.
@@ -71,6 +73,7 @@ impl fmt::Display for Policy {
             Self::Api(None) => f.write_str("key"),
             Self::Api(Some(scope)) => write!(f, "key:{}", scope.name()),
             Self::Inference => f.write_str("key:inference"),
+            Self::House => f.write_str("key:operator"),
             Self::Native(scope) => write!(f, "user:{}", scope.name()),
             Self::Page => f.write_str("person"),
             Self::Operator => f.write_str("operator"),
@@ -192,6 +195,12 @@ impl Who {
             // To manage keys is to decide who may ask models.
             Self::Key(key) if key.scopes.has(Scope::Keys) => key.scopes.with(Scope::Inference),
             Self::Key(key) => key.scopes,
+            // A proxy that is trusted vouches for who it is, and for no more.
+            Self::Person(SignedIn { person, proof: Proof::Session { .. } | Proof::Token })
+                if person.operator =>
+            {
+                Scopes::OPERATORS
+            }
             Self::Person(_) => Scopes::ALL,
         }
     }

@@ -47,6 +47,14 @@ pub(super) const ROUTES: &[Route] = &[
             .answer(200, shape!(native::keys::Deleted))),
     route!(GET "/api/usage/check", Policy::Native(Scope::Usage), native::usage::check,
         Doc::of("What is owed by the account that the key spends from; of an organization's, what you have used yourself where you are a member").answer(200, shape!(native::usage::Checked))),
+    route!(GET "/api/operator/limits", Policy::House, native::limits::list,
+        Doc::of("The limits of everybody").query(shape!(native::limits::LimitsQuery))
+            .answer(200, shape!(native::limits::LimitList))),
+    route!(PUT "/api/operator/limits", Policy::House, native::limits::set,
+        Doc::of("Set the limits of a key, a user, an account or a model")
+            .body(shape!(native::limits::LimitWish)).answer(200, shape!(native::limits::LimitView))),
+    route!(DELETE "/api/operator/limits/{id}", Policy::House, native::limits::remove,
+        Doc::of("Take limits away").answer(200, shape!(native::limits::LimitRemoved))),
     route!(GET "/api/v1/generation", Policy::Api(None), generation::get, Doc::of("What one answer used and cost").query(shape!(generation::GenerationQuery))
             .answer(200, shape!(Data<generation::Generation>))),
     route!(GET "/api/v1/key", Policy::Api(None), key::get,

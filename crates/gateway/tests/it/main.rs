@@ -43,6 +43,7 @@ mod keys;
 mod leaving;
 mod leaving_streams;
 mod limits;
+mod limits_set;
 mod limits_shared;
 mod many;
 mod matrix;

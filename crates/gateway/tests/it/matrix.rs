@@ -43,6 +43,7 @@ fn expected(policy: &str, name: &str) -> End {
         "user key" | "foreign key" => &["inference", "usage", "keys"],
         "narrow key" => &["usage"],
         "management key" => &["usage", "keys", "billing"],
+        "operator key" | "former operator key" => &["operator"],
         _ => &[],
     };
     let is_key = !scopes.is_empty();
@@ -54,13 +55,17 @@ fn expected(policy: &str, name: &str) -> End {
         "operator" if is_person => End::Hidden,
         "key" if is_key => End::In,
         "person" | "operator" | "key" => End::Unknown,
+        "key:operator" if name == "former operator key" => End::Forbidden,
         _ => {
             let (kind, scope) = policy.split_once(':').expect("a policy that this test knows");
             assert!(
                 ["key", "user"].contains(&kind),
                 "a policy that this test does not know: {policy}"
             );
-            assert!(["inference", "usage", "keys", "billing"].contains(&scope), "{policy}");
+            assert!(
+                ["inference", "usage", "keys", "billing", "operator"].contains(&scope),
+                "{policy}"
+            );
             match is_key {
                 true if scopes.contains(&scope) => End::In,
                 true => End::Forbidden,
@@ -145,8 +150,21 @@ async fn roles(app: &App) -> Vec<(&'static str, Proof)> {
     ] {
         roles.push((role, Proof::Session(session(&store, name).await)));
     }
+    roles.extend(of_operators(app, &store).await);
     store.close().await;
     roles
+}
+
+/// Keys for what operators do: of one, and of one who is none any more.
+async fn of_operators(app: &App, store: &Store) -> [(&'static str, Proof); 2] {
+    let max = store.user("max").await.expect("Max");
+    store.set_operator(&max, true).await.expect("an operator");
+    let [olgas, his] = [
+        app.books.key_with("olga", &["operator"]).await,
+        app.books.key_with("max", &["operator"]).await,
+    ];
+    store.set_operator(&max, false).await.expect("no operator");
+    [("operator key", Proof::Key("olga", olgas)), ("former operator key", Proof::Key("max", his))]
 }
 
 impl App {

@@ -21,6 +21,12 @@ async fn tried(scopes: &[&str]) {
         return;
     };
     let app = App::start().await;
+    if scopes.contains(&"operator") {
+        let store = store::Store::open(&app.books.url, 1).await.expect("the books");
+        let user = store.user(USER).await.expect("the user");
+        store.set_operator(&user, true).await.expect("an operator");
+        store.close().await;
+    }
     let home = tempfile::tempdir().expect("a folder");
     let mut command = Command::new(folder.join("python/bin/schemathesis"));
     command
@@ -75,4 +81,9 @@ async fn to_a_narrow_key() {
 #[tokio::test]
 async fn to_a_management_key() {
     tried(&["usage", "keys", "billing"]).await;
+}
+
+#[tokio::test]
+async fn to_an_operators_key() {
+    tried(&["operator"]).await;
 }

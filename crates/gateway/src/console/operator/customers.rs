@@ -18,6 +18,7 @@ use super::super::overview::{Tile, model_table};
 use super::super::page::{self, DAY, Desk, Fields, Frame, Notice, missing, query, told};
 use super::super::requests::Pick;
 use super::super::sums::{self, Total};
+use super::limits::{self, Shown as Limits};
 use super::users::state;
 use crate::clock;
 use crate::manage::keys::expiry;
@@ -45,6 +46,7 @@ struct Page {
     models: Table,
     budgets: Vec<BudgetRow>,
     periods: Vec<Pick>,
+    limits: Limits,
     entries: Table,
     older: Option<String>,
     members: Table,
@@ -99,6 +101,7 @@ async fn show(call: &Call, notice: Option<Notice>) -> Result<Page, Problem> {
         models: model_table("By model, the last 30 days", &rows).or("Nothing in these days.", None),
         budgets: budgets_of(&budgets, &user),
         periods: key_form::periods(BudgetPeriod::Month),
+        limits: limits::shown(call, &user).await?,
         entries: Table::new(
             "Entries of the ledger",
             &["When", "What", "#USD", "Why", "By"],
@@ -202,6 +205,8 @@ pub(crate) async fn act(call: Call) -> Result<Response, Problem> {
         "correct" => correct(&call, &user, &fields).await,
         "budget" => budget(&call, &user, &fields).await,
         "budget-removed" => remove_budget(&call, &user, &fields).await,
+        "limit" => limits::set(&call, &user, &fields).await.map(|()| "limit-set"),
+        "limit-removed" => limits::remove(&call, &user, &fields).await.map(|()| "limit-removed"),
         "pays" => pays(&call, &user, &fields).await,
         "disabled" => disable(&call, &user, &fields).await,
         "operator" => make_operator(&call, &user, &fields).await,

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod credentials;
 pub(crate) mod customers;
 pub(crate) mod import;
+mod limits;
 mod price_changes;
 pub(crate) mod prices;
 pub(crate) mod providers;
