@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::engine::Sql;
-use crate::rollups::{Kept, month_of};
+use crate::engine::{Conn, Sql};
+use crate::rollups::{DAY, Kept, PART, direct, month_of};
 use crate::{Grain, Rollup, Store, StoreError};
 
 /// A sum that is not that of its receipts.
@@ -40,8 +40,8 @@ macro_rules! uneven {
     ($rollups:expr, $receipt:literal) => {
         sql!(
             "SELECT id, day, item, ",
-            rollup_sums!(),
-            "FROM (",
+            counted_sums!(),
+            " FROM (",
             $rollups,
             " UNION ALL SELECT ",
             $receipt,
@@ -59,7 +59,7 @@ macro_rules! side {
     ($grain:literal) => {
         concat!(
             "SELECT id, day, item, ",
-            rollup_columns!(),
+            counted_columns!(),
             " FROM tollgate.rollups WHERE grain = '",
             $grain,
             "'"
@@ -73,9 +73,9 @@ const UNEVEN_KEYS: Sql = uneven!(side!("key"), "key_id");
 // All replicas together are one, whose id is that of the least.
 const UNEVEN_HOUSE: Sql = sql!(
     "SELECT $1 AS id, day, item, ",
-    rollup_sums!(),
-    "FROM (SELECT day, item, ",
-    rollup_columns!(),
+    counted_sums!(),
+    " FROM (SELECT day, item, ",
+    counted_columns!(),
     " FROM tollgate.rollups WHERE grain = 'house' ",
     "UNION ALL SELECT started_at / 86400000000, provider || '/' || model, ",
     less!(),
@@ -85,9 +85,36 @@ const UNEVEN_HOUSE: Sql = sql!(
 );
 const DAYS: Sql = sql!(
     "SELECT id, day, '' AS item, ",
-    rollup_sums!(),
-    "FROM tollgate.rollups WHERE grain = $1 GROUP BY id, day"
+    counted_sums!(),
+    " FROM tollgate.rollups WHERE grain = $1 GROUP BY id, day"
 );
+
+const DIRECT_RECEIPTS: Sql = sql!(
+    "SELECT request_id, attempt, account_id, user_id, key_id, provider, model, started_at, report ",
+    "FROM tollgate.receipts WHERE (request_id, attempt) > ($1, $2) AND report LIKE '%\"direct\":%' ",
+    "ORDER BY request_id, attempt LIMIT 1000"
+);
+const DIRECT_ROLLUPS: Sql = sql!(
+    "SELECT grain, id, day, item, direct_high, direct_low FROM tollgate.rollups ",
+    "WHERE direct_high <> 0 OR direct_low <> 0"
+);
+
+/// A receipt whose provider bills the account itself.
+#[derive(sqlx::FromRow)]
+struct Direct {
+    request_id: Uuid,
+    attempt: i64,
+    account_id: Uuid,
+    user_id: Uuid,
+    key_id: Uuid,
+    provider: String,
+    model: String,
+    started_at: i64,
+    report: String,
+}
+
+/// What a sum of what providers bill accounts themselves is of, in the order of these.
+type DirectKey = (String, Uuid, i64, String);
 
 impl Store {
     /// Adds every receipt up again and compares, all at one moment. What differs is told to `look`.
@@ -132,8 +159,52 @@ impl Store {
                 }
             }
         }
+        for ((grain, id, day, item), more) in uneven_direct(&mut conn).await? {
+            let grain = Grain::from_name(&grain).ok_or_else(|| StoreError::corrupt("a grain"))?;
+            let direct = i64::try_from(more).unwrap_or(i64::MAX);
+            look(RollupFault {
+                grain,
+                more: Rollup { id, day, item, direct, ..Rollup::default() },
+            });
+        }
         Ok(())
     }
+}
+
+/// By how much more sums say than receipts that providers bill accounts themselves. Amounts that receipts have in their
+/// reports alone are added up here, in whole numbers that hold any sum.
+async fn uneven_direct(conn: &mut Conn) -> Result<BTreeMap<DirectKey, i128>, StoreError> {
+    let mut sums: BTreeMap<DirectKey, i128> = BTreeMap::new();
+    let mut add = |grain: &str, id: Uuid, day: i64, item: &str, amount: i128| {
+        // All replicas together are one.
+        let id = if grain == Grain::House.name() { Uuid::nil() } else { id };
+        *sums.entry((grain.to_owned(), id, day, item.to_owned())).or_default() += amount;
+    };
+    let kept: Vec<(String, Uuid, i64, String, i64, i64)> =
+        on!(*conn, DIRECT_ROLLUPS => _, (q, c) => q.fetch_all(c).await)?;
+    for (grain, id, day, item, high, low) in kept {
+        add(&grain, id, day, &item, i128::from(high) * i128::from(PART) + i128::from(low));
+    }
+    let mut after = (Uuid::nil(), -1_i64);
+    loop {
+        let page: Vec<Direct> = on!(*conn, DIRECT_RECEIPTS => _, (q, c) => {
+            q.bind(after.0).bind(after.1).fetch_all(c).await
+        })?;
+        let Some(last) = page.last() else { break };
+        after = (last.request_id, last.attempt);
+        for row in page {
+            let (day, item) = (row.started_at / DAY, format!("{}/{}", row.provider, row.model));
+            let less = -i128::from(direct(&row.report));
+            add(Grain::House.name(), Uuid::nil(), day, &item, less);
+            add(Grain::Account.name(), row.account_id, day, &item, less);
+            add(Grain::User.name(), row.user_id, day, &item, less);
+            add(Grain::Key.name(), row.key_id, day, &item, less);
+            add(Grain::AccountMonth.name(), row.account_id, month_of(day), "", less);
+            add(Grain::KeyMonth.name(), row.key_id, month_of(day), "", less);
+        }
+    }
+    sums.retain(|_, sum| *sum != 0);
+    Ok(sums)
 }
 
 impl Kept {
@@ -180,9 +251,12 @@ impl std::fmt::Display for RollupFault {
                 write!(f, " {name} {number}")?;
             }
         }
-        for (name, amount) in
-            [("cost", more.cost), ("commission", more.commission), ("charge", more.charge)]
-        {
+        for (name, amount) in [
+            ("cost", more.cost),
+            ("commission", more.commission),
+            ("charge", more.charge),
+            ("direct", more.direct),
+        ] {
             if amount != 0 {
                 write!(f, " {name} {} USD", ledger::sum_exact(amount.into()))?;
             }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ledger::BudgetPeriod;
+use ledger::{BudgetPeriod, UsageReport, Usd};
 use uuid::Uuid;
 
 use crate::engine::{Conn, Sql};
@@ -42,6 +42,12 @@ impl Grain {
             Self::KeyMonth => "key_month",
         }
     }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        let all =
+            [Self::House, Self::Account, Self::User, Self::Key, Self::AccountMonth, Self::KeyMonth];
+        all.into_iter().find(|grain| grain.name() == name)
+    }
 }
 
 /// One sum.
@@ -69,6 +75,8 @@ pub struct Rollup {
     pub commission: i64,
     /// What is to be paid.
     pub charge: i64,
+    /// What the providers bill accounts themselves, whose own keys they were called with: part of nothing above.
+    pub direct: i64,
 }
 
 /// The same as it is kept, with amounts in two parts: `high × 10⁹ + low`.
@@ -88,9 +96,13 @@ pub(crate) struct Kept {
     pub(crate) commission_low: i64,
     pub(crate) charge_high: i64,
     pub(crate) charge_low: i64,
+    #[sqlx(default)]
+    pub(crate) direct_high: i64,
+    #[sqlx(default)]
+    pub(crate) direct_low: i64,
 }
 
-const PART: i64 = 1_000_000_000;
+pub(crate) const PART: i64 = 1_000_000_000;
 
 impl TryFrom<Kept> for Rollup {
     type Error = StoreError;
@@ -112,21 +124,29 @@ impl TryFrom<Kept> for Rollup {
             cost: whole(kept.cost_high, kept.cost_low)?,
             commission: whole(kept.commission_high, kept.commission_low)?,
             charge: whole(kept.charge_high, kept.charge_low)?,
+            direct: whole(kept.direct_high, kept.direct_low)?,
         })
     }
 }
 
-type Numbers = [i64; 11];
+type Numbers = [i64; 13];
 
-macro_rules! rollup_columns {
+/// Those that receipts have as columns too.
+macro_rules! counted_columns {
     () => {
         "receipts, input_tokens, output_tokens, cache_read, reasoning, cost_high, cost_low, commission_high, \
          commission_low, charge_high, charge_low"
     };
 }
 
-/// The sums of all columns, from whatever follows.
-macro_rules! rollup_sums {
+macro_rules! rollup_columns {
+    () => {
+        concat!(counted_columns!(), ", direct_high, direct_low")
+    };
+}
+
+/// The sums of the counted columns, from whatever follows.
+macro_rules! counted_sums {
     () => {
         "CAST(SUM(receipts) AS BIGINT) AS receipts, CAST(SUM(input_tokens) AS BIGINT) AS input_tokens, \
          CAST(SUM(output_tokens) AS BIGINT) AS output_tokens, CAST(SUM(cache_read) AS BIGINT) AS cache_read, \
@@ -134,6 +154,16 @@ macro_rules! rollup_sums {
          CAST(SUM(cost_low) AS BIGINT) AS cost_low, CAST(SUM(commission_high) AS BIGINT) AS commission_high, \
          CAST(SUM(commission_low) AS BIGINT) AS commission_low, CAST(SUM(charge_high) AS BIGINT) AS charge_high, \
          CAST(SUM(charge_low) AS BIGINT) AS charge_low "
+    };
+}
+
+/// The sums of all columns, from whatever follows.
+macro_rules! rollup_sums {
+    () => {
+        concat!(
+            counted_sums!(),
+            ", CAST(SUM(direct_high) AS BIGINT) AS direct_high, CAST(SUM(direct_low) AS BIGINT) AS direct_low "
+        )
     };
 }
 
@@ -146,7 +176,8 @@ const ADD: &str = " ON CONFLICT (grain, id, day, item) DO UPDATE SET \
     cost_low = rollups.cost_low + excluded.cost_low, \
     commission_high = rollups.commission_high + excluded.commission_high, \
     commission_low = rollups.commission_low + excluded.commission_low, \
-    charge_high = rollups.charge_high + excluded.charge_high, charge_low = rollups.charge_low + excluded.charge_low";
+    charge_high = rollups.charge_high + excluded.charge_high, charge_low = rollups.charge_low + excluded.charge_low, \
+    direct_high = rollups.direct_high + excluded.direct_high, direct_low = rollups.direct_low + excluded.direct_low";
 const OF_ONE: Sql = sql!(
     "SELECT id, day, item, ",
     rollup_columns!(),
@@ -176,7 +207,7 @@ const TOTAL_OF_ONE: Sql = sql!(
 );
 
 pub(crate) fn statement() -> Insert {
-    Insert::new(INTO, 15, ADD)
+    Insert::new(INTO, 17, ADD)
 }
 
 /// What of a receipt is summed with that of its like.
@@ -207,8 +238,9 @@ impl Rollups {
         };
         let [input, output] = [row.input_tokens, row.output_tokens];
         let (cached, reasoning) = (row.cache_read, row.reasoning);
-        let [cost, commission, charge] =
-            [row.cost, row.commission, row.charge].map(|amount| (amount / PART, amount % PART));
+        let [cost, commission, charge, direct] =
+            [row.cost, row.commission, row.charge, direct(&row.report)]
+                .map(|amount| (amount / PART, amount % PART));
         let numbers = [
             1,
             input,
@@ -221,6 +253,8 @@ impl Rollups {
             commission.1,
             charge.0,
             charge.1,
+            direct.0,
+            direct.1,
         ];
         (group, numbers)
     }
@@ -266,6 +300,15 @@ impl Rollups {
         }
         Ok(())
     }
+}
+
+/// What the provider bills the account itself, in pico-dollars. No other report has that word.
+pub(crate) fn direct(report: &str) -> i64 {
+    if !report.contains("\"direct\":") {
+        return 0;
+    }
+    let report: Option<UsageReport> = serde_json::from_str(report).ok();
+    report.and_then(|report| report.direct()).map_or(0, Usd::pico)
 }
 
 fn add(sums: &mut Numbers, more: &Numbers) -> Result<(), StoreError> {

@@ -8,15 +8,25 @@ use crate::rollups::DAY;
 use crate::{BudgetOwner, Store, StoreError};
 
 // Days for the periods that are under way, months for all that was before.
-const USED: Sql = sql!(
-    "SELECT CAST(COALESCE(SUM(ever), 0) AS BIGINT) AS ever, CAST(COALESCE(SUM(month), 0) AS BIGINT) AS month, ",
-    "CAST(COALESCE(SUM(week), 0) AS BIGINT) AS week, CAST(COALESCE(SUM(today), 0) AS BIGINT) AS today FROM (",
-    "SELECT charge_high * 1000000000 + charge_low AS ever, 0 AS month, 0 AS week, 0 AS today FROM tollgate.rollups ",
-    "WHERE grain = $6 AND id = $1 ",
-    "UNION ALL SELECT 0, CASE WHEN day >= $2 THEN charge_high * 1000000000 + charge_low ELSE 0 END, ",
-    "CASE WHEN day >= $3 THEN charge_high * 1000000000 + charge_low ELSE 0 END, CASE WHEN day >= $4 THEN charge_high * 1000000000 + charge_low ELSE 0 END ",
-    "FROM tollgate.rollups WHERE grain = $7 AND id = $1 AND day >= $5) sums"
-);
+macro_rules! used {
+    ($amount:literal) => {
+        sql!(
+            "SELECT CAST(COALESCE(SUM(ever), 0) AS BIGINT) AS ever, CAST(COALESCE(SUM(month), 0) AS BIGINT) AS month, ",
+            "CAST(COALESCE(SUM(week), 0) AS BIGINT) AS week, CAST(COALESCE(SUM(today), 0) AS BIGINT) AS today FROM (SELECT ",
+            $amount,
+            " AS ever, 0 AS month, 0 AS week, 0 AS today FROM tollgate.rollups WHERE grain = $6 AND id = $1 ",
+            "UNION ALL SELECT 0, CASE WHEN day >= $2 THEN ",
+            $amount,
+            " ELSE 0 END, CASE WHEN day >= $3 THEN ",
+            $amount,
+            " ELSE 0 END, CASE WHEN day >= $4 THEN ",
+            $amount,
+            " ELSE 0 END FROM tollgate.rollups WHERE grain = $7 AND id = $1 AND day >= $5) sums"
+        )
+    };
+}
+const USED: Sql = used!("charge_high * 1000000000 + charge_low");
+const DIRECT: Sql = used!("direct_high * 1000000000 + direct_low");
 // Usage is what it is spent on; what was used before there was a ledger is among it.
 const PUT_IN: Sql = sql!(
     "SELECT CAST(COALESCE(SUM(e.amount), 0) AS BIGINT) FROM tollgate.ledger_entries e ",
@@ -24,7 +34,7 @@ const PUT_IN: Sql = sql!(
     "WHERE e.account_id = $1 AND t.kind NOT IN ('opening', 'usage')"
 );
 
-/// What was charged, in pico-dollars: ever, and in the periods that are under way (UTC).
+/// Amounts in pico-dollars, what was charged or what was paid to providers directly: ever, and in the periods that are under way (UTC).
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct PeriodUsage {
     /// Ever.
@@ -56,6 +66,24 @@ impl Store {
         owners: &[BudgetOwner],
         now: i64,
     ) -> Result<Vec<PeriodUsage>, StoreError> {
+        self.sums_by(USED, owners, now).await
+    }
+
+    /// What providers bill for each of these by `now` to the account itself, whose own keys they were called with.
+    pub async fn direct_by(
+        &self,
+        owners: &[BudgetOwner],
+        now: i64,
+    ) -> Result<Vec<PeriodUsage>, StoreError> {
+        self.sums_by(DIRECT, owners, now).await
+    }
+
+    async fn sums_by(
+        &self,
+        sql: Sql,
+        owners: &[BudgetOwner],
+        now: i64,
+    ) -> Result<Vec<PeriodUsage>, StoreError> {
         let start = |period: BudgetPeriod| period.start(now) / DAY;
         let (month, week) = (start(BudgetPeriod::Month), start(BudgetPeriod::Week));
         let today = start(BudgetPeriod::Day);
@@ -68,7 +96,7 @@ impl Store {
                 BudgetOwner::User(id) => (*id, "user", "user"),
                 BudgetOwner::Account(id) => (*id, "account_month", "account"),
             };
-            let one: PeriodUsage = on!(conn, USED => _, (q, c) => {
+            let one: PeriodUsage = on!(conn, sql => _, (q, c) => {
                 let q = q.bind(id).bind(month).bind(week).bind(today).bind(month.min(week));
                 q.bind(months).bind(days).fetch_one(c).await
             })?;

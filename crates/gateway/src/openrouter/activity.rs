@@ -49,6 +49,7 @@ pub(crate) struct Activity {
     endpoint_id: String,
     provider_name: String,
     usage: Dollars,
+    /// What providers bill the account themselves for calls with its own keys, by the price list.
     byok_usage_inference: Dollars,
     requests: i64,
     prompt_tokens: i64,
@@ -152,6 +153,7 @@ async fn of_keys(
                 (&mut sum.cache_read, more.cache_read),
                 (&mut sum.reasoning, more.reasoning),
                 (&mut sum.charge, more.charge),
+                (&mut sum.direct, more.direct),
             ] {
                 *sum = sum.saturating_add(more);
             }
@@ -169,7 +171,7 @@ impl Activity {
             model_permaslug: rollup.item.clone(),
             provider_name: catalog::provider_name(provider).to_owned(),
             usage: Dollars::pico(rollup.charge),
-            byok_usage_inference: Dollars::ZERO,
+            byok_usage_inference: Dollars::pico(rollup.direct),
             requests: rollup.receipts,
             prompt_tokens: rollup.input_tokens,
             cached_tokens: rollup.cache_read,

@@ -12,8 +12,6 @@ use serde_json::value::RawValue;
 pub(crate) struct Dollars(pub(crate) Usd);
 
 impl Dollars {
-    pub(crate) const ZERO: Self = Self(Usd::ZERO);
-
     pub(crate) const fn pico(pico: i64) -> Self {
         Self(Usd::from_pico(pico))
     }

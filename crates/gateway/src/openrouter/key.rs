@@ -3,10 +3,10 @@
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
-use store::{BudgetOwner, Key, PeriodUsage, Whose};
+use store::{BudgetOwner, Key, Whose};
 
 use super::budgets::KeyBudget;
-use super::view::{self, Spent, label};
+use super::view::{self, Spent, Used, label};
 use super::{Data, limits};
 use crate::clock;
 use crate::problem::Problem;
@@ -67,18 +67,16 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     let key = store.key(Whose::Anybodys, asking.id).await.map_err(Problem::store)?;
     let snapshot = call.app.snapshots.current();
     let own = limits::used(store, &[BudgetOwner::Key(key.id)], call.now).await?;
-    let usage = (own, view::shared(store, &snapshot, (key.id, own), call.now).await?);
+    let shared = view::shared(store, &snapshot, (key.id, own), call.now).await?;
+    let direct = store.direct_by(&[BudgetOwner::Key(key.id)], call.now).await;
+    let direct = limits::sum(&direct.map_err(Problem::store)?);
+    let usage = Used { own, shared, direct };
     let budgets = KeyBudget::of(store, &snapshot, &key, call.now).await?;
     web::json(&Data { data: CurrentKey::of(&snapshot, &key, usage, budgets) })
 }
 
 impl CurrentKey {
-    fn of(
-        snapshot: &Snapshot,
-        key: &Key,
-        usage: (PeriodUsage, PeriodUsage),
-        budgets: Vec<KeyBudget>,
-    ) -> Self {
+    fn of(snapshot: &Snapshot, key: &Key, usage: Used, budgets: Vec<KeyBudget>) -> Self {
         let scopes = Scopes::stored(&key.scopes);
         let manages = scopes.has(Scope::Keys) && !scopes.has(Scope::Inference);
         let mut people = snapshot.people.values();

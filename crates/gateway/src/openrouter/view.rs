@@ -12,18 +12,29 @@ use crate::problem::Problem;
 use crate::scopes::Scopes;
 use crate::snapshot::Snapshot;
 
+/// What a key has used.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Used {
+    pub(crate) own: PeriodUsage,
+    /// What all keys have used that spend one budget with this one.
+    pub(crate) shared: PeriodUsage,
+    /// What providers bill the account themselves.
+    pub(crate) direct: PeriodUsage,
+}
+
 /// What a key has used and may still use, in dollars.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Spent {
     limit: Option<Dollars>,
     limit_remaining: Option<Dollars>,
     limit_reset: Option<Reset>,
-    /// What is charged for calls with own keys counts in any case; what their providers bill is on the receipts alone.
+    /// What is charged for calls with own keys counts in any case, what their providers bill never does.
     include_byok_in_limit: bool,
     usage: Dollars,
     usage_daily: Dollars,
     usage_weekly: Dollars,
     usage_monthly: Dollars,
+    /// What providers bill the account themselves for calls with its own keys, by the price list.
     byok_usage: Dollars,
     byok_usage_daily: Dollars,
     byok_usage_weekly: Dollars,
@@ -31,11 +42,10 @@ pub(crate) struct Spent {
 }
 
 impl Spent {
-    /// `shared` is what all keys have used that spend one budget with this one.
     pub(crate) fn of(
         snapshot: &Snapshot,
         key: Uuid,
-        (usage, shared): (PeriodUsage, PeriodUsage),
+        Used { own: usage, shared, direct }: Used,
     ) -> Self {
         let limit = Limits(snapshot).of(key, shared);
         Self {
@@ -47,10 +57,10 @@ impl Spent {
             usage_daily: Dollars::pico(usage.today),
             usage_weekly: Dollars::pico(usage.week),
             usage_monthly: Dollars::pico(usage.month),
-            byok_usage: Dollars::ZERO,
-            byok_usage_daily: Dollars::ZERO,
-            byok_usage_weekly: Dollars::ZERO,
-            byok_usage_monthly: Dollars::ZERO,
+            byok_usage: Dollars::pico(direct.ever),
+            byok_usage_daily: Dollars::pico(direct.today),
+            byok_usage_weekly: Dollars::pico(direct.week),
+            byok_usage_monthly: Dollars::pico(direct.month),
         }
     }
 }
@@ -89,7 +99,7 @@ pub(crate) struct KeyView {
 }
 
 impl KeyView {
-    fn of(snapshot: &Snapshot, key: Key, usage: (PeriodUsage, PeriodUsage)) -> Self {
+    fn of(snapshot: &Snapshot, key: Key, usage: Used) -> Self {
         Self {
             label: label(&key),
             disabled: key.disabled_at.is_some(),
@@ -122,10 +132,11 @@ impl KeyView {
     ) -> Result<Vec<Self>, Problem> {
         let owners: Vec<_> = keys.iter().map(|key| BudgetOwner::Key(key.id)).collect();
         let usage = store.usage_by(&owners, now).await.map_err(Problem::store)?;
+        let direct = store.direct_by(&owners, now).await.map_err(Problem::store)?;
         let mut views = Vec::with_capacity(keys.len());
-        for (key, own) in keys.into_iter().zip(usage) {
+        for ((key, own), direct) in keys.into_iter().zip(usage).zip(direct) {
             let shared = shared(store, snapshot, (key.id, own), now).await?;
-            views.push(Self::of(snapshot, key, (own, shared)));
+            views.push(Self::of(snapshot, key, Used { own, shared, direct }));
         }
         Ok(views)
     }

@@ -102,6 +102,8 @@ async fn it_goes_first_and_costs_the_commission(books: Books) {
     let page = Browser::of(&app, USER).await.page(&format!("/requests/{id}")).await;
     assert!(page.contains("your own key at the provider") && page.contains("2.5 %"), "{page}");
 
+    let told = used(&app).await;
+
     let bill = app.books.folder.path().join("bill.json");
     let sheet = app.books.folder.path().join("bill.csv");
     let mut app = app;
@@ -115,6 +117,7 @@ async fn it_goes_first_and_costs_the_commission(books: Books) {
     let own = receipts.iter().filter(direct);
     assert_eq!(own.clone().filter(of_model).count(), 2, "the whole one and the stream");
     let direct: i64 = own.filter_map(|receipt| receipt.report.direct()).map(Usd::pico).sum();
+    assert_eq!(told, [direct; 6], "what OpenRouter's clients are told");
     for (form, path) in [("json", &bill), ("csv", &sheet)] {
         let out = path.to_str().expect("text");
         app.books.cli(&["bill", "--user", USER, "--format", form, "--out", out]).await;
@@ -126,6 +129,33 @@ async fn it_goes_first_and_costs_the_commission(books: Books) {
     let bill: Value = serde_json::from_slice(&std::fs::read(&bill).expect("a bill")).expect("JSON");
     assert_eq!(bill["bill"]["totals"]["direct"]["pico"], json!(direct));
     app.books.remove().await;
+}
+
+/// What the providers bill Ada herself, as `key`, the list of keys and the activity of a day that is over tell.
+async fn used(app: &App) -> [i64; 6] {
+    let manager = app.books.key_with(USER, &["usage", "keys", "billing"]).await;
+    app.knows(&manager).await;
+    let get = async |path: &str, key: &str| {
+        let answer = Answer::of(app.request(Method::GET, path).bearer_auth(key)).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer.body["data"].clone()
+    };
+    let own = get("/api/v1/key", &app.key).await;
+    let own =
+        ["", "_daily", "_weekly", "_monthly"].map(|part| pico(&own[format!("byok_usage{part}")]));
+    let sum = |rows: &Value, field: &str| {
+        let rows = rows.as_array().expect("rows").iter();
+        rows.map(|row| pico(&row[field])).sum::<i64>()
+    };
+    let keys = sum(&get("/api/v1/keys", &manager).await, "byok_usage");
+    // Today is not over.
+    let days = |back: i64| {
+        format!("UPDATE tollgate.rollups SET day = day - {back} WHERE grain = 'account'")
+    };
+    app.books.shell(&days(1)).await;
+    let activity = sum(&get("/api/v1/activity", &manager).await, "byok_usage_inference");
+    app.books.shell(&days(-1)).await;
+    [own[0], own[1], own[2], own[3], keys, activity]
 }
 
 async fn one_that_fails_is_stood_in_for_unless_it_must_not(books: Books) {

@@ -1,12 +1,16 @@
 //! Sums by day and month are those of their receipts, whatever the order in which these come.
 
-use ledger::Receipt;
-use store::{Grain, Store};
+use ledger::{Receipt, Usd};
+use store::{BudgetOwner, Grain, Store};
 
 use crate::common::{TestDatabase, id};
 use crate::money::{ACCOUNT, Books, KEY, NOW, held};
 
-crate::money::on_both!(sums_follow_the_receipts, a_changed_sum_is_named);
+crate::money::on_both!(
+    sums_follow_the_receipts,
+    a_changed_sum_is_named,
+    what_providers_bill_themselves_is_summed
+);
 
 const DAY: i64 = 86_400_000_000;
 
@@ -72,6 +76,7 @@ async fn a_changed_sum_is_named(database: TestDatabase) {
         ("cost_high = cost_high + 1", "cost_high = cost_high - 1", "cost 0.001 USD"),
         ("receipts = receipts + 2", "receipts = receipts - 2", "receipts 2"),
         ("reasoning = reasoning + 5", "reasoning = reasoning - 5", "reasoning 5"),
+        ("direct_low = direct_low + 3", "direct_low = direct_low - 3", "direct 0.000000000003 USD"),
     ] {
         for grain in ["house", "account", "user", "key", "account_month", "key_month"] {
             let update =
@@ -86,5 +91,45 @@ async fn a_changed_sum_is_named(database: TestDatabase) {
         }
     }
     assert_eq!(verified(&books.store).await, Vec::<String>::new());
+    books.close().await;
+}
+
+/// The same by what receipts say as they are written, and by the migration, where they were there before it.
+async fn what_providers_bill_themselves_is_summed(database: TestDatabase) {
+    let mut books = Books::open(database).await;
+    books.add_credit(900, 1_000_000, None).await;
+    let direct = |number: u128, days: i64, amount: i64| {
+        let mut receipt = at(number, 10, days);
+        receipt.report.pay_directly(Usd::from_pico(amount));
+        receipt
+    };
+    books.apply(&[direct(1, 0, 5_000_000_007), at(2, 100, 0), direct(4, 0, 300)]).await;
+    books.apply(&[direct(6, 16, 9_000_000_000), direct(8, -15, 2)]).await;
+    let check = async |store: &Store| {
+        assert_eq!(verified(store).await, Vec::<String>::new());
+        let all = (0, i64::MAX);
+        for (grain, whose) in [(Grain::Key, KEY), (Grain::Account, ACCOUNT), (Grain::KeyMonth, KEY)]
+        {
+            let rows = store.rollups(grain, id(whose), all).await.unwrap();
+            let mut sums: Vec<i64> =
+                rows.iter().map(|row| row.direct).filter(|n| *n != 0).collect();
+            sums.sort_unstable();
+            // All of one day are of one month, and of two models.
+            let whole: i64 = sums.iter().sum();
+            assert_eq!((whole, sums.first()), (14_000_000_309, Some(&2)), "{grain:?} {sums:?}");
+        }
+        let used = store.direct_by(&[BudgetOwner::Key(id(KEY))], NOW).await.unwrap()[0];
+        assert_eq!((used.ever, used.today), (14_000_000_309, 14_000_000_307));
+    };
+    check(&books.store).await;
+    for statement in [
+        "ALTER TABLE tollgate.rollups DROP COLUMN direct_high",
+        "ALTER TABLE tollgate.rollups DROP COLUMN direct_low",
+        "DELETE FROM tollgate.schema_migrations WHERE version = 14",
+    ] {
+        books.database.shell(statement).await.unwrap();
+    }
+    assert_eq!(books.store.migrate(NOW).await.unwrap(), 1);
+    check(&books.store).await;
     books.close().await;
 }
