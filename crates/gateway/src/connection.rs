@@ -25,6 +25,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::ending::Ending;
+use crate::frames::Frames;
 use crate::network::Timeouts;
 
 /// How long a connection that is to end is waited for, where its client has not said yet what it wants or was told that it
@@ -266,17 +267,19 @@ impl Future for Watched {
     }
 }
 
-/// The socket: a client that takes nothing for too long has gone.
+/// The socket: a client that takes nothing for too long has gone, and so has one of HTTP/2 that sends frames for nothing.
 pub(crate) struct Guarded {
     stream: TcpStream,
     activity: Arc<Activity>,
     patience: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+    frames: Option<Frames>,
 }
 
 impl Guarded {
     pub(crate) fn new(stream: TcpStream, activity: Arc<Activity>, patience: Duration) -> Self {
-        Self { stream, activity, patience, stalled: None }
+        let frames = (!activity.is_http1).then(|| Frames::new(activity.opened));
+        Self { stream, activity, patience, stalled: None, frames }
     }
 
     fn gone(
@@ -289,6 +292,9 @@ impl Guarded {
                 self.stalled = None;
                 if let Ok(count) = written {
                     self.activity.written(count);
+                    if let Some(frames) = &mut self.frames {
+                        frames.written(count);
+                    }
                 }
                 Poll::Ready(written)
             }
@@ -309,8 +315,12 @@ impl AsyncRead for Guarded {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
+        let read = buffer.filled().get(before..).unwrap_or_default();
+        if !read.is_empty() {
             self.activity.read();
+        }
+        if let Some(frames) = &mut self.frames {
+            frames.read(read, Instant::now())?;
         }
         Poll::Ready(Ok(()))
     }

@@ -26,6 +26,7 @@ mod ending;
 mod endpoints;
 mod face;
 mod failure;
+mod frames;
 mod funds;
 mod generation;
 mod health;

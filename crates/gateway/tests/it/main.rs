@@ -31,6 +31,7 @@ mod failing;
 mod faults;
 mod fixtures;
 mod generation;
+mod h2_floods;
 mod hedging;
 mod holds;
 mod hops;
