@@ -25,6 +25,11 @@ pub(crate) fn of_transport(error: &UpstreamError, attempt: &Attempt<'_>) -> Prob
             TIMEOUT,
             format!("{name} did not answer in time"),
         ),
+        UpstreamError::Packed => Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "upstream_malformed",
+            format!("{name} gave an answer that cannot be unpacked; nothing was charged"),
+        ),
         _ => Problem::new(
             StatusCode::BAD_GATEWAY,
             "upstream_unavailable",

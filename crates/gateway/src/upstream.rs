@@ -3,6 +3,7 @@
 mod connections;
 mod http1;
 mod line;
+mod packed;
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ use hyper_util::service::TowerToHyperService;
 
 use crate::credentials::{InForce, Secret};
 use crate::providers::{Address, Credential, Provider, Speaks};
-use connections::Shared;
+use connections::{BodyError, Shared};
 use line::{Failed, Line};
 
 pub(crate) use connections::{Body, Connections};
@@ -33,7 +34,7 @@ const STREAM_WINDOW: u32 = 128 * 1024;
 /// So much that streams which nobody reads do not hold up the others of their connection.
 const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 /// Longer than any answer of a model; a provider that sends more is broken.
-pub(crate) const ANSWER_LIMIT_BYTES: usize = 128 * 1024 * 1024;
+const ANSWER_LIMIT_BYTES: usize = 128 * 1024 * 1024;
 
 /// The client of all providers.
 #[derive(Clone)]
@@ -63,6 +64,8 @@ pub(crate) enum UpstreamError {
     /// Of this program itself.
     #[error("it was cut at the end")]
     Ending,
+    #[error("an answer that cannot be unpacked")]
+    Packed,
     #[error("an answer that is too long")]
     TooLong,
     #[error("a request that cannot be sent")]
@@ -111,7 +114,7 @@ impl Upstream {
         *request.uri_mut() = Uri::from(path);
         set_headers(request.headers_mut(), speaks, credential, headers);
         match tokio::time::timeout_at(until.into(), self.exchange(&at, request)).await {
-            Ok(answer) => answer,
+            Ok(answer) => unpacked(answer?),
             Err(_) => Err(UpstreamError::Timeout),
         }
     }
@@ -183,9 +186,22 @@ impl Upstream {
         match tokio::time::timeout_at(until.into(), whole).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(UpstreamError::TooLong),
-            Ok(Err(error)) => Err(UpstreamError::Broken(error)),
+            Ok(Err(error)) => Err(match error.downcast_ref() {
+                Some(BodyError::Packed(_)) => UpstreamError::Packed,
+                _ => UpstreamError::Broken(error),
+            }),
             Err(_) => Err(UpstreamError::Timeout),
         }
+    }
+}
+
+/// An answer that comes packed, which was not asked for: something between the provider and here does that.
+fn unpacked(mut answer: Response<Body>) -> Result<Response<Body>, UpstreamError> {
+    match answer.headers_mut().remove(header::CONTENT_ENCODING).as_ref().map(HeaderValue::as_bytes)
+    {
+        None | Some(b"" | b"identity") => Ok(answer),
+        Some(b"gzip" | b"x-gzip") => Ok(answer.map(Body::unpacked)),
+        Some(_) => Err(UpstreamError::Packed),
     }
 }
 

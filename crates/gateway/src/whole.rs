@@ -1,10 +1,7 @@
 //! Steps 8 and 9 for an answer that comes whole.
 
-use std::io::Read as _;
-
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{Response, header};
 use ledger::{Bill, Outcome, UsageReport};
 use wire::chat::Block;
 use wire::collect::collect;
@@ -23,7 +20,7 @@ use crate::outbound::Carry;
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
 use crate::settle::{self, Finished};
-use crate::upstream::{ANSWER_LIMIT_BYTES, Body};
+use crate::upstream::Body;
 
 /// Reads the answer, settles it, and only then gives it to the client. An error means that nothing was given.
 pub(crate) async fn relay(
@@ -33,10 +30,6 @@ pub(crate) async fn relay(
 ) -> Result<(), Problem> {
     let (parts, body) = response.into_parts();
     let body = attempt.read(body).await?;
-    let body = match parts.headers.get(header::CONTENT_ENCODING) {
-        Some(encoding) => unpacked(attempt, encoding, body)?,
-        None => body,
-    };
     let mut read = Read::of(attempt, &body)?;
     if read.goes_on {
         // Boxed, because hardly any answer needs the room.
@@ -60,30 +53,6 @@ pub(crate) async fn relay(
         .with_tried(&attempt.hold.tried());
     head.send(Ok(answer.with_cost(receipt.charge)));
     Ok(())
-}
-
-/// An answer that comes packed, which was not asked for: something between the provider and here does that.
-fn unpacked(attempt: &Attempt<'_>, encoding: &HeaderValue, body: Bytes) -> Result<Bytes, Problem> {
-    let limit = ANSWER_LIMIT_BYTES as u64;
-    let mut unpacked = Vec::new();
-    let read = match encoding.as_bytes() {
-        b"" | b"identity" => return Ok(body),
-        b"gzip" | b"x-gzip" => {
-            MultiGzDecoder::new(&body[..]).take(limit + 1).read_to_end(&mut unpacked)
-        }
-        _ => Err(std::io::ErrorKind::Unsupported.into()),
-    };
-    match read {
-        Ok(length) if length as u64 <= limit => Ok(Bytes::from(unpacked)),
-        _ => {
-            let name = attempt.target.provider;
-            let (id, encoding) = (attempt.inbound.id, String::from_utf8_lossy(encoding.as_bytes()));
-            tracing::error!(request_id = %id, provider = name, %encoding, "the answer cannot be unpacked");
-            let message =
-                format!("{name} gave an answer that cannot be unpacked; nothing was charged");
-            Err(Problem::new(StatusCode::BAD_GATEWAY, "upstream_malformed", message))
-        }
-    }
 }
 
 /// An answer as far as it has to be known.

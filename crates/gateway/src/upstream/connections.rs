@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
@@ -15,7 +15,8 @@ use hyper::rt::Executor as _;
 use hyper_util::rt::TokioExecutor;
 use tokio::time::{Instant, sleep};
 
-use super::line::Line;
+use super::line::{Line, LineError};
+use super::packed::Packed;
 
 /// How long a connection waits for the next request.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -100,11 +101,26 @@ async fn sweep(connections: Weak<Mutex<Waiting>>) {
     }
 }
 
+/// Why a body does not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error(transparent)]
+    Own(#[from] LineError),
+    #[error(transparent)]
+    Shared(#[from] hyper::Error),
+    #[error("it cannot be unpacked")]
+    Packed(#[source] std::io::Error),
+}
+
 /// The body of an answer. One that is read to its end leaves its connection to the next request; one that is dropped before
 /// closes it, by which the provider sees that nobody reads on.
-pub(crate) struct Body(From);
+pub(crate) struct Body {
+    source: Source,
+    /// How it is unpacked, where it comes packed.
+    packed: Option<Box<Packed>>,
+}
 
-enum From {
+enum Source {
     /// A connection of HTTP/1.1, and where it waits afterwards.
     Own(Box<Line>, Connections),
     Shared(Incoming),
@@ -113,33 +129,28 @@ enum From {
 
 impl Body {
     pub(super) const fn own(line: Box<Line>, connections: Connections) -> Self {
-        Self(From::Own(line, connections))
+        Self { source: Source::Own(line, connections), packed: None }
     }
 
     pub(super) const fn shared(incoming: Incoming) -> Self {
-        Self(From::Shared(incoming))
+        Self { source: Source::Shared(incoming), packed: None }
     }
 
-    /// Leaves the connection to the next request.
-    fn over(&mut self) {
-        if let From::Own(line, connections) = std::mem::replace(&mut self.0, From::Nowhere) {
-            connections.keep(line);
-        }
+    /// The same, of whose bytes only what was packed in them is seen.
+    pub(super) fn unpacked(mut self) -> Self {
+        self.packed = Some(Box::default());
+        self
     }
-}
 
-impl http_body::Body for Body {
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let polled = match &mut self.0 {
-            From::Own(line, _) => line.poll_body(context).map_ok(Frame::data).map_err(Into::into),
-            From::Shared(incoming) => Pin::new(incoming).poll_frame(context).map_err(Into::into),
-            From::Nowhere => Poll::Ready(None),
+    fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let polled = match &mut self.source {
+            Source::Own(line, _) => line.poll_body(context).map_err(BodyError::from),
+            // What comes behind a body is not looked at.
+            Source::Shared(incoming) => Pin::new(incoming)
+                .poll_frame(context)
+                .map_ok(|frame| frame.into_data().unwrap_or_default())
+                .map_err(BodyError::from),
+            Source::Nowhere => Poll::Ready(None),
         };
         if let Poll::Ready(None) = polled {
             self.over();
@@ -147,26 +158,69 @@ impl http_body::Body for Body {
         polled
     }
 
-    fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            From::Own(line, _) => line.is_over(),
-            From::Shared(incoming) => incoming.is_end_stream(),
-            From::Nowhere => true,
+    /// Leaves the connection to the next request.
+    fn over(&mut self) {
+        let source = std::mem::replace(&mut self.source, Source::Nowhere);
+        if let Source::Own(line, connections) = source {
+            connections.keep(line);
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        loop {
+            if let Some(packed) = &mut this.packed
+                && let Some(bytes) = packed.next().map_err(BodyError::Packed)?
+            {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            let come = ready!(this.poll_source(context)?);
+            let Some(packed) = &mut this.packed else {
+                return Poll::Ready(come.map(|bytes| Ok(Frame::data(bytes))));
+            };
+            let Some(bytes) = come else {
+                let last = packed.end().map_err(BodyError::Packed)?;
+                return Poll::Ready(last.map(|bytes| Ok(Frame::data(bytes))));
+            };
+            packed.put(bytes);
         }
     }
 
+    fn is_end_stream(&self) -> bool {
+        self.packed.is_none() && self.source.is_over()
+    }
+
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            From::Own(line, _) => line.size_hint(),
-            From::Shared(incoming) => incoming.size_hint(),
-            From::Nowhere => SizeHint::with_exact(0),
+        match &self.source {
+            _ if self.packed.is_some() => SizeHint::default(),
+            Source::Own(line, _) => line.size_hint(),
+            Source::Shared(incoming) => incoming.size_hint(),
+            Source::Nowhere => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl Source {
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Own(line, _) => line.is_over(),
+            Self::Shared(incoming) => incoming.is_end_stream(),
+            Self::Nowhere => true,
         }
     }
 }
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if http_body::Body::is_end_stream(self) {
+        if self.source.is_over() {
             self.over();
         }
     }

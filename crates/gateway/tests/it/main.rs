@@ -58,6 +58,7 @@ mod organizations;
 mod otlp;
 mod outage;
 mod own_keys;
+mod packed;
 mod pairs;
 mod passing;
 mod pkce;
