@@ -16,7 +16,7 @@ use crate::failing::{Failing, How, TEXT};
 use crate::pairs::Wrong;
 use crate::speak::{Client, Told};
 use crate::telemetry::{Scraped, measured};
-use crate::tls::authority;
+use crate::tls::{authority, stranger};
 
 /// Models of `OpenAI`, a different one for each request that has another target: who is limited is so by model.
 const MODELS: [&str; 4] = ["gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini"];
@@ -91,6 +91,17 @@ async fn no_tls() {
     let file = books.folder.path().join("authority.pem");
     std::fs::write(&file, authority().pem()).expect("written");
     let url = provider.url.replace("http:", "https:");
+    let start = Start::default().set("SSL_CERT_FILE", file.to_str().expect("text"));
+    check(UNREACHABLE, &url, books, start).await;
+}
+
+/// Somebody is there whose certificate is of an authority that is not trusted.
+#[tokio::test]
+async fn no_trust() {
+    let (url, _tasks) = stranger().await;
+    let books = Books::sqlite();
+    let file = books.folder.path().join("authority.pem");
+    std::fs::write(&file, authority().pem()).expect("written");
     let start = Start::default().set("SSL_CERT_FILE", file.to_str().expect("text"));
     check(UNREACHABLE, &url, books, start).await;
 }

@@ -44,6 +44,21 @@ fn server(
     TlsAcceptor::from(Arc::new(config))
 }
 
+/// A server of TLS with a certificate of an authority that nobody else knows.
+pub(crate) async fn stranger() -> (String, JoinSet<()>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let acceptor = server(&authority(), "localhost", &[]);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // Who does not trust it says no more.
+            drop(acceptor.accept(stream).await);
+        }
+    });
+    (format!("https://localhost:{port}/v1"), tasks)
+}
+
 /// A program whose OpenAI is behind a server of TLS.
 struct Behind {
     app: App,
