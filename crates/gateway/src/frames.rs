@@ -1,5 +1,5 @@
 //! How many frames of HTTP/2 a client may send that bring nothing. h2 bounds some of them (CONTINUATION, empty DATA, requests
-//! taken back), and answers others for as long as they come, which takes a core: PING, SETTINGS, PRIORITY, WINDOW_UPDATE.
+//! taken back), and answers others for as long as they come, which takes a core: PING, SETTINGS, PRIORITY, `WINDOW_UPDATE`.
 //!
 //! Heads of frames are read as they pass, nothing is kept. A client has a credit of bytes: what it is sent adds to it, since that is
 //! what it has to tell its window of, and so does time; frames that bring nothing use it up.
@@ -8,9 +8,9 @@ use std::io;
 
 use tokio::time::Instant;
 
-/// How much credit there is at most, and at first: WINDOW_UPDATE, 10,000 times.
+/// How much credit there is at most, and at first: `WINDOW_UPDATE`, 10,000 times.
 const MOST: u32 = 128 * 1024;
-/// What comes back each millisecond: 1,300 times WINDOW_UPDATE a second.
+/// What comes back each millisecond: 1,300 times `WINDOW_UPDATE` a second.
 const EACH_MILLISECOND: u32 = 16;
 /// What a frame takes beside its payload.
 const FRAME: u32 = 8;

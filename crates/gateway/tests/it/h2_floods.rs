@@ -1,6 +1,11 @@
 //! Clients of HTTP/2 that send frames which bring nothing, as fast as they can: each connection ends, whatever it is that
 //! is sent, memory stays what it was, and a client that does as it should notices nothing.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test ends with its runtime, and what it spawned with it"
+)]
+
 use std::time::{Duration, Instant};
 
 use ledger::Outcome;
