@@ -30,6 +30,7 @@ pub mod reply;
 mod rounds;
 mod schema;
 mod seal;
+mod searches;
 mod skip;
 pub mod sse;
 pub mod stream;

@@ -6,6 +6,7 @@ mod problem;
 mod read;
 mod read_blocks;
 mod rules;
+mod search;
 mod skim;
 mod stream_read;
 mod stream_write;
@@ -21,6 +22,7 @@ mod write_turns;
 use ledger::UsageReport;
 
 pub use self::count::{read_count, read_count_request, write_count, write_count_request};
+pub(crate) use self::search::{returns, search};
 use crate::{
     Chat, Dialect, Malformed, Problem, Reader, Reply, Shape, Target, Unsupported, Writer, Written,
 };

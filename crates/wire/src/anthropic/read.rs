@@ -7,8 +7,7 @@ use super::types::{
     Answer, Choice, Format as WireFormat, HostedTool, Message, Metadata, OutputConfig, Request,
     StopDetails, Thinking, Tool as WireTool,
 };
-use super::usage;
-use super::{JSON_TOOL, NAME};
+use super::{JSON_TOOL, NAME, search, usage};
 use crate::chat::{
     Block, Chat, Effort, Format, Hosted, Native, Output, Reasoning, Role, Sampling, Tool,
     ToolChoice, Turn, WebSearch,
@@ -89,7 +88,7 @@ fn turn(raw: &Json, path: &str) -> Result<Turn, Malformed> {
             ));
         }
     };
-    Ok(Turn { role, blocks: content(message.content, path)?, name: None })
+    Ok(Turn { role, blocks: search::restored(content(message.content, path)?), name: None })
 }
 
 fn tool_choice(choice: Choice) -> Result<ToolChoice, Malformed> {

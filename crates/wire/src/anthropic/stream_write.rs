@@ -10,7 +10,7 @@ use super::write_blocks::{of_kind, tool_use};
 use super::write_reply::{
     Thoughts, call_state, citation, in_words, refused, stop_details, stop_reason, withheld,
 };
-use super::{NAME, problem, usage};
+use super::{NAME, problem, search, usage};
 use crate::Problem;
 use crate::chat::{Native, Seal};
 use crate::json::{self, Json};
@@ -203,6 +203,9 @@ impl StreamWriter {
         if std::mem::replace(&mut self.started, true) {
             return;
         }
+        if !id.is_empty() {
+            id.clone_into(&mut self.shape.id);
+        }
         let or = |own: &str, other: &str| Some(if own.is_empty() { other } else { own }.to_owned());
         let answer = Answer {
             id: or(id, &self.shape.id),
@@ -312,6 +315,10 @@ impl StreamWriter {
 
     fn native(&mut self, native: &Native, out: &mut Vec<u8>) {
         if native.dialect != NAME {
+            let name = format!("{}_{}", self.shape.id, self.next);
+            for block in search::blocks(native, &name).into_iter().flatten() {
+                self.whole(&block, out);
+            }
             return;
         }
         match (native.field.strip_prefix("content."), self.held) {

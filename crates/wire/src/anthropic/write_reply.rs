@@ -2,7 +2,7 @@
 
 use super::types::{Answer, Block as WireBlock, Citation as WireCitation, StopDetails};
 use super::write_blocks::{of_kind, thought, tool_use};
-use super::{CALL_SEAL, NAME, REDACTED, UNSIGNED, usage};
+use super::{CALL_SEAL, NAME, REDACTED, UNSIGNED, search, usage};
 use crate::chat::{Block, Citation, Media, Seal};
 use crate::json::{self, Json};
 use crate::reply::{Finish, Reply};
@@ -17,7 +17,7 @@ pub(super) fn reply(reply: &Reply, shape: &Shape) -> Vec<u8> {
         kind: Some("message".to_owned()),
         role: Some("assistant".to_owned()),
         model: Some(or(&reply.model, &shape.model)),
-        content: Some(content(&reply.blocks)),
+        content: Some(content(&reply.blocks, &or(&reply.id, &shape.id))),
         ..Answer::default()
     };
     let refusal: String = reply
@@ -129,7 +129,7 @@ pub(super) fn in_words(media: &Media) -> String {
     }
 }
 
-fn content(blocks: &[Block]) -> Vec<Json> {
+fn content(blocks: &[Block], answer: &str) -> Vec<Json> {
     let mut content = Vec::new();
     let text = |text: &str| WireBlock { text: Some(text.to_owned()), ..of_kind("text") };
     let mut blocks = blocks.iter().peekable();
@@ -164,6 +164,10 @@ fn content(blocks: &[Block]) -> Vec<Json> {
             }
             Block::Media(media) => add(text(&in_words(media))),
             Block::Native(native) if native.dialect == NAME => content.push(native.raw.clone()),
+            Block::Native(native) => {
+                let name = format!("{answer}_{}", content.len());
+                content.extend(search::blocks(native, &name).into_iter().flatten());
+            }
             _ => {}
         }
     }

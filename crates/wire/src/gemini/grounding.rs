@@ -7,12 +7,35 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::types::{Chunk, Grounding, Page, Segment, Support};
-use crate::chat::Citation;
+use crate::chat::{Citation, Native};
+use crate::json::Json;
+use crate::searches::{self, Asked, Found, Step};
 
 /// More than any answer has; each costs a look at the text.
 const MOST: usize = 1_000;
 /// How far from its offsets a piece of text is looked for, in bytes.
 const NEAR: usize = 256;
+
+/// The name of a block that tells of searches. It is no part of an answer, so that it belongs to no dialect.
+const SEARCHED: &str = "groundingMetadata.webSearchQueries";
+
+/// What such a block says.
+pub(crate) fn search(native: &Native) -> Option<Step> {
+    if native.field != SEARCHED {
+        return None;
+    }
+    let grounding: Grounding = serde_json::from_str(native.raw.get()).ok()?;
+    let page = |chunk: Chunk| {
+        let Page { uri, title, .. } = chunk.web?;
+        Some(searches::Page { url: uri?, title })
+    };
+    let pages = grounding.grounding_chunks.into_iter().flatten().filter_map(page).collect();
+    Some(Step {
+        id: String::new(),
+        asked: Some(Asked::Words(grounding.web_search_queries.unwrap_or_default())),
+        found: Some(Found { pages, failed: false }),
+    })
+}
 
 /// Sources of an answer that is being read.
 #[derive(Default)]
@@ -26,6 +49,10 @@ pub(super) struct Sources {
     claims: Vec<(Claim, bool)>,
     known: BTreeSet<(usize, usize, String)>,
     ended: bool,
+    /// What was looked for, and how much of it was told.
+    queries: Vec<String>,
+    asked: usize,
+    found: Vec<Citation>,
 }
 
 /// That a piece of text rests on a source.
@@ -65,6 +92,44 @@ impl Sources {
                 }
             }
         }
+    }
+
+    /// The searches of a `groundingMetadata`.
+    pub(super) fn ask(&mut self, raw: &str) {
+        let Ok(found) = serde_json::from_str::<Grounding>(raw) else { return };
+        for query in found.web_search_queries.unwrap_or_default() {
+            let new = self.queries.len() < MOST && !self.queries.contains(&query);
+            if new && !query.is_empty() {
+                self.queries.push(query);
+            }
+        }
+        if self.queries.len() > self.asked {
+            let chunks = found.grounding_chunks.unwrap_or_default();
+            self.found = chunks.into_iter().filter_map(page).collect();
+        }
+    }
+
+    /// The searches that have not been told, as a block of their own, with the pages that were found.
+    pub(super) fn searched(&mut self) -> Option<Native> {
+        let new: Vec<String> = self.queries.get(self.asked..)?.to_vec();
+        if new.is_empty() {
+            return None;
+        }
+        self.asked = self.queries.len();
+        let page = |page: &Citation| Chunk {
+            web: Some(Page { uri: Some(page.url.clone()), title: page.title.clone(), text: None }),
+            ..Chunk::default()
+        };
+        let chunks: Vec<Chunk> = self.found.iter().map(page).collect();
+        Some(Native {
+            dialect: "",
+            field: SEARCHED.to_owned(),
+            raw: Json::of(&Grounding {
+                web_search_queries: Some(new),
+                grounding_chunks: (!chunks.is_empty()).then_some(chunks),
+                grounding_supports: None,
+            }),
+        })
     }
 
     /// Whether there are sources that have not been told.
@@ -145,11 +210,23 @@ fn page(chunk: Chunk) -> Option<Citation> {
 /// Sources of an answer that is being written.
 #[derive(Default)]
 pub(super) struct Cited {
+    queries: Vec<String>,
     chunks: Vec<Chunk>,
     supports: Vec<Support>,
 }
 
 impl Cited {
+    /// Adds what another provider looked for.
+    pub(super) fn searched(&mut self, native: &Native) {
+        let step = searches::step(native);
+        let Some(Step { asked: Some(Asked::Words(words)), .. }) = step else { return };
+        for query in words {
+            if self.queries.len() < MOST && !self.queries.contains(&query) {
+                self.queries.push(query);
+            }
+        }
+    }
+
     /// Adds a source of the text `block`, which begins at byte `begun` of all visible text.
     pub(super) fn add(&mut self, citation: Citation, begun: usize, block: &str) {
         if self.supports.len() + self.chunks.len() >= 2 * MOST {
@@ -190,13 +267,13 @@ impl Cited {
     }
 
     pub(super) fn metadata(&self) -> Option<Grounding> {
-        if self.chunks.is_empty() {
+        if self.chunks.is_empty() && self.queries.is_empty() {
             return None;
         }
         Some(Grounding {
-            grounding_chunks: Some(self.chunks.clone()),
+            grounding_chunks: (!self.chunks.is_empty()).then(|| self.chunks.clone()),
             grounding_supports: (!self.supports.is_empty()).then(|| self.supports.clone()),
-            web_search_queries: None,
+            web_search_queries: (!self.queries.is_empty()).then(|| self.queries.clone()),
         })
     }
 }

@@ -128,12 +128,26 @@ impl StreamReader {
         self.usage(out);
         let candidates = element.candidates.iter().flatten();
         for candidate in candidates.filter(|candidate| candidate.is_first()) {
+            if let Some(grounding) = candidate.grounding_metadata {
+                self.sources.ask(grounding.get());
+                // Ahead of the text that rests on them, if that has not begun.
+                if self.open.is_none_or(|(_, open)| open != Open::Text) {
+                    self.searched(out);
+                }
+            }
             for part in candidate.parts() {
                 self.part(part, out);
             }
             if let Some(grounding) = candidate.grounding_metadata {
                 self.sources.take(grounding.get());
             }
+        }
+    }
+
+    fn searched(&mut self, out: &mut Vec<Event>) {
+        if let Some(native) = self.sources.searched() {
+            let index = self.next(Opening::Native(native), out);
+            out.push(Event::Close { index });
         }
     }
 
@@ -154,6 +168,7 @@ impl StreamReader {
         }
         self.sources.end();
         self.close(out);
+        self.searched(out);
         self.usage(out);
         out.extend(finish.map(|finish| Event::Finish { finish, stop_sequence: None }));
         out.push(Event::End);

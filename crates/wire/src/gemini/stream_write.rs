@@ -82,6 +82,9 @@ impl StreamWriter {
             Opening::Native(native) => {
                 if native.dialect == NAME {
                     self.parts.push(native.raw);
+                } else {
+                    // Told with the sources, or at the end.
+                    self.cited.searched(&native);
                 }
                 Open::Whole
             }

@@ -70,7 +70,8 @@ fn answer(blocks: &[Block]) -> (Vec<Json>, Cited) {
             }
             Block::Citation(citation) => cited.add(citation.clone(), begun, text),
             Block::Native(native) if native.dialect == NAME => parts.push(native.raw.clone()),
-            Block::Native(_) | Block::ToolResult { .. } | Block::CachePoint(_) => {}
+            Block::Native(native) => cited.searched(native),
+            Block::ToolResult { .. } | Block::CachePoint(_) => {}
         }
     }
     (parts.finish(), cited)

@@ -2,12 +2,14 @@
 
 use super::NAME;
 use super::read_items::FreeForm;
+use super::search::{self, Search};
 use super::state::{self, CallState};
 use super::stream_write::Members;
 use super::types::{Annotation, Call, Message, Part, Picture};
 use crate::chat::{Citation, Seal};
 use crate::json::{self, Json, TextOr};
 use crate::seal;
+use crate::searches::{Asked, Found};
 
 type Frames = Vec<(&'static str, Members<'static>)>;
 
@@ -21,6 +23,7 @@ enum Body {
     Message { pieces: Vec<Piece>, phase: Option<String> },
     Thinking { text: String, seal: Option<Seal> },
     Call { call_id: String, name: String, arguments: String, custom: bool, seal: Option<Seal> },
+    Search(Search),
     Whole(Json),
 }
 
@@ -129,6 +132,10 @@ impl Item {
         Self::new(id, Body::Whole(Json::of(&picture)))
     }
 
+    pub(super) fn search(id: String, asked: Asked) -> Self {
+        Self::new(id, Body::Search(Search::new(asked)))
+    }
+
     pub(super) fn native(raw: Json) -> Self {
         Self::new(String::new(), Body::Whole(raw))
     }
@@ -185,8 +192,22 @@ impl Item {
                 };
                 json::object_with(&call, &call_members(seal.as_ref()))
             }
+            Body::Search(search) => search.json(&self.id, self.status == Status::Incomplete),
             Body::Whole(raw) => raw.clone(),
         }
+    }
+
+    /// A search has begun.
+    pub(super) fn searching(&self) -> Frames {
+        let kinds = ["response.web_search_call.in_progress", "response.web_search_call.searching"];
+        kinds.map(|kind| search::frame(kind, &self.id)).into()
+    }
+
+    /// A search is over.
+    pub(super) fn searched(&mut self, found: Found) -> Frames {
+        let Body::Search(search) = &mut self.body else { return Vec::new() };
+        search.end(found);
+        vec![search::frame("response.web_search_call.completed", &self.id)]
     }
 
     fn thoughts(&self, text: &str, seal: Option<&Seal>, begun: bool) -> Json {
@@ -246,7 +267,7 @@ impl Item {
                 }
                 vec![frame("response.function_call_arguments.delta", id, vec![delta()])]
             }
-            Body::Whole(_) => Vec::new(),
+            Body::Search(_) | Body::Whole(_) => Vec::new(),
         }
     }
 
@@ -285,7 +306,7 @@ impl Item {
                 *seal = Some(Seal { value: Json::of(&one).get().to_owned(), ..state });
             }
             Body::Thinking { seal, .. } | Body::Call { seal, .. } => *seal = Some(state),
-            Body::Message { .. } | Body::Whole(_) => {}
+            Body::Message { .. } | Body::Search(_) | Body::Whole(_) => {}
         }
     }
 
@@ -336,7 +357,7 @@ impl Item {
                     frame("response.custom_tool_call_input.done", id, vec![("input", text)]),
                 ]
             }
-            Body::Whole(_) => Vec::new(),
+            Body::Search(_) | Body::Whole(_) => Vec::new(),
         }
     }
 

@@ -12,6 +12,7 @@ mod read_reply;
 mod read_tools;
 mod response;
 mod scan;
+mod search;
 mod state;
 mod stream_items;
 mod stream_read;
@@ -29,6 +30,7 @@ use ledger::UsageReport;
 pub use self::count::{
     COUNT_PATH, read_count, read_count_request, write_count, write_count_request,
 };
+pub(crate) use self::search::search;
 use crate::{
     Chat, Dialect, Json, Malformed, Problem, Reader, Reply, Shape, Target, Unsupported, Writer,
     Written,

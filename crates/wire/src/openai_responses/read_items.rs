@@ -1,7 +1,7 @@
 //! Items to blocks, those of a request's input and of an answer's output alike.
 
 use super::types::{Annotation, Call, Kind, Message, Output, Part, Thoughts};
-use super::{ADDITIONAL_TOOLS, NAME, state};
+use super::{ADDITIONAL_TOOLS, NAME, search, state};
 use crate::chat::{Block, CacheLife, Citation, Media, MediaKind, Native, Role, Seal, Source, Turn};
 use crate::json::{self, Json, Malformed, TextOr};
 
@@ -84,6 +84,15 @@ pub(super) fn is_mark(native: &Native) -> bool {
 
 /// Something of the assistant's: it continues the assistant's turn.
 fn said(turns: &mut Vec<Turn>, block: Block) {
+    if let Some(natives) = search::held(&block) {
+        if turns.last().is_none_or(|last| last.role != Role::Assistant) {
+            turns.push(turn(Role::Assistant, Vec::new()));
+        }
+        if let Some(last) = turns.last_mut() {
+            search::restore(&mut last.blocks, natives);
+        }
+        return;
+    }
     match turns.last_mut() {
         Some(last) if last.role == Role::Assistant => last.blocks.push(block),
         _ => turns.push(turn(Role::Assistant, vec![block])),

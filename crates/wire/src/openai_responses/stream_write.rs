@@ -3,11 +3,13 @@
 use super::items_out::{Item, Piece};
 use super::read_items;
 use super::response::{self, Head, State};
-use super::{NAME, problem};
+use super::{NAME, problem, search};
 use crate::Problem;
 use crate::chat::{MediaKind, Native, Source};
 use crate::json::Json;
 use crate::reply::{Finish, Reply};
+use crate::seal;
+use crate::searches::{self, Asked, Found, Returns, Step};
 use crate::stream::{Event, Metered, Opening, Shape, Writer};
 
 /// The answer to a client who asked for no stream.
@@ -42,6 +44,10 @@ pub(super) struct StreamWriter {
     last: Option<usize>,
     /// What the next message says of itself.
     phase: Option<String>,
+    /// Searches that are not over, by the name that their provider gives them.
+    searches: Vec<(String, usize)>,
+    /// Steps of another provider's tools that have not been told.
+    steps: Vec<Json>,
     usage: Option<Metered>,
     finish: Finish,
     started: bool,
@@ -74,6 +80,8 @@ impl StreamWriter {
             open: Vec::new(),
             last: None,
             phase: None,
+            searches: Vec::new(),
+            steps: Vec::new(),
             usage: None,
             finish: Finish::Stop,
             started: false,
@@ -167,9 +175,10 @@ impl StreamWriter {
         }
     }
 
-    /// What only this dialect knows; that of others has no place here.
+    /// What only this dialect knows; of that of others, searches have a place here.
     fn native(&mut self, index: u32, native: Native, out: &mut Vec<u8>) {
         if native.dialect != NAME {
+            self.step(&native, out);
             return;
         }
         if read_items::is_mark(&native) {
@@ -184,6 +193,66 @@ impl StreamWriter {
         } else if !native.field.starts_with(read_items::IN_CONTENT) {
             self.open_item(index, Item::native(native.raw), out);
         }
+    }
+
+    /// A step of a tool that ran at another provider. Behind the last one follows what that provider wants back, as the state
+    /// of a reasoning item.
+    fn step(&mut self, native: &Native, out: &mut Vec<u8>) {
+        let returns = searches::returns(native);
+        if returns.is_some() {
+            self.steps.push(native.raw.clone());
+        }
+        let step = searches::step(native);
+        let shown = step.as_ref().is_some_and(|step| step.found.is_some());
+        if let Some(Step { id, asked, found }) = step {
+            self.search(&id, asked, found, out);
+        }
+        if returns == Some(Returns::Last) || (returns.is_none() && shown) {
+            self.state_of_steps(native.dialect, out);
+        }
+    }
+
+    fn search(&mut self, id: &str, asked: Option<Asked>, found: Option<Found>, out: &mut Vec<u8>) {
+        if let Some(asked) = asked {
+            let item = Item::search(self.id(search::PREFIX), asked);
+            let at = self.add(item, out);
+            let frames = self.items.get(at).map(Item::searching).unwrap_or_default();
+            self.send_all(at, frames, out);
+            self.searches.push((id.to_owned(), at));
+        }
+        let Some(found) = found else { return };
+        let known = self.searches.iter().rposition(|(search, _)| search == id);
+        let Some((_, at)) = known.map(|known| self.searches.remove(known)) else { return };
+        let Some(item) = self.items.get_mut(at) else { return };
+        let frames = item.searched(found);
+        self.send_all(at, frames, out);
+        self.done(at, false, out);
+    }
+
+    /// Tells that an item is complete.
+    fn done(&mut self, at: usize, cut: bool, out: &mut Vec<u8>) {
+        let Some(item) = self.items.get_mut(at) else { return };
+        item.settle(cut);
+        let done = item.json();
+        self.send_all(at, vec![("response.output_item.done", vec![("item", done)])], out);
+    }
+
+    fn state_of_steps(&mut self, dialect: &'static str, out: &mut Vec<u8>) {
+        let state = searches::seal(dialect, &std::mem::take(&mut self.steps));
+        self.settle(false, out);
+        self.carry(seal::wrap(&state, NAME), out);
+    }
+
+    /// A reasoning item that holds nothing but state.
+    fn carry(&mut self, envelope: String, out: &mut Vec<u8>) {
+        let carrier = Item::carrier(self.id("rs"), envelope);
+        let (at, json) = (self.items.len(), carrier.json());
+        let frames = vec![
+            ("response.output_item.added", vec![("item", carrier.begun())]),
+            ("response.output_item.done", vec![("item", json)]),
+        ];
+        self.items.push(carrier);
+        self.send_all(at, frames, out);
     }
 
     fn id(&self, prefix: &str) -> String {
@@ -257,14 +326,7 @@ impl StreamWriter {
         let (state, done) = (item.state_of_call(), item.json());
         if let Some(envelope) = state {
             // Ahead of the call's end, because the state belongs to it.
-            let carrier = Item::carrier(self.id("rs"), envelope);
-            let (at, json) = (self.items.len(), carrier.json());
-            let frames = vec![
-                ("response.output_item.added", vec![("item", carrier.begun())]),
-                ("response.output_item.done", vec![("item", json)]),
-            ];
-            self.items.push(carrier);
-            self.send_all(at, frames, out);
+            self.carry(envelope, out);
         }
         self.send_all(at, vec![("response.output_item.done", vec![("item", done)])], out);
     }
@@ -277,6 +339,12 @@ impl StreamWriter {
             self.close(index, out);
         }
         self.settle(cut, out);
+        for (_, at) in std::mem::take(&mut self.searches) {
+            self.done(at, true, out);
+        }
+        if !self.steps.is_empty() {
+            self.state_of_steps(searches::RETURNING, out);
+        }
         let state = State::Over(self.finish);
         let kind = match state.status() {
             "incomplete" => "response.incomplete",

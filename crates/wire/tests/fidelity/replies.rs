@@ -18,7 +18,7 @@ struct Feature {
 }
 
 /// What is lost, and why nothing better can be done. The client's dialects, then the feature.
-const LOST: [(&[&str], &str, &str); 17] = [
+const LOST: [(&[&str], &str, &str); 19] = [
     (&[RESPONSES], "id", "an id of the gateway's own"),
     (&[CLAUDE, GEMINI], "refusal", "text, and the reason of the end"),
     (&[CLAUDE], "seal of a call, from Gemini", "a block of its own behind the call"),
@@ -26,7 +26,9 @@ const LOST: [(&[&str], &str, &str); 17] = [
     (&[RESPONSES, GEMINI], "source: words taken from it", "no place for it"),
     (&[RESPONSES, CLAUDE], "picture made by the model", "no place for it"),
     (&[RESPONSES, CLAUDE], "sound made by the model", "its words, as text"),
-    (&[RESPONSES, GEMINI], "work of Anthropic's own tools", "no place for it"),
+    (&[RESPONSES], "work of Anthropic's own tools", "comes back with the next request"),
+    (&[GEMINI], "work of Anthropic's own tools", "no place for it"),
+    (&[CHAT], "search of the web: its words, from Gemini", "no place for it"),
     (&[CHAT, RESPONSES, GEMINI], "end: at a stop text", "an ordinary end"),
     (&[CHAT, RESPONSES, GEMINI], "the stop text that ended it", "no word for it"),
     (
@@ -106,6 +108,24 @@ fn thinking(dialect: &'static str) -> Reply {
     of(vec![thoughts, text("Twelve euros.")])
 }
 
+const CLAUDE_SEARCH: &str = r#"{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{"query":"night tolls"}}"#;
+const OPENAI_SEARCH: &str = r#"{"type":"web_search_call","id":"ws_1","status":"completed","action":{"type":"search","query":"night tolls"}}"#;
+const GOOGLE_SEARCH: &str = r#"{"webSearchQueries":["night tolls"]}"#;
+
+fn searched(dialect: &'static str, field: &str, raw: &str) -> Vec<Block> {
+    let raw = Json::parse(raw).unwrap();
+    let native = Native { dialect, field: field.to_owned(), raw };
+    vec![Block::Native(native), text("Twelve euros.")]
+}
+
+fn looked_for(reply: &Reply) -> String {
+    let said = |block: &Block| match block {
+        Block::Native(native) => native.raw.get().contains("night tolls"),
+        _ => false,
+    };
+    reply.blocks.iter().any(said).to_string()
+}
+
 fn cited(span: Option<(u64, u64)>) -> Reply {
     let citation = Citation {
         url: "https://example.com/tolls".to_owned(),
@@ -147,7 +167,7 @@ fn server_tool() -> Reply {
     of(vec![Block::Native(native), text("Twelve euros.")])
 }
 
-const FEATURES: [Feature; 33] = [
+const FEATURES: [Feature; 36] = [
     Feature {
         name: "id",
         reply: || of(vec![text("a")]),
@@ -234,6 +254,21 @@ const FEATURES: [Feature; 33] = [
                 _ => None,
             })
         },
+    },
+    Feature {
+        name: "search of the web: its words, from Anthropic",
+        reply: || of(searched(CLAUDE, "server_tool_use", CLAUDE_SEARCH)),
+        fact: looked_for,
+    },
+    Feature {
+        name: "search of the web: its words, from OpenAI",
+        reply: || of(searched(RESPONSES, "web_search_call", OPENAI_SEARCH)),
+        fact: looked_for,
+    },
+    Feature {
+        name: "search of the web: its words, from Gemini",
+        reply: || of(searched("", "groundingMetadata.webSearchQueries", GOOGLE_SEARCH)),
+        fact: looked_for,
     },
     Feature {
         name: "end: complete",
