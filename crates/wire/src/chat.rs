@@ -302,6 +302,8 @@ pub enum Hosted {
     WebFetch,
     /// Runs code.
     CodeExecution,
+    /// Looks for definitions of tools that are not in the prompt.
+    ToolSearch,
 }
 
 /// Terms of a search of the web.

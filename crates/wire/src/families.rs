@@ -155,6 +155,11 @@ pub(crate) fn openai_hears(model: &str) -> bool {
     bare(model).contains("audio")
 }
 
+/// Whether this `OpenAI` model looks for tools that are not in its prompt.
+pub(crate) fn openai_finds_tools(model: &str) -> bool {
+    gpt_version(model).is_some_and(|version| version >= (5, 4))
+}
+
 /// Whether this `OpenAI` model takes markers of what to cache.
 pub(crate) fn openai_caches_by_marker(model: &str) -> bool {
     gpt_version(model).is_some_and(|version| version >= (5, 6))

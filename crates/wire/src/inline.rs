@@ -1,4 +1,33 @@
-//! Bytes within JSON, in base64.
+//! Bytes within JSON, in base64, and documents of nothing but text.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::chat::{Media, MediaKind, Source};
+
+/// A document of nothing but text as a part of a message, where there is no other place for it: its name, then its text.
+pub(crate) fn words(media: &Media) -> Option<String> {
+    let text = match &media.source {
+        Source::Text(text) => text.clone(),
+        Source::Base64(data) if media.kind == MediaKind::Document => {
+            text_of(media.mime.as_deref()?, data)?
+        }
+        _ => return None,
+    };
+    Some(match media.name.as_deref().filter(|name| !name.is_empty()) {
+        Some(name) => format!("[Document: {name}]\n{text}"),
+        None => text,
+    })
+}
+
+/// The text of a file that is text by its type.
+pub(crate) fn text_of(mime: &str, data: &str) -> Option<String> {
+    let mime = mime.split(';').next().unwrap_or_default().trim_end();
+    let is_text =
+        mime.starts_with("text/") || matches!(mime, "application/json" | "application/xml");
+    let bytes = STANDARD.decode(data).ok().filter(|_| is_text)?;
+    String::from_utf8(bytes).ok()
+}
 
 /// `text` in the standard alphabet and with padding, which is all that most providers take; nothing if it is no base64.
 /// Proto3 JSON may as well use the alphabet that is safe in URLs, and leave the padding out.

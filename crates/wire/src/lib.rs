@@ -16,6 +16,7 @@ pub mod anthropic;
 pub mod chat;
 pub mod collect;
 pub mod deepseek;
+mod deferral;
 pub mod embed;
 mod families;
 pub mod gemini;

@@ -16,7 +16,7 @@ use wire::chat::Block;
 use wire::collect::collect;
 use wire::embed::{self, Encoding};
 use wire::sse::Framing;
-use wire::stream::Event;
+use wire::stream::{Event, Opening};
 use wire::{Shape, Target, dialect};
 
 fn target(model: &str) -> Target<'_> {
@@ -165,9 +165,20 @@ fn borders_of_pieces_change_nothing() {
 fn what_is_written_is_read_as_it_was() {
     for (record, framing, text) in streams() {
         let (events, _) = read_pieces(framing, &[text.as_bytes()]);
-        // Clients are not told which searches were made, and nothing of the details of the prompt but sound and pictures.
+        // Clients are told nothing of the details of the prompt but sound and pictures, and of searches not at once.
         let without = |events: &[Event]| -> Vec<String> {
-            lines(events).into_iter().filter(|line| !line.starts_with("usage")).collect()
+            let mut others = events.to_vec();
+            let is_search = |event: &Event| match event {
+                Event::Open { block: Opening::Native(native), .. } => native.dialect.is_empty(),
+                _ => false,
+            };
+            while let Some(at) = others.iter().position(is_search) {
+                others.drain(at..at + 2);
+            }
+            let lines = lines(&others).into_iter().filter(|line| !line.starts_with("usage"));
+            lines
+                .map(|line| line.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned())
+                .collect()
         };
         for json_array in [false, true] {
             let shape = Shape { json_array, ..Shape::default() };

@@ -263,8 +263,63 @@ fn what_happens_anyway_is_no_loss() {
 }
 
 #[test]
+fn tools_that_the_model_looks_for() {
+    let function = |name: &str, more: Value| {
+        let mut tool = json!({"type": "function", "name": name, "parameters": {"type": "object"}, "strict": false});
+        tool.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        tool
+    };
+    let tools = json!([{"type": "tool_search"}, function("a", json!({"defer_loading": true})), function("b", json!({}))]);
+    let chat = read(&json!({"model": "m", "input": "x", "tools": tools}));
+    assert_eq!(write(&chat, "gpt-5.4").0["tools"], tools);
+    let written = |dialect: &str, provider: &str, model: &str| {
+        let target = Target { provider, model, max_output_tokens: Some(4096), reasoning: true };
+        let written = wire::dialect(dialect).unwrap().write_request(&chat, &target).unwrap();
+        (serde_json::from_slice::<Value>(&written.body).unwrap(), written.dropped)
+    };
+    let (body, dropped) = written("anthropic", "anthropic", "claude-opus-5-5");
+    assert_eq!(body["tools"][0]["type"], "tool_search_tool_bm25_20251119");
+    assert_eq!(
+        (&body["tools"][1]["defer_loading"], &body["tools"][2]["defer_loading"]),
+        (&json!(true), &Value::Null)
+    );
+    assert!(dropped.is_empty(), "{dropped:?}");
+    for (dialect, provider, model) in [
+        ("gemini", "gemini", "gemini-3.8-flash"),
+        ("openai_chat", "openai", "gpt-4o"),
+        ("openai_chat", "deepseek", "deepseek-v4-pro"),
+        ("anthropic", "deepseek", "deepseek-v4-pro"),
+    ] {
+        let (body, dropped) = written(dialect, provider, model);
+        assert!(!body.to_string().contains("defer_loading"), "{body}");
+        assert!(dropped.contains(&"tool_search".to_owned()), "{dialect}: {dropped:?}");
+        assert!(dropped.contains(&"tools.defer_loading".to_owned()), "{dialect}: {dropped:?}");
+    }
+    // One that the client runs is nobody else's.
+    let chat = read(
+        &json!({"model": "m", "input": "x", "tools": [{"type": "tool_search", "execution": "client"}]}),
+    );
+    assert_eq!(refused(&chat, "anthropic").field, "tool_search");
+    // And from Anthropic, where a model has the tool.
+    let asked = json!({"model": "m", "max_tokens": 90, "messages": [{"role": "user", "content": "x"}], "tools": [
+        {"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"},
+        {"name": "a", "input_schema": {"type": "object"}, "defer_loading": true}]});
+    let chat =
+        wire::dialect("anthropic").unwrap().read_request(asked.to_string().as_bytes()).unwrap();
+    let (tools, dropped) = (write(&chat, "gpt-5.4").0["tools"].clone(), write(&chat, "gpt-5.4").1);
+    assert_eq!(
+        (&tools[0], &tools[1]["defer_loading"]),
+        (&json!({"type": "tool_search"}), &json!(true))
+    );
+    assert!(dropped.is_empty(), "{dropped:?}");
+    let (body, dropped) = write(&chat, "gpt-5.2");
+    assert_eq!(body["tools"].as_array().unwrap().len(), 1);
+    assert_eq!(dropped, ["tools.defer_loading", "tool_search_tool_regex_20251119"]);
+}
+
+#[test]
 fn tools_of_this_api_only_are_refused_by_name() {
-    for kind in ["file_search", "image_generation", "mcp", "computer", "shell", "tool_search"] {
+    for kind in ["file_search", "image_generation", "mcp", "computer", "shell"] {
         let chat = read(&json!({"model": "m", "input": "x", "tools": [{"type": kind}]}));
         assert_eq!(refused(&chat, "anthropic").field, kind);
         assert_eq!(write(&chat, "gpt-5.4").0["tools"], json!([{"type": kind}]));

@@ -142,6 +142,9 @@ fn hosted(native: &Native) -> Option<Hosted> {
     if kind.starts_with("code_execution_") {
         return Some(Hosted::CodeExecution);
     }
+    if kind.starts_with("tool_search_tool_") {
+        return Some(Hosted::ToolSearch);
+    }
     let tool: HostedTool = serde_json::from_str(native.raw.get()).ok()?;
     kind.starts_with("web_search_").then(|| {
         Hosted::WebSearch(WebSearch {

@@ -12,7 +12,7 @@ use super::{JSON_TOOL, NAME, strict, write_tools, write_turns};
 use crate::chat::{Block, Chat, Effort, Format, Reasoning, Role, ToolChoice, Turn};
 use crate::families::Off;
 use crate::json::{self, Json, TextOr};
-use crate::{Dropped, Target, Unsupported, Written};
+use crate::{Dropped, Target, Unsupported, Written, deferral};
 
 /// Anthropic requires a limit; this one stands in where neither client nor catalogue names one.
 const DEFAULT_MAX_TOKENS: u64 = 4_096;
@@ -64,7 +64,13 @@ impl Draft {
     fn of(chat: &Chat, target: &Target<'_>) -> Result<Self, Unsupported> {
         let rules = Rules::of(target);
         let mut dropped = Dropped::default();
+        let searches = rules.claude.format && !rules.deepseek;
+        let deferred = deferral::carried(chat, NAME, searches, &mut dropped);
         let mut own = Own::of(crate::natives(chat, NAME, &mut dropped)?);
+        if !deferred.is_empty() {
+            let marked = deferred.into_iter().map(|name| (name, Json::of(&true)));
+            own.tools.push((deferral::MARK.to_owned(), marked.collect()));
+        }
         if rules.deepseek {
             own.without_foreign(&mut dropped)?;
         }

@@ -7,7 +7,7 @@ use super::write_tools::{Names, plain_id};
 use super::{NAME, REDACTED};
 use crate::chat::{Block, CacheLife, Media, MediaKind, Native, Seal, Source};
 use crate::json::{self, Json, TextOr};
-use crate::{Dropped, REFUSAL_AS_TEXT, Unsupported};
+use crate::{Dropped, REFUSAL_AS_TEXT, Unsupported, inline};
 
 /// Where a block is to stand.
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -167,11 +167,9 @@ impl Blocks<'_> {
         let no = || refuse("the provider does not take it".to_owned());
         let kind = match media.kind {
             MediaKind::Image if self.rules.images => "image",
-            MediaKind::Document if self.rules.deepseek => match &media.source {
-                Source::Text(text) => {
-                    return Ok(WireBlock { text: Some(text.clone()), ..of_kind("text") });
-                }
-                _ => return no(),
+            MediaKind::Document if self.rules.deepseek => match inline::words(media) {
+                Some(text) => return Ok(WireBlock { text: Some(text), ..of_kind("text") }),
+                None => return no(),
             },
             MediaKind::Document => "document",
             MediaKind::Image | MediaKind::Audio | MediaKind::Video => return no(),
@@ -179,7 +177,7 @@ impl Blocks<'_> {
         let of = |kind: &str| WireSource { kind: Some(kind.to_owned()), ..WireSource::default() };
         let source = match &media.source {
             Source::Url(url) => WireSource { url: Some(url.clone()), ..of("url") },
-            Source::Base64(data) => match inline(media, data) {
+            Source::Base64(data) => match inlined(media, data) {
                 Some(source) => source,
                 None => return refuse("only PDF and plain text are taken as documents".to_owned()),
             },
@@ -204,17 +202,12 @@ impl Blocks<'_> {
 }
 
 /// Inline content. A text file is taken as text only, and of the others PDF alone.
-fn inline(media: &Media, data: &str) -> Option<WireSource> {
-    use base64::Engine as _;
+fn inlined(media: &Media, data: &str) -> Option<WireSource> {
     let of = |kind: &str| WireSource { kind: Some(kind.to_owned()), ..WireSource::default() };
     let mime = mime(media);
     if media.kind == MediaKind::Document && mime != "application/pdf" {
-        let is_text = mime.starts_with("text/")
-            || matches!(mime.as_str(), "application/json" | "application/xml");
-        let bytes =
-            base64::engine::general_purpose::STANDARD.decode(data).ok().filter(|_| is_text)?;
-        let text = String::from_utf8(bytes).ok()?;
         let media_type = Some("text/plain".to_owned());
+        let text = inline::text_of(&mime, data)?;
         return Some(WireSource { media_type, data: Some(text), ..of("text") });
     }
     Some(WireSource { media_type: Some(mime), data: Some(data.to_owned()), ..of("base64") })

@@ -112,6 +112,12 @@ pub(super) fn tools(chat: &Chat, with: &mut Context<'_>) -> Result<Vec<Json>, Un
             {
                 with.markers.native(native, with.dropped)
             }
+            Tool::Hosted { kind: Hosted::ToolSearch, native }
+                if with.rules.deepseek || !with.rules.claude.format =>
+            {
+                with.dropped.note(&native.field);
+                continue;
+            }
             Tool::Hosted { kind, native } if !with.rules.deepseek => {
                 hosted(kind, native, with.dropped)
             }
@@ -185,6 +191,8 @@ fn hosted(kind: &Hosted, native: &Native, dropped: &mut Dropped) -> Json {
     let tool = match kind {
         Hosted::WebFetch => of("web_fetch_20250910", "web_fetch"),
         Hosted::CodeExecution => of("code_execution_20250825", "code_execution"),
+        // By words, as its counterpart does.
+        Hosted::ToolSearch => of("tool_search_tool_bm25_20251119", "tool_search_tool_bm25"),
         Hosted::WebSearch(WebSearch {
             max_uses,
             allowed_domains,

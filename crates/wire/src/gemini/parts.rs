@@ -4,7 +4,7 @@ use super::types::{Blob, FileData, FunctionCall, Part, Resolution};
 use super::{NAME, read_parts, signature};
 use crate::Unsupported;
 use crate::chat::{Media, MediaKind, Seal, Source};
-use crate::inline::standard_base64;
+use crate::inline::{standard_base64, words};
 use crate::json::Json;
 
 /// Parts, and the signature that waits for the one it belongs to.
@@ -129,7 +129,7 @@ pub(super) fn media(media: &Media) -> Result<Part, Unsupported> {
         ..Part::default()
     };
     Ok(match &media.source {
-        Source::Text(said) => Part { text: Some(said.clone()), ..Part::default() },
+        Source::Text(_) => Part { text: words(media), ..Part::default() },
         Source::Base64(data) => {
             // Of what is none Google says nothing that a client could make use of.
             let data = standard_base64(data.clone());

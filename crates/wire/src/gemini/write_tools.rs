@@ -42,7 +42,11 @@ pub(super) fn tools(
             Tool::Native(native) | Tool::Hosted { native, .. } if native.dialect == NAME => {
                 list.push(native.raw.clone());
             }
-            Tool::Hosted { kind, .. } => list.push(hosted(kind, dropped)),
+            Tool::Hosted { kind, native } => match hosted(kind, dropped) {
+                Some(tool) => list.push(tool),
+                // Its prompt has all of them.
+                None => dropped.note(&native.field),
+            },
             Tool::Native(native) => return Err(crate::foreign(native, "tool")),
         }
     }
@@ -117,7 +121,7 @@ pub(super) fn takes_json_schema(model: &str) -> bool {
 }
 
 /// Google's tool of that kind.
-fn hosted(kind: &Hosted, dropped: &mut Dropped) -> Json {
+fn hosted(kind: &Hosted, dropped: &mut Dropped) -> Option<Json> {
     let name = match kind {
         Hosted::WebSearch(terms) => {
             let WebSearch {
@@ -136,8 +140,10 @@ fn hosted(kind: &Hosted, dropped: &mut Dropped) -> Json {
         }
         Hosted::WebFetch => "urlContext",
         Hosted::CodeExecution => "codeExecution",
+        Hosted::ToolSearch => return None,
     };
-    json::object_with(&serde_json::Map::new(), &[(name.to_owned(), Json::empty_object())])
+    let member = (name.to_owned(), Json::empty_object());
+    Some(json::object_with(&serde_json::Map::new(), &[member]))
 }
 
 /// `exact` asks for calls that follow their schema, which `ANY` does by itself.

@@ -9,7 +9,7 @@ use super::{NAME, signature};
 use crate::chat::{Block, Chat, Media, Role, Source, Turn};
 use crate::families::Gemini;
 use crate::json::Json;
-use crate::{Dropped, REFUSAL_AS_TEXT, SYSTEM_AS_NOTE, Unsupported, rounds};
+use crate::{Dropped, REFUSAL_AS_TEXT, SYSTEM_AS_NOTE, Unsupported, inline, rounds};
 
 pub(super) fn system(
     blocks: &[Block],
@@ -207,7 +207,9 @@ impl Writer<'_> {
     }
 
     fn media(&mut self, media: &Media) -> Result<Part, Unsupported> {
-        self.dropped.unless_none("filename", media.name.as_ref());
+        // That of a text is told ahead of it.
+        let lost = media.name.as_ref().filter(|_| !matches!(media.source, Source::Text(_)));
+        self.dropped.unless_none("filename", lost);
         let detail = media.detail.as_deref().filter(|detail| *detail != "auto");
         let resolution =
             detail.filter(|_| self.family == Gemini::Level).and_then(parts::resolution);
@@ -227,9 +229,10 @@ impl Writer<'_> {
         let (mut said, mut shown) = (String::new(), Vec::new());
         for block in blocks {
             match block {
-                Block::Text(part)
-                | Block::Refusal(part)
-                | Block::Media(Media { source: Source::Text(part), .. }) => said.push_str(part),
+                Block::Text(part) | Block::Refusal(part) => said.push_str(part),
+                Block::Media(media @ Media { source: Source::Text(_), .. }) => {
+                    said.extend(inline::words(media));
+                }
                 Block::Media(media) => shown.push(Json::of(&self.media(media)?)),
                 Block::Native(native) => self.dropped.note(&native.field),
                 Block::CachePoint(_) => self.dropped.note("cache_control"),

@@ -5,17 +5,15 @@ use super::types::{Attachment, Audio, ImageUrl, InputAudio, Part, Picture};
 use super::write::Rules;
 use crate::Unsupported;
 use crate::chat::{Media, MediaKind, Source};
+use crate::inline;
 use crate::json::Json;
 
 /// A part of a message that is no text, unless it is a document of nothing but text.
 pub(super) fn media_part(media: &Media, rules: Rules) -> Result<Part, Unsupported> {
     let refuse = |reason: &str| Err(Unsupported::new(media.kind.name(), reason));
-    if let Source::Text(text) = &media.source {
-        return Ok(Part {
-            kind: Some("text".to_owned()),
-            text: Some(text.clone()),
-            ..Part::default()
-        });
+    // A file must be one that is no text; the text itself is as good.
+    if let Some(text) = inline::words(media).filter(|_| !rules.any() || is_text(media)) {
+        return Ok(Part { kind: Some("text".to_owned()), text: Some(text), ..Part::default() });
     }
     let file_id = match &media.source {
         Source::File { dialect, id } if *dialect == NAME => Some(id.clone()),
@@ -65,6 +63,10 @@ pub(super) fn media_part(media: &Media, rules: Rules) -> Result<Part, Unsupporte
         _ => return refuse("the provider does not take it"),
     };
     Ok(part)
+}
+
+fn is_text(media: &Media) -> bool {
+    matches!(media.source, Source::Text(_))
 }
 
 /// A picture that a model made, `OpenRouter`'s way.

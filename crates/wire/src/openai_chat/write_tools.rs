@@ -56,6 +56,8 @@ pub(super) fn tools(
             Tool::Hosted { kind: Hosted::WebSearch(search), native } => {
                 wire.web_search_options = Some(web_search(search, native, target, rules, dropped)?);
             }
+            // Its prompt has all of them.
+            Tool::Hosted { kind: Hosted::ToolSearch, native } => dropped.note(&native.field),
             Tool::Native(native) if native.dialect == NAME && !rules.deepseek => {
                 tools.push(native.raw.clone());
             }

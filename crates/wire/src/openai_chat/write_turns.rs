@@ -7,7 +7,7 @@ use super::write_media::{audio, media_part, picture};
 use super::{NAME, citations, custom, details};
 use crate::chat::{Block, CacheLife, Chat, Media, MediaKind, Role, Seal, Source, Turn};
 use crate::json::{Json, TextOr};
-use crate::{Dropped, REFUSAL_AS_TEXT, Unsupported, rounds};
+use crate::{Dropped, REFUSAL_AS_TEXT, Unsupported, inline, rounds};
 
 /// `OpenAI` writes at most so many cache entries for one request.
 const MOST_MARKS: usize = 4;
@@ -151,10 +151,11 @@ impl Turns<'_> {
         let mut pieces = Vec::new();
         for block in blocks {
             match block {
-                Block::Text(text) | Block::Media(Media { source: Source::Text(text), .. }) => {
-                    pieces.push(text_part(text));
-                }
-                Block::Media(media) => shown.push(Block::Media(media.clone())),
+                Block::Text(text) => pieces.push(text_part(text)),
+                Block::Media(media) => match inline::words(media) {
+                    Some(words) => pieces.push(text_part(&words)),
+                    None => shown.push(Block::Media(media.clone())),
+                },
                 Block::CachePoint(life) => self.mark(&mut pieces, *life),
                 other => self.note(other),
             }

@@ -49,6 +49,10 @@ pub(super) fn tools(
                 let terms = search(json::read(raw.get(), &path)?);
                 Tool::Hosted { kind: Hosted::WebSearch(terms), native: own() }
             }
+            // One that the client runs is a tool of its own kind.
+            "tool_search" if !raw.get().contains("\"client\"") => {
+                Tool::Hosted { kind: Hosted::ToolSearch, native: own() }
+            }
             "code_interpreter" => Tool::Hosted { kind: Hosted::CodeExecution, native: own() },
             _ => Tool::Native(own()),
         });

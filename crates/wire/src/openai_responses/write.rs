@@ -9,7 +9,7 @@ use crate::chat::{Chat, Effort, Format, Native, Output, Sampling};
 use crate::families;
 use crate::json::{self, Json, TextOr};
 use crate::openai_chat;
-use crate::{Dropped, Target, Unsupported, Written};
+use crate::{Dropped, Target, Unsupported, Written, deferral};
 
 /// Rules of the provider and model within the dialect.
 #[derive(Copy, Clone)]
@@ -30,6 +30,8 @@ type Members = Vec<(String, Json)>;
 
 pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsupported> {
     let mut dropped = Dropped::default();
+    let searches = target.provider == "openai" && families::openai_finds_tools(target.model);
+    let deferred = deferral::carried(chat, NAME, searches, &mut dropped);
     let mut own = natives(chat, target, &mut dropped)?;
     let names = Names::of(chat);
     let mut wire = Request { model: Some(target.model.to_owned()), ..Request::default() };
@@ -44,7 +46,8 @@ pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsup
     }
     sampling(&chat.sampling, chat, target, rules, &mut wire, &mut dropped)?;
     let kept = take(&mut own, KEPT);
-    write_tools::tools(chat, rules, &kept, &mut own, &mut wire, &mut dropped)?;
+    let offer = write_tools::Offer { rules, searches, kept: &kept, deferred };
+    write_tools::tools(chat, &offer, &mut own, &mut wire, &mut dropped)?;
     let items = write_items::input(chat, rules, write_tools::custom_names(&kept), &mut dropped)?;
     wire.instructions = items.instructions;
     if !(items.list.is_empty() && rules.continues) {

@@ -5,6 +5,7 @@ use super::types::Part;
 use super::write::Rules;
 use crate::Unsupported;
 use crate::chat::{Media, MediaKind, Source};
+use crate::inline;
 use crate::json::Json;
 use crate::openai_chat;
 
@@ -18,8 +19,9 @@ pub(super) fn text(text: &str) -> Part {
 
 pub(super) fn media(media: &Media, rules: Rules) -> Result<Part, Unsupported> {
     let refuse = |reason: &str| Err(Unsupported::new(media.kind.name(), reason));
-    if let Source::Text(words) = &media.source {
-        return Ok(text(words));
+    let is_text = matches!(media.source, Source::Text(_));
+    if let Some(words) = inline::words(media).filter(|_| is_text || !rules.openai) {
+        return Ok(text(&words));
     }
     // Both of OpenAI's dialects name the same files.
     let ours = |dialect: &str| rules.openai && [NAME, openai_chat::NAME].contains(&dialect);

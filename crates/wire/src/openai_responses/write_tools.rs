@@ -1,12 +1,14 @@
 //! Tools and the choice among them, canonical to wire.
 
+use std::collections::HashSet;
+
 use super::names::legal;
 use super::types::{Choose, Filters, Request, Tool as WireTool, WebSearch as WireSearch};
 use super::write::Rules;
 use super::{NAME, read_tools, strict};
 use crate::chat::{Chat, Hosted, Native, Tool, ToolChoice, WebSearch};
-use crate::json::Json;
-use crate::{Dropped, Unsupported, schema};
+use crate::json::{self, Json};
+use crate::{Dropped, Unsupported, deferral, schema};
 
 /// Native fields by name.
 type Members = [(String, Json)];
@@ -21,14 +23,25 @@ fn name_of(raw: &Json) -> Option<String> {
     serde_json::from_str::<WireTool>(raw.get()).ok()?.name
 }
 
+/// What the tools are written with.
+pub(super) struct Offer<'a> {
+    pub(super) rules: Rules,
+    /// Whether the model can look for tools.
+    pub(super) searches: bool,
+    /// Tools that are kept as they were written.
+    pub(super) kept: &'a Members,
+    /// The functions that it has to look for.
+    pub(super) deferred: HashSet<String>,
+}
+
 pub(super) fn tools(
     chat: &Chat,
-    rules: Rules,
-    kept: &Members,
+    offer: &Offer<'_>,
     own: &mut Vec<(String, Json)>,
     wire: &mut Request,
     dropped: &mut Dropped,
 ) -> Result<(), Unsupported> {
+    let &Offer { rules, searches, kept, ref deferred } = offer;
     let mut tools = Vec::new();
     let elsewhere = read_tools::take_additional(own);
     for tool in chat.tools.iter().take(chat.tools.len().saturating_sub(elsewhere)) {
@@ -38,10 +51,16 @@ pub(super) fn tools(
                 let raw = kept.iter().map(|(_, raw)| raw);
                 let raw =
                     raw.filter(|_| rules.openai).find(|raw| name_of(raw).as_ref() == Some(name));
-                tools.push(match raw {
-                    Some(raw) => raw.clone(),
-                    None => function(tool, rules, dropped),
-                });
+                tools.push(raw.cloned().unwrap_or_else(|| {
+                    let mark = (deferral::MARK.to_owned(), Json::of(&true));
+                    let marks: &[_] = if deferred.contains(name) { &[mark] } else { &[] };
+                    json::object_with(&function(tool, rules, dropped), marks)
+                }));
+            }
+            Tool::Hosted { kind: Hosted::ToolSearch, native }
+                if !(searches || native.dialect == NAME && rules.openai) =>
+            {
+                dropped.note(&native.field);
             }
             Tool::Hosted { kind, native } => {
                 tools.extend(hosted(kind, native, chat, rules, dropped)?);
@@ -110,6 +129,7 @@ fn hosted(
             Json::parse(r#"{"type":"code_interpreter","container":{"type":"auto"}}"#)
         }
         Hosted::CodeExecution => return Err(crate::foreign(native, "tool")),
+        Hosted::ToolSearch => Json::parse(r#"{"type":"tool_search"}"#),
     })
 }
 
