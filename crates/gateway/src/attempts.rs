@@ -20,7 +20,7 @@ use crate::outbound;
 use crate::pipeline::Attempt;
 use crate::problem::{Problem, shortened};
 use crate::routing::{self, Plan, Target};
-use crate::{afford, count, embed, failure, hedge, large, stream, whole};
+use crate::{afford, count, embed, failure, hearing, hedge, large, stream, whole};
 
 /// How long is waited before the first retry where nobody says how long, in milliseconds; twice as long before each
 /// other, and up to half as long on top, so that not all come back at once.
@@ -224,6 +224,7 @@ impl<'a> Run<'a> {
         let provider = target.endpoint.as_ref();
 
         // 6. In the provider's own words. What it has no word for is refused or named.
+        hearing::check(inbound, plan, target)?;
         let mut outbound = match inbound.operation {
             Operation::Chat => outbound::prepare(inbound, target)?,
             Operation::Embed => embed::prepare(inbound, target)?,

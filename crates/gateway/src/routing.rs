@@ -15,6 +15,7 @@ use crate::credentials;
 use crate::face::Speech;
 use crate::inbound::{Inbound, Operation, Wanted};
 use crate::native;
+use crate::other_models;
 use crate::preference;
 use crate::problem::{Problem, shortened};
 use crate::providers::{self, Provider, Speaks};
@@ -200,6 +201,7 @@ fn target(
     if !key.may_use(name, model) {
         return Err(forbidden(name, model));
     }
+    other_models::check(key, inbound, name)?;
     if let Speech::Native = inbound.face.speech {
         native::chat::check_max_tokens(inbound.chat()?, known.info.max_output_tokens)?;
     }

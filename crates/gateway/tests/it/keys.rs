@@ -215,6 +215,57 @@ async fn a_key_for_some_models() {
     assert_eq!(app.close().await.len(), 4);
 }
 
+/// What Anthropic asks beside the model, or in its place, is no way around the list.
+#[tokio::test]
+async fn a_key_for_some_models_reaches_no_others_by_theirs() {
+    let app = App::start().await;
+    let (key, _) = app
+        .generated(
+            &json!({ "models": ["anthropic/claude-haiku-4-5", "anthropic/claude-sonnet-4-5"] }),
+        )
+        .await;
+    let ask = |key: &str, more: Value| {
+        let mut body = json!({ "model": "claude-haiku-4-5", "max_tokens": 16,
+            "messages": [{ "role": "user", "content": "Hello" }] });
+        for (name, value) in more.as_object().expect("members") {
+            body[name] = value.clone();
+        }
+        Answer::of(app.request(Method::POST, "/v1/messages").bearer_auth(key).json(&body))
+    };
+    let opus = json!([{ "model": "claude-opus-4-5" }]);
+    let advisor =
+        |model: &str| json!([{ "type": "advisor_20260301", "name": "advisor", "model": model }]);
+    for (more, field) in [
+        (json!({ "fallbacks": opus }), "fallbacks"),
+        (
+            json!({ "fallbacks": [{ "model": "claude-sonnet-4-5" }, { "model": "claude-opus-4-5" }] }),
+            "fallbacks",
+        ),
+        (json!({ "fallbacks": "default" }), "fallbacks"),
+        (json!({ "tools": advisor("claude-opus-4-5") }), "tools"),
+    ] {
+        let answer = ask(&key, more.clone()).await;
+        assert_eq!(answer.status, 403, "{more}: {}", answer.body);
+        assert_eq!(answer.body["error"]["type"], "permission_error", "{}", answer.body);
+        let message = answer.body["error"]["message"].as_str().expect("a message");
+        assert!(message.starts_with(&format!("{field}: ")), "{message}");
+    }
+    assert_eq!(app.simulator.count(), 0);
+    for more in [
+        json!({ "fallbacks": null }),
+        json!({ "fallbacks": [] }),
+        json!({ "fallbacks": [{ "model": "claude-sonnet-4-5" }] }),
+        json!({ "tools": advisor("claude-sonnet-4-5") }),
+        json!({ "tools": [{ "name": "advisor", "input_schema": { "type": "object" }, "model": "x" }] }),
+    ] {
+        let answer = ask(&key, more.clone()).await;
+        assert_eq!(answer.status, 200, "{more}: {}", answer.body);
+    }
+    // Who may use every model may name every one.
+    assert_eq!(ask(&app.key, json!({ "fallbacks": opus })).await.status, 200);
+    app.close().await;
+}
+
 /// Where the SDKs of the providers put their keys.
 #[tokio::test]
 async fn a_key_is_found_in_every_usual_place() {

@@ -94,5 +94,24 @@ async fn sound_for_a_model_without_ears_stays_here() {
         assert_eq!(answer.status, 400, "{}", answer.body);
         assert!(answer.body.to_string().contains("audio: "), "{}", answer.body);
     }
+    // A client of the provider's own format is told the part, whatever model it is for.
+    let part = json!({ "type": "input_audio", "input_audio": { "data": "AAAA", "format": "wav" } });
+    let sound = |model: &str| {
+        json!({ "model": model, "messages": [
+            { "role": "system", "content": "Listen." },
+            { "role": "user", "content": [{ "type": "text", "text": "What is said?" }, part] }] })
+    };
+    for model in
+        ["openai/gpt-4o", "openai/gpt-5.4", "anthropic/claude-sonnet-4-5", "deepseek/deepseek-chat"]
+    {
+        for path in ["/v1/chat/completions", "/api/v1/chat/completions"] {
+            let answer = Answer::of(ask(&app, path, &sound(model))).await;
+            assert_eq!(answer.status, 400, "{model}: {}", answer.body);
+            let said = answer.body.to_string();
+            assert!(said.contains("messages[1].content[1]: "), "{model}: {said}");
+        }
+    }
     assert_eq!(app.simulator.count(), 0);
+    let heard = Answer::of(ask(&app, "/v1/chat/completions", &sound("openai/gpt-audio"))).await;
+    assert_eq!(heard.status, 200, "{}", heard.body);
 }
