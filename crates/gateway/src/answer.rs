@@ -142,6 +142,16 @@ fn list(texts: &[String]) -> Option<HeaderValue> {
     if texts.is_empty() { None } else { HeaderValue::try_from(list).ok() }
 }
 
+/// By what `OpenRouter`'s clients ask for what became of a request, in `GET /api/v1/generation`.
+pub(crate) const GENERATION_ID: HeaderName = HeaderName::from_static("x-generation-id");
+
+/// Says the name of its request in the way of `OpenRouter` too.
+pub(crate) fn name_generation(headers: &mut HeaderMap) {
+    if let Some(id) = headers.get(REQUEST_ID).cloned() {
+        headers.insert(GENERATION_ID, id);
+    }
+}
+
 /// Gives an answer the name of its request, as the SDKs of `OpenAI` and Anthropic look for it.
 pub(crate) fn name(headers: &mut HeaderMap, id: Uuid) {
     let mut text = Uuid::encode_buffer();

@@ -1,9 +1,11 @@
 //! What becomes of a stream's frames: they pass, or are read and written again. Metered in either case, by the same
 //! reader.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use http::HeaderValue;
-use ledger::UsageReport;
+use ledger::{Receipt, UsageReport};
 use wire::problem::{Kind, Problem as WireProblem};
 use wire::sse::Frame;
 use wire::stream::{End, Event, Metered, Opening, Seen, Stage};
@@ -37,9 +39,22 @@ pub(crate) struct Carrier<'a> {
 
 enum Way {
     /// Bytes pass.
-    Same { withhold_usage: bool },
+    Same {
+        withhold_usage: bool,
+        /// Seldom more than for a moment, and a stream has no room for it until then.
+        told: Option<Box<Told>>,
+    },
     /// Boxed, because a stream that passes has no room for it.
     Translated(Box<Translation>),
+}
+
+/// The frame that tells the usage. What it says of the costs is certain once there is a receipt.
+struct Told {
+    /// Where in what is held.
+    at: Range<usize>,
+    event: String,
+    /// As it came.
+    data: String,
 }
 
 struct Translation {
@@ -55,7 +70,7 @@ impl<'a> Carrier<'a> {
         let dialect = attempt.target.dialect();
         let (reader, way) = match &attempt.outbound.carry {
             Carry::Same { reader, withhold_usage } => {
-                (reader(dialect), Way::Same { withhold_usage: *withhold_usage })
+                (reader(dialect), Way::Same { withhold_usage: *withhold_usage, told: None })
             }
             Carry::Translated { .. } => {
                 let writer = attempt.inbound.face.writer(whole::shape(attempt));
@@ -105,7 +120,7 @@ impl<'a> Carrier<'a> {
         match &mut self.way {
             // What stands behind an error would look like an end.
             Way::Same { .. } if self.holding && self.reader.stage() == Stage::Failed => {}
-            Way::Same { withhold_usage } => {
+            Way::Same { withhold_usage, told } => {
                 self.reader.skim(frame);
                 let stage = self.reader.stage();
                 self.holding |= stage != Stage::Running;
@@ -119,8 +134,13 @@ impl<'a> Carrier<'a> {
                 let out = if self.holding { &mut self.held } else { &mut self.out };
                 if *withhold_usage && wire::openai_chat::is_usage_only(frame) {
                     // Asked for by us alone.
-                } else if let Some(told) = for_openrouter(self.attempt, frame, &*self.reader) {
-                    out.extend_from_slice(&told);
+                } else if let Some(data) = for_openrouter(self.attempt, frame, &*self.reader) {
+                    let begun = out.len();
+                    out.extend_from_slice(&named(frame.event, &data));
+                    if self.holding && wire::openai_chat::may_tell_usage(&frame.data) {
+                        let (event, data) = (frame.event.to_owned(), frame.data.to_string());
+                        *told = Some(Box::new(Told { at: begun..out.len(), event, data }));
+                    }
                 } else {
                     out.extend_from_slice(frame.raw);
                 }
@@ -249,16 +269,22 @@ impl<'a> Carrier<'a> {
         })
     }
 
-    /// Tells a client what was settled where the provider itself has said nothing of it.
-    pub(crate) fn settled(&mut self, report: &UsageReport) {
-        let said = self.seen().usage.is_some();
-        if let Way::Translated(translation) = &mut self.way
-            && translation.last == Some(Event::End)
-            && !said
-        {
-            let mut event = Event::Usage(Metered::new(report.clone()));
-            adapt(self.attempt, &mut event);
-            translation.writer.event(event, &mut self.held);
+    /// Tells a client what was settled, whatever the provider said of it: counters that cannot be right are not what is
+    /// charged.
+    pub(crate) fn settled(&mut self, receipt: &Receipt) {
+        let cost = whole::settled_cost(self.attempt, receipt);
+        match &mut self.way {
+            Way::Translated(translation) if translation.last == Some(Event::End) => {
+                let metered = Metered { report: receipt.report.clone(), cost };
+                translation.writer.event(Event::Usage(metered), &mut self.held);
+            }
+            Way::Same { told, .. } => {
+                if let (Some(told), Some(cost)) = (told.take(), cost) {
+                    let data = wire::openai_chat::add_cost(&told.data, &cost);
+                    self.held.splice(told.at, named(&told.event, &data));
+                }
+            }
+            Way::Translated(_) => {}
         }
     }
 
@@ -344,11 +370,7 @@ fn adapt(attempt: &Attempt<'_>, event: &mut Event) {
 }
 
 /// A frame that passes as a client of `OpenRouter` takes it: the usage with what it costs, and none that is null.
-fn for_openrouter(
-    attempt: &Attempt<'_>,
-    frame: &Frame<'_>,
-    reader: &dyn Reader,
-) -> Option<Vec<u8>> {
+fn for_openrouter(attempt: &Attempt<'_>, frame: &Frame<'_>, reader: &dyn Reader) -> Option<String> {
     if !attempt.inbound.face.openrouter {
         return None;
     }
@@ -360,10 +382,10 @@ fn for_openrouter(
     } else {
         return None;
     };
-    if data == frame.data {
-        return None;
-    }
-    let name = frame.event;
-    let named = if name.is_empty() { String::new() } else { format!("event: {name}\n") };
-    Some(format!("{named}data: {}\n\n", data.replace('\n', "\ndata: ")).into_bytes())
+    (data != frame.data).then_some(data)
+}
+
+fn named(event: &str, data: &str) -> Vec<u8> {
+    let event = if event.is_empty() { String::new() } else { format!("event: {event}\n") };
+    format!("{event}data: {}\n\n", data.replace('\n', "\ndata: ")).into_bytes()
 }

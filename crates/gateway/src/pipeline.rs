@@ -49,7 +49,10 @@ pub(crate) async fn serve(
 
 /// What the client gets.
 fn answered(passage: &Passage, face: Face, answer: Result<Response, Problem>) -> Response {
-    let response = answer.unwrap_or_else(|problem| refused(passage, face, problem));
+    let mut response = answer.unwrap_or_else(|problem| refused(passage, face, problem));
+    if face.openrouter {
+        answer::name_generation(response.headers_mut());
+    }
     passage.answered(response.status().as_u16());
     response
 }

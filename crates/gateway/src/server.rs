@@ -129,7 +129,8 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
     };
     let own = [answer::REQUEST_ID, answer::COST, answer::DROPPED, answer::ATTEMPTS];
-    let others = [REPLAYED, header::RETRY_AFTER].into_iter().chain(rates::EXPOSED);
+    let others = [REPLAYED, answer::GENERATION_ID, header::RETRY_AFTER];
+    let others = others.into_iter().chain(rates::EXPOSED);
     let exposed: Vec<_> = own.into_iter().chain(others).collect();
     Some(
         CorsLayer::new()

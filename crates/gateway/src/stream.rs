@@ -319,7 +319,7 @@ impl<'a, 'b> Relay<'a, 'b> {
         };
         let cost = match settle::settle(self.attempt, finished, outcome, self.delivered).await {
             Ok(receipt) => {
-                self.carrier.settled(&receipt.report);
+                self.carrier.settled(&receipt);
                 Some(receipt.charge.to_string())
             }
             Err(problem) => {

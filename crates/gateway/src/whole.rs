@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{Response, header};
-use ledger::{Bill, Outcome, UsageReport};
+use ledger::{Bill, Outcome, Receipt, UsageReport};
 use wire::chat::Block;
 use wire::collect::collect;
 use wire::peek::Names;
@@ -40,9 +40,9 @@ pub(crate) async fn relay(
     let receipt = settle::settle(attempt, read.finished, outcome, false).await?;
     let content_type = parts.headers.get(header::CONTENT_TYPE).cloned();
     let (content_type, body) = match read.reply {
-        None => (content_type, told_of_cost(attempt, body, &receipt.report)),
+        None => (content_type, told_of_cost(attempt, body, &receipt)),
         Some(mut reply) => {
-            let shape = Shape { cost: cost(attempt, &receipt.report), ..shape(attempt) };
+            let shape = Shape { cost: settled_cost(attempt, &receipt), ..shape(attempt) };
             reply.created = reply.created.or(Some(shape.created));
             reply.usage = Some(receipt.report.clone());
             (None, Bytes::from(attempt.inbound.face.write_reply(&reply, &shape)))
@@ -186,9 +186,15 @@ pub(crate) fn cost(attempt: &Attempt<'_>, report: &UsageReport) -> Option<Cost> 
     })
 }
 
+/// The same of what was settled, which is the last word.
+pub(crate) fn settled_cost(attempt: &Attempt<'_>, receipt: &Receipt) -> Option<Cost> {
+    let cost = cost(attempt, &receipt.report)?;
+    Some(Cost { charge: receipt.charge.to_string(), ..cost })
+}
+
 /// A body that passes, with what it costs where the client is to be told.
-fn told_of_cost(attempt: &Attempt<'_>, body: Bytes, report: &UsageReport) -> Bytes {
-    let Some(cost) = cost(attempt, report) else { return body };
+fn told_of_cost(attempt: &Attempt<'_>, body: Bytes, receipt: &Receipt) -> Bytes {
+    let Some(cost) = settled_cost(attempt, receipt) else { return body };
     match std::str::from_utf8(&body) {
         Ok(text) => Bytes::from(wire::openai_chat::add_cost(text, &cost)),
         Err(_) => body,

@@ -14,7 +14,7 @@ const ASIDE_LIMIT_BYTES: u32 = 16 * 1024;
 
 /// An answer that is not HTTP/1.1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Malformed {
+pub(crate) enum Malformed {
     #[error("a head that is not HTTP/1.1: {0}")]
     Head(#[from] httparse::Error),
     #[error("a head of more than {HEAD_LIMIT_BYTES} bytes")]

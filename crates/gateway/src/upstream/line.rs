@@ -24,7 +24,7 @@ pub(super) type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 /// What went wrong on a connection.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LineError {
+pub(crate) enum LineError {
     #[error("the connection broke")]
     Io(#[from] io::Error),
     #[error("the provider closed the connection before its answer was whole")]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::app::{App, Start};
 use crate::books::Books;
 use crate::pairs::Wrong;
+use crate::prices::pico_dollars;
 use crate::scripted::{Provider, Scripted};
 use crate::speak::{Client, Told};
 
@@ -190,6 +191,69 @@ async fn counters_that_cannot_be_true_make_no_answer_free_or_a_fortune() {
         let is_logged =
             log.lines().any(|line| line.contains(&id) && line.contains("cannot be right"));
         wrong.check(is_logged, || format!("{at}: not in the log"));
+    }
+    wrong.end();
+}
+
+/// The costs in an answer, as they were told last.
+fn told_cost(told: &Told) -> Option<i128> {
+    let lines = told.raw.lines().map(|line| line.strip_prefix("data: ").unwrap_or(line));
+    let mut costs =
+        lines.filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter_map(|said| {
+            let usage = if said["response"].is_object() {
+                &said["response"]["usage"]
+            } else {
+                &said["usage"]
+            };
+            usage
+                .get("cost")
+                .map(|cost| pico_dollars(&format!("{:.12}", cost.as_f64().expect("a number"))))
+        });
+    let last = costs.next_back();
+    last.or_else(|| {
+        let whole: Value = serde_json::from_str(&told.raw).ok()?;
+        Some(pico_dollars(&format!("{:.12}", whole["usage"]["cost"].as_f64()?)))
+    })
+}
+
+/// Of clients of `OpenRouter`, by bytes that pass and through the canonical form.
+#[tokio::test]
+async fn the_costs_told_are_those_charged_whatever_the_provider_counts() {
+    let (app, provider) = start_on(Books::sqlite()).await;
+    let (mut wrong, mut asked) = (Wrong::default(), Vec::new());
+    for client in [Client::RouterChat, Client::RouterResponses, Client::RouterMessages] {
+        for (from, name, model) in CLIENTS {
+            for usage in absurd(names(from))
+                .into_iter()
+                .chain([json!({ names(from)[0]: 7, names(from)[1]: 9 })])
+            {
+                for streams in [false, true] {
+                    // What a provider serves by its other dialect is looked at elsewhere.
+                    if name == "openai" && client.base() != from.base() {
+                        continue;
+                    }
+                    provider.say([if streams {
+                        stream(&events(from, &usage))
+                    } else {
+                        whole(&body(from, &usage))
+                    }]);
+                    let named = format!("{name}/{model}");
+                    let told = ask(&app, (client, name, &named), streams).await;
+                    asked
+                        .push((format!("{client:?} of {from:?}, stream {streams}: {usage}"), told));
+                }
+            }
+        }
+    }
+    let receipts = app.close().await;
+    assert_eq!(receipts.len(), asked.len());
+    for ((at, told), receipt) in asked.into_iter().zip(receipts) {
+        let (cost, charge) = (told_cost(&told), i128::from(receipt.charge.pico()));
+        // What is no object has no room for it.
+        let has_room = !at.ends_with(": [1]") && !at.ends_with(": \"x\"");
+        let is_right =
+            if has_room { cost == Some(charge) } else { cost.is_none_or(|cost| cost == charge) };
+        wrong.check(is_right, || format!("{at}: {cost:?} told, {charge} charged: {}", told.raw));
     }
     wrong.end();
 }

@@ -76,6 +76,7 @@ async fn every_answer_is_found_by_its_id() {
                 assert_eq!(told.status, 200, "{}", told.raw);
                 let whole = told.whole();
                 let id = whole["id"].as_str().expect("an id").to_owned();
+                assert_eq!(told.header("x-generation-id"), told.header("x-request-id"));
                 for id in [id.as_str(), told.header("x-request-id")] {
                     let what = format!("{client:?} {named} stream {stream}: {id}");
                     let found = generation(&app, &app.key, id).await;
