@@ -24,17 +24,22 @@ const REFUSED: [(&str, &str); 4] = [
 const BACKGROUND: &str = "a job in the background is fetched later, past every meter";
 
 /// Requests that are refused before they are sent, with words of the refusal and the reason.
-const UNSENT: [(&str, &str, &str); 5] = [
+const UNSENT: [(&str, &str, &str); 9] = [
     (
         "deepseek.responses-3d52824c4213",
         "web_search",
         "DeepSeek charges for searches, and the price list has no price of one",
     ),
+    ("openai.chat-2191c007eac4", "].content[", DEAF),
+    ("openai.chat-7490663d1c42", "].content[", DEAF),
+    ("openai.chat-ad661bbdfeb1", "].content[", DEAF),
+    ("openai.chat-c23b871e8ced", "].content[", DEAF),
     ("openai.responses-a49494e0ed06", "stored prompt", NAMELESS),
     ("openai.responses-b59ca3ec3aa2", "stored prompt", NAMELESS),
     ("openai.responses-c0a8965c02cf", "stored prompt", NAMELESS),
     ("openai.responses-e30e2d0be30e", "stored prompt", NAMELESS),
 ];
+const DEAF: &str = "the model takes no sound, and the provider's refusal does not name the part";
 const NAMELESS: &str =
     "OpenAI alone knows which model its stored prompt names, and what has no price is not sent";
 /// Requests that are written anew, with what DeepSeek does not document in them.
