@@ -254,7 +254,7 @@ impl Pieces {
         .await;
     }
 
-    /// Says that the stream has no good end, so that no retry is given it.
+    /// Says that the stream has no good end and cost nothing, so that no retry is given it.
     pub(crate) fn broke_off(&self) {
         if let Some(capture) = &self.capture {
             capture.broke_off();

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use ledger::Outcome;
+use ledger::{Outcome, Usd};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use wire::sse::{Framing, Splitter};
 use wire::stream::End;
@@ -317,9 +317,12 @@ impl<'a, 'b> Relay<'a, 'b> {
         } else {
             settle::cut(self.attempt, id, model, seen.usage, output)
         };
+        // What was charged is the answer, whatever it was; what cost nothing may as well be asked for again.
+        let mut is_answer = seen.whole;
         let cost = match settle::settle(self.attempt, finished, outcome, self.delivered).await {
             Ok(receipt) => {
                 self.carrier.settled(&receipt);
+                is_answer |= receipt.charge > Usd::ZERO;
                 Some(receipt.charge.to_string())
             }
             Err(problem) => {
@@ -337,7 +340,7 @@ impl<'a, 'b> Relay<'a, 'b> {
             self.tail(body).await;
         }
         self.open();
-        if !seen.whole || cost.is_none() {
+        if !is_answer || cost.is_none() {
             self.client.broke_off();
         }
         self.client.send(Piece::End(cost)).await;

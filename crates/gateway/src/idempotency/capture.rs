@@ -68,7 +68,7 @@ impl Capture {
         self.state().push(bytes);
     }
 
-    /// The answer is none: the request is to run anew.
+    /// The answer is none, and cost nothing: the request is to run anew.
     pub(crate) fn broke_off(&self) {
         self.state().broke_off = true;
     }

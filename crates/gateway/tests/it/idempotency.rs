@@ -343,9 +343,6 @@ async fn what_failed_runs_anew() {
         (false, "429:1"),
         (false, "garbage"),
         (true, "status:503"),
-        (true, "cut:4"),
-        (true, "error:4"),
-        (true, "unterminated"),
     ] {
         for client in [Client::Chat, Client::Messages, Client::Gemini] {
             let (ask, key) = (Ask::new(client, 0, "Again", stream), format!("key-{asked}"));
@@ -368,6 +365,36 @@ async fn what_failed_runs_anew() {
     let known = Ask::new(Client::Gemini, 0, "Hello", false);
     assert_eq!(known.after_the_first(&app, "unknown").await.status, 200);
     app.close().await;
+}
+
+/// A stream that broke off was paid for as far as it came: that is the answer, as often as it is asked for.
+#[tokio::test]
+async fn a_stream_that_broke_off_is_paid_once() {
+    let app = App::start().await;
+    let mut asked = 0;
+    for fault in ["cut:4", "error:4", "unterminated"] {
+        for client in [Client::Chat, Client::Messages, Client::Gemini] {
+            let (ask, key) = (Ask::new(client, 0, "Again", true), format!("key-{asked}"));
+            app.simulator.push_fault(fault.parse().expect("a fault"));
+            let first = ask.told(&app, &key).await;
+            assert!(first.broke || first.failure().is_some(), "{client:?}, {fault}: {}", first.raw);
+            let again = ask.after_the_first(&app, &key).await;
+            let at = format!("{client:?}, {fault}: {}", again.raw);
+            assert_eq!((again.status, is_replay(&again)), (200, true), "{at}");
+            assert_eq!((&again.raw, again.failure()), (&first.raw, first.failure()), "{at}");
+            for name in SAME {
+                assert_eq!(first.header(name), again.header(name), "{at}: {name}");
+            }
+            asked += 1;
+            assert_eq!(app.simulator.count(), asked, "{at}");
+        }
+    }
+    let receipts = app.close().await;
+    assert_eq!(receipts.len() as u64, asked);
+    let is_charged = |receipt: &ledger::Receipt| {
+        receipt.charge > ledger::Usd::ZERO && receipt.outcome == Outcome::UpstreamFailed
+    };
+    assert!(receipts.iter().all(is_charged), "{receipts:?}");
 }
 
 #[tokio::test]
