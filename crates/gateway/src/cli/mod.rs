@@ -122,6 +122,8 @@ enum Command {
 pub fn run() -> ExitCode {
     let outcome = Source::load().and_then(|source| {
         let cli = Source::parse();
+    // Books, journals, keys and recordings are nobody else's from the moment they are made, whatever the shell says.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
         let (lines, _written, relog) = telemetry::start(&cli.settings)?;
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         runtime.enable_all().build()?.block_on(dispatch(cli, lines, (source, relog)))

@@ -22,12 +22,14 @@ pub(super) fn look(settings: &Settings, file: Option<&Path>) -> Vec<Check> {
     let mut checks = vec![folder(&settings.data_dir)];
     let data = existing(&settings.data_dir);
     checks.extend(filesystem("journal", &data));
+    checks.extend(open_to_others("journal", &settings.data_dir));
     if let Some(file) = sqlite_file(&settings.database_url) {
         checks.extend(filesystem("sqlite", &existing(&file)));
         checks.extend(readable("sqlite", &file));
     }
     checks.extend(file.and_then(|file| readable("settings file", file)));
     checks.extend(capture(settings));
+    checks.extend(settings.capture.folder().and_then(|folder| open_to_others("capture", folder)));
     checks.extend(port(settings));
     checks.extend(files());
     checks
@@ -112,6 +114,15 @@ fn readable(name: &'static str, path: &Path) -> Option<Check> {
     let shown = path.display();
     (mode & 0o044 != 0)
         .then(|| note(name, format!("{shown} can be read by others (mode {mode:o}): chmod 600")))
+}
+
+/// Whether others than its owner can look into a folder of ours: this program makes none of that kind.
+fn open_to_others(name: &'static str, folder: &Path) -> Option<Check> {
+    let mode = fs::metadata(folder).ok()?.permissions().mode() & 0o777;
+    let shown = folder.display();
+    (mode & 0o077 != 0).then(|| {
+        note(name, format!("{shown} is open to others (mode {mode:o}): chmod -R go= {shown}"))
+    })
 }
 
 /// Whether somebody else has the port; that may be the server itself.
