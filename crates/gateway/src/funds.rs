@@ -191,6 +191,13 @@ impl Funds {
     /// Holds from what is here.
     fn try_hold(&self, scopes: &[Scope], amount: Usd) -> bool {
         let mut purse = lock(&self.purse);
+        // Credit ends at its moment; who has none that ends does not ask for the time.
+        if let Some(ends) = purse.ends() {
+            let now = clock::now();
+            if ends <= now {
+                purse.lapse(now);
+            }
+        }
         if purse.hold(scopes, amount).is_err() {
             return false;
         }
@@ -274,6 +281,7 @@ impl Funds {
             Arc::clone(&uses.entry(scope).or_insert_with(|| Use::new(Instant::now())).asking)
         };
         let _one = asking.lock().await;
+        self.return_lapsed().await.map_err(Refusal::Away)?;
         let free = lock(&self.purse).free(scope);
         let missing = amount.pico().saturating_sub(free.pico());
         if missing <= 0 {
@@ -335,12 +343,36 @@ impl Funds {
         let now = clock::now();
         let grant = self.store.grant(self.replica, self.epoch, scope, least, want, now).await?;
         if grant.granted > Usd::ZERO {
-            let added = lock(&self.purse).granted(scope, grant.granted);
+            let added = {
+                let mut purse = lock(&self.purse);
+                let added = purse.granted(scope, grant.granted);
+                purse.set_end(scope, grant.ends_at);
+                added
+            };
             if let Err(error) = added {
                 self.stop_spending(&error);
             }
         }
         Ok(grant)
+    }
+
+    /// Gives back credit that has ended: what nobody holds of it is gone then.
+    async fn return_lapsed(&self) -> Result<(), StoreError> {
+        let lapsed = {
+            let mut purse = lock(&self.purse);
+            if !purse.has_lapsed() {
+                return Ok(());
+            }
+            purse.lapsed()
+        };
+        // What was settled before has to be on the disk: a start that does not know of it would settle it again.
+        if self.journal.sync().await.is_err() {
+            return Ok(());
+        }
+        for (scope, amount) in lapsed {
+            self.store.give_back(self.replica, self.epoch, scope, amount).await?;
+        }
+        Ok(())
     }
 
     /// Notes that the ledger had too little.

@@ -44,6 +44,27 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
     })
 }
 
+/// The same where there may be none.
+pub(crate) mod maybe {
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer, const N: usize>(
+        bytes: &Option<[u8; N]>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match bytes {
+            Some(bytes) => super::serialize(bytes, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
+        deserializer: D,
+    ) -> Result<Option<[u8; N]>, D::Error> {
+        super::deserialize(deserializer).map(Some)
+    }
+}
+
 /// The same for a list of hashes.
 pub(crate) mod list {
     use serde::de::Error as _;

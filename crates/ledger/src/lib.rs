@@ -61,7 +61,7 @@ pub use purse::{Broken, Purse, Short, Slice};
 pub use receipt::{Bill, BillError, BillOf, Fault, Outcome, Receipt, UsageSource};
 pub use route::{Route, Tried};
 pub use scope::{BudgetPeriod, Scope, ScopeKind, decode_scopes, encode_scopes};
-pub use seal::{Seal, SealFault, Signer};
+pub use seal::{Seal, SealFault, Signer, is_signed};
 pub use time::{Windows, minute_of_week, parse_date};
 pub use usage::{Meter, Pass, Region, ServiceTier, Usage, UsageReport};
 pub use usd::{Usd, UsdError, sum_exact, sum_six_decimals};

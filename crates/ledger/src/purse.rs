@@ -16,6 +16,10 @@ use crate::usd::Usd;
 #[derive(Debug, Default)]
 pub struct Purse {
     slices: BTreeMap<Scope, Slice>,
+    /// The first moment at which credit of any of them ends.
+    ends: Option<i64>,
+    /// Whether any has credit that has ended.
+    has_lapsed: bool,
 }
 
 /// One scope's part of a purse.
@@ -31,6 +35,12 @@ pub struct Slice {
     size: Usd,
     /// Whether a request has come since [`Purse::idle`] last looked.
     used: bool,
+    /// When the first of the credit in it ends.
+    ends: Option<i64>,
+    /// What was held when credit ended: whatever of it is not spent is not free again.
+    stale: Usd,
+    /// What has ended and is not the ledger's yet.
+    lapsed: Usd,
 }
 
 /// A scope has too little for a hold; nothing was held.
@@ -76,6 +86,23 @@ impl Slice {
             "more spent than granted: {self:?}"
         );
         rest.unwrap_or_default().max(Usd::ZERO)
+    }
+
+    /// Takes what is free out of what is granted.
+    fn give_up(&mut self, free: Usd) {
+        if let (Ok(granted), Ok(lapsed)) =
+            (self.granted.checked_sub(free), self.lapsed.checked_add(free))
+        {
+            (self.granted, self.lapsed) = (granted, lapsed);
+        }
+    }
+
+    /// After a hold has ended: as much of it as was held when credit ended, and is not spent, has ended too.
+    fn end_stale(&mut self, hold: Usd, charge: Usd) {
+        let stale = self.stale.min(hold);
+        let unspent = hold.checked_sub(charge).unwrap_or_default().max(Usd::ZERO);
+        self.stale = self.stale.checked_sub(stale).unwrap_or_default();
+        self.give_up(unspent.min(stale).min(self.free()));
     }
 }
 
@@ -175,6 +202,10 @@ impl Purse {
             if let Some(slice) = self.slices.get_mut(scope) {
                 (slice.held, slice.spent) = ended(slice, *scope)?;
                 slice.used = true;
+                if slice.stale > Usd::ZERO {
+                    slice.end_stale(hold, charge);
+                    self.has_lapsed |= slice.lapsed > Usd::ZERO;
+                }
             }
         }
         Ok(())
@@ -191,6 +222,44 @@ impl Purse {
         slice.size = amount;
         slice.used = true;
         Ok(())
+    }
+
+    /// Says when the first of the credit ends that was granted of `scope`.
+    pub fn set_end(&mut self, scope: Scope, ends: Option<i64>) {
+        if let Some(slice) = self.slices.get_mut(&scope) {
+            slice.ends = ends;
+            self.ends = self.slices.values().filter_map(|slice| slice.ends).min();
+        }
+    }
+
+    /// The first moment at which credit ends: from then on [`lapse`](Self::lapse) has something to do.
+    pub fn ends(&self) -> Option<i64> {
+        self.ends
+    }
+
+    /// Ends credit at its moment: what is free of such a slice is not any more, and what is held is not free again. A slice
+    /// may have other credit, too: it is granted anew.
+    pub fn lapse(&mut self, now: i64) {
+        for slice in self.slices.values_mut().filter(|slice| slice.ends.is_some_and(|at| at <= now))
+        {
+            slice.ends = None;
+            slice.stale = slice.held;
+            slice.give_up(slice.free());
+            self.has_lapsed |= slice.lapsed > Usd::ZERO;
+        }
+        self.ends = self.slices.values().filter_map(|slice| slice.ends).min();
+    }
+
+    /// Whether [`lapsed`](Self::lapsed) has anything.
+    pub fn has_lapsed(&self) -> bool {
+        self.has_lapsed
+    }
+
+    /// Takes out what has ended, for the caller to give back to the ledger, once.
+    pub fn lapsed(&mut self) -> Vec<(Scope, Usd)> {
+        self.has_lapsed = false;
+        let all = self.slices.iter_mut().filter(|(_, slice)| slice.lapsed > Usd::ZERO);
+        all.map(|(scope, slice)| (*scope, std::mem::take(&mut slice.lapsed))).collect()
     }
 
     /// What a hold on `scope` may take.
@@ -228,7 +297,9 @@ impl Purse {
     /// The scopes with something free that no request has touched since the last call, for the caller to
     /// [take back](Self::take_back); forgets those that are used up. How often it is called is how long idle credit stays.
     pub fn idle(&mut self) -> Vec<Scope> {
-        let used_up = |slice: &Slice| slice.held == Usd::ZERO && slice.free() == Usd::ZERO;
+        let used_up = |slice: &Slice| {
+            [slice.held, slice.free(), slice.lapsed].iter().all(|part| *part == Usd::ZERO)
+        };
         self.slices.retain(|_, slice| slice.used || !used_up(slice));
         let mut idle = Vec::new();
         for (scope, slice) in &mut self.slices {

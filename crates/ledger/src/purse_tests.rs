@@ -220,3 +220,33 @@ proptest! {
         }
     }
 }
+
+/// At its moment credit is free no more, and what is held then is never free again: what of it is not spent goes back.
+#[test]
+fn credit_ends() {
+    let mut purse = Purse::default();
+    purse.granted(CREDIT, usd(100)).expect("granted");
+    purse.set_end(CREDIT, Some(50));
+    assert_eq!(purse.ends(), Some(50));
+    purse.hold(&[CREDIT], usd(30)).expect("held");
+    purse.hold(&[CREDIT], usd(10)).expect("held");
+    purse.lapse(49);
+    assert_eq!((purse.free(CREDIT), purse.has_lapsed()), (usd(60), false));
+    purse.lapse(50);
+    assert_eq!((purse.free(CREDIT), purse.ends(), purse.has_lapsed()), (usd(0), None, true));
+    assert!(purse.hold(&[CREDIT], usd(1)).is_err());
+    assert_eq!(purse.lapsed(), [(CREDIT, usd(60))]);
+    assert_eq!((purse.lapsed(), purse.has_lapsed()), (vec![], false));
+    // Other credit that comes after is not mixed up with what was held before.
+    purse.granted(CREDIT, usd(5)).expect("granted");
+    purse.set_end(CREDIT, None);
+    assert_eq!(purse.settle(&[CREDIT], usd(30), usd(20)), Ok(usd(20)));
+    assert_eq!((purse.free(CREDIT), purse.lapsed()), (usd(5), vec![(CREDIT, usd(10))]));
+    purse.void(&[CREDIT], usd(10)).expect("given up");
+    assert_eq!((purse.free(CREDIT), purse.lapsed()), (usd(5), vec![(CREDIT, usd(10))]));
+    purse.hold(&[CREDIT], usd(5)).expect("held");
+    purse.void(&[CREDIT], usd(5)).expect("given up");
+    assert_eq!((purse.free(CREDIT), purse.has_lapsed()), (usd(5), false));
+    let slice = purse.slice(CREDIT);
+    assert_eq!((slice.granted, slice.spent, slice.held), (usd(25), usd(20), usd(0)));
+}

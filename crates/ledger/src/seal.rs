@@ -12,11 +12,14 @@ use crate::hex;
 use crate::merkle::{self, Hash};
 
 const DOMAIN: &[u8] = b"tollgate seal v1\0";
+/// The fixed word of a seal that vouches for more of the books than its receipts.
+const DOMAIN_WITH_BOOKS: &[u8] = b"tollgate seal v2\0";
 
 /// A signed statement of a replica: these receipts, in this order, after all of those before.
 ///
 /// `hash` is the SHA-256 of a fixed word, the replica, the number, the hash of the seal before, the count and the root (ids
-/// and hashes as bytes, numbers big-endian), and `signature` is the Ed25519 signature of those 32 bytes.
+/// and hashes as bytes, numbers big-endian), and `signature` is the Ed25519 signature of those 32 bytes. With `books`, the word
+/// is another, and `books` follows the root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Seal {
@@ -33,6 +36,9 @@ pub struct Seal {
     /// The Merkle root over their content hashes.
     #[serde(with = "hex")]
     pub root: Hash,
+    /// A hash over what else the replica has seen in its books then; none in seals of before that was sealed.
+    #[serde(default, with = "hex::maybe", skip_serializing_if = "Option::is_none")]
+    pub books: Option<Hash>,
     /// SHA-256 of all of the above.
     #[serde(with = "hex")]
     pub hash: Hash,
@@ -58,13 +64,16 @@ pub enum SealFault {
 impl Seal {
     /// The hash that the content of this seal has.
     pub fn content_hash(&self) -> Hash {
+        let domain = if self.books.is_some() { DOMAIN_WITH_BOOKS } else { DOMAIN };
+        let books = self.books.as_ref().map_or(&[][..], |books| books);
         Sha256::new()
-            .chain_update(DOMAIN)
+            .chain_update(domain)
             .chain_update(self.replica.as_bytes())
             .chain_update(self.number.to_be_bytes())
             .chain_update(self.previous)
             .chain_update(self.count.to_be_bytes())
             .chain_update(self.root)
+            .chain_update(books)
             .finalize()
             .into()
     }
@@ -77,10 +86,8 @@ impl Seal {
         if self.content_hash() != self.hash {
             return Err(SealFault::Hash);
         }
-        let signature = Signature::from_bytes(&self.signature);
-        VerifyingKey::from_bytes(&self.public_key)
-            .and_then(|key| key.verify_strict(&self.hash, &signature))
-            .map_err(|_| SealFault::Signature)
+        let signed = is_signed(&self.public_key, &self.hash, &self.signature);
+        if signed { Ok(()) } else { Err(SealFault::Signature) }
     }
 
     /// Whether this seal is the next of the same replica after `before`.
@@ -89,6 +96,13 @@ impl Seal {
             && before.number.checked_add(1) == Some(self.number)
             && self.previous == before.hash
     }
+}
+
+/// Whether somebody with the secret of `public_key` has signed `hash`.
+pub fn is_signed(public_key: &[u8; 32], hash: &Hash, signature: &[u8; 64]) -> bool {
+    let signature = Signature::from_bytes(signature);
+    let key = VerifyingKey::from_bytes(public_key);
+    key.and_then(|key| key.verify_strict(hash, &signature)).is_ok()
 }
 
 /// What a replica seals with.
@@ -113,9 +127,21 @@ impl Signer {
         self.0.verifying_key().to_bytes()
     }
 
+    /// Signs a hash, which has to begin with a fixed word of its own, so that it is no hash of anything else.
+    pub fn sign(&self, hash: &Hash) -> [u8; 64] {
+        self.0.sign(hash).to_bytes()
+    }
+
     /// Seals a batch: the content hashes of its receipts, in their order. `previous` is the hash of the seal before, zeros
-    /// for the first.
-    pub fn seal(&self, replica: Uuid, number: u64, previous: Hash, leaves: &[Hash]) -> Seal {
+    /// for the first; `books` is over what else is vouched for.
+    pub fn seal(
+        &self,
+        replica: Uuid,
+        number: u64,
+        previous: Hash,
+        leaves: &[Hash],
+        books: Option<Hash>,
+    ) -> Seal {
         let mut seal = Seal {
             replica,
             number,
@@ -123,12 +149,13 @@ impl Signer {
             // A batch has some thousand receipts.
             count: u32::try_from(leaves.len()).unwrap_or(u32::MAX),
             root: merkle::root(leaves),
+            books,
             hash: Hash::default(),
             signature: [0; 64],
             public_key: self.public_key(),
         };
         seal.hash = seal.content_hash();
-        seal.signature = self.0.sign(&seal.hash).to_bytes();
+        seal.signature = self.sign(&seal.hash);
         seal
     }
 }
@@ -153,21 +180,22 @@ mod tests {
     }
 
     fn sealed(leaves: &[[u8; 32]]) -> Seal {
-        Signer::from_secret(&[7; 32]).seal(Uuid::from_u128(9), 3, [1; 32], leaves)
+        let signer = Signer::from_secret(&[7; 32]);
+        signer.seal(Uuid::from_u128(9), 3, [1; 32], leaves, None)
     }
 
     #[test]
     fn a_chain() {
         let signer = Signer::from_secret(&[7; 32]);
         let (replica, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let first = signer.seal(replica, 1, [0; 32], &[[5; 32]]);
-        let second = signer.seal(replica, 2, first.hash, &[]);
+        let first = signer.seal(replica, 1, [0; 32], &[[5; 32]], None);
+        let second = signer.seal(replica, 2, first.hash, &[], Some([3; 32]));
         assert_eq!((first.check(), second.check()), (Ok(()), Ok(())));
         assert!(second.follows(&first));
         assert!(!first.follows(&second) && !second.follows(&second));
-        assert!(!signer.seal(replica, 3, first.hash, &[]).follows(&first));
-        assert!(!signer.seal(replica, 2, [0; 32], &[]).follows(&first));
-        assert!(!signer.seal(other, 2, first.hash, &[]).follows(&first));
+        assert!(!signer.seal(replica, 3, first.hash, &[], None).follows(&first));
+        assert!(!signer.seal(replica, 2, [0; 32], &[], None).follows(&first));
+        assert!(!signer.seal(other, 2, first.hash, &[], None).follows(&first));
     }
 
     #[test]
@@ -186,9 +214,10 @@ mod tests {
     proptest! {
         /// Whatever bit of a seal is changed, as it stands in a document, it holds no longer or is not read.
         #[test]
-        fn no_bit_can_be_changed(at: prop::sample::Index, bit in 0_u8..8, count in 0_u8..20) {
+        fn no_bit_can_be_changed(at: prop::sample::Index, bit in 0_u8..8, count in 0_u8..20, books: Option<[u8; 32]>) {
             let leaves: Vec<[u8; 32]> = (0..count).map(|n| [n; 32]).collect();
-            let seal = sealed(&leaves);
+            let signer = Signer::from_secret(&[7; 32]);
+            let seal = signer.seal(Uuid::from_u128(9), 3, [1; 32], &leaves, books);
             prop_assert_eq!(seal.check(), Ok(()));
             let text = serde_json::to_string(&seal).unwrap();
             prop_assert_eq!(&serde_json::from_str::<Seal>(&text).unwrap(), &seal);

@@ -117,10 +117,10 @@ fn built(kept: Kept, to: i64) -> Statement {
     let (one, two) = (Signer::from_secret(&[1; 32]), Signer::from_secret(&[2; 32]));
     let (replica, other) = (Uuid::from_u128(0xe1), Uuid::from_u128(0xe0));
     let batch = [[9; 32], hashes[2], hashes[4], [8; 32], hashes[3]];
-    let first = one.seal(replica, 4, [5; 32], &batch);
-    let second = one.seal(replica, 5, first.hash, &hashes[5..7]);
-    let third = two.seal(other, 1, [0; 32], &[hashes[8], hashes[7], [3; 32]]);
-    let strangers = one.seal(replica, 6, second.hash, &[[1; 32]]);
+    let first = one.seal(replica, 4, [5; 32], &batch, None);
+    let second = one.seal(replica, 5, first.hash, &hashes[5..7], Some([6; 32]));
+    let third = two.seal(other, 1, [0; 32], &[hashes[8], hashes[7], [3; 32]], None);
+    let strangers = one.seal(replica, 6, second.hash, &[[1; 32]], None);
     builder.prove(second, &hashes[5..7]);
     builder.prove(first, &batch);
     builder.prove(strangers, &[[1; 32]]);
@@ -197,7 +197,8 @@ fn a_key_that_is_given_must_have_signed_everything() {
         builder.add(&item.receipt().unwrap(), item.report.clone(), item.content_hash);
     }
     let batch = document.bill.receipts.iter().map(|item| item.content_hash).collect::<Vec<_>>();
-    builder.prove(Signer::from_secret(&[1; 32]).seal(Uuid::nil(), 1, [0; 32], &batch), &batch);
+    builder
+        .prove(Signer::from_secret(&[1; 32]).seal(Uuid::nil(), 1, [0; 32], &batch, None), &batch);
     let document = Document::from(builder.finish(&sources()));
     assert_eq!(document.verify(&keys()).unwrap().sealed, 7);
 }
@@ -343,7 +344,7 @@ fn a_chain_that_is_cut_is_found() {
     // By the replica's own key, but not after the seal before.
     let leaves: Vec<Hash> = bill.receipts[5..7].iter().map(|item| item.content_hash).collect();
     let replica = bill.seals[2].replica;
-    let other = Signer::from_secret(&[1; 32]).seal(replica, 5, [6; 32], &leaves);
+    let other = Signer::from_secret(&[1; 32]).seal(replica, 5, [6; 32], &leaves, None);
     for item in &mut bill.receipts[5..7] {
         item.proof.as_mut().unwrap().seal = other.hash;
     }

@@ -5,6 +5,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::covered::Covered;
 use crate::engine::{Conn, Sql};
 use crate::{Period, Store, StoreError};
 
@@ -131,7 +132,8 @@ impl Store {
             q.bind(prepaid).bind(floor.pico()).bind(account_id).execute(c).await.map(drop)
         })?;
         let detail = json!({ "prepaid": prepaid, "floor_usd": floor.to_string() });
-        self.changed(&mut conn, "account.pays", &format!("account {account_id}"), &detail).await?;
+        let (target, row) = (format!("account {account_id}"), [Covered::Account(account_id)]);
+        self.wrote(&mut conn, "account.pays", &target, &detail, &row).await?;
         conn.commit().await
     }
 

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::covered::Covered;
 use crate::engine::{Conn, Sql};
-use crate::{Store, StoreError, bump};
+use crate::{Store, StoreError, bump, proof};
 
 /// Who acts, and when. See [`Store::by`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,9 +44,15 @@ pub struct Act {
 }
 
 // Behind the lock of `bump`, so that two never take the same number.
+const NEXT: Sql = sql!("SELECT COALESCE(MAX(number), 0) + 1 FROM tollgate.audit_log");
 const WRITE: Sql = sql!(
     "INSERT INTO tollgate.audit_log (number, at, actor_id, actor, via, action, target, detail) ",
-    "SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3, $4, $5, $6, $7 FROM tollgate.audit_log"
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+);
+const SOMETHING: Sql = sql!(
+    "SELECT CAST(1 AS BIGINT) WHERE EXISTS (SELECT 1 FROM tollgate.audit_log) ",
+    "OR EXISTS (SELECT 1 FROM tollgate.price_versions) OR EXISTS (SELECT 1 FROM tollgate.users) ",
+    "OR EXISTS (SELECT 1 FROM tollgate.receipts)"
 );
 const PAGE: Sql = sql!(
     "SELECT number, at, actor_id, actor, via, action, target, detail FROM tollgate.audit_log ",
@@ -103,15 +110,61 @@ impl Store {
         target: &str,
         detail: &Value,
     ) -> Result<(), StoreError> {
+        self.wrote(conn, action, target, detail, &[]).await
+    }
+
+    /// The same for a change of the books, after it: the rows that it has written are named in the proof.
+    pub(crate) async fn wrote(
+        &self,
+        conn: &mut Conn,
+        action: &str,
+        target: &str,
+        detail: &Value,
+        covered: &[Covered],
+    ) -> Result<(), StoreError> {
         bump(conn).await?;
-        let (id, name, via, at) = match self.actor.as_deref() {
+        let act = self.entry(conn, (action, target), detail).await?;
+        proof::add(conn, self.signer.as_deref(), &act, covered).await
+    }
+
+    /// Begins the chain of acts with all that the books have. Where they have nothing, the first act begins it.
+    pub(crate) async fn open_chain(&self, conn: &mut Conn) -> Result<(), StoreError> {
+        bump(conn).await?;
+        let nothing: Option<(i64,)> =
+            on!(*conn, SOMETHING => _, (q, c) => q.fetch_optional(c).await)?;
+        if nothing.is_none() {
+            return Ok(());
+        }
+        let act = self.entry(conn, (proof::OPENED, "books"), &Value::Object(Map::new())).await?;
+        proof::open(conn, self.signer.as_deref(), &act).await
+    }
+
+    /// Writes the next entry of the log. The revision is counted up already.
+    async fn entry(
+        &self,
+        conn: &mut Conn,
+        (action, target): (&str, &str),
+        detail: &Value,
+    ) -> Result<Act, StoreError> {
+        let (actor_id, actor, via, at) = match self.actor.as_deref() {
             Some(actor) => (actor.id, actor.name.as_str(), actor.via, actor.at),
             None => (None, "tollgate", "program", 0),
         };
+        let (number,): (i64,) = on!(*conn, NEXT => _, (q, c) => q.fetch_one(c).await)?;
+        let act = Act {
+            number,
+            at,
+            actor_id,
+            actor: actor.to_owned(),
+            via: via.to_owned(),
+            action: action.to_owned(),
+            target: target.to_owned(),
+            detail: detail.to_string(),
+        };
         on!(*conn, WRITE, (q, c) => {
-            let q = q.bind(at).bind(id).bind(name).bind(via).bind(action).bind(target);
-            q.bind(detail.to_string()).execute(c).await.map(drop)
+            let q = q.bind(number).bind(at).bind(actor_id).bind(actor).bind(via).bind(action);
+            q.bind(target).bind(&act.detail).execute(c).await.map(drop)
         })?;
-        Ok(())
+        Ok(act)
     }
 }

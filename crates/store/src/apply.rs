@@ -1,6 +1,6 @@
 //! What a journal brings: receipts, and the money that they move, in one transaction with the cursor.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{Scope, ScopeKind, Signer, Usd};
 use uuid::Uuid;
@@ -88,7 +88,11 @@ pub struct Applied {
 struct Moves {
     /// By account: what was held in its slice, and what was not.
     accounts: BTreeMap<Uuid, (i64, i64)>,
+    /// By account: when the first of its requests began.
+    begun: BTreeMap<Uuid, i64>,
     budgets: BTreeMap<(Uuid, i64), i64>,
+    /// The same of receipts that do not name the budget.
+    under_way: BTreeMap<(Uuid, i64), i64>,
     cost: i64,
     commission: i64,
     absorbed: i64,
@@ -99,6 +103,8 @@ impl Moves {
         let scopes = ledger::decode_scopes(row.scopes.as_deref());
         let scopes = scopes.ok_or_else(|| StoreError::corrupt("scopes of a receipt"))?;
         let own = Scope { kind: ScopeKind::Account, id: row.account, period_start: 0 };
+        let begun = self.begun.entry(row.account).or_insert(row.started_at);
+        *begun = row.started_at.min(*begun);
         let (leased, direct) = self.accounts.entry(row.account).or_default();
         add(if scopes.contains(&own) { leased } else { direct }, row.charge)?;
         for scope in scopes.iter().filter(|scope| scope.kind == ScopeKind::Budget) {
@@ -141,7 +147,9 @@ impl Store {
         let leaves = rows.iter().map(Row::leaf).collect::<Result<Vec<_>, _>>()?;
         let applied = self.post(&mut conn, rows, (id, replica, at)).await?;
         if applied.new > 0 {
-            seals::seal(&mut conn, signer, (id, replica), &leaves).await?;
+            let absorbed: Vec<_> =
+                applied.absorbed.iter().map(|(account, _)| absorb_id(id, *account)).collect();
+            seals::seal(&mut conn, signer, (id, replica), (&leaves, &absorbed)).await?;
         }
         advance(&mut conn, replica, seq, open).await?;
         conn.commit().await?;
@@ -205,12 +213,16 @@ impl Store {
         let mut rollups = Rollups::default();
         let charges: Vec<_> = rows.iter().map(|row| (row.money(), Rollups::of(row))).collect();
         let news = insert(conn, &self.inserts.receipts, which.0, rows).await?;
+        let mut spent = Vec::with_capacity(charges.len());
         for ((money, sums), _) in charges.into_iter().zip(news).filter(|(_, is_new)| *is_new) {
             moves.add(&money)?;
             rollups.add(sums)?;
+            spent.push(money);
             applied.new += 1;
         }
         if applied.new > 0 {
+            // Before a period is opened, which counts what is there.
+            moves.under_way = budgets::under_way(conn, &spent).await?;
             settle(conn, &moves, which, &mut applied).await?;
             rollups.write(conn, &self.inserts.rollups, which.1).await?;
         }
@@ -241,12 +253,21 @@ async fn settle(
         }
         let absorbed = charge(conn, *account, direct, (batch, at), applied).await?;
         if sum > 0 {
-            credit::consume(conn, *account, sum - absorbed).await?;
+            let begun = moves.begun.get(account).copied().unwrap_or(at);
+            credit::consume(conn, *account, sum - absorbed, begun).await?;
             lines.push((*account, sum.saturating_neg()));
         }
     }
-    for ((budget, period_start), used) in &moves.budgets {
-        count(conn, replica, (*budget, *period_start), *used).await?;
+    // In one order, whatever is counted of which.
+    let all: BTreeSet<(Uuid, i64)> =
+        moves.budgets.keys().chain(moves.under_way.keys()).copied().collect();
+    for place in all {
+        if let Some(used) = moves.budgets.get(&place) {
+            count(conn, replica, place, *used).await?;
+        }
+        if let Some(sum) = moves.under_way.get(&place) {
+            budgets::count_before(conn, place, *sum).await?;
+        }
     }
     lines.extend([(COST, moves.cost), (COMMISSION, moves.commission)]);
     lines.push((ABSORBED, moves.absorbed.saturating_neg()));

@@ -88,7 +88,8 @@ impl Store {
         let detail = json!({
             "user": key.user, "name": key.name, "scopes": key.scopes, "by": "auth_code",
         });
-        self.changed(&mut conn, "key.create", &keys::target(&key), &detail).await?;
+        let (target, written) = (keys::target(&key), keys::written(&new));
+        self.wrote(&mut conn, "key.create", &target, &detail, &written).await?;
         conn.commit().await?;
         Ok(Some(key))
     }

@@ -1,13 +1,15 @@
 //! Budgets: the most that a key, a user or an account may spend in a period.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ledger::{BudgetPeriod, Scope, ScopeKind, Usd};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::covered::Covered;
 use crate::engine::{Conn, Sql};
-use crate::{Store, StoreError, again};
+use crate::row::Money;
+use crate::{Store, StoreError, again, bump};
 
 const CURRENT: Sql = sql!(
     "SELECT id FROM tollgate.budgets WHERE owner_id = $1 AND period = $2 AND removed_at IS NULL"
@@ -55,6 +57,21 @@ const OPEN: Sql = sql!(
     "INSERT INTO tollgate.budget_periods (budget_id, period_start, ceiling, before, used, leased) ",
     "VALUES ($1, $2, $3, $4, $4, 0) ON CONFLICT (budget_id, period_start) DO NOTHING"
 );
+// Whoever opens a period waits for those that count what was under way, and they for whoever opens one.
+const LOCK: Sql = locking!("FOR UPDATE", "SELECT id FROM tollgate.budgets WHERE id = $1");
+const NEWEST: Sql = locking!(
+    "FOR KEY SHARE",
+    "SELECT id, owner_kind, owner_id, period FROM tollgate.budgets ",
+    "WHERE created_at >= $1 AND removed_at IS NULL ORDER BY id"
+);
+const IS_OPEN: Sql =
+    sql!("SELECT 1 FROM tollgate.budget_periods WHERE budget_id = $1 AND period_start = $2");
+// It was spent, whatever the limit says.
+const COUNT: Sql = sql!(
+    "UPDATE tollgate.budget_periods SET before = before + $1, used = used + $1, ",
+    "ceiling = CASE WHEN used + leased + $1 > ceiling THEN used + leased + $1 ELSE ceiling END ",
+    "WHERE budget_id = $2 AND period_start = $3"
+);
 // By the index on users: what an account pays for was asked for by those who have a key to it.
 const SPENT_BY_KEY: Sql = sql!(
     "SELECT CAST(COALESCE(SUM(charge), 0) AS BIGINT) FROM tollgate.receipts WHERE key_id = $1 ",
@@ -88,6 +105,15 @@ impl BudgetOwner {
             Self::Key(id) => ("key", id),
             Self::User(id) => ("user", id),
             Self::Account(id) => ("account", id),
+        }
+    }
+
+    /// Whether it is this one's money.
+    fn has(self, spent: &Money) -> bool {
+        match self {
+            Self::Key(id) => spent.key == id,
+            Self::User(id) => spent.user == id,
+            Self::Account(id) => spent.account == id,
         }
     }
 
@@ -148,8 +174,9 @@ impl Store {
             let (owner, id) = new.owner.parts();
             let detail = json!({ "period": new.period.name(), "usd": new.limit.to_string() });
             // First, because it makes others wait that would set the same.
-            self.changed(&mut conn, "budget.set", &format!("{owner} {id}"), &detail).await?;
-            set(&mut conn, new).await?;
+            bump(&mut conn).await?;
+            let row = [Covered::Budget(set(&mut conn, new).await?)];
+            self.wrote(&mut conn, "budget.set", &format!("{owner} {id}"), &detail, &row).await?;
             conn.commit().await
         })
         .await
@@ -161,13 +188,15 @@ impl Store {
     /// [`StoreError::NotFound`] where there is none of that id.
     pub async fn remove_budget(&self, id: Uuid, at: i64) -> Result<(), StoreError> {
         let mut conn = self.begin().await?;
+        bump(&mut conn).await?;
         let removed = on!(conn, REMOVE, (q, c) => {
             q.bind(at).bind(id).execute(c).await.map(|done| done.rows_affected())
         })?;
         if removed == 0 {
             return Err(StoreError::NotFound { what: "budget" });
         }
-        self.changed(&mut conn, "budget.remove", &format!("budget {id}"), &json!({})).await?;
+        let (target, row) = (format!("budget {id}"), [Covered::Budget(id)]);
+        self.wrote(&mut conn, "budget.remove", &target, &json!({}), &row).await?;
         conn.commit().await
     }
 
@@ -214,53 +243,67 @@ async fn insert(conn: &mut Conn, new: NewBudget) -> Result<(), StoreError> {
     Ok(())
 }
 
-pub(crate) async fn set(conn: &mut Conn, new: NewBudget) -> Result<(), StoreError> {
+/// Sets a budget, and returns which it is: one of the same owner and period stays the one it is.
+pub(crate) async fn set(conn: &mut Conn, new: NewBudget) -> Result<Uuid, StoreError> {
     let (_, owner) = new.owner.parts();
     let (period, limit) = (new.period.name(), new.limit.pico());
     let known: Option<(Uuid,)> =
         on!(*conn, CURRENT => _, (q, c) => q.bind(owner).bind(period).fetch_optional(c).await)?;
     // Its period is opened when something is first held of it: until then what is spent names no budget, and counts as
     // spent before.
-    let Some((id,)) = known else { return insert(conn, new).await };
+    let Some((id,)) = known else { return insert(conn, new).await.map(|()| new.id) };
     // Slices before what they are of, as everywhere.
     on!(*conn, RECALL, (q, c) => q.bind(id).execute(c).await.map(drop))?;
     on!(*conn, LIMIT, (q, c) => q.bind(limit).bind(id).execute(c).await.map(drop))?;
     on!(*conn, CEILING, (q, c) => q.bind(limit).bind(id).execute(c).await.map(drop))?;
-    Ok(())
+    Ok(id)
 }
 
-/// Sets the only budget of an owner, or takes all away.
+/// Sets the only budget of an owner, or takes all away, and returns those that were written.
 pub(crate) async fn replace(
     conn: &mut Conn,
     owner: BudgetOwner,
     budget: Option<(BudgetPeriod, Usd)>,
     at: i64,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Covered>, StoreError> {
     let (_, id) = owner.parts();
+    let before = of_owner(conn, id).await?;
     let kept = budget.map_or("", |(period, _)| period.name());
     on!(*conn, REMOVE_OTHERS, (q, c) => {
         q.bind(at).bind(id).bind(kept).execute(c).await.map(drop)
     })?;
-    let Some((period, limit)) = budget else { return Ok(()) };
+    let mut written: Vec<Covered> = before.iter().map(|(id, _)| Covered::Budget(*id)).collect();
+    let Some((period, limit)) = budget else { return Ok(written) };
     // As ids of ours are, by the owner's and the time.
-    set(conn, NewBudget { id: budget_id(id, period, at), owner, period, limit, at }).await
+    let new = NewBudget { id: budget_id(id, period, at), owner, period, limit, at };
+    let set = Covered::Budget(set(conn, new).await?);
+    if !written.contains(&set) {
+        written.push(set);
+    }
+    Ok(written)
 }
 
-/// Makes the budgets of a key those of another that takes its place.
+/// The budgets in force of an owner, each with its period.
+async fn of_owner(conn: &mut Conn, owner: Uuid) -> Result<Vec<(Uuid, String)>, StoreError> {
+    Ok(on!(*conn, OF_OWNER => _, (q, c) => q.bind(owner).fetch_all(c).await)?)
+}
+
+/// Makes the budgets of a key those of another that takes its place, and returns them.
 pub(crate) async fn hand_over(
     conn: &mut Conn,
     (from, to): (Uuid, Uuid),
     at: i64,
-) -> Result<(), StoreError> {
-    let own: Vec<(Uuid, String)> =
-        on!(*conn, OF_OWNER => _, (q, c) => q.bind(from).fetch_all(c).await)?;
+) -> Result<Vec<Covered>, StoreError> {
+    let own = of_owner(conn, from).await?;
+    let mut written = Vec::with_capacity(own.len());
     for (id, period) in own {
+        written.push(Covered::Budget(id));
         // What was spent before is counted while it is known by whom.
         let period_start = period_of(&period)?.start(at);
         open_period(conn, Scope { kind: ScopeKind::Budget, id, period_start }).await?;
     }
     on!(*conn, HAND_OVER, (q, c) => q.bind(to).bind(from).execute(c).await.map(drop))?;
-    Ok(())
+    Ok(written)
 }
 
 /// An id that no other budget has: one of an owner begins at a time.
@@ -288,6 +331,7 @@ pub(crate) async fn open_period(
     if let Some((room,)) = room(conn).await? {
         return Ok((known.period, room));
     }
+    on!(*conn, LOCK, (q, c) => q.bind(scope.id).execute(c).await.map(drop))?;
     open(conn, scope.id, start, (&known, 0)).await?;
     let (room,) = room(conn).await?.ok_or(StoreError::NotFound { what: "period of a budget" })?;
     Ok((known.period, room))
@@ -306,6 +350,59 @@ pub(crate) async fn reopen(
         Err(StoreError::NotFound { .. }) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// How much older than a budget a request may be that does not know of it and that began after it: replicas hear of a budget
+/// within a second, unless they cannot reach the database. In microseconds.
+const UNHEARD: i64 = 5 * 60 * 1_000_000;
+
+/// What counts against open periods of budgets although it was under way when they were set, so that it names none of them. A
+/// period that nobody has opened yet finds it among what was spent before; until the end of the transaction nobody else opens one.
+pub(crate) async fn under_way(
+    conn: &mut Conn,
+    spent: &[Money],
+) -> Result<BTreeMap<(Uuid, i64), i64>, StoreError> {
+    let mut sums = BTreeMap::new();
+    let Some(earliest) = spent.iter().map(|one| one.started_at).min() else { return Ok(sums) };
+    let since = earliest.saturating_sub(UNHEARD);
+    let newest: Vec<(Uuid, String, Uuid, String)> =
+        on!(*conn, NEWEST => _, (q, c) => q.bind(since).fetch_all(c).await)?;
+    for (id, kind, owner, period) in newest {
+        let (owner, period) = (BudgetOwner::of(&kind, owner)?, period_of(&period)?);
+        for one in spent.iter().filter(|one| one.charge > 0 && owner.has(one)) {
+            let scopes = ledger::decode_scopes(one.scopes.as_deref());
+            let scopes = scopes.ok_or_else(|| StoreError::corrupt("scopes of a receipt"))?;
+            // In whatever period it was held, it counts there.
+            if scopes.iter().any(|scope| scope.id == id) {
+                continue;
+            }
+            let sum = sums.entry((id, period.start(one.started_at))).or_insert(0_i64);
+            let more = sum.checked_add(one.charge);
+            *sum = more.ok_or(StoreError::OutOfRange { what: "sum of a batch" })?;
+        }
+    }
+    let found: Vec<(Uuid, i64)> = sums.keys().copied().collect();
+    for (id, start) in found {
+        let is_open = on!(*conn, IS_OPEN, (q, c) => {
+            q.bind(id).bind(start).fetch_optional(c).await.map(|row| row.is_some())
+        })?;
+        if !is_open {
+            sums.remove(&(id, start));
+        }
+    }
+    Ok(sums)
+}
+
+/// Counts what was under way, as if it had been spent before.
+pub(crate) async fn count_before(
+    conn: &mut Conn,
+    (id, period_start): (Uuid, i64),
+    sum: i64,
+) -> Result<(), StoreError> {
+    on!(*conn, COUNT, (q, c) => {
+        q.bind(sum).bind(id).bind(period_start).execute(c).await.map(drop)
+    })?;
+    Ok(())
 }
 
 /// What a period of a budget is opened by.

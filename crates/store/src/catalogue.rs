@@ -9,6 +9,7 @@ use ledger::{
 use sqlx::query::Query;
 use sqlx::{Database, Encode, Type};
 
+use crate::covered::Covered;
 use crate::engine::{Conn, Sql};
 use crate::insert::Insert;
 use crate::{Store, StoreError, bump};
@@ -133,7 +134,8 @@ impl Store {
         self.write_models(&mut conn, id, &models).await?;
         self.write_prices(&mut conn, id, &prices).await?;
         let detail = serde_json::json!({ "source": source, "models": count });
-        self.changed(&mut conn, "prices.import", &format!("prices {id}"), &detail).await?;
+        let (target, row) = (format!("prices {id}"), [Covered::Prices(id)]);
+        self.wrote(&mut conn, "prices.import", &target, &detail, &row).await?;
         conn.commit().await?;
         Ok(id)
     }

@@ -5,8 +5,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::accounts::{self, ABSORBED, CASH, PROMO, Post};
+use crate::covered::Covered;
 use crate::engine::{Conn, Sql};
-use crate::{Store, StoreError, again};
+use crate::{Actor, Store, StoreError, again};
 
 const GRANT: Sql = sql!(
     "INSERT INTO tollgate.credit_grants (id, account_id, source, amount, remaining, expires_at, created_at) ",
@@ -14,12 +15,18 @@ const GRANT: Sql = sql!(
 );
 const LEFT: Sql = sql!(
     "SELECT id, remaining FROM tollgate.credit_grants WHERE account_id = $1 AND remaining > 0 ",
-    "ORDER BY COALESCE(expires_at, 9223372036854775807), created_at, id"
+    "ORDER BY CASE WHEN expires_at <= $2 THEN 1 ELSE 0 END, ",
+    "COALESCE(expires_at, 9223372036854775807), created_at, id"
 );
 const USE: Sql = sql!("UPDATE tollgate.credit_grants SET remaining = remaining - $1 WHERE id = $2");
 const EXPIRED: Sql = sql!(
     "SELECT id, account_id, source FROM tollgate.credit_grants ",
     "WHERE remaining > 0 AND expires_at <= $1 ORDER BY account_id, id LIMIT 100"
+);
+const ENDS: Sql = sql!(
+    "SELECT CAST(COALESCE(SUM(CASE WHEN expires_at <= $2 THEN remaining ELSE 0 END), 0) AS BIGINT), ",
+    "MIN(CASE WHEN expires_at > $2 THEN expires_at END) FROM tollgate.credit_grants ",
+    "WHERE account_id = $1 AND remaining > 0"
 );
 const REMAINING: Sql = sql!("SELECT remaining FROM tollgate.credit_grants WHERE id = $1");
 const CORRECTED: Sql = sql!(
@@ -138,7 +145,8 @@ impl Store {
             })?;
             shift(&mut conn, new.account_id, amount).await?;
             let detail = json!({ "usd": new.amount.to_string(), "reason": new.reason });
-            self.changed(&mut conn, "credit.add", &target(new.account_id), &detail).await?;
+            let rows = [Covered::Transaction(new.id), Covered::Grant(new.id)];
+            self.wrote(&mut conn, "credit.add", &target(new.account_id), &detail, &rows).await?;
             conn.commit().await?;
             Ok(true)
         })
@@ -183,13 +191,14 @@ impl Store {
             }
             shift(&mut conn, new.account_id, amount).await?;
             if amount < 0 {
-                consume(&mut conn, new.account_id, amount.saturating_neg()).await?;
+                consume(&mut conn, new.account_id, amount.saturating_neg(), new.at).await?;
             }
             let detail = json!({
                 "kind": kind, "usd": new.amount.to_string(), "corrects": new.corrects,
                 "reason": new.reason,
             });
-            self.changed(&mut conn, "credit.adjust", &target(new.account_id), &detail).await?;
+            let (target, row) = (target(new.account_id), [Covered::Transaction(new.id)]);
+            self.wrote(&mut conn, "credit.adjust", &target, &detail, &row).await?;
             conn.commit().await?;
             Ok(true)
         })
@@ -200,34 +209,9 @@ impl Store {
     pub async fn expire_credit(&self, now: i64) -> Result<Usd, StoreError> {
         again(|| async {
             let mut conn = self.begin().await?;
-            let expired: Vec<(Uuid, Uuid, String)> =
+            let expired: Vec<Grant> =
                 on!(conn, EXPIRED => _, (q, c) => q.bind(now).fetch_all(c).await)?;
-            let mut total = 0_i64;
-            for (grant, account, source) in expired {
-                // Whoever uses credit up has locked its account: what is read behind that lock stays.
-                let known = accounts::lock(&mut conn, account).await?;
-                let (remaining,): (i64,) =
-                    on!(conn, REMAINING => _, (q, c) => q.bind(grant).fetch_one(c).await)?;
-                // Nor does anybody come to owe anything because credit expires that is just being spent.
-                let off = remaining.min(known.posted.pico().saturating_sub(known.leased.pico()));
-                if off <= 0 {
-                    continue;
-                }
-                on!(conn, USE, (q, c) => q.bind(off).bind(grant).execute(c).await.map(drop))?;
-                shift(&mut conn, account, off.saturating_neg()).await?;
-                let house = if source == "promo" { PROMO } else { CASH };
-                let post = Post {
-                    id: expiry_id(grant, now),
-                    kind: "expire",
-                    corrects: Some(grant),
-                    actor: "tollgate",
-                    reason: "expired",
-                    at: now,
-                    lines: accounts::between(account, house, off.saturating_neg()),
-                };
-                post.write_new(&mut conn).await?;
-                total = total.saturating_add(off);
-            }
+            let total = self.expire(&mut conn, expired, now).await?;
             if total > 0 {
                 conn.commit().await?;
             }
@@ -235,7 +219,53 @@ impl Store {
         })
         .await
     }
+
+    /// Takes off what is left of grants, as far as nobody holds it, and returns how much.
+    async fn expire(
+        &self,
+        conn: &mut Conn,
+        expired: Vec<Grant>,
+        now: i64,
+    ) -> Result<i64, StoreError> {
+        let (mut total, mut rows) = (0_i64, Vec::new());
+        for (grant, account, source) in expired {
+            // Whoever uses credit up has locked its account: what is read behind that lock stays.
+            let known = accounts::lock(conn, account).await?;
+            let (remaining,): (i64,) =
+                on!(*conn, REMAINING => _, (q, c) => q.bind(grant).fetch_one(c).await)?;
+            // Nor does anybody come to owe anything because credit expires that is just being spent.
+            let off = remaining.min(known.posted.pico().saturating_sub(known.leased.pico()));
+            if off <= 0 {
+                continue;
+            }
+            on!(*conn, USE, (q, c) => q.bind(off).bind(grant).execute(c).await.map(drop))?;
+            shift(conn, account, off.saturating_neg()).await?;
+            let house = if source == "promo" { PROMO } else { CASH };
+            let post = Post {
+                id: expiry_id(grant, now, remaining),
+                kind: "expire",
+                corrects: Some(grant),
+                actor: "tollgate",
+                reason: "expired",
+                at: now,
+                lines: accounts::between(account, house, off.saturating_neg()),
+            };
+            post.write_new(conn).await?;
+            rows.push(Covered::Transaction(post.id));
+            total = total.saturating_add(off);
+        }
+        if total > 0 {
+            let program = Actor { id: None, name: "tollgate".to_owned(), via: "program", at: now };
+            let detail = json!({ "usd": Usd::from_pico(total).to_string(), "grants": rows.len() });
+            let store = self.by(program);
+            store.wrote(conn, "credit.expire", "accounts", &detail, &rows).await?;
+        }
+        Ok(total)
+    }
 }
+
+/// A grant, whose it is, and where it came from.
+type Grant = (Uuid, Uuid, String);
 
 /// What an adjustment corrects has to be something of that account's.
 async fn check_corrected(conn: &mut Conn, new: &Adjustment) -> Result<(), StoreError> {
@@ -262,10 +292,10 @@ async fn check_corrected(conn: &mut Conn, new: &Adjustment) -> Result<(), StoreE
     Ok(())
 }
 
-/// One id for each moment at which a grant expires: it may do so in parts.
-fn expiry_id(grant: Uuid, now: i64) -> Uuid {
+/// One id for each moment at which a grant expires, and each part of it: of two parts the second leaves less.
+fn expiry_id(grant: Uuid, now: i64, remaining: i64) -> Uuid {
     let (high, low) = grant.as_u64_pair();
-    Uuid::from_u64_pair(high ^ now.unsigned_abs(), low)
+    Uuid::from_u64_pair(high ^ now.unsigned_abs(), low ^ remaining.unsigned_abs())
 }
 
 /// Moves an account's balance, where its floor allows that.
@@ -281,15 +311,25 @@ async fn shift(conn: &mut Conn, account: Uuid, amount: i64) -> Result<(), StoreE
     Err(StoreError::TooLittle { what })
 }
 
-/// Notes which credit was used up: the one that expires first, then the oldest. The account has to be locked by the
-/// transaction, as whoever has moved its balance has done.
+/// What of an account's credit has ended at a moment and is not taken off yet, and when the next does.
+pub(crate) async fn ends(
+    conn: &mut Conn,
+    account: Uuid,
+    now: i64,
+) -> Result<(i64, Option<i64>), StoreError> {
+    Ok(on!(*conn, ENDS => _, (q, c) => q.bind(account).bind(now).fetch_one(c).await)?)
+}
+
+/// Notes which credit was used up by what began at `at`: the one that expires first, then the oldest; what had expired by then
+/// only where nothing else is left. The account has to be locked by the transaction, as whoever has moved its balance has done.
 pub(crate) async fn consume(
     conn: &mut Conn,
     account: Uuid,
     mut amount: i64,
+    at: i64,
 ) -> Result<(), StoreError> {
     let left: Vec<(Uuid, i64)> =
-        on!(*conn, LEFT => _, (q, c) => q.bind(account).fetch_all(c).await)?;
+        on!(*conn, LEFT => _, (q, c) => q.bind(account).bind(at).fetch_all(c).await)?;
     for (grant, remaining) in left {
         let used = remaining.min(amount);
         if used <= 0 {

@@ -65,6 +65,21 @@ pub(crate) const POSTGRES_SCHEMA: &str = "DO $$ BEGIN
     END IF;
 END $$";
 
+/// What keeps the tables as they are, by kind, table and name, and what each says: each engine has lists of its own. SQLite keeps
+/// the constraints of a table in its text.
+pub(crate) const SCHEMA: Sql = Sql {
+    sqlite: "SELECT type, tbl_name, CASE WHEN type = 'table' THEN '' ELSE name END, sql FROM sqlite_schema \
+        WHERE type IN ('table', 'trigger') AND name NOT LIKE 'sqlite_%'",
+    postgres: "SELECT 'trigger', c.relname::text, t.tgname::text, pg_get_triggerdef(t.oid) || t.tgenabled::text \
+        FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
+        WHERE c.relnamespace = 'tollgate'::regnamespace AND NOT t.tgisinternal \
+        UNION ALL SELECT 'constraint', c.relname::text, k.conname::text, pg_get_constraintdef(k.oid) \
+        FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid \
+        WHERE k.connamespace = 'tollgate'::regnamespace AND k.contype IN ('c', 'p', 'u', 'f') \
+        UNION ALL SELECT 'function', p.proname::text, '', p.prosrc FROM pg_proc p \
+        WHERE p.pronamespace = 'tollgate'::regnamespace",
+};
+
 /// Supabase offers every schema it is told of to the internet, as the roles `anon` and `authenticated`. Row level
 /// security without a policy, and no grants, keep them out twice; the owner of the tables is not affected. SQLite has
 /// no roles.

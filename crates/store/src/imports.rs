@@ -6,6 +6,7 @@ use ledger::Usd;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::covered::Covered;
 use crate::engine::{Conn, Sql};
 use crate::{NewBudget, NewKey, NewUser, Role, Store, StoreError, budgets, bump, members, people};
 
@@ -179,10 +180,10 @@ impl Store {
                 self.changed(&mut conn, "member.set", &people::target(&user), &detail).await?;
             }
             if let Some(budget) = budget {
-                budgets::set(&mut conn, *budget).await?;
+                let row = [Covered::Budget(budgets::set(&mut conn, *budget).await?)];
                 let detail =
                     json!({ "period": budget.period.name(), "usd": budget.limit.to_string() });
-                self.changed(&mut conn, "budget.set", &people::target(&user), &detail).await?;
+                self.wrote(&mut conn, "budget.set", &people::target(&user), &detail, &row).await?;
             }
         }
         conn.commit().await

@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::engine::{Conn, Sql};
-use crate::keys::{find, insert, list, target, total};
+use crate::keys::{find, insert, list, target, total, written};
 use crate::{BudgetOwner, Key, NewKey, Store, StoreError, Whose, budgets};
 
 /// What is to be changed of a key; `None` stays as it is.
@@ -80,11 +80,12 @@ impl Store {
             let q = q.bind(models).bind(ips).bind(requests).bind(tokens).bind(at);
             q.bind(budget_pico).bind(concurrent).bind(id).execute(c).await.map(drop)
         })?;
+        let mut budgets_written = Vec::new();
         if let Some(budget) = change.budget {
-            budgets::replace(&mut conn, BudgetOwner::Key(id), budget, at).await?;
+            budgets_written = budgets::replace(&mut conn, BudgetOwner::Key(id), budget, at).await?;
         }
         let key = find(&mut conn, Whose::Anybodys, id).await?;
-        self.changed(&mut conn, "key.change", &target(&key), &detail).await?;
+        self.wrote(&mut conn, "key.change", &target(&key), &detail, &budgets_written).await?;
         conn.commit().await?;
         Ok(key)
     }
@@ -107,7 +108,7 @@ impl Store {
             return Err(StoreError::Duplicate { what: "rotation" });
         }
         insert(&mut conn, &new).await?;
-        budgets::hand_over(&mut conn, (id, new.id), new.created_at).await?;
+        let mut handed = budgets::hand_over(&mut conn, (id, new.id), new.created_at).await?;
         let total = old.budget.map(Usd::pico);
         on!(conn, CARRY, (q, c) => q.bind(total).bind(new.id).execute(c).await.map(drop))?;
         let key = find(&mut conn, Whose::Anybodys, new.id).await?;
@@ -116,7 +117,8 @@ impl Store {
             q.execute(c).await.map(drop)
         })?;
         let detail = json!({ "to": key.id, "until": until });
-        self.changed(&mut conn, "key.rotate", &target(&old), &detail).await?;
+        handed.extend(written(&new));
+        self.wrote(&mut conn, "key.rotate", &target(&old), &detail, &handed).await?;
         conn.commit().await?;
         Ok(key)
     }

@@ -4,6 +4,7 @@ use ledger::{BudgetPeriod, Usd};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::covered::Covered;
 use crate::engine::{Conn, Sql};
 use crate::{BudgetOwner, NewBudget, Store, StoreError, budgets};
 
@@ -216,7 +217,7 @@ impl Store {
     pub(crate) async fn write_key(&self, conn: &mut Conn, new: &NewKey) -> Result<Key, StoreError> {
         let key = insert(conn, new).await?;
         let detail = json!({ "user": key.user, "name": key.name, "scopes": key.scopes });
-        self.changed(conn, "key.create", &target(&key), &detail).await?;
+        self.wrote(conn, "key.create", &target(&key), &detail, &written(new)).await?;
         Ok(key)
     }
 
@@ -345,6 +346,11 @@ pub(crate) async fn find(conn: &mut Conn, whose: Whose, id: Uuid) -> Result<Key,
     let row: Option<Row> = on!(*conn, BY_ID => _, (q, c) => q.bind(id).fetch_optional(c).await)?;
     let key = row.filter(|row| whose.has(row.user_id, row.account_id));
     key.ok_or(StoreError::NotFound { what: "key" })?.try_into()
+}
+
+/// What is written of the books with a key: a budget of its id.
+pub(crate) fn written(new: &NewKey) -> Vec<Covered> {
+    new.budget.iter().map(|_| Covered::Budget(new.id)).collect()
 }
 
 pub(crate) async fn insert(conn: &mut Conn, new: &NewKey) -> Result<Key, StoreError> {

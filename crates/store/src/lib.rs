@@ -32,6 +32,7 @@ mod audit;
 mod auth_codes;
 mod budgets;
 mod catalogue;
+mod covered;
 mod credentials;
 mod credit;
 mod entry;
@@ -52,10 +53,13 @@ mod own_keys;
 mod pages;
 mod people;
 mod postgres_url;
+mod proof;
+mod proof_audit;
 mod receipts;
 mod replicas;
 mod reports;
 mod rollup_audit;
+mod schema_audit;
 mod seals;
 mod slices;
 mod statements;
@@ -65,6 +69,7 @@ mod users;
 use std::sync::Arc;
 
 use engine::{Conn, POSTGRES_CLOCK, Pool, Sql};
+use ledger::Signer;
 
 pub use accounts::{Balance, Transaction};
 pub use acts::{Act, ActFilter, Actor};
@@ -91,6 +96,7 @@ pub use members::{Member, Role};
 pub use own_keys::{OwnKey, ResealedOwn};
 pub use pages::{Identity, ReceiptFilter, ReceiptPage};
 pub use people::{LinkPurpose, SecretHash, Session};
+pub use proof_audit::{ActAudit, Head, HeadOf};
 pub use receipts::Cursor;
 pub use replicas::{Replica, ReplicaState};
 pub use reports::{BillRow, By, Payer, Period, Sums, UsageRow};
@@ -114,6 +120,8 @@ pub struct Store {
     inserts: Arc<Inserts>,
     /// Who makes changes; see [`Store::by`].
     actor: Option<Arc<Actor>>,
+    /// What they are signed with; see [`Store::signing`].
+    signer: Option<Arc<Signer>>,
 }
 
 /// The statements that insert many rows at once: their text is put together when the store is opened.
@@ -142,7 +150,14 @@ impl Store {
             prices: catalogue::insert_prices(),
             rollups: rollups::statement(),
         });
-        Ok(Self { read, write, inserts, actor: None })
+        Ok(Self { read, write, inserts, actor: None, signer: None })
+    }
+
+    /// The same store, whose changes are signed. Without this they are chained all the same, but whoever can write into the
+    /// database could have written them.
+    #[must_use]
+    pub fn signing(&self, signer: Signer) -> Self {
+        Self { signer: Some(Arc::new(signer)), ..self.clone() }
     }
 
     /// `SQLite` or `PostgreSQL`.

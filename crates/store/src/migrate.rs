@@ -3,10 +3,10 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::engine::{Conn, HAS_MIGRATIONS, POSTGRES_LOCK, POSTGRES_LOCK_OUT, POSTGRES_SCHEMA, Sql};
-use crate::{Store, StoreError};
+use crate::{Actor, Store, StoreError};
 
 /// Every migration, by ascending number. What is published is never edited: a change is another file.
-const MIGRATIONS: [Migration; 12] = [
+const MIGRATIONS: [Migration; 13] = [
     Migration { version: 1, text: include_str!("../../../migrations/0001_init.sql") },
     Migration { version: 2, text: include_str!("../../../migrations/0002_replicas.sql") },
     Migration { version: 3, text: include_str!("../../../migrations/0003_ledger.sql") },
@@ -18,6 +18,7 @@ const MIGRATIONS: [Migration; 12] = [
     Migration { version: 9, text: include_str!("../../../migrations/0009_limits.sql") },
     Migration { version: 10, text: include_str!("../../../migrations/0010_routing.sql") },
     Migration { version: 11, text: include_str!("../../../migrations/0011_set_aside.sql") },
+    Migration { version: 12, text: include_str!("../../../migrations/0012_proof.sql") },
     Migration { version: 14, text: include_str!("../../../migrations/0014_direct.sql") },
 ];
 
@@ -31,6 +32,8 @@ const READ: Sql = sql!("SELECT version, sha256 FROM tollgate.schema_migrations O
 const WRITE: Sql = sql!(
     "INSERT INTO tollgate.schema_migrations (version, sha256, applied_at) VALUES ($1, $2, $3)"
 );
+/// From this one on, acts are proved.
+const PROOF: i64 = 12;
 const MARK: &str = "-- engine: ";
 
 struct Migration {
@@ -45,7 +48,7 @@ impl Store {
     /// [`StoreError::TooNew`] where a newer program has been here: its tables may mean what this one does not know.
     pub async fn migrate(&self, at: i64) -> Result<usize, StoreError> {
         let mut conn = self.begin().await?;
-        let steps = apply(&mut conn, at).await?;
+        let steps = self.steps(&mut conn, at).await?;
         conn.commit().await?;
         Ok(steps.len())
     }
@@ -57,7 +60,16 @@ impl Store {
     pub async fn rehearse(&self, at: i64) -> Result<Vec<i64>, StoreError> {
         let mut conn = self.begin().await?;
         // What is not committed is taken back.
-        apply(&mut conn, at).await
+        self.steps(&mut conn, at).await
+    }
+
+    async fn steps(&self, conn: &mut Conn, at: i64) -> Result<Vec<i64>, StoreError> {
+        let steps = apply(conn, at).await?;
+        if steps.contains(&PROOF) {
+            let program = Actor { id: None, name: "tollgate".to_owned(), via: "program", at };
+            self.by(program).open_chain(conn).await?;
+        }
+        Ok(steps)
     }
 
     /// The numbers of the steps that are still to be taken. Changes nothing.
@@ -78,7 +90,7 @@ impl Store {
     }
 }
 
-async fn apply(conn: &mut Conn, at: i64) -> Result<Vec<i64>, StoreError> {
+pub(crate) async fn apply(conn: &mut Conn, at: i64) -> Result<Vec<i64>, StoreError> {
     prepare(conn).await?;
     let applied: Vec<(i64, String)> = on!(*conn, READ => _, (q, c) => q.fetch_all(c).await)?;
     check(&applied)?;

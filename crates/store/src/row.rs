@@ -84,6 +84,9 @@ macro_rules! numbers {
 /// What a receipt moves.
 pub(crate) struct Money {
     pub(crate) account: Uuid,
+    pub(crate) user: Uuid,
+    pub(crate) key: Uuid,
+    pub(crate) started_at: i64,
     pub(crate) cost: i64,
     pub(crate) commission: i64,
     pub(crate) charge: i64,
@@ -181,6 +184,9 @@ impl Row {
     pub(crate) fn money(&self) -> Money {
         Money {
             account: self.account_id,
+            user: self.user_id,
+            key: self.key_id,
+            started_at: self.started_at,
             cost: self.cost,
             commission: self.commission,
             charge: self.charge,

@@ -6,13 +6,15 @@ use ledger::merkle::{self, Hash};
 use ledger::{Seal, Signer};
 use uuid::Uuid;
 
+use crate::covered::{self, Covered};
 use crate::engine::{Conn, Sql};
+use crate::proof::{self, Digest};
 use crate::{Store, StoreError};
 
 /// The columns of a seal.
 macro_rules! seal_columns {
     () => {
-        "batch_id, replica_id, number, previous, leaves, hash, signature, public_key"
+        "batch_id, replica_id, number, previous, leaves, hash, signature, public_key, acts, acts_hash, absorbed"
     };
 }
 
@@ -22,7 +24,7 @@ const LAST: Sql = sql!(
 const INSERT: Sql = sql!(
     "INSERT INTO tollgate.seals (",
     seal_columns!(),
-    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
 );
 const OF_BATCHES: Sql = sql!(
     "SELECT ",
@@ -68,6 +70,10 @@ pub struct SealAudit {
     pub unsealed: u64,
     /// By replica, the keys that have signed, in the order in which they were first used.
     pub keys: BTreeMap<Uuid, Vec<[u8; 32]>>,
+    /// By replica, the number and the hash of its newest seal.
+    pub heads: BTreeMap<Uuid, (u64, Hash)>,
+    /// By number, the links of the chain of acts that are vouched for, each with the hashes that it is said to have, and by whom.
+    pub acts: BTreeMap<i64, BTreeMap<Hash, String>>,
 }
 
 /// A seal as it is stored.
@@ -81,12 +87,40 @@ struct SealRow {
     hash: Vec<u8>,
     signature: Vec<u8>,
     public_key: Vec<u8>,
+    acts: Option<i64>,
+    acts_hash: Option<Vec<u8>>,
+    absorbed: Option<Vec<u8>>,
+}
+
+/// What is hashed of the books: the newest act, and what the house has paid of the batch.
+fn books(acts: i64, acts_hash: &[u8], absorbed: &[u8]) -> Hash {
+    let digest = Digest::of(b"tollgate seal books v1\0").number(acts);
+    digest.bytes(acts_hash).bytes(absorbed).finish()
+}
+
+/// The length of a transaction among what the house has paid: its id and a hash.
+const ABSORBED: usize = 48;
+
+/// What the house has paid, as a seal has it: the id of each transaction and the hash of what it says.
+pub(crate) fn paid(absorbed: &[u8]) -> Vec<(Uuid, Hash)> {
+    let (paid, _) = absorbed.as_chunks::<ABSORBED>();
+    let read = |one: &[u8; ABSORBED]| {
+        let (id, hash) = one.split_at(16);
+        Some((Uuid::from_slice(id).ok()?, hash.try_into().ok()?))
+    };
+    paid.iter().filter_map(read).collect()
 }
 
 impl SealRow {
     /// Where it stands, for people.
     fn name(&self) -> String {
         format!("seals: seal {} of replica {}", self.number, self.replica_id)
+    }
+
+    /// The hash over what it vouches for beside its receipts.
+    fn books(&self) -> Option<Hash> {
+        let (hash, absorbed) = (self.acts_hash.as_deref()?, self.absorbed.as_deref()?);
+        Some(books(self.acts?, hash, absorbed))
     }
 
     /// The seal of this row: count and root are worked out from the leaves. Nothing where that makes no seal.
@@ -98,6 +132,7 @@ impl SealRow {
             previous: self.previous.as_slice().try_into().ok()?,
             count: leaves.len().try_into().ok()?,
             root: merkle::root(leaves),
+            books: self.books(),
             hash: self.hash.as_slice().try_into().ok()?,
             signature: self.signature.as_slice().try_into().ok()?,
             public_key: self.public_key.as_slice().try_into().ok()?,
@@ -112,7 +147,7 @@ pub(crate) async fn seal(
     conn: &mut Conn,
     signer: &Signer,
     (batch, replica): (Uuid, Uuid),
-    leaves: &[Hash],
+    (leaves, absorbed): (&[Hash], &[Uuid]),
 ) -> Result<(), StoreError> {
     let last: Option<(i64, Vec<u8>)> =
         on!(*conn, LAST => _, (q, c) => q.bind(replica).fetch_optional(c).await)?;
@@ -124,11 +159,19 @@ pub(crate) async fn seal(
         }
     };
     let number = number.checked_add(1).ok_or(StoreError::OutOfRange { what: "seal" })?;
-    let seal = signer.seal(replica, number.unsigned_abs(), previous, leaves);
+    let (acts, acts_hash) = proof::head(conn).await?;
+    let mut paid = Vec::with_capacity(absorbed.len() * ABSORBED);
+    for id in absorbed {
+        paid.extend_from_slice(id.as_bytes());
+        paid.extend(covered::read(conn, &Covered::Transaction(*id)).await?);
+    }
+    let books = Some(books(acts, &acts_hash, &paid));
+    let seal = signer.seal(replica, number.unsigned_abs(), previous, leaves, books);
     on!(*conn, INSERT, (q, c) => {
         let q = q.bind(batch).bind(replica).bind(number).bind(seal.previous.to_vec());
         let q = q.bind(leaves.as_flattened().to_vec()).bind(seal.hash.to_vec());
         let q = q.bind(seal.signature.to_vec()).bind(seal.public_key.to_vec());
+        let q = q.bind(acts).bind(acts_hash.to_vec()).bind(paid);
         q.execute(c).await.map(drop)
     })?;
     Ok(())
@@ -308,12 +351,23 @@ impl Audit {
         if let Err(what) = seal.check() {
             fault(format!("{}: {what}", row.name()));
         }
+        self.told.heads.insert(seal.replica, (seal.number, seal.hash));
+        self.vouched(row);
         let keys = self.told.keys.entry(seal.replica).or_default();
         if !keys.contains(&seal.public_key) {
             keys.push(seal.public_key);
         }
         if self.found.remove(&batch).unwrap_or_default() < leaves.len() {
             self.missing_of(row, &leaves);
+        }
+    }
+
+    /// Notes what a seal vouches for beside its receipts.
+    fn vouched(&mut self, row: &SealRow) {
+        let (Some(acts), Some(hash)) = (row.acts, row.acts_hash.as_deref()) else { return };
+        if let Ok(hash) = hash.try_into() {
+            let said = self.told.acts.entry(acts).or_default();
+            said.entry(hash).or_insert_with(|| row.name());
         }
     }
 

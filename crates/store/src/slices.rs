@@ -3,9 +3,8 @@
 use ledger::{BudgetPeriod, Scope, ScopeKind, Usd};
 use uuid::Uuid;
 
-use crate::budgets;
 use crate::engine::{Conn, Sql};
-use crate::{Store, StoreError, accounts, again};
+use crate::{Store, StoreError, accounts, again, budgets, credit};
 
 /// A replica that was heard of so lately lives, in microseconds.
 const LIVE: i64 = 30_000_000;
@@ -19,7 +18,8 @@ const LIVING: Sql =
     sql!("SELECT COUNT(*) FROM tollgate.replicas WHERE heartbeat_at >= $1 AND released_at IS NULL");
 const LEASE_ACCOUNT: Sql = sql!(
     "UPDATE tollgate.ledger_accounts SET leased = leased + $1 ",
-    "WHERE id = $2 AND posted - leased - floor >= $1"
+    "WHERE id = $2 AND posted - leased - floor - CAST(COALESCE((SELECT SUM(g.remaining) FROM tollgate.credit_grants g ",
+    "WHERE g.account_id = $2 AND g.remaining > 0 AND g.expires_at <= $3), 0) AS BIGINT) >= $1"
 );
 const LEASE_BUDGET: Sql = sql!(
     "UPDATE tollgate.budget_periods SET leased = leased + $1 ",
@@ -72,12 +72,15 @@ pub struct Grant {
     pub leased_elsewhere: Usd,
     /// The first moment of a budget's next period.
     pub renews_at: Option<i64>,
+    /// When the first of an account's credit ends that is not used up.
+    pub ends_at: Option<i64>,
 }
 
 /// What is available of a scope.
 struct Room {
     available: i64,
     renews_at: Option<i64>,
+    ends_at: Option<i64>,
 }
 
 impl Store {
@@ -127,7 +130,7 @@ impl Store {
             if grown == 0 {
                 return Err(StoreError::Fenced);
             }
-            if lease(&mut conn, scope, amount).await? {
+            if lease(&mut conn, scope, amount, now).await? {
                 granted = amount;
             }
         }
@@ -140,6 +143,7 @@ impl Store {
             available: Usd::from_pico(room.available.saturating_sub(granted).max(0)),
             leased_elsewhere: Usd::from_pico(elsewhere),
             renews_at: room.renews_at,
+            ends_at: room.ends_at,
         })
     }
 
@@ -264,20 +268,24 @@ async fn room(conn: &mut Conn, scope: Scope, now: i64) -> Result<Room, StoreErro
     match scope.kind {
         ScopeKind::Account => {
             let known = accounts::balance(conn, scope.id).await?;
-            Ok(Room { available: known.free(), renews_at: None })
+            // What has ended is nobody's any more, whether it was taken off or not.
+            let (ended, ends_at) = credit::ends(conn, scope.id, now).await?;
+            let available = known.free().saturating_sub(ended);
+            Ok(Room { available, renews_at: None, ends_at })
         }
         ScopeKind::Budget => {
             let (period, free) = budgets::open_period(conn, scope).await?;
             let renews_at = BudgetPeriod::end(period, scope.period_start.max(now));
-            Ok(Room { available: free, renews_at })
+            Ok(Room { available: free, renews_at, ends_at: None })
         }
     }
 }
 
-async fn lease(conn: &mut Conn, scope: Scope, amount: i64) -> Result<bool, StoreError> {
+async fn lease(conn: &mut Conn, scope: Scope, amount: i64, now: i64) -> Result<bool, StoreError> {
     let found = match scope.kind {
         ScopeKind::Account => on!(*conn, LEASE_ACCOUNT, (q, c) => {
-            q.bind(amount).bind(scope.id).execute(c).await.map(|done| done.rows_affected())
+            let q = q.bind(amount).bind(scope.id).bind(now);
+            q.execute(c).await.map(|done| done.rows_affected())
         })?,
         ScopeKind::Budget => on!(*conn, LEASE_BUDGET, (q, c) => {
             let q = q.bind(amount).bind(scope.id).bind(scope.period_start);

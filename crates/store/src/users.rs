@@ -3,6 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::covered::Covered;
 use crate::engine::{Conn, Sql};
 use crate::people::target;
 use crate::{Store, StoreError, accounts};
@@ -113,7 +114,8 @@ impl Store {
         let disabled_at = None;
         let user = User { id, account_id, name, kind, operator, prepaid, created_at, disabled_at };
         let detail = json!({ "operator": operator, "prepaid": prepaid });
-        self.changed(conn, "user.create", &target(&user), &detail).await?;
+        let account = [Covered::Account(account_id)];
+        self.wrote(conn, "user.create", &target(&user), &detail, &account).await?;
         Ok(user)
     }
 

@@ -21,6 +21,7 @@ mod report;
 mod serve;
 mod user;
 mod verify;
+mod verify_acts;
 mod verify_bill;
 mod verify_seals;
 
@@ -110,8 +111,9 @@ enum Command {
     Usage(report::UsageArgs),
     /// A user's bill: as a table, or as a file that can be checked with `verify-bill`
     Bill(bill::BillArgs),
-    /// Work every receipt out again and compare, and check that each is where it was sealed
-    Verify,
+    /// Work every receipt out again and compare, and check that each is where it was sealed, and everything that people have
+    /// written as they have written it
+    Verify(verify_acts::VerifyArgs),
     /// Print the description of the API, as /openapi.json gives it
     Openapi(openapi::OpenapiArgs),
     /// Work a bill out again from its file alone; needs no database
@@ -120,10 +122,10 @@ enum Command {
 
 /// Runs the command line.
 pub fn run() -> ExitCode {
-    let outcome = Source::load().and_then(|source| {
-        let cli = Source::parse();
     // Books, journals, keys and recordings are nobody else's from the moment they are made, whatever the shell says.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    let outcome = Source::load().and_then(|source| {
+        let cli = Source::parse();
         let (lines, _written, relog) = telemetry::start(&cli.settings)?;
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         runtime.enable_all().build()?.block_on(dispatch(cli, lines, (source, relog)))
@@ -164,7 +166,7 @@ async fn dispatch(cli: Cli, lines: Lines, again: (Source, Relog)) -> anyhow::Res
         }
         Command::Usage(args) => report::usage(args, &settings, &output).await.map(done),
         Command::Bill(args) => bill::run(args, &settings, &output).await.map(done),
-        Command::Verify => verify::run(&settings, &output).await,
+        Command::Verify(args) => Box::pin(verify::run(&args, &settings, &output)).await,
         Command::VerifyBill(args) => verify_bill::run(&args, &output),
     }
 }
@@ -172,9 +174,20 @@ async fn dispatch(cli: Cli, lines: Lines, again: (Source, Relog)) -> anyhow::Res
 /// Connections that read at the same time.
 pub(crate) const READERS: u32 = 4;
 
-/// Opens the store of the settings, up to date and with a price list.
-pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Store> {
+/// Opens the store of the settings, up to date and with a price list. What is written is signed, where there is a key.
+async fn open(settings: &Settings) -> anyhow::Result<Store> {
     let store = Store::open(&settings.database_url, READERS).await?;
+    let signer = crate::journal::known_signer(&settings.data_dir)?;
+    prepare(signer.map_or_else(|| store.clone(), |signer| store.signing(signer))).await
+}
+
+/// The same, for somebody who writes: a key that is missing is made.
+pub(crate) async fn open_to_write(settings: &Settings) -> anyhow::Result<Store> {
+    let store = Store::open(&settings.database_url, READERS).await?;
+    prepare(store.signing(crate::journal::act_signer(&settings.data_dir)?)).await
+}
+
+async fn prepare(store: Store) -> anyhow::Result<Store> {
     store.migrate(crate::clock::now()).await?;
     crate::catalogue::install_shipped(&store).await?;
     Ok(store)
@@ -183,7 +196,7 @@ pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Store> {
 /// The same, for somebody who changes things from the command line.
 async fn desk(settings: &Settings) -> anyhow::Result<Store> {
     let (name, at) = ("the command line".to_owned(), crate::clock::now());
-    Ok(open(settings).await?.by(store::Actor { id: None, name, via: "cli", at }))
+    Ok(open_to_write(settings).await?.by(store::Actor { id: None, name, via: "cli", at }))
 }
 
 /// The same, with every receipt that is in the journal of the settings.
@@ -223,7 +236,7 @@ async fn rehearse(settings: &Settings, output: &Output) -> anyhow::Result<()> {
 }
 
 async fn migrate(settings: &Settings, output: &Output) -> anyhow::Result<()> {
-    let store = open(settings).await?;
+    let store = open_to_write(settings).await?;
     let version = store.latest_price_version().await?.map(|version| version.id);
     let engine = store.engine_name();
     output.say(

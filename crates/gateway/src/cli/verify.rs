@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use store::{Audited, Store, StoreError};
 
 use super::output::Output;
+use super::verify_acts::{self, VerifyArgs};
 use super::verify_seals;
 use crate::config::Settings;
 
@@ -30,6 +31,7 @@ struct Audit {
     absorbed: i128,
     seals: Value,
     ledger: Value,
+    proof: Value,
 }
 
 impl Audit {
@@ -63,11 +65,19 @@ impl Audit {
 }
 
 /// Ends with 0 where all is right, with 1 where a receipt is not.
-pub(super) async fn run(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    args: &VerifyArgs,
+    settings: &Settings,
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
     let store = super::books(settings).await?;
     let mut audit = Audit::default();
     for version in store.price_versions().await? {
-        audit.catalogues.insert(version.id, store.catalogue(version.id).await?);
+        match store.catalogue(version.id).await {
+            Ok(catalogue) => drop(audit.catalogues.insert(version.id, catalogue)),
+            Err(error @ StoreError::Corrupt { .. }) => audit.fault(error.to_string()),
+            Err(error) => return Err(error.into()),
+        }
     }
     store.for_each_receipt(|receipt| audit.look(receipt)).await?;
     let aside = store.set_asides().await?;
@@ -78,7 +88,10 @@ pub(super) async fn run(settings: &Settings, output: &Output) -> anyhow::Result<
             "receipt {id}/{attempt} was set aside and is charged to nobody: {reason}"
         ));
     }
-    audit.seals = verify_seals::run(&store, output, |text| audit.fault(text)).await?;
+    let (told, seals) = verify_seals::run(&store, output, |text| audit.fault(text)).await?;
+    audit.seals = told;
+    let told = verify_acts::run(&store, &seals, (args, settings), output, |t| audit.fault(t));
+    audit.proof = told.await?;
     audit.ledger = ledger(&store, output, |text| audit.fault(text)).await?;
     let total = store.total().await?;
     let added = (total.cost, total.commission, total.charge);
@@ -119,7 +132,7 @@ fn report(audit: &Audit, output: &Output) -> anyhow::Result<()> {
     let json = json!({
         "clean": clean, "receipts": audit.receipts, "price_versions": audit.catalogues.len(),
         "unpriced": audit.unpriced, "set_aside": audit.set_aside, "faults": audit.faults, "examples": audit.examples,
-        "cost": cost, "commission": commission, "charge": charge, "absorbed": absorbed, "seals": audit.seals, "ledger": audit.ledger,
+        "cost": cost, "commission": commission, "charge": charge, "absorbed": absorbed, "seals": audit.seals, "ledger": audit.ledger, "proof": audit.proof,
     });
     let verdict =
         if clean { "all right".to_owned() } else { format!("{} NOT right", audit.faults) };

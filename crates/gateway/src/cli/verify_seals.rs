@@ -2,7 +2,7 @@
 
 use ledger::to_hex;
 use serde_json::{Value, json};
-use store::Store;
+use store::{SealAudit, Store};
 
 use super::output::Output;
 
@@ -11,7 +11,7 @@ pub(super) async fn run(
     store: &Store,
     output: &Output,
     fault: impl FnMut(String) + Send,
-) -> anyhow::Result<Value> {
+) -> anyhow::Result<(Value, SealAudit)> {
     let audit = store.verify_seals(fault).await?;
     output.note(format_args!(
         "{} seals of {} replicas checked: {} receipts are where they were sealed, {} are older than seals.",
@@ -26,7 +26,8 @@ pub(super) async fn run(
         output.note(format_args!("Replica {replica} signs with {}.", keys.join(", then ")))?;
         replicas.push(json!({ "id": replica, "public_keys": keys }));
     }
-    Ok(json!({
+    let told = json!({
         "count": audit.seals, "receipts": audit.sealed, "unsealed": audit.unsealed, "replicas": replicas,
-    }))
+    });
+    Ok((told, audit))
 }

@@ -85,6 +85,13 @@ impl Funds {
         if looks % LOOKS_PER_BURIAL == 1 {
             self.bury().await?;
         }
+        {
+            let mut purse = lock(&self.purse);
+            if purse.ends().is_some_and(|ends| ends <= clock::now()) {
+                purse.lapse(clock::now());
+            }
+        }
+        self.return_lapsed().await?;
         let recalled = if lock(&self.uses).is_empty() {
             Vec::new()
         } else {

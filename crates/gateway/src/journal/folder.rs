@@ -16,7 +16,7 @@ use crate::clock;
 const REPLICA: &str = "replica";
 /// The file with the last run of it that this folder knows of.
 const RUN: &str = "run";
-/// The file with the secret that it seals with, as hexadecimal.
+/// The file with the secret that is signed with, as hexadecimal.
 const SIGNING_KEY: &str = "signing.key";
 /// So many processes may share the folder of the settings.
 const MOST: u32 = 64;
@@ -144,6 +144,29 @@ fn read(folder: &Path, name: &str) -> anyhow::Result<Option<String>> {
     }
 }
 
+/// What those sign with that write into the books from here: one key for all of them, in the folder of the settings.
+pub(crate) fn act_signer(root: &Path) -> anyhow::Result<Signer> {
+    fs::create_dir_all(root).with_context(|| within(root))?;
+    signer(root)
+}
+
+/// The same, where there is one.
+pub(crate) fn known_signer(root: &Path) -> anyhow::Result<Option<Signer>> {
+    let path = root.join(SIGNING_KEY);
+    let there = path.try_exists().with_context(|| path.display().to_string())?;
+    there.then(|| signer(root)).transpose()
+}
+
+/// The keys that belong to what was signed from here.
+pub(crate) fn public_keys(root: &Path) -> anyhow::Result<Vec<[u8; 32]>> {
+    let folders = (1..=MOST).map(|number| root.join(number.to_string()));
+    let mut keys = Vec::new();
+    for folder in std::iter::once(root.to_owned()).chain(folders) {
+        keys.extend(known_signer(&folder)?.map(|signer| signer.public_key()));
+    }
+    Ok(keys)
+}
+
 /// What the replica of a folder seals with; made where it is missing.
 pub(super) fn signer(folder: &Path) -> anyhow::Result<Signer> {
     let path = folder.join(SIGNING_KEY);
@@ -171,7 +194,7 @@ fn make_signing_key(folder: &Path, path: &Path) -> anyhow::Result<()> {
             File::open(folder)?.sync_all()?;
             let public_key = to_hex(&Signer::from_secret(&secret).public_key());
             let path = path.display();
-            tracing::info!(%path, %public_key, "a new key was made to seal receipts with");
+            tracing::info!(%path, %public_key, "a new key was made to sign with");
             Ok(())
         }
         Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => Ok(()),

@@ -34,6 +34,7 @@ use group::{Part, Written};
 use record::Kind;
 use segments::{Tail, Writer};
 
+pub(crate) use folder::{act_signer, known_signer, public_keys};
 pub(crate) use recover::catch_up;
 pub(crate) use running::{Admitted, Dispatched, Progress, Unfinished};
 pub(crate) use segments::{JournalError, room};

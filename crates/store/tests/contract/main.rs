@@ -21,6 +21,8 @@ mod money_audit;
 #[cfg(test)]
 mod money_crowd;
 #[cfg(test)]
+mod money_moments;
+#[cfg(test)]
 mod money_stories;
 #[cfg(test)]
 mod money_upgrade;
@@ -30,6 +32,8 @@ mod own_keys;
 mod pages;
 #[cfg(test)]
 mod people;
+#[cfg(test)]
+mod proof;
 #[cfg(test)]
 mod rollups;
 #[cfg(test)]

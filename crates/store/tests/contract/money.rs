@@ -51,7 +51,7 @@ pub(crate) struct Books {
 
 impl Books {
     pub(crate) async fn open(database: TestDatabase) -> Self {
-        let store = database.open().await;
+        let store = database.open().await.signing(signer());
         store.migrate(1).await.unwrap();
         store.add_user(NewUser { prepaid: true, ..new_user(0, "ada") }).await.unwrap();
         store.add_key(new_key(KEY, "ada")).await.unwrap();
@@ -126,6 +126,8 @@ impl Books {
     pub(crate) async fn close(self) {
         assert_eq!(self.faults().await, Vec::<String>::new());
         self.store.verify_rollups(|fault| panic!("{fault}")).await.unwrap();
+        let seals = self.store.verify_seals(|_| {}).await.unwrap();
+        self.store.verify_acts(&seals, &[], |_| true, |fault| panic!("{fault}")).await.unwrap();
         self.database.drop(self.store).await;
     }
 }

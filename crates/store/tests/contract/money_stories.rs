@@ -364,7 +364,8 @@ async fn credit_expires_when_nobody_holds_it(database: TestDatabase) {
     books.add_credit(102, 100, Some(NOW + 5)).await;
     books.grant(credit_of(ACCOUNT), 250, 250).await;
     // What expires first is used first.
-    books.apply(&[held(1, 130, &[credit_of(ACCOUNT)])]).await;
+    let begun = Receipt { started_at: NOW, ..held(1, 130, &[credit_of(ACCOUNT)]) };
+    books.apply(&[begun]).await;
     assert_eq!(books.balance().await, (170, 120));
     assert_eq!(books.store.expire_credit(NOW + 9).await.unwrap(), Usd::ZERO);
     // Seventy are left of it, of which fifty are free.

@@ -125,17 +125,23 @@ async fn what_is_applied_is_sealed(store: &Store) {
     assert_eq!(seals.len(), 4);
     let mut previous = Hash::default();
     for (number, (batch, leaves)) in (1..).zip(batches) {
-        let seal = signer(ONE).seal(id(ONE), number, previous, &leaves);
+        let books = seals[&(id(ONE), number)].seal.books;
+        let seal = signer(ONE).seal(id(ONE), number, previous, &leaves, books);
         previous = seal.hash;
         assert_eq!(seals[&(id(ONE), number)], Sealed { batch, seal, leaves });
     }
     let leaves: Vec<Hash> = mixed.iter().map(hash).collect();
-    let seal = signer(OTHER).seal(id(OTHER), 1, Hash::default(), &leaves);
+    let books = seals[&(id(OTHER), 1)].seal.books;
+    assert!(books.is_some());
+    let seal = signer(OTHER).seal(id(OTHER), 1, Hash::default(), &leaves, books);
     assert_eq!(seals[&(id(OTHER), 1)], Sealed { batch: mixed_batch, seal, leaves });
 
     let keys = [ONE, OTHER].map(|replica| (id(replica), vec![signer(replica).public_key()]));
-    let clean = SealAudit { seals: 4, sealed: 80, unsealed: 0, keys: keys.into() };
-    assert_eq!(audit(store).await, (clean, vec![]));
+    let (clean, faults) = audit(store).await;
+    assert_eq!(faults, Vec::<String>::new());
+    assert_eq!((clean.seals, clean.sealed, clean.unsealed), (4, 80, 0));
+    assert_eq!(clean.keys, keys.into());
+    assert_eq!(clean.heads[&id(ONE)], (3, previous));
     let listed = store.replicas().await.unwrap().into_iter().map(|r| (r.id, r.public_key));
     let keys = [ONE, OTHER].map(|replica| (id(replica), Some(signer(replica).public_key())));
     assert_eq!(listed.collect::<BTreeMap<_, _>>(), keys.into());
