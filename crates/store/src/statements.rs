@@ -8,11 +8,12 @@ use crate::engine::Sql;
 use crate::row::Row;
 use crate::{Period, Store, StoreError};
 
-/// By the primary key, so that the pages together read each receipt once.
+/// By the primary key, so that the pages together read each receipt once; by the account's index each of them would look for
+/// its place among all that are left.
 const OF_ACCOUNT: Sql = sql!(
     "SELECT ",
     receipt_columns!(),
-    ", batch_id FROM tollgate.receipts WHERE (request_id, attempt) > ($1, $2) AND account_id = $3 ",
+    ", batch_id FROM tollgate.receipts WHERE (request_id, attempt) > ($1, $2) AND (account_id = $3) IS TRUE ",
     "AND started_at >= $4 AND started_at < $5 ORDER BY request_id, attempt LIMIT $6"
 );
 

@@ -10,7 +10,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::Frame;
-use store::{Cursor, ReceiptFilter, ReceiptPage, Store, StoreError};
+use store::{ReceiptFilter, ReceiptOrder, ReceiptPage, ReceiptPlace, Store, StoreError};
 use uuid::Uuid;
 
 use super::page::{self, told};
@@ -63,15 +63,16 @@ type Page = Pin<Box<dyn Future<Output = Result<ReceiptPage, StoreError>> + Send>
 struct Sheet {
     store: Store,
     filter: Arc<ReceiptFilter>,
+    order: ReceiptOrder,
     ready: Option<Bytes>,
     page: Option<Page>,
     _turn: Turn,
 }
 
 impl Sheet {
-    fn read(&self, after: Cursor) -> Page {
-        let (store, filter) = (self.store.clone(), Arc::clone(&self.filter));
-        Box::pin(async move { store.receipts_page(&filter, Some(after), ROWS).await })
+    fn read(&self, after: ReceiptPlace) -> Page {
+        let (store, filter, order) = (self.store.clone(), Arc::clone(&self.filter), self.order);
+        Box::pin(async move { store.receipts_page(&filter, order, Some(after), ROWS).await })
     }
 }
 
@@ -106,17 +107,19 @@ impl http_body::Body for Sheet {
 pub(super) async fn sheet(
     call: &Call,
     filter: ReceiptFilter,
-    after: Option<Cursor>,
+    order: ReceiptOrder,
+    after: Option<ReceiptPlace>,
 ) -> Result<Response, Problem> {
     let turn = Turn::take(&call.app, call.user()?.0)?;
     let store = call.app.store.clone();
-    let first = store.receipts_page(&filter, after, ROWS).await.map_err(told)?;
+    let first = store.receipts_page(&filter, order, after, ROWS).await.map_err(told)?;
     let head = [COLUMNS.map(str::to_owned).to_vec()];
     let rows = head.into_iter().chain(first.receipts.iter().map(cells));
     let rows = page::sheet_rows(rows).map_err(Problem::internal)?;
     let mut sheet = Sheet {
         store,
         filter: Arc::new(filter),
+        order,
         ready: Some(rows.into()),
         page: None,
         _turn: turn,

@@ -18,6 +18,8 @@ pub(crate) mod own_keys;
 pub(crate) mod page;
 pub(crate) mod playground;
 pub(crate) mod problem;
+pub(crate) mod receipt;
+mod request_wishes;
 pub(crate) mod requests;
 pub(crate) mod settings;
 pub(crate) mod sums;

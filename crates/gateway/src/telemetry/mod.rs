@@ -22,6 +22,7 @@ use crate::config::{LogFormat, Settings};
 
 pub(crate) use exposition::{address, listen, serve};
 pub(crate) use lines::{Lines, Written};
+pub(crate) use metrics::SURFACES;
 pub(crate) use passage::Passage;
 pub(crate) use tally::Tally;
 

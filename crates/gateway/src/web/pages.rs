@@ -39,7 +39,7 @@ pub(super) const PAGES: &[Route] = &[
     page!(GET "/", Policy::Page, console::overview::get),
     page!(POST "/switch", Policy::Page, console::page::switch),
     page!(GET "/requests", Policy::Page, console::requests::list),
-    page!(GET "/requests/{id}", Policy::Page, console::requests::one),
+    page!(GET "/requests/{id}", Policy::Page, console::receipt::one),
     page!(GET "/keys", Policy::Page, console::keys::list),
     page!(POST "/keys", Policy::Page, console::keys::create),
     page!(GET "/keys/new", Policy::Page, console::keys::new),
