@@ -45,6 +45,7 @@ mod scope;
 mod seal;
 pub mod statement;
 mod time;
+mod upcoming;
 mod usage;
 mod usd;
 
@@ -63,5 +64,6 @@ pub use route::{Route, Tried};
 pub use scope::{BudgetPeriod, Scope, ScopeKind, decode_scopes, encode_scopes};
 pub use seal::{Seal, SealFault, Signer, is_signed};
 pub use time::{Windows, minute_of_week, parse_date};
+pub use upcoming::Undated;
 pub use usage::{Meter, Pass, Region, ServiceTier, Usage, UsageReport};
 pub use usd::{Usd, UsdError, sum_exact, sum_six_decimals};

@@ -15,6 +15,8 @@ use crate::{catalogue, clock};
 pub(super) enum Command {
     /// Import a price list as a new version: a file of models in full or plain form
     Import(Import),
+    /// Give up prices that are still to come, as a new version
+    Withdraw(Withdraw),
     /// List the price versions
     List,
     /// Show what a model costs
@@ -37,6 +39,25 @@ pub(super) struct Import {
     /// Drop the models that the file does not name; otherwise they stay as they are
     #[arg(long)]
     replace: bool,
+
+    /// From when on the prices hold, such as 2027-01-01; at once where it is not given
+    #[arg(long, value_name = "DATE", value_parser = moment, conflicts_with_all = ["history", "images", "replace"])]
+    from: Option<i64>,
+
+    /// Why, for the record
+    #[arg(long, default_value = "")]
+    note: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Withdraw {
+    /// The model: openai/gpt-4o
+    #[arg(required_unless_present = "all")]
+    model: Option<String>,
+
+    /// The upcoming prices of all models
+    #[arg(long, conflicts_with = "model")]
+    all: bool,
 
     /// Why, for the record
     #[arg(long, default_value = "")]
@@ -66,6 +87,7 @@ pub(super) async fn run(
     let store = super::desk(settings).await?;
     match command {
         Command::Import(args) => import_file(args, &store, output).await,
+        Command::Withdraw(args) => withdraw(args, &store, output).await,
         Command::List => list(&store, output).await,
         Command::Show(args) => show(args, &store, output).await,
     }
@@ -83,30 +105,59 @@ async fn import_file(args: Import, store: &Store, output: &Output) -> anyhow::Re
     })?;
     let base = store.latest_price_version().await?.map(|version| version.id);
     let taken = imported.len();
+    let now = clock::now();
+    anyhow::ensure!(args.from.is_none_or(|from| from > now), "--from: that moment has passed");
     let (whole, origin) = match base {
         Some(version) if !args.replace => {
             let known = store.catalogue(version).await?;
-            (known.overlaid(&imported.informed_by(&known)), version.to_string())
+            let whole = match args.from {
+                Some(from) => known.with_upcoming(&imported, from)?,
+                None => known.overlaid(&imported.informed_by(&known)),
+            };
+            (whole, version.to_string())
         }
-        _ => (imported, "none".to_owned()),
+        _ => {
+            let none = Catalogue::default();
+            let planned = args.from.map(|from| none.with_upcoming(&imported, from)).transpose()?;
+            (planned.unwrap_or(imported), "none".to_owned())
+        }
     };
-    let mode = if args.replace { "replace" } else { "over" };
+    let mode = match args.from {
+        Some(from) => format!("from {from}"),
+        None if args.replace => "replace".to_owned(),
+        None => "over".to_owned(),
+    };
     let sha256 = catalogue::fingerprint(&[
         &models,
         history.as_deref().unwrap_or_default(),
         images.as_deref().unwrap_or_default(),
-        mode,
+        &mode,
         &origin,
     ]);
     let source =
         args.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let version =
-        store.add_price_version(&source, &args.note, &sha256, &whole, clock::now()).await?;
+    let version = store.add_price_version(&source, &args.note, &sha256, &whole, now).await?;
     let json = json!({ "version": version, "imported": taken, "models": whole.len() });
     output.say(
         &json,
         format_args!("Price version {version}: {taken} models imported, {} in all.", whole.len()),
     )
+}
+
+async fn withdraw(args: Withdraw, store: &Store, output: &Output) -> anyhow::Result<()> {
+    let (base, known) = super::latest_prices(store).await?;
+    let model = args.model.as_deref().map(|wanted| find(&known, wanted)).transpose()?;
+    let of = model.map(|model| (model.provider.as_str(), model.name.as_str()));
+    let now = clock::now();
+    let whole = known.without_upcoming(of, now);
+    anyhow::ensure!(whole != known, "there are no upcoming prices to withdraw");
+    let name = of.map_or_else(|| "all".to_owned(), |(provider, name)| format!("{provider}/{name}"));
+    let sha256 = catalogue::fingerprint(&["withdraw", &name, &base.to_string()]);
+    let version = store.add_price_version("withdrawn", &args.note, &sha256, &whole, now).await?;
+    let json = json!({ "version": version, "withdrawn": name });
+    let said =
+        format_args!("Price version {version}: the upcoming prices of {name} are withdrawn.");
+    output.say(&json, said)
 }
 
 async fn list(store: &Store, output: &Output) -> anyhow::Result<()> {

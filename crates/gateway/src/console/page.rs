@@ -243,6 +243,8 @@ fn said(call: &Call) -> Option<Notice> {
         "own-key-changed" => "It is changed, from the next request on.",
         "own-key-removed" => "Your key is gone.",
         "imported" => "The prices are in force.",
+        "planned" => "The prices are planned. Until then nothing costs anything else.",
+        "withdrawn" => "The upcoming prices are withdrawn.",
         _ => return None,
     };
     Some(Notice::good(text))

@@ -77,6 +77,7 @@ pub(super) const PAGES: &[Route] = &[
     page!(GET "/operator/prices", Policy::Operator, operator::prices::get),
     page!(GET "/operator/prices/import", Policy::Operator, operator::import::form),
     page!(POST "/operator/prices/import", Policy::Operator, operator::import::post),
+    page!(POST "/operator/prices/withdraw", Policy::Operator, operator::upcoming::withdraw),
     page!(GET "/operator/prices/models/{provider}/{*model}", Policy::Operator, operator::prices::model),
     page!(GET "/operator/providers", Policy::Operator, operator::providers::get),
     page!(POST "/operator/providers/{name}/credential", Policy::Operator, operator::credentials::set),

@@ -690,6 +690,76 @@ async fn requests_are_narrowed_down_and_sorted() {
 }
 
 #[tokio::test]
+async fn prices_are_planned_replaced_and_withdrawn() {
+    const FILE: &str =
+        "provider,model,price_per_token\nopenai,gpt-4o,0.0000001\nopenai,brand-new,0.000002\n";
+    let app = started().await;
+    let olga = Browser::of(&app, OPERATOR).await;
+    let import = "/operator/prices/import";
+    let planned = [("models", FILE), ("from", "2099-01-01T00:00")];
+    for (more, why) in
+        [(("from", "2020-01-01"), "has passed"), (("from", "soon"), "expected a moment")]
+    {
+        let refused = olga.post(import, &[("models", FILE), more]).await;
+        assert!(refused.status == 400 && refused.text.contains(why), "{}", refused.text);
+    }
+    let refused = olga.post(import, &[&planned[..], &[("replace", "1")]].concat()).await;
+    assert!(refused.status == 400 && refused.text.contains("dropped at once"), "{}", refused.text);
+
+    let preview = olga.post(import, &planned).await;
+    assert_eq!(preview.status, 200, "{}", preview.text);
+    for told in [
+        "1 new, 1 changed, 0 dropped",
+        "sold below the provider",
+        "Plan these prices",
+        "2099-01-01",
+    ] {
+        assert!(preview.text.contains(told), "{told}: {}", preview.text);
+    }
+    assert!(preview.text.contains("openai/gpt-4o, input: $2.5 becomes $0.1"), "{}", preview.text);
+    let base = between(&preview.text, "name=\"base\" value=\"", "\"").to_owned();
+    let confirm = [("base", base.as_str()), ("confirm", "1"), ("large", "1")];
+    let to = olga.done(import, &[&planned[..], &confirm].concat()).await;
+    assert_eq!(to, "/operator/prices?done=planned");
+
+    let prices = olga.page("/operator/prices").await;
+    let upcoming = between(&prices, "id=\"upcoming\"", "</section>").to_owned();
+    for told in
+        ["openai/gpt-4o", "openai/brand-new", "2099-01-01", "input: 2.5 becomes 0.1", "sold below"]
+    {
+        assert!(upcoming.contains(told), "{told}: {upcoming}");
+    }
+    let at = |at: &'static str| ["prices", "show", "openai/gpt-4o", "--at", at];
+    let input = async |when: &'static str| {
+        let shown = app.books.cli_json(&at(when)).await;
+        shown["prices"]["input"]["standard"].as_i64().expect("a price")
+    };
+    let before = (input("2098-12-31").await, input("2099-01-01").await);
+    assert_eq!(before, (2_500_000, 100_000), "nothing costs anything else until then");
+
+    // The command line plans the same way, and takes the place of what was planned.
+    let file = app.books.folder.path().join("later.csv");
+    std::fs::write(&file, FILE.replace("0.0000001", "0.000003")).expect("written");
+    let file = file.to_str().expect("text");
+    app.books.cli(&["prices", "import", file, "--from", "2098-01-01"]).await;
+    assert_eq!(input("2099-06-01").await, 3_000_000);
+    let refused = app.books.refused(&["prices", "import", file, "--from", "2020-01-01"]).await;
+    assert!(refused.contains("has passed"), "{refused}");
+
+    let stale = [("base", base.as_str()), ("model", "openai/gpt-4o")];
+    assert_eq!(olga.post("/operator/prices/withdraw", &stale).await.status, 409);
+    let prices = olga.page("/operator/prices").await;
+    let base = between(&prices, "name=\"base\" value=\"", "\"").to_owned();
+    let good = [("base", base.as_str()), ("model", "openai/gpt-4o")];
+    olga.done("/operator/prices/withdraw", &good).await;
+    assert_eq!(input("2099-06-01").await, 2_500_000);
+    app.books.cli(&["prices", "withdraw", "--all"]).await;
+    let none = app.books.refused(&["prices", "withdraw", "--all"]).await;
+    assert!(none.contains("no upcoming prices"), "{none}");
+    app.close().await;
+}
+
+#[tokio::test]
 async fn all_requests_are_in_the_sheet_and_their_keys_have_names() {
     const ROWS: u32 = 40_000;
     let mut app = App::start().await;

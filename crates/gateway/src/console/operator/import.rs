@@ -12,6 +12,7 @@ use super::super::html::{self, Html, Table};
 use super::super::page::{self, Desk, Fields, Frame, Notice, told};
 use super::price_changes::{self, Change};
 use super::prices::{alarms, id};
+use super::upcoming;
 use crate::catalogue::fingerprint;
 use crate::problem::Problem;
 use crate::web::Call;
@@ -28,12 +29,16 @@ struct Page {
     source: String,
     note: String,
     replace: bool,
+    /// From when on the prices hold, as it was typed; at once where it is empty.
+    from: String,
     base: i64,
     preview: Option<Preview>,
 }
 
 struct Preview {
     summary: String,
+    /// The moment, where it is one that is still to come.
+    from: Option<Html>,
     table: Table,
     alarms: Vec<Html>,
     changes: bool,
@@ -46,8 +51,8 @@ pub(crate) async fn form(call: Call) -> Result<Response, Problem> {
     let desk = Desk::of(&call)?;
     let frame = Frame::new(&call, &desk, "Import prices");
     let base = call.app.snapshots.current().price_version;
-    let (text, source, note) = Default::default();
-    page::show(&Page { frame, text, source, note, replace: false, base, preview: None })
+    let (text, source, note, from) = Default::default();
+    page::show(&Page { frame, text, source, note, replace: false, from, base, preview: None })
 }
 
 /// `POST /operator/prices/import`: a preview, or with `confirm` the act.
@@ -63,6 +68,7 @@ pub(crate) async fn post(call: Call) -> Result<Response, Problem> {
         note: fields.text("note").to_owned(),
         base: snapshot.price_version,
         preview: None,
+        from: fields.text("from").to_owned(),
         replace,
         text,
     };
@@ -75,23 +81,40 @@ pub(crate) async fn post(call: Call) -> Result<Response, Problem> {
             return refused(page, &format!("Nothing was imported. {}", faults.join("; ")));
         }
     };
+    let from = match upcoming::moment(&page.from, replace, call.now) {
+        Ok(from) => from,
+        Err(why) => return refused(page, why),
+    };
     let informed = imported.clone().informed_by(&snapshot.catalogue);
     // Of the prices before, nothing is left where all is replaced and nothing was known.
     let stands_alone = replace && informed == imported;
-    let whole = if replace { informed } else { snapshot.catalogue.overlaid(&informed) };
+    let whole = match from {
+        Some(from) => match snapshot.catalogue.with_upcoming(&imported, from) {
+            Ok(whole) => whole,
+            Err(undated) => return refused(page, &format!("Nothing was imported. {undated}")),
+        },
+        None if replace => informed,
+        None => snapshot.catalogue.overlaid(&informed),
+    };
     let bps = call.app.live.load().commission_bps;
-    let preview = preview(&snapshot.catalogue, &whole, bps, call.now);
+    let mut preview = preview(&snapshot.catalogue, &whole, bps, from.unwrap_or(call.now));
+    preview.from = from.map(html::moment);
     let is_same = fields.text("base") == page.base.to_string();
     let is_meant = preview.large.is_empty() || fields.is_on("large");
     if fields.is_on("confirm") && is_same && is_meant {
-        let mode = if replace { "replace" } else { "over" };
+        let mode = match from {
+            Some(from) => format!("from {from}"),
+            None if replace => "replace".to_owned(),
+            None => "over".to_owned(),
+        };
         let origin = if stands_alone { "none".to_owned() } else { page.base.to_string() };
-        let sha256 = fingerprint(&[&page.text, "", "", mode, &origin]);
+        let sha256 = fingerprint(&[&page.text, "", "", &mode, &origin]);
         let store = call.store();
         let added = store.add_price_version(&page.source, &page.note, &sha256, &whole, call.now);
         added.await.map_err(told)?;
         page::refreshed(&call).await?;
-        return Ok(page::go("/operator/prices?done=imported"));
+        let done = if from.is_some() { "planned" } else { "imported" };
+        return Ok(page::go(&format!("/operator/prices?done={done}")));
     }
     if fields.is_on("confirm") {
         let notice = if is_same {
@@ -153,9 +176,10 @@ fn preview(now: &Catalogue, then: &Catalogue, bps: u32, at: i64) -> Preview {
     if left_out > 0 {
         let _ = write!(summary, " The first {SHOWN} of {} prices are shown.", left_out + SHOWN);
     }
-    let columns = ["Model", "", "Price of", "#Now", "#Then"];
+    let columns = ["Model", "", "Price of", "#Before", "#Then"];
     Preview {
         summary,
+        from: None,
         table: Table::new("What changes, in USD per million tokens", &columns, rows)
             .or("No price changes by this file.", None),
         alarms: alarms(then, bps, at),

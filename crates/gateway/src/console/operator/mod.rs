@@ -8,6 +8,7 @@ mod limits;
 mod price_changes;
 pub(crate) mod prices;
 pub(crate) mod providers;
+pub(crate) mod upcoming;
 pub(crate) mod users;
 
 use std::collections::HashMap;

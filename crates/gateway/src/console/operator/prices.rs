@@ -10,6 +10,7 @@ use store::PriceVersion;
 use super::super::html::{self, Html, Table};
 use super::super::page::{self, Desk, Frame, missing, query, told};
 use super::super::requests::{meter, percent};
+use super::upcoming;
 use crate::problem::Problem;
 use crate::web::Call;
 
@@ -29,6 +30,10 @@ struct Page {
     version: i64,
     commission: String,
     alarms: Vec<Html>,
+    /// What is to change, and what will be wrong then.
+    upcoming: Table,
+    planned: bool,
+    later_alarms: Vec<Html>,
     more_alarms: usize,
     search: String,
     table: Table,
@@ -50,8 +55,12 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     let mut versions = call.app.store.price_versions().await.map_err(told)?;
     versions.reverse();
     let alarms = alarms(&catalogue, bps, call.now);
+    let later_alarms = later_alarms(&catalogue, bps, call.now, &alarms);
     let page = Page {
         frame: Frame::new(&call, &desk, "Prices"),
+        planned: catalogue.upcoming(call.now).next().is_some(),
+        upcoming: upcoming::table(&catalogue, snapshot.price_version, &desk.csrf, call.now),
+        later_alarms,
         version: snapshot.price_version,
         commission: percent(bps),
         more_alarms: alarms.len().saturating_sub(ALARMS),
@@ -131,6 +140,16 @@ pub(super) fn alarms(catalogue: &Catalogue, bps: u32, now: i64) -> Vec<Html> {
     }
     below.extend(without);
     below
+}
+
+/// What will be wrong once prices hold that are to come, and is not yet.
+fn later_alarms(catalogue: &Catalogue, bps: u32, now: i64, known: &[Html]) -> Vec<Html> {
+    let moments = upcoming::moments(catalogue, now).into_iter();
+    let later = moments.flat_map(|at| {
+        let new = alarms(catalogue, bps, at).into_iter().filter(|alarm| !known.contains(alarm));
+        new.map(move |alarm| Html::text(&format!("From {} on:", html::day(at))).and(&alarm))
+    });
+    later.take(ALARMS).collect()
 }
 
 fn version_table(versions: &[PriceVersion]) -> Table {

@@ -179,6 +179,25 @@ async function prices(browser) {
   await olga.allowing(400, () => olga.press('Preview'));
   await olga.says('Nothing was imported');
   await olga.look('a file that is refused');
+  await planned(olga);
+}
+
+// Prices that are to hold later: looked at, planned, withdrawn.
+async function planned(olga) {
+  await olga.go('/operator/prices/import');
+  await olga.field('Prices').fill('provider,model,price_per_token\nopenai,gpt-4o-mini,0.000004\n');
+  await olga.field('In force from, UTC').fill('2099-01-01T00:00');
+  await olga.press('Preview');
+  await olga.says('What changes on 2099-01-01');
+  await olga.look('what an import changes later');
+  const meant = olga.page.getByLabel('These changes are meant');
+  if (await meant.count()) await meant.check();
+  await olga.press('Plan these prices');
+  await olga.says('The prices are planned.');
+  await olga.look('prices that are to come');
+  olga.page.once('dialog', (dialog) => dialog.accept());
+  await olga.page.getByRole('button', { name: 'Withdraw the upcoming prices of openai/gpt-4o-mini' }).click();
+  await olga.says('The upcoming prices are withdrawn.');
 }
 
 async function rotate(browser) {
