@@ -54,6 +54,8 @@ const SOMETHING: Sql = sql!(
     "OR EXISTS (SELECT 1 FROM tollgate.price_versions) OR EXISTS (SELECT 1 FROM tollgate.users) ",
     "OR EXISTS (SELECT 1 FROM tollgate.receipts)"
 );
+// The lock of `bump`, where nothing was changed.
+const HOLD: Sql = sql!("UPDATE tollgate.revision SET value = value WHERE id = 1");
 const PAGE: Sql = sql!(
     "SELECT number, at, actor_id, actor, via, action, target, detail FROM tollgate.audit_log ",
     "WHERE number < $1 AND (action = $2 OR $2 = '') AND (actor = $3 OR $3 = '') ORDER BY number DESC LIMIT $4"
@@ -102,6 +104,20 @@ impl Store {
         conn.commit().await
     }
 
+    /// Notes what was refused. Nothing here is another for it: programs have nothing to look up anew.
+    pub async fn note_refusal(
+        &self,
+        action: &str,
+        target: &str,
+        detail: &Value,
+    ) -> Result<(), StoreError> {
+        let mut conn = self.begin().await?;
+        on!(conn, HOLD, (q, c) => q.execute(c).await.map(drop))?;
+        let act = self.entry(&mut conn, (action, target), detail).await?;
+        proof::add(&mut conn, self.signer.as_deref(), &act, &[]).await?;
+        conn.commit().await
+    }
+
     /// Notes a change in the transaction that makes it, and counts the revision up.
     pub(crate) async fn changed(
         &self,
@@ -139,7 +155,7 @@ impl Store {
         proof::open(conn, self.signer.as_deref(), &act).await
     }
 
-    /// Writes the next entry of the log. The revision is counted up already.
+    /// Writes the next entry of the log. The revision is counted up, or at least held, already.
     async fn entry(
         &self,
         conn: &mut Conn,

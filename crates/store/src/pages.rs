@@ -25,7 +25,6 @@ const SESSIONS: Sql = sql!(
     "SELECT hash, user_id, created_at, seen_at, expires_at FROM tollgate.sessions ",
     "WHERE user_id = $1 AND expires_at > $2 ORDER BY seen_at DESC LIMIT 100"
 );
-const END_OF_USER: Sql = sql!("DELETE FROM tollgate.sessions WHERE hash = $1 AND user_id = $2");
 const IDENTITIES: Sql = sql!(
     "SELECT issuer, subject, created_at FROM tollgate.identities WHERE user_id = $1 ORDER BY issuer, subject"
 );
@@ -99,15 +98,6 @@ impl Store {
             on!(conn, SESSIONS => _, (q, c) => q.bind(user_id).bind(at).fetch_all(c).await)?;
         let known = |row: SessionRow| Some((row.hash.try_into().ok()?, row.session));
         Ok(rows.into_iter().filter_map(known).collect())
-    }
-
-    /// Ends a session, which has to be that user's.
-    pub async fn end_session_of(&self, user_id: Uuid, hash: SecretHash) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
-        on!(conn, END_OF_USER, (q, c) => {
-            q.bind(hash.to_vec()).bind(user_id).execute(c).await.map(drop)
-        })?;
-        conn.commit().await
     }
 
     /// Who a user is elsewhere.

@@ -1,6 +1,6 @@
 //! Who signs in: passwords, other issuers' tokens, sessions, addresses that work once.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::engine::Sql;
@@ -15,7 +15,10 @@ const SET_OPERATOR: Sql =
 const END_SESSIONS: Sql = sql!("DELETE FROM tollgate.sessions WHERE user_id = $1");
 const END_OTHER_SESSIONS: Sql =
     sql!("DELETE FROM tollgate.sessions WHERE user_id = $1 AND hash <> $2");
-const END_SESSION: Sql = sql!("DELETE FROM tollgate.sessions WHERE hash = $1");
+const END_SESSION: Sql = sql!(
+    "DELETE FROM tollgate.sessions WHERE hash = $1 AND (user_id = $2 OR $2 IS NULL) ",
+    "RETURNING (SELECT u.name FROM tollgate.users u WHERE u.id = user_id)"
+);
 const END_OLD_SESSIONS: Sql = sql!("DELETE FROM tollgate.sessions WHERE expires_at <= $1");
 const BEGIN_SESSION: Sql = sql!(
     "INSERT INTO tollgate.sessions (hash, user_id, created_at, seen_at, expires_at) VALUES ($1, $2, $3, $3, $4)"
@@ -157,7 +160,18 @@ impl Store {
         &self,
         hash: SecretHash,
         user: &User,
+        times: (i64, i64),
+    ) -> Result<(), StoreError> {
+        self.begin_session_by(hash, user, times, &json!({})).await
+    }
+
+    /// The same, with what is worth knowing of how somebody signed in: a JSON object without a secret.
+    pub async fn begin_session_by(
+        &self,
+        hash: SecretHash,
+        user: &User,
         (at, until): (i64, i64),
+        detail: &Value,
     ) -> Result<(), StoreError> {
         let mut conn = self.begin().await?;
         on!(conn, END_OLD_SESSIONS, (q, c) => q.bind(at).execute(c).await.map(drop))?;
@@ -165,7 +179,7 @@ impl Store {
             let q = q.bind(hash.to_vec()).bind(user.id).bind(at).bind(until);
             q.execute(c).await.map(drop)
         })?;
-        self.changed(&mut conn, "session.begin", &target(user), &json!({})).await?;
+        self.changed(&mut conn, "session.begin", &target(user), detail).await?;
         conn.commit().await
     }
 
@@ -184,10 +198,25 @@ impl Store {
         conn.commit().await
     }
 
-    /// Ends a session.
+    /// Ends a session, whoever's it is. One that is over already is no act.
     pub async fn end_session(&self, hash: SecretHash) -> Result<(), StoreError> {
+        self.end_one(hash, None).await
+    }
+
+    /// Ends a session, which has to be that user's.
+    pub async fn end_session_of(&self, user_id: Uuid, hash: SecretHash) -> Result<(), StoreError> {
+        self.end_one(hash, Some(user_id)).await
+    }
+
+    async fn end_one(&self, hash: SecretHash, user_id: Option<Uuid>) -> Result<(), StoreError> {
         let mut conn = self.begin().await?;
-        on!(conn, END_SESSION, (q, c) => q.bind(hash.to_vec()).execute(c).await.map(drop))?;
+        let ended: Option<(Option<String>,)> = on!(conn, END_SESSION => _, (q, c) => {
+            q.bind(hash.to_vec()).bind(user_id).fetch_optional(c).await
+        })?;
+        if let Some((Some(name),)) = ended {
+            let target = format!("person {name}");
+            self.changed(&mut conn, "session.end", &target, &json!({})).await?;
+        }
         conn.commit().await
     }
 

@@ -80,7 +80,7 @@ impl Known {
 }
 
 /// Whom an address stands for: of IPv6, everybody has a network.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

@@ -240,12 +240,16 @@ async fn come_back(call: &Call) -> Result<Response, Problem> {
     match found.await {
         Ok(person) if !person.disabled => {
             let user = call.app.store.user_by_id(person.id).await.map_err(Problem::store)?;
-            pages::enter(call, &user, &waiting.next).await
+            pages::enter(call, &user, &waiting.next, "oidc").await
         }
-        Ok(_) => notice(StatusCode::FORBIDDEN, "You are shut out here."),
+        Ok(person) => {
+            pages::refused(call, &person.name, "oidc").await;
+            notice(StatusCode::FORBIDDEN, "You are shut out here.")
+        }
         Err(problem) if problem.status.is_server_error() => Err(problem),
         Err(problem) => {
             tracing::warn!(code = problem.code, problem = %problem.message, "a sign-in elsewhere was refused");
+            pages::refused(call, "", "oidc").await;
             notice(
                 StatusCode::FORBIDDEN,
                 "Nobody here is known by this account. Ask an operator to let you in.",

@@ -8,6 +8,7 @@ use store::{Actor, LinkPurpose, NewUser, Store, StoreError, User};
 use uuid::Uuid;
 
 use super::password;
+use super::refusals::NOBODY;
 use crate::auth::Asked;
 use crate::clock;
 use crate::manage::people;
@@ -109,13 +110,23 @@ pub(crate) async fn sign_in(call: Call) -> Result<Response, Problem> {
     let elsewhere = elsewhere(&call, next);
     let again = |problem| SignInPage { problem, user: name, next, elsewhere: &elsewhere };
     if let Err(problem) = count(&call, name) {
+        refused(&call, name, "password").await;
         return waiting(&problem, &again("Too many tries. Wait a little, and try again."));
     }
     if let Some(user) = password::person(&call.app.store, name, password).await? {
-        return enter(&call, &user, next).await;
+        return enter(&call, &user, next, "password").await;
     }
     tracing::warn!(from = %call.from(), "a sign-in was refused");
+    refused(&call, name, "password").await;
     page(StatusCode::UNAUTHORIZED, &again("There is no such user with that password."))
+}
+
+/// Notes a sign-in that was refused: of somebody whose name it is, or of nobody.
+pub(super) async fn refused(call: &Call, name: &str, by: &'static str) {
+    let user = call.app.store.user(name).await.ok().filter(|user| user.kind == "person");
+    let target = user.map_or_else(|| NOBODY.to_owned(), |user| format!("person {}", user.name));
+    let refusals = &call.app.people.refusals;
+    refusals.note(&call.app.store, &target, (by, call.from()), call.now).await;
 }
 
 fn count(call: &Call, name: &str) -> Result<(), Problem> {
@@ -142,11 +153,17 @@ impl Call {
 }
 
 /// Signs somebody in who has proved who it is, in a session that is new. The one that the browser was in ends.
-pub(super) async fn enter(call: &Call, user: &User, next: &str) -> Result<Response, Problem> {
+pub(super) async fn enter(
+    call: &Call,
+    user: &User,
+    next: &str,
+    by: &str,
+) -> Result<Response, Problem> {
     if let Some((_, hash, _)) = call.session() {
-        call.app.store.end_session(hash).await.map_err(Problem::store)?;
+        call.store().end_session(hash).await.map_err(Problem::store)?;
     }
-    let cookie = session::begin(&call.app, &as_user(call, user), user, call.now).await?;
+    let how = (by, call.from());
+    let cookie = session::begin(&call.app, &as_user(call, user), user, how, call.now).await?;
     // The session is of no use to a program that has not heard of its user.
     call.app.snapshots.refresh().await.map_err(Problem::store)?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(next)).into_response())
@@ -160,7 +177,7 @@ fn as_user(call: &Call, user: &User) -> Store {
 /// `POST /sign-out`
 pub(crate) async fn sign_out(call: Call) -> Result<Response, Problem> {
     if let Some((_, hash, _)) = call.session() {
-        call.app.store.end_session(hash).await.map_err(Problem::store)?;
+        call.store().end_session(hash).await.map_err(Problem::store)?;
     }
     let cookie = session::end(&call.app);
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/sign-in")).into_response())
@@ -218,7 +235,7 @@ pub(crate) async fn choose_password(call: Call) -> Result<Response, Problem> {
         return no_link();
     }
     as_user(&call, &user).set_password(&user, &hash, None).await.map_err(Problem::store)?;
-    enter(&call, &user, "/").await
+    enter(&call, &user, "/", "link").await
 }
 
 /// Whether the address makes an operator: while there is none.
@@ -280,7 +297,7 @@ pub(crate) async fn welcome(call: Call) -> Result<Response, Problem> {
     };
     let user = call.store().add_user(new).await.map_err(Problem::store)?;
     as_user(&call, &user).set_password(&user, &hash, None).await.map_err(Problem::store)?;
-    enter(&call, &user, "/").await
+    enter(&call, &user, "/", "link").await
 }
 
 #[derive(Deserialize)]
@@ -305,6 +322,7 @@ pub(crate) async fn change_password(call: Call) -> Result<Response, Problem> {
     let csrf = session.map_or("", |(_, _, csrf)| csrf);
     let form = |problem, done| PasswordPage { problem, done, user: name, csrf };
     if let Err(problem) = count(&call, name) {
+        refused(&call, name, "change of password").await;
         return waiting(&problem, &form("Too many tries. Wait a little, and try again.", false));
     }
     if let Err(problem) = chosen.check() {
@@ -312,6 +330,7 @@ pub(crate) async fn change_password(call: Call) -> Result<Response, Problem> {
     }
     let user = password::person(&call.app.store, name, current).await?;
     let Some(user) = user.filter(|user| user.id == id) else {
+        refused(&call, name, "change of password").await;
         return page(StatusCode::FORBIDDEN, &form("That is not your present password.", false));
     };
     let hash = password::hash(chosen.password).await.map_err(Problem::internal)?;

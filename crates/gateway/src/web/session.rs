@@ -1,11 +1,13 @@
 //! Sessions of browsers: a random token in a cookie, of which the store has the hash. They end after a time whatever is
 //! done in them, and sooner where nothing is.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::request::Parts;
 use http::{HeaderValue, header};
 use rand::RngExt as _;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use store::{SecretHash, Store, User};
 
@@ -67,11 +69,14 @@ pub(crate) async fn begin(
     app: &App,
     store: &Store,
     user: &User,
+    (by, from): (&str, IpAddr),
     now: i64,
 ) -> Result<HeaderValue, Problem> {
     let token = secret();
     let until = now.saturating_add(LONGEST);
-    store.begin_session(hash(&token), user, (now, until)).await.map_err(Problem::store)?;
+    let detail = json!({ "by": by, "from": from.to_string() });
+    let begun = store.begin_session_by(hash(&token), user, (now, until), &detail).await;
+    begun.map_err(Problem::store)?;
     Ok(cookie(app, SESSION, &token, LONGEST / 1_000_000))
 }
 

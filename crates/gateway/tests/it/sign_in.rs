@@ -40,6 +40,7 @@ on_both! {
     a_form_without_its_word_does_nothing
     another_password_ends_the_other_sessions
     who_is_shut_out_is_out
+    who_comes_and_who_is_refused_is_in_the_log
     the_first_operator
     an_address_to_choose_a_password
 }
@@ -191,6 +192,57 @@ async fn the_life_of_a_session(books: Books) {
     assert!(browser.cookies.is_empty());
     browser.cookies.push(("tollgate".to_owned(), token.to_owned()));
     assert!(!browser.is_in().await, "the session itself is over");
+    app.close().await;
+}
+
+async fn who_comes_and_who_is_refused_is_in_the_log(books: Books) {
+    let app = with_password(books).await;
+    let mut browser = Browser::at(&app);
+    for _ in 0..3 {
+        assert_eq!(browser.sign_in(USER, "wrong horse battery").await.status, 401);
+    }
+    // A password in the wrong field is kept nowhere.
+    for typed in ["my secret horse", "my other secret", "house"] {
+        assert_eq!(browser.sign_in(typed, PASSWORD).await.status, 401);
+    }
+    assert_eq!(browser.sign_in(USER, PASSWORD).await.status, 303);
+    let csrf = browser.csrf().await;
+    let wrong = [
+        ("csrf", csrf.as_str()),
+        ("current", "wrong horse"),
+        ("password", PASSWORD),
+        ("again", PASSWORD),
+    ];
+    assert_eq!(browser.post("/account/password", &wrong).await.status, 403);
+    browser.post("/sign-out", &[("csrf", &csrf)]).await;
+
+    let acts = crate::console::acts(&app).await;
+    let of = |action: &str| -> Vec<&store::Act> {
+        acts.iter().filter(|act| act.action == action).collect()
+    };
+    let [begun] = of("session.begin")[..] else { panic!("{acts:?}") };
+    assert_eq!((begun.actor.as_str(), begun.target.as_str()), (USER, &*format!("person {USER}")));
+    let detail: serde_json::Value = serde_json::from_str(&begun.detail).expect("JSON");
+    assert_eq!((&detail["by"], &detail["from"]), (&"password".into(), &"127.0.0.1".into()));
+    let [ended] = of("session.end")[..] else { panic!("{acts:?}") };
+    assert_eq!((ended.actor.as_str(), ended.target.as_str()), (USER, &*format!("person {USER}")));
+    let failed = of("session.fail");
+    // One for each name and each way, or two where a minute has ended meanwhile.
+    assert!((3..=6).contains(&failed.len()), "{failed:?}");
+    for (target, by) in [
+        (format!("person {USER}"), "password"),
+        ("nobody known here".to_owned(), "password"),
+        (format!("person {USER}"), "change of password"),
+    ] {
+        let by = format!("\"by\":\"{by}\"");
+        let found = failed.iter().any(|act| act.target == target && act.detail.contains(&by));
+        assert!(found, "{target} {by}: {failed:?}");
+    }
+    assert!(failed.iter().all(|act| act.actor == "somebody" && act.detail.contains("127.0.0.1")));
+    let all = format!("{acts:?}");
+    for secret in [PASSWORD, "horse", "my other secret", browser.session()] {
+        assert!(secret.is_empty() || !all.contains(secret), "{secret}: {all}");
+    }
     app.close().await;
 }
 

@@ -12,28 +12,47 @@ use crate::web::Call;
 
 const PER_PAGE: u16 = 50;
 const MOST_ROWS: usize = 50_000;
-const ACTIONS: [&str; 23] = [
+const ACTIONS: [&str; 42] = [
     "account.pays",
+    "alias.remove",
+    "alias.set",
+    "auth_code.create",
+    "auth_code.refuse",
     "budget.remove",
     "budget.set",
     "credit.add",
     "credit.adjust",
-    "identity.add",
     "key.change",
     "key.create",
     "key.revoke",
     "key.rotate",
+    "limit.remove",
+    "limit.set",
     "link.create",
     "member.remove",
     "member.set",
+    "model.hide",
+    "model.unhide",
+    "own_key.change",
+    "own_key.check",
+    "own_key.remove",
+    "own_key.reseal",
+    "own_key.set",
     "prices.import",
+    "provider.credential.check",
+    "provider.credential.remove",
+    "provider.credential.reseal",
+    "provider.credential.set",
     "replica.release",
     "session.begin",
+    "session.end",
     "session.end_others",
     "session.fail",
+    "usage.import",
     "user.create",
     "user.disable",
     "user.enable",
+    "user.identity",
     "user.operator",
     "user.password",
 ];
@@ -44,7 +63,7 @@ struct Page {
     frame: Frame,
     table: Table,
     filter: ActFilter,
-    actions: [&'static str; 23],
+    actions: [&'static str; 42],
     csv: String,
     older: Option<String>,
     newest: Option<String>,
@@ -53,6 +72,8 @@ struct Page {
 /// `GET /operator/audit`
 pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     let desk = Desk::of(&call)?;
+    // What was refused in the last minute is a number that is not written yet.
+    call.app.people.refusals.settle(&call.app.store, call.now).await;
     let filter = ActFilter {
         action: query(&call, "action").unwrap_or_default(),
         actor: query(&call, "actor").unwrap_or_default(),
