@@ -60,8 +60,9 @@ fn host(uri: &Uri) -> String {
 
 /// `GET /auth`
 pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
-    let (desk, asked): (Desk, Asked) = (Desk::of(&call)?, call.query()?);
+    let desk = Desk::of(&call)?;
     desk.keys()?;
+    let asked: Asked = call.query()?;
     let uri = pkce::callback(&asked.callback_url)?;
     let method_of = method(asked.code_challenge_method.as_deref())?;
     // What is wrong with it is told here, and not after somebody has agreed.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ledger::{Meter, Outcome, Receipt, Usage, UsageReport, UsageSource, Usd};
 use reqwest::{Method, header};
 use sha2::{Digest as _, Sha256};
-use store::{NewKey, NewUser, Store};
+use store::{NewKey, NewUser, Role, Store};
 use uuid::Uuid;
 
 use crate::app::{App, Start, USER};
@@ -26,9 +26,22 @@ fn id(kind: u128, number: u64) -> Uuid {
     Uuid::from_u128((0x0192_0000_0000_7000 << 64) + (kind << 48) + u128::from(number))
 }
 
-/// Half of the keys are Ada's, the others of a hundred users'.
-const fn owner(key: u64) -> u64 {
-    if key.is_multiple_of(2) { 0 } else { 1 + key % USERS }
+/// Members of the organization, of the users.
+const MEMBERS: u64 = 10;
+
+/// Half of the keys are Ada's, a quarter of the organization's, the others of a hundred users'.
+const fn owner(key: u64) -> (u64, Payer) {
+    match key % 4 {
+        0 | 2 => (0, Payer::Own),
+        1 => (1 + key / 4 % MEMBERS, Payer::Acme),
+        _ => (1 + key / 4 % USERS, Payer::Own),
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Payer {
+    Own,
+    Acme,
 }
 
 async fn fill(books: &Books, receipts: u64, keys: u64, now: u64) {
@@ -47,14 +60,30 @@ async fn fill(books: &Books, receipts: u64, keys: u64, now: u64) {
         };
         store.add_user(new).await.expect("a user");
     }
+    let acme = NewUser {
+        id: id(1, 0),
+        account_id: id(2, 0),
+        name: "acme".to_owned(),
+        owner: Some(ada.id),
+        operator: false,
+        prepaid: false,
+        created_at: micros(now),
+    };
+    let acme = store.add_user(acme).await.expect("an organization");
+    for member in 1..=MEMBERS {
+        let user = store.user(&format!("user-{member:03}")).await.expect("a user");
+        store.set_member(&acme, &user, Role::Member, micros(now)).await.expect("a member");
+    }
     for key in 0..keys {
-        let user = match owner(key) {
+        let (user, payer) = owner(key);
+        let user = match user {
             0 => USER.to_owned(),
             user => format!("user-{user:03}"),
         };
         let new = NewKey {
             id: id(3, key),
             user,
+            payer: (payer == Payer::Acme).then(|| "acme".to_owned()),
             name: format!("key {key}"),
             hash: ledger::to_hex(&Sha256::digest(key.to_le_bytes())),
             prefix: "tg-many".to_owned(),
@@ -73,8 +102,9 @@ async fn fill(books: &Books, receipts: u64, keys: u64, now: u64) {
             .map(|number| {
                 let key = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % keys;
                 let (user_id, account_id) = match owner(key) {
-                    0 => (ada.id, ada.account_id),
-                    user => (id(1, user), id(2, user)),
+                    (0, _) => (ada.id, ada.account_id),
+                    (user, Payer::Acme) => (id(1, user), acme.account_id),
+                    (user, Payer::Own) => (id(1, user), id(2, user)),
                 };
                 receipt(begin + number * step, (user_id, account_id, id(3, key)), number)
             })
@@ -110,7 +140,7 @@ fn receipt(at: u64, (user_id, account_id, key_id): (Uuid, Uuid, Uuid), number: u
         commission_bps: 500,
         report: UsageReport::single(usage),
         usage_source: UsageSource::Provider,
-        outcome: Outcome::Ok,
+        outcome: if number % 500 == 3 { Outcome::Failed } else { Outcome::Ok },
         cost: Usd::from_pico(cost),
         commission: Usd::from_pico(commission),
         charge: Usd::from_pico(cost + commission),
@@ -131,6 +161,94 @@ async fn session(store: &Store, name: &str, now: u64) -> String {
     token
 }
 
+/// What an address takes: the third of five tries. Of a sheet, until its first rows are there.
+async fn taken(app: &App, path: &str, cookies: &str) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let begun = Instant::now();
+        let request = app.request(Method::GET, path).header(header::COOKIE, cookies);
+        let mut answer = request.send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        // Some pages ask for something in their query; one is there for members of an organization alone.
+        let fits = [200, 400].contains(&status) || path == "/organization";
+        if path.contains("format=csv") {
+            answer.chunk().await.expect("the first rows");
+            times.push(begun.elapsed());
+            // A sheet that is not read is over once that is known.
+            drop(answer);
+            let begun = Instant::now();
+            while app
+                .request(Method::GET, "/requests?format=csv&to=1970-01-01")
+                .header(header::COOKIE, cookies)
+                .send()
+                .await
+                .expect("an answer")
+                .status()
+                == 429
+            {
+                assert!(begun.elapsed().as_secs() < 30, "a sheet is still under way");
+            }
+        } else {
+            let page = answer.text().await.expect("a page");
+            times.push(begun.elapsed());
+            assert!(fits, "{path}: {status} {page}");
+        }
+    }
+    times.sort_unstable();
+    println!("{path}: {:.1} ms", times[2].as_secs_f64() * 1e3);
+    times[2]
+}
+
+/// Every way to look at many requests, as Ada's sessions, the organization's and a member's see them.
+fn views(now: u64, keys: u64) -> Vec<String> {
+    let day = |back: u64| {
+        let at = i64::try_from(now - back * DAY).expect("a moment");
+        let date = jiff::Timestamp::from_microsecond(at).expect("a moment").to_string();
+        date[..10].to_owned()
+    };
+    let deep = |back: u64| format!("{}.{}.1", now - back * DAY, Uuid::nil().simple());
+    let key = |number: u64| id(3, number);
+    let mut views: Vec<String> = [
+        "",
+        "sort=time",
+        "sort=-charge",
+        "outcome=trouble",
+        "outcome=failed",
+        "outcome=crashed",
+        "outcome=ok",
+        "model=openai%2F",
+        "model=openai%2Fo3",
+        "model=gemini%2F",
+        "model=openai%2Fo3&outcome=trouble",
+        "surface=openai_chat",
+        "surface=gemini",
+        "surface=gemini&sort=time",
+        "id=01920000-0000-7000-0000-000000000000",
+        "format=csv",
+        "format=csv&surface=gemini",
+    ]
+    .map(str::to_owned)
+    .into();
+    views.extend([
+        format!("after={}", deep(DAYS / 2)),
+        format!("after={}&surface=gemini", deep(DAYS / 2)),
+        format!("after={}&sort=time", deep(DAYS / 4)),
+        format!("key={}", key(0)),
+        format!("key={}&sort=time", key(2)),
+        format!("key={}&outcome=trouble", key(1)),
+        format!("key={}&model=openai%2Fo3", key(0)),
+        format!("key={}&surface=gemini", key(1)),
+        format!("key={}", key(keys - 1)),
+        format!("key={}&after={}", key(0), deep(DAYS / 2)),
+        format!("from={}&to={}", day(20), day(19)),
+        format!("from={}&to={}&sort=-charge", day(20), day(20)),
+        format!("from={}&to={}&sort=input", day(20), day(20)),
+        format!("from={}&to={}&outcome=trouble&sort=-output", day(20), day(10)),
+        format!("from={}&to={}&format=csv", day(20), day(10)),
+    ]);
+    views.into_iter().map(|query| format!("/requests?{query}")).collect()
+}
+
 async fn every_page(books: Books) {
     let measured = std::env::var_os("TOLLGATE_TEST_RECEIPTS").is_some();
     let receipts = number("TOLLGATE_TEST_RECEIPTS", 10_000);
@@ -142,6 +260,7 @@ async fn every_page(books: Books) {
     app.books.cli(&["user", "add", "olga", "--operator"]).await;
     let store = Store::open(&app.books.url, 1).await.expect("the books");
     let (ada, olga) = (session(&store, USER, now).await, session(&store, "olga", now).await);
+    let member = session(&store, "user-001", now).await;
     store.close().await;
     app.restart().await;
     let table = app.books.cli_json(&["openapi", "--routes"]).await;
@@ -159,29 +278,36 @@ async fn every_page(books: Books) {
         if path.contains('{') || path.contains(".csv") || path.contains("export") {
             continue;
         }
-        let mut times = Vec::new();
-        for _ in 0..5 {
-            let begun = Instant::now();
-            let request = app.request(Method::GET, path);
-            let request = request.header(header::COOKIE, format!("tollgate={token}"));
-            let answer = request.send().await.expect("an answer");
-            let status = answer.status().as_u16();
-            let page = answer.text().await.expect("a page");
-            times.push(begun.elapsed());
-            // Some pages ask for something in their query; one is there for members of an organization alone.
-            assert!(
-                [200, 400].contains(&status) || path == "/organization",
-                "{path}: {status} {page}"
-            );
-        }
-        times.sort_unstable();
-        println!("{path}: {:.1} ms", times[2].as_secs_f64() * 1e3);
-        if times[2] > PAGE {
-            slow.push((path.to_owned(), times[2]));
+        let time = taken(&app, path, &format!("tollgate={token}")).await;
+        if time > PAGE {
+            slow.push((path.to_owned(), time));
         }
         seen += 1;
     }
     assert!(seen > 10, "{table}");
+    let acme = id(2, 0);
+    let own = format!("tollgate={ada}");
+    let [owner, member] =
+        [ada, member].map(|token| format!("tollgate={token}; tollgate-account={acme}"));
+    let pages = ["/", "/keys", "/bills", "/organization", "/playground"].map(str::to_owned);
+    let customers = [USER, "acme", "user-001"].map(|name| format!("/operator/customers/{name}"));
+    let views = views(now, keys);
+    let mut more: Vec<(&str, &str, &str)> = Vec::new();
+    for (who, cookies) in [("Ada", &own), ("the organization", &owner), ("a member", &member)] {
+        more.extend(views.iter().map(|view| (who, view.as_str(), cookies.as_str())));
+    }
+    more.extend(pages.iter().map(|page| ("the organization", page.as_str(), owner.as_str())));
+    let of_member = pages.iter().filter(|page| *page != "/bills");
+    more.extend(of_member.map(|page| ("a member", page.as_str(), member.as_str())));
+    let house = format!("tollgate={olga}");
+    more.extend(customers.iter().map(|page| ("an operator", page.as_str(), house.as_str())));
+    for (who, path, cookies) in more {
+        print!("{who}: ");
+        let time = taken(&app, path, cookies).await;
+        if time > PAGE {
+            slow.push((format!("{who}: {path}"), time));
+        }
+    }
     assert!(!measured || slow.is_empty(), "{slow:?}");
     app.kill().await;
     app.books.remove().await;
