@@ -148,7 +148,8 @@ impl Way {
         } else {
             (found, END, COUNT)
         };
-        let whose = if is_trouble { filter.key_id } else { whose };
+        // What is seldom is found without knowing on which days: a stretch of them is long.
+        let (whose, days) = if is_trouble { (filter.key_id, None) } else { (whose, days) };
         let budget = if by_row { ROWS } else { ENTRIES };
         let first = if by_row { FIRST } else { FIRST * MORE };
         let all = whose.is_none() && !by_row;
