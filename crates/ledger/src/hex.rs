@@ -48,6 +48,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
 pub(crate) mod maybe {
     use serde::{Deserializer, Serializer};
 
+    #[expect(clippy::ref_option, reason = "serde hands a field over as it is")]
     pub(crate) fn serialize<S: Serializer, const N: usize>(
         bytes: &Option<[u8; N]>,
         serializer: S,

@@ -293,7 +293,9 @@ pub(crate) async fn each(
         let page: Vec<Grant> = on!(*conn, GRANTS => _, (q, c) => q.bind(after).fetch_all(c).await)?;
         let Some(last) = page.last() else { break };
         after = last.id;
-        page.iter().for_each(|row| look("credit_grants", row.id.to_string(), row.hash()));
+        for row in &page {
+            look("credit_grants", row.id.to_string(), row.hash());
+        }
     }
     after = Uuid::nil();
     loop {
@@ -301,7 +303,9 @@ pub(crate) async fn each(
             on!(*conn, BUDGETS => _, (q, c) => q.bind(after).fetch_all(c).await)?;
         let Some(last) = page.last() else { break };
         after = last.id;
-        page.iter().for_each(|row| look("budgets", row.id.to_string(), row.hash()));
+        for row in &page {
+            look("budgets", row.id.to_string(), row.hash());
+        }
     }
     after = Uuid::nil();
     loop {
@@ -309,7 +313,9 @@ pub(crate) async fn each(
             on!(*conn, ACCOUNTS => _, (q, c) => q.bind(after).fetch_all(c).await)?;
         let Some(last) = page.last() else { break };
         after = last.id;
-        page.iter().for_each(|row| look("ledger_accounts", row.id.to_string(), row.hash()));
+        for row in &page {
+            look("ledger_accounts", row.id.to_string(), row.hash());
+        }
     }
     let versions: Vec<(i64,)> = on!(*conn, VERSIONS => _, (q, c) => q.fetch_all(c).await)?;
     for (version,) in versions {

@@ -273,7 +273,7 @@ impl Chain {
                     self.wrote(&link, look);
                 }
                 (None, None) => {
-                    look(fault("audit_log", number, "it is missing, and so is its proof"))
+                    look(fault("audit_log", number, "it is missing, and so is its proof"));
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::process::{Output, Stdio};
 
-use ledger::Receipt;
+use ledger::{Receipt, Signer, from_hex};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use store::Store;
@@ -99,6 +99,15 @@ impl Books {
     pub(crate) async fn add_user(&self, name: &str) -> String {
         self.cli(&["user", "add", name]).await;
         self.key_with(name, &ORDINARY).await
+    }
+
+    /// The store, which signs what is written as the program does from this folder.
+    pub(crate) async fn store(&self) -> Store {
+        let store = Store::open(&self.url, 1).await.expect("the books");
+        let key = self.folder.path().join("tollgate-data/signing.key");
+        let Ok(secret) = std::fs::read_to_string(key) else { return store };
+        let secret = from_hex(secret.trim_end()).expect("a key");
+        store.signing(Signer::from_secret(&secret))
     }
 
     /// Every receipt, in the order of the requests.

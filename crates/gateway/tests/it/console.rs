@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use reqwest::{Client, Method, redirect};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use store::{Role, Store};
+use store::Role;
 
 use crate::app::{Answer, App, Start, USER};
 use crate::books::Books;
@@ -42,7 +42,7 @@ fn now() -> i64 {
 impl Browser {
     pub(crate) async fn of(app: &App, user: &str) -> Self {
         let token = hex(&Sha256::digest(format!("session of {user}")));
-        let store = Store::open(&app.books.url, 1).await.expect("the books");
+        let store = app.books.store().await;
         let known = store.user(user).await.expect("the user");
         let hash = Sha256::digest(token.as_bytes()).into();
         let (at, until) = (now(), now() + 3_600_000_000);
@@ -129,7 +129,7 @@ async fn started() -> App {
 }
 
 pub(crate) async fn acts(app: &App) -> Vec<store::Act> {
-    let store = Store::open(&app.books.url, 1).await.expect("the books");
+    let store = app.books.store().await;
     let acts = store.acts(&store::ActFilter::default(), None, 500).await.expect("acts");
     store.close().await;
     acts
@@ -309,7 +309,7 @@ async fn a_key_by_forms() {
 
 /// An organization of ada's, with bob for a member and carla for its bills: the cookie that looks at it.
 async fn organization(app: &App) -> String {
-    let store = Store::open(&app.books.url, 1).await.expect("the books");
+    let store = app.books.store().await;
     let person = async |name: &str| store.user(name).await.expect("the user");
     let new = store::NewUser {
         id: uuid::Uuid::now_v7(),

@@ -144,7 +144,7 @@ async fn roles(app: &App) -> Vec<(&'static str, Proof)> {
         .shell(&format!("UPDATE tollgate.api_keys SET expires_at = 5 WHERE hash = '{hash}'"))
         .await;
 
-    let store = Store::open(&books.url, 1).await.expect("the books");
+    let store = books.store().await;
     let id = |number: u128| Uuid::from_u128((0x0193_0000_0000_7000 << 64) + number);
     let owner = store.user(USER).await.expect("Ada").id;
     let acme = NewUser {

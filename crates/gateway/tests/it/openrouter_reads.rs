@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use store::{NewUser, Role, Store};
+use store::{NewUser, Role};
 use uuid::Uuid;
 
 use crate::app::{App, Start, USER};
@@ -121,7 +121,7 @@ async fn organization() -> (Books, [String; 3]) {
     for name in [USER, "bob", "eve"] {
         books.cli(&["user", "add", name]).await;
     }
-    let store = Store::open(&books.url, 1).await.expect("the books");
+    let store = books.store().await;
     let owner = store.user(USER).await.expect("ada");
     let new = NewUser {
         id: Uuid::now_v7(),

@@ -94,6 +94,7 @@ fn literal(books: &Books, number: u128) -> String {
 }
 
 /// What is done, how it is taken back, and how the faults begin that it leaves.
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn cases(books: &Books) -> Vec<(String, String, Vec<String>)> {
     let at = |number| literal(books, number);
     let set = |table: &str, [change, back]: [&str; 2], row: &str, faults: &[String]| {

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ledger::to_hex;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use store::{Actor, Store};
+use store::Actor;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -102,7 +102,7 @@ fn now() -> i64 {
 /// Signs somebody in: the value of the cookie.
 pub(crate) async fn session(books: &Books, user: &str) -> String {
     let token = to_hex(&Sha256::digest(format!("session of {user}")));
-    let store = Store::open(&books.url, 1).await.expect("the books");
+    let store = books.store().await;
     let known = store.user(user).await.expect("the user");
     let hash = Sha256::digest(token.as_bytes()).into();
     // Not the program's own act, but that of whoever signs in.

@@ -106,7 +106,7 @@ fn operator() -> Vec<Value> {
 
 /// Everything that is to be looked at once the place is in use, by who looks.
 async fn groups(app: &App) -> Vec<Value> {
-    let store = Store::open(&app.books.url, 1).await.expect("the books");
+    let store = app.books.store().await;
     let account = store.user(CUSTOMER).await.expect("the customer").account_id;
     let jonas = store.user("jonas").await.expect("a user").id;
     let by = Actor { id: None, name: OPERATOR.to_owned(), via: "console", at: now() };
@@ -129,7 +129,7 @@ async fn groups(app: &App) -> Vec<Value> {
 async fn every_page_in_every_view() {
     let Some(chromium) = Chromium::find() else { return };
     let app = App::start_with_key(Books::sqlite(), Start::default(), String::new()).await;
-    let store = Store::open(&app.books.url, 1).await.expect("the books");
+    let store = app.books.store().await;
     let token = link(&store, LinkPurpose::FirstOperator).await;
     store.close().await;
     let welcome = example("/welcome/{token}", &format!("/welcome/{token}"), "welcome");

@@ -104,7 +104,7 @@ fn request_id(at: i64, what: &str) -> Uuid {
 
 /// Fills the books of a program that runs.
 pub(crate) async fn seed(app: &App) {
-    let store = Store::open(&app.books.url, 1).await.expect("the books");
+    let store = app.books.store().await;
     let start = now() - DAYS * DAY;
     let by = |days: i64| {
         let actor =
