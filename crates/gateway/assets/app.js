@@ -23,7 +23,8 @@
   });
 
   document.addEventListener("change", async (event) => {
-    event.target.closest("[data-submit-on-change]")?.requestSubmit();
+    const changed = event.target.closest("[data-submit-on-change]");
+    (changed?.form ?? changed)?.requestSubmit();
     const into = event.target.dataset?.into;
     const file = event.target.files?.[0];
     if (into && file) {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::covered::Covered;
 use crate::engine::{Conn, Sql};
-use crate::{Store, StoreError, bump, proof};
+use crate::{ACTS, Seek, Store, StoreError, bump, proof};
 
 /// Who acts, and when. See [`Store::by`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,18 +56,18 @@ const SOMETHING: Sql = sql!(
 );
 // The lock of `bump`, where nothing was changed.
 const HOLD: Sql = sql!("UPDATE tollgate.revision SET value = value WHERE id = 1");
-const PAGE: Sql = sql!(
-    "SELECT number, at, actor_id, actor, via, action, target, detail FROM tollgate.audit_log ",
-    "WHERE number < $1 AND (action = $2 OR $2 = '') AND (actor = $3 OR $3 = '') ORDER BY number DESC LIMIT $4"
-);
 
 /// Which entries of the log are wanted; an empty text is any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ActFilter {
     /// What was done.
     pub action: String,
-    /// Who did it.
+    /// What the name of who did it has in it.
     pub actor: String,
+    /// From that moment on, microseconds since 1970.
+    pub from: Option<i64>,
+    /// Before that moment.
+    pub to: Option<i64>,
 }
 
 impl Store {
@@ -85,11 +85,7 @@ impl Store {
         before: Option<i64>,
         limit: u16,
     ) -> Result<Vec<Act>, StoreError> {
-        let mut conn = self.read().await?;
-        Ok(on!(conn, PAGE => _, (q, c) => {
-            let q = q.bind(before.unwrap_or(i64::MAX)).bind(&filter.action).bind(&filter.actor);
-            q.bind(i64::from(limit)).fetch_all(c).await
-        })?)
+        Ok(self.acts_page(filter, &Seek::newest(&ACTS, before, limit)).await?.rows)
     }
 
     /// Notes an act that changed nothing here, such as a sign-in.

@@ -111,7 +111,7 @@ pub enum Whose {
 
 impl Whose {
     /// The user and the account that a key must have.
-    const fn parts(self) -> (Option<Uuid>, Option<Uuid>) {
+    pub(crate) const fn parts(self) -> (Option<Uuid>, Option<Uuid>) {
         match self {
             Self::Anybodys => (None, None),
             Self::Users(user) => (Some(user), None),
@@ -128,8 +128,8 @@ impl Whose {
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
-    id: Uuid,
+pub(crate) struct Row {
+    pub(crate) id: Uuid,
     user_id: Uuid,
     user_name: String,
     account_id: Uuid,
@@ -154,14 +154,22 @@ struct Row {
     rotated_to: Option<Uuid>,
 }
 
+macro_rules! key_columns {
+    () => {
+        "k.id, k.user_id, u.name AS user_name, k.account_id, k.name, k.hash, k.prefix, \
+         k.last4, k.scopes, k.created_at, k.updated_at, k.expires_at, k.revoked_at, k.disabled_at, \
+         u.disabled_at AS user_disabled_at, k.last_used_at, k.budget_pico, k.models, k.allowed_ips, \
+         k.requests_per_minute, k.tokens_per_minute, k.concurrent_requests, k.rotated_to"
+    };
+}
+pub(crate) use key_columns;
+
 macro_rules! select {
     ($rest:literal) => {
         sql!(
-            "SELECT k.id, k.user_id, u.name AS user_name, k.account_id, k.name, k.hash, k.prefix, ",
-            "k.last4, k.scopes, k.created_at, k.updated_at, k.expires_at, k.revoked_at, k.disabled_at, ",
-            "u.disabled_at AS user_disabled_at, k.last_used_at, k.budget_pico, k.models, k.allowed_ips, ",
-            "k.requests_per_minute, k.tokens_per_minute, k.concurrent_requests, k.rotated_to ",
-            "FROM tollgate.api_keys k JOIN tollgate.users u ON u.id = k.user_id ",
+            "SELECT ",
+            key_columns!(),
+            " FROM tollgate.api_keys k JOIN tollgate.users u ON u.id = k.user_id ",
             $rest
         )
     };

@@ -47,6 +47,8 @@ mod insert;
 mod key_changes;
 mod keys;
 mod limits;
+mod listings;
+mod lists;
 mod members;
 mod migrate;
 mod own_keys;
@@ -94,6 +96,11 @@ pub use imports::{Imported, ImportedBy, ImportedRow, ImportedUser, NewImported};
 pub use key_changes::KeyChange;
 pub use keys::{Key, NewKey, Whose};
 pub use limits::{Limit, LimitOwner, Limits};
+pub use listings::{
+    ACTS, CUSTOMERS, ENTRIES, EntriesWanted, KEYS, KeysWanted, ListedKey, ListedUser, MEMBERS,
+    USERS, UsersWanted,
+};
+pub use lists::{Listing, Paged, Place, Seek};
 pub use members::{Member, Role};
 pub use own_keys::{OwnKey, ResealedOwn};
 pub use pages::Identity;

@@ -7,14 +7,22 @@ use crate::engine::{Conn, Sql};
 use crate::people::target;
 use crate::{Store, StoreError, User};
 
+macro_rules! member_columns {
+    () => {
+        "m.organization_id, m.user_id, o.name AS organization, u.name AS user_name, m.role, m.created_at"
+    };
+}
+macro_rules! member_tables {
+    () => {
+        "FROM tollgate.members m JOIN tollgate.users u ON u.id = m.user_id \
+         JOIN tollgate.users o ON o.id = m.organization_id "
+    };
+}
+pub(crate) use {member_columns, member_tables};
+
 macro_rules! select {
     ($rest:literal) => {
-        sql!(
-            "SELECT m.organization_id, m.user_id, o.name AS organization, u.name AS user_name, m.role, m.created_at ",
-            "FROM tollgate.members m JOIN tollgate.users u ON u.id = m.user_id ",
-            "JOIN tollgate.users o ON o.id = m.organization_id ",
-            $rest
-        )
+        sql!("SELECT ", member_columns!(), " ", member_tables!(), $rest)
     };
 }
 
@@ -82,9 +90,9 @@ pub struct Member {
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
+pub(crate) struct Row {
     organization_id: Uuid,
-    user_id: Uuid,
+    pub(crate) user_id: Uuid,
     organization: String,
     user_name: String,
     role: String,
@@ -191,7 +199,7 @@ pub(crate) async fn write(
 }
 
 impl Row {
-    fn member(self) -> Result<Member, StoreError> {
+    pub(crate) fn member(self) -> Result<Member, StoreError> {
         Ok(Member {
             organization_id: self.organization_id,
             user_id: self.user_id,

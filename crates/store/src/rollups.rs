@@ -189,11 +189,6 @@ const OF_ALL: Sql = sql!(
     "FROM tollgate.rollups WHERE grain = $1 AND day >= $3 AND day < $4 GROUP BY day, item ORDER BY day, item"
 );
 // The largest sums of a month.
-const TOP: Sql = sql!(
-    "SELECT id, day, item, ",
-    rollup_columns!(),
-    " FROM tollgate.rollups WHERE grain = $1 AND day = $2 ORDER BY charge_high + charge_low / 1000000000 DESC, id LIMIT $3"
-);
 const TOP_KEYS: Sql = sql!(
     "SELECT id, day, item, ",
     rollup_columns!(),
@@ -342,15 +337,6 @@ impl Store {
         let mut conn = self.read().await?;
         read(on!(conn, OF_ALL => _, (q, c) => {
             let q = q.bind(Grain::House.name()).bind(Uuid::nil()).bind(from).bind(to);
-            q.fetch_all(c).await
-        })?)
-    }
-
-    /// The accounts that were charged most in the month that begins with `month`.
-    pub async fn top_accounts(&self, month: i64, limit: u16) -> Result<Vec<Rollup>, StoreError> {
-        let mut conn = self.read().await?;
-        read(on!(conn, TOP => _, (q, c) => {
-            let q = q.bind(Grain::AccountMonth.name()).bind(month).bind(i64::from(limit));
             q.fetch_all(c).await
         })?)
     }

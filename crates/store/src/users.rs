@@ -48,23 +48,28 @@ pub struct User {
     pub disabled_at: Option<i64>,
 }
 
+macro_rules! user_columns {
+    () => {
+        "u.id, a.id AS account_id, u.name, u.kind, u.operator, l.prepaid, u.created_at, u.disabled_at"
+    };
+}
+macro_rules! user_tables {
+    () => {
+        "FROM tollgate.users u JOIN tollgate.accounts a ON a.user_id = u.id AND a.name = u.name \
+         JOIN tollgate.ledger_accounts l ON l.id = a.id "
+    };
+}
+pub(crate) use {user_columns, user_tables};
+
 macro_rules! select {
     ($rest:literal) => {
-        sql!(
-            "SELECT u.id, a.id AS account_id, u.name, u.kind, u.operator, l.prepaid, u.created_at, u.disabled_at ",
-            "FROM tollgate.users u JOIN tollgate.accounts a ON a.user_id = u.id AND a.name = u.name ",
-            "JOIN tollgate.ledger_accounts l ON l.id = a.id ",
-            $rest
-        )
+        sql!("SELECT ", user_columns!(), " ", user_tables!(), $rest)
     };
 }
 
 const BY_NAME: Sql = select!("WHERE u.name = $1");
 const BY_ID: Sql = select!("WHERE u.id = $1");
 const ALL: Sql = select!("ORDER BY u.name");
-const PAGE: Sql = select!(
-    "WHERE u.kind = $1 AND u.name > $2 AND u.name LIKE $3 ESCAPE '!' ORDER BY u.name LIMIT $4"
-);
 const INSERT: Sql = sql!(
     "INSERT INTO tollgate.users (id, name, operator, kind, created_at) VALUES ($1, $2, $3, $4, $5)"
 );
@@ -128,21 +133,6 @@ impl Store {
         let user: Option<User> =
             on!(conn, BY_ID => _, (q, c) => q.bind(id).fetch_optional(c).await)?;
         user.ok_or(StoreError::NotFound { what: "user" })
-    }
-
-    /// A page of users of a kind whose names have `part` in them, by name: the first `limit` behind the name `after`.
-    pub async fn users_page(
-        &self,
-        (kind, part): (&str, &str),
-        after: &str,
-        limit: u16,
-    ) -> Result<Vec<User>, StoreError> {
-        let escaped = part.replace('!', "!!").replace('%', "!%").replace('_', "!_");
-        let mut conn = self.read().await?;
-        Ok(on!(conn, PAGE => _, (q, c) => {
-            let q = q.bind(kind).bind(after).bind(format!("%{escaped}%")).bind(i64::from(limit));
-            q.fetch_all(c).await
-        })?)
     }
 
     /// The user of that name.

@@ -6,8 +6,10 @@ use http::StatusCode;
 use ledger::statement::Kept;
 use store::{Grain, Period, Rollup};
 
-use super::html::{self, Html, Table};
-use super::overview::{Tile, model_table};
+use super::export;
+use super::html::{self, Html};
+use super::list::{Column, List, Value, Wish};
+use super::overview::{self, Tile};
 use super::page::{self, DAY, Desk, Frame, missing, query, told};
 use super::sums::{self, Total};
 use crate::cli::bill::{self, Format};
@@ -20,10 +22,10 @@ const MOST_RECEIPTS: i128 = 100_000;
 
 #[derive(Template)]
 #[template(path = "bills.html")]
-struct List {
+struct Months {
     frame: Frame,
     payer: String,
-    table: Table,
+    list: List,
 }
 
 /// Everybody but a mere member.
@@ -43,35 +45,54 @@ pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
     let all = (0, call.now / DAY + 1);
     let months = call.app.store.rollups(Grain::AccountMonth, desk.account, all).await;
     let current = sums::month_of(call.now).0;
-    let rows = months.map_err(told)?.iter().rev().map(|month| row(month, current)).collect();
-    let names = ["Month", "#Requests", "#Tokens in", "#Tokens out", "#To pay", "Download"];
-    let table = Table::new("Bills, the newest first", &names, rows).or(
+    let months = months
+        .map_err(told)?
+        .into_iter()
+        .map(|sums| Month { is_current: sums.day == current, sums });
+    let wish = Wish::whole(&call, "", COLUMNS, "-month")?;
+    let rows = wish.sorted(COLUMNS, months.collect());
+    if wish.csv {
+        return export::whole(&format!("bills-{}.csv", desk.payer), COLUMNS, &rows);
+    }
+    let list = wish.list("Bills by month", COLUMNS, &rows).or(
         "There is a bill once something was asked.",
         Some(("/playground", "Open the playground")),
     );
     let payer = desk.payer.clone();
-    page::show(&List { frame: Frame::new(&call, &desk, "Bills"), payer, table })
+    page::show(&Months { frame: Frame::new(&call, &desk, "Bills"), payer, list })
 }
+
+/// The bill of a month.
+struct Month {
+    sums: Rollup,
+    /// Whether the month is not over.
+    is_current: bool,
+}
+
+const COLUMNS: &[Column<Month>] = &[
+    Column::time("month", "Month", |row: &Month| Value::Text(name(row.sums.day))).shown(title),
+    Column::number("requests", "Requests", |row: &Month| Value::Number(row.sums.receipts.into())),
+    Column::number("input_tokens", "Tokens in", |row: &Month| {
+        Value::Number(row.sums.input_tokens.into())
+    }),
+    Column::number("output_tokens", "Tokens out", |row: &Month| {
+        Value::Number(row.sums.output_tokens.into())
+    }),
+    Column::sheet("cost_usd", |row: &Month| Value::Usd(row.sums.cost.into())),
+    Column::sheet("commission_usd", |row: &Month| Value::Usd(row.sums.commission.into())),
+    Column::number("charge_usd", "To pay", |row: &Month| Value::Usd(row.sums.charge.into())),
+    Column::page("Download", |row| files(&name(row.sums.day))),
+];
 
 /// `2026-11`
 fn name(day: i64) -> String {
     sums::date(day).get(..7).unwrap_or_default().to_owned()
 }
 
-fn row(month: &Rollup, current: i64) -> Vec<Html> {
-    let name = name(month.day);
-    let mut title = Html::link(&format!("/bills/{name}"), &name);
-    if month.day == current {
-        title = title.and(&Html::badge("plain", "so far"));
-    }
-    vec![
-        title,
-        html::count(month.receipts),
-        html::count(month.input_tokens),
-        html::count(month.output_tokens),
-        html::money(month.charge),
-        files(&name),
-    ]
+fn title(row: &Month) -> Html {
+    let name = name(row.sums.day);
+    let title = Html::link(&format!("/bills/{name}"), &name);
+    if row.is_current { title.and(&Html::badge("plain", "so far")) } else { title }
 }
 
 fn files(month: &str) -> Html {
@@ -89,7 +110,7 @@ struct One {
     payer: String,
     month: String,
     tiles: Vec<Tile>,
-    table: Table,
+    models: List,
     files: Html,
 }
 
@@ -103,8 +124,12 @@ pub(crate) async fn one(call: Call) -> Result<Response, Problem> {
     let days = (from / DAY, to / DAY);
     let rows = call.app.store.rollups(Grain::Account, desk.account, days).await.map_err(told)?;
     let total = Total::of(&rows);
-    if let Some(format) = query(&call, "format") {
+    if let Some(format) = query(&call, "format").filter(|_| !overview::is_sheet(&call)) {
         return file(&call, &desk, (&month, Period { from, to }), &format, total).await;
+    }
+    if overview::is_sheet(&call) {
+        let name = format!("models-{}-{month}.csv", desk.payer);
+        return overview::model_sheet(&call, &name, &rows);
     }
     let corrections = call.app.store.corrections(desk.account, Period { from, to }).await;
     let back: i128 = corrections.map_err(told)?.iter().map(|one| i128::from(one.amount)).sum();
@@ -113,8 +138,8 @@ pub(crate) async fn one(call: Call) -> Result<Response, Problem> {
     } else {
         format!("after {} USD of corrections", ledger::sum_exact(back))
     };
-    let table =
-        model_table("Lines of the bill", &rows).or("Nothing was asked in this month.", None);
+    let models = overview::model_list(&call, "By model", &rows)?
+        .or("Nothing was asked in this month.", None);
     let (payer, files) = (desk.payer.clone(), files(&month));
     let frame = Frame::new(&call, &desk, "Bill");
     let tile = |label, value, note: &str| {
@@ -126,7 +151,7 @@ pub(crate) async fn one(call: Call) -> Result<Response, Problem> {
         tile("Providers' cost", html::amount(total.cost), "by their price lists"),
         tile("Requests", html::count(total.requests), "each with a receipt"),
     ];
-    page::show(&One { frame, payer, month, tiles, table, files })
+    page::show(&One { frame, payer, month, tiles, models, files })
 }
 
 async fn file(

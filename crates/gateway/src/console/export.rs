@@ -1,5 +1,4 @@
-//! All requests of an account as a sheet, read and sent page by page: nothing is kept of it, and a client that reads slowly is
-//! waited for. One at a time for each user, and a few for all, so that the pages of others do not wait for them.
+//! Lists as sheets, read and sent page by page: nothing is kept of them, and a client that reads slowly is waited for. One at a time for each user, and a few for all, so that the pages of others do not wait for them.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,18 +9,19 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::Frame;
-use store::{ReceiptFilter, ReceiptOrder, ReceiptPage, ReceiptPlace, Store, StoreError};
+use store::{Paged, Place, Seek, StoreError};
 use uuid::Uuid;
 
+use super::columns::{self, Column};
 use super::page::{self, told};
-use super::requests::{COLUMNS, cells};
 use crate::app::App;
 use crate::problem::Problem;
 use crate::web::Call;
 
 /// Sheets under way at once, of all users together.
 const MOST: usize = 2;
-const ROWS: u16 = 1_000;
+/// Rows that are read at once.
+pub(super) const ROWS: u16 = 1_000;
 
 /// Who has one under way.
 #[derive(Default)]
@@ -57,26 +57,19 @@ impl Drop for Turn {
     }
 }
 
-type Page = Pin<Box<dyn Future<Output = Result<ReceiptPage, StoreError>> + Send>>;
+/// Some rows, and where to go on.
+pub(super) type Rows<C> = (Vec<Vec<String>>, Option<C>);
+type Page<C> = Pin<Box<dyn Future<Output = Result<Rows<C>, StoreError>> + Send>>;
 
-/// A sheet under way.
-struct Sheet {
-    store: Store,
-    filter: Arc<ReceiptFilter>,
-    order: ReceiptOrder,
+/// A sheet under way, whose pages `read` reads.
+struct Sheet<C, F> {
+    read: F,
     ready: Option<Bytes>,
-    page: Option<Page>,
+    page: Option<Page<C>>,
     _turn: Turn,
 }
 
-impl Sheet {
-    fn read(&self, after: ReceiptPlace) -> Page {
-        let (store, filter, order) = (self.store.clone(), Arc::clone(&self.filter), self.order);
-        Box::pin(async move { store.receipts_page(&filter, order, Some(after), ROWS).await })
-    }
-}
-
-impl http_body::Body for Sheet {
+impl<C: Unpin, F: Fn(C) -> Page<C> + Unpin> http_body::Body for Sheet<C, F> {
     type Data = Bytes;
     type Error = axum::BoxError;
 
@@ -92,10 +85,10 @@ impl http_body::Body for Sheet {
             let page = ready!(page.as_mut().poll(context));
             sheet.page = None;
             // What breaks off here is seen to be no whole sheet.
-            let page = page?;
-            sheet.page = page.next.map(|after| sheet.read(after));
-            if !page.receipts.is_empty() {
-                let rows = page::sheet_rows(page.receipts.iter().map(cells))?;
+            let (rows, next) = page?;
+            sheet.page = next.map(&sheet.read);
+            if !rows.is_empty() {
+                let rows = page::sheet_rows(rows)?;
                 return Poll::Ready(Some(Ok(Frame::data(rows.into()))));
             }
         }
@@ -103,27 +96,57 @@ impl http_body::Body for Sheet {
     }
 }
 
-/// The sheet of all that fits, from `after` on.
-pub(super) async fn sheet(
+/// The sheet of that name: what stands above its columns, its first rows, and those that `read` reads from each place on.
+pub(super) async fn sheet<C, F, P>(
     call: &Call,
-    filter: ReceiptFilter,
-    order: ReceiptOrder,
-    after: Option<ReceiptPlace>,
-) -> Result<Response, Problem> {
+    name: &str,
+    head: Vec<String>,
+    first: impl Future<Output = Result<Rows<C>, StoreError>>,
+    read: F,
+) -> Result<Response, Problem>
+where
+    C: Send + Unpin + 'static,
+    F: Fn(C) -> P + Send + Unpin + 'static,
+    P: Future<Output = Result<Rows<C>, StoreError>> + Send + 'static,
+{
     let turn = Turn::take(&call.app, call.user()?.0)?;
-    let store = call.app.store.clone();
-    let first = store.receipts_page(&filter, order, after, ROWS).await.map_err(told)?;
-    let head = [COLUMNS.map(str::to_owned).to_vec()];
-    let rows = head.into_iter().chain(first.receipts.iter().map(cells));
-    let rows = page::sheet_rows(rows).map_err(Problem::internal)?;
-    let mut sheet = Sheet {
-        store,
-        filter: Arc::new(filter),
-        order,
-        ready: Some(rows.into()),
-        page: None,
-        _turn: turn,
+    let (rows, next) = first.await.map_err(told)?;
+    let rows = page::sheet_rows(std::iter::once(head).chain(rows)).map_err(Problem::internal)?;
+    let read = move |place| -> Page<C> { Box::pin(read(place)) };
+    let page = next.map(&read);
+    let sheet = Sheet { read, ready: Some(rows.into()), page, _turn: turn };
+    page::download(name, "text/csv; charset=utf-8", Body::new(sheet))
+}
+
+/// The sheet of a list of the store, whose pages `read` reads.
+pub(super) async fn listed<R, F, P>(
+    call: &Call,
+    name: &str,
+    (columns, seek): (&'static [Column<R>], Seek),
+    read: F,
+) -> Result<Response, Problem>
+where
+    R: 'static,
+    F: Fn(Seek) -> P + Clone + Send + Unpin + 'static,
+    P: Future<Output = Result<Paged<R>, StoreError>> + Send + 'static,
+{
+    let rows = move |seek: Seek| {
+        let page = read(seek);
+        async move {
+            let page = page.await?;
+            let rows = page.rows.iter().map(|row| columns::line(columns, row)).collect();
+            Ok((rows, page.next))
+        }
     };
-    sheet.page = first.next.map(|after| sheet.read(after));
-    page::download("requests.csv", "text/csv; charset=utf-8", Body::new(sheet))
+    let (first, rest) = (rows.clone(), seek.clone());
+    let read = move |place: Place| rows(rest.clone().behind(Some(place)));
+    sheet(call, name, columns::words(columns), first(seek), read).await
+}
+
+/// The sheet of rows that are all there.
+pub(super) fn whole<R>(name: &str, columns: &[Column<R>], rows: &[R]) -> Result<Response, Problem> {
+    let rows = rows.iter().map(|row| columns::line(columns, row));
+    let all = std::iter::once(columns::words(columns)).chain(rows);
+    let content = page::sheet_rows(all).map_err(Problem::internal)?;
+    page::download(name, "text/csv; charset=utf-8", content)
 }

@@ -165,20 +165,32 @@ pub(crate) fn since(at: i64, now: i64) -> Html {
     Html(format!("<time title=\"{}\">{text}</time>", clock::rfc3339(at)))
 }
 
-/// A column of a table.
-#[derive(Clone, Copy)]
-pub(crate) struct Column {
+/// What stands above a column of a table.
+#[derive(Clone, Default)]
+pub(crate) struct Head {
     pub(crate) name: &'static str,
     pub(crate) numeric: bool,
+    /// Whether the name is only read out.
+    pub(crate) is_hidden: bool,
+    /// By what the table is sorted by this column.
+    pub(crate) link: Option<SortLink>,
+    /// `ascending` or `descending` where it is.
+    pub(crate) order: &'static str,
 }
 
-/// Columns by their names; those of numbers have a `#` in front.
-pub(crate) fn columns(names: &[&'static str]) -> Vec<Column> {
-    let column = |name: &&'static str| {
-        name.strip_prefix('#')
-            .map_or(Column { name, numeric: false }, |name| Column { name, numeric: true })
+#[derive(Clone)]
+pub(crate) struct SortLink {
+    pub(crate) href: String,
+    pub(crate) id: String,
+}
+
+/// Heads by their names; those of numbers have a `#` in front.
+fn heads(names: &[&'static str]) -> Vec<Head> {
+    let head = |name: &&'static str| match name.strip_prefix('#') {
+        Some(name) => Head { name, numeric: true, ..Head::default() },
+        None => Head { name, ..Head::default() },
     };
-    names.iter().map(column).collect()
+    names.iter().map(head).collect()
 }
 
 /// A table, which on a phone is a list of cards.
@@ -186,7 +198,7 @@ pub(crate) fn columns(names: &[&'static str]) -> Vec<Column> {
 #[template(path = "table.html")]
 pub(crate) struct Table {
     pub(crate) caption: String,
-    pub(crate) columns: Vec<Column>,
+    pub(crate) heads: Vec<Head>,
     pub(crate) rows: Vec<Vec<Html>>,
     pub(crate) foot: Option<Vec<Html>>,
     /// What is said where there are no rows.
@@ -197,8 +209,12 @@ impl askama::filters::HtmlSafe for Table {}
 
 impl Table {
     pub(crate) fn new(caption: &str, names: &[&'static str], rows: Vec<Vec<Html>>) -> Self {
+        Self::of(caption, heads(names), rows)
+    }
+
+    pub(crate) fn of(caption: &str, heads: Vec<Head>, rows: Vec<Vec<Html>>) -> Self {
         let empty = Html::text("Nothing here yet.");
-        Self { caption: caption.to_owned(), columns: columns(names), rows, foot: None, empty }
+        Self { caption: caption.to_owned(), heads, rows, foot: None, empty }
     }
 
     /// What to do where there are no rows: a sentence, and a link with its text.
@@ -217,8 +233,13 @@ impl Table {
         self
     }
 
-    fn pairs<'a>(&'a self, row: &'a [Html]) -> impl Iterator<Item = (Column, &'a Html)> {
-        self.columns.iter().copied().zip(row)
+    fn pairs<'a>(&'a self, row: &'a [Html]) -> impl Iterator<Item = (&'a Head, &'a Html)> {
+        self.heads.iter().zip(row)
+    }
+
+    /// Whether there are forms in it, which stand in the middle of their rows.
+    fn has_forms(&self) -> bool {
+        self.heads.iter().any(|head| head.is_hidden)
     }
 }
 

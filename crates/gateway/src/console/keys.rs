@@ -4,91 +4,26 @@ use askama::Template;
 use axum::response::Response;
 use http::StatusCode;
 use secrecy::ExposeSecret as _;
-use store::{Budget, Grain, Key, KeyChange};
-use uuid::Uuid;
+use store::{Budget, Grain, Key, KeyChange, Rollup};
 
 use super::chart;
-use super::html::{self, Html, Table};
+use super::html::{self, Html};
 use super::key_form::{self, KeyForm};
 use super::limits;
-use super::overview::model_table;
-use super::page::{self, DAY, Desk, Fields, Frame, Notice, missing, query, told};
+use super::list::List;
+use super::overview;
+use super::page::{self, DAY, Desk, Fields, Frame, Notice, missing, told};
 use super::sums;
 use crate::manage::keys::{self as manage, Made};
 use crate::problem::Problem;
 use crate::scopes::Scopes;
 use crate::web::Call;
 
-const PER_PAGE: u16 = 25;
 const HOUR: i64 = 3_600_000_000;
 /// How long an old key may go on beside the new one, in hours.
 const OVERLAPS: [i64; 4] = [0, 1, 24, 168];
 
-#[derive(Template)]
-#[template(path = "keys.html")]
-struct List {
-    frame: Frame,
-    payer: String,
-    table: Table,
-    older: Option<String>,
-    newest: bool,
-}
-
-/// `GET /keys`
-pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
-    let desk = Desk::of(&call)?;
-    page::settled(&call).await;
-    let before = query(&call, "before").map(|text| text.parse::<Uuid>().map_err(|_| missing()));
-    let before = before.transpose()?;
-    let whose = desk.keys()?;
-    let keys = call.app.store.keys_page(whose, before, PER_PAGE + 1).await.map_err(told)?;
-    let more = keys.len() > usize::from(PER_PAGE);
-    let shown = keys.get(..usize::from(PER_PAGE)).unwrap_or(&keys);
-    let month = sums::month_of(call.now);
-    let snapshot = call.app.snapshots.current();
-    let mut rows = Vec::new();
-    for key in shown {
-        let spent =
-            call.app.store.rollup_total(Grain::KeyMonth, key.id, month).await.map_err(told)?;
-        let owner = snapshot.budget_owner(key.id);
-        let budget = snapshot.budgets.values().find(|budget| budget.owner == owner);
-        rows.push(row(key, spent.charge, budget, &desk, call.now));
-    }
-    let names = ["Name", "Scopes", "#Spent this month", "Budget", "Last used", "State"];
-    let table = Table::new("API keys", &names, rows).or(
-        "No key yet. A key lets a program ask models in your name, and you decide what it may spend.",
-        Some(("/keys/new", "Make the first key")),
-    );
-    let older = shown.last().filter(|_| more).map(|key| format!("/keys?before={}", key.id));
-    let payer = desk.payer.clone();
-    let frame = Frame::new(&call, &desk, "API keys");
-    page::show(&List { frame, payer, table, older, newest: before.is_some() })
-}
-
-fn row(key: &Key, spent: i64, budget: Option<&Budget>, desk: &Desk, now: i64) -> Vec<Html> {
-    let name = if key.name.is_empty() { "unnamed" } else { &key.name };
-    let mut second =
-        format!("<code>{}…{}</code>", html::escape(&key.prefix), html::escape(&key.last4));
-    if key.user_id != desk.person.id {
-        second.push_str(" of ");
-        second.push_str(&html::escape(&key.user));
-    }
-    let budget = budget.map_or_else(
-        || Html::text("none"),
-        |budget| html::amount(budget.limit.pico()).and(&Html::text(key_form::each(budget.period))),
-    );
-    let used = key.last_used_at.map_or_else(|| Html::text("never"), |at| html::since(at, now));
-    vec![
-        Html::link(&format!("/keys/{}", key.id), name).below(&Html::of(second)),
-        Html::text(&key.scopes.replace(' ', ", ")),
-        html::money(spent),
-        budget,
-        used,
-        state(key, now),
-    ]
-}
-
-fn state(key: &Key, now: i64) -> Html {
+pub(crate) fn state(key: &Key, now: i64) -> Html {
     let expired = key.expires_at.is_some_and(|at| at <= now);
     if key.revoked_at.is_some() {
         Html::badge("bad", "revoked")
@@ -172,7 +107,7 @@ struct One {
     facts: Vec<(&'static str, Html)>,
     budgets: Vec<(Html, Html)>,
     chart: Html,
-    models: Table,
+    models: List,
     form: KeyForm,
     live: bool,
 }
@@ -180,6 +115,12 @@ struct One {
 /// `GET /keys/{id}`
 pub(crate) async fn one(call: Call) -> Result<Response, Problem> {
     page::settled(&call).await;
+    if overview::is_sheet(&call) {
+        let desk = Desk::of(&call)?;
+        let key = found(&call, &desk).await?;
+        let rows = rollups(&call, &key).await?.1;
+        return overview::model_sheet(&call, &format!("models-of-key-{}.csv", key.last4), &rows);
+    }
     let page = show_one(&call, None, None).await?;
     page::show(&page)
 }
@@ -187,6 +128,14 @@ pub(crate) async fn one(call: Call) -> Result<Response, Problem> {
 async fn found(call: &Call, desk: &Desk) -> Result<Key, Problem> {
     let id = call.param("id").parse().map_err(|_| missing())?;
     call.app.store.key(desk.keys()?, id).await.map_err(told)
+}
+
+/// What it has used in the last 30 days.
+async fn rollups(call: &Call, key: &Key) -> Result<((i64, i64), Vec<Rollup>), Problem> {
+    let today = call.now / DAY;
+    let days = (today - 29, today + 1);
+    let rows = call.app.store.rollups(Grain::Key, key.id, days).await.map_err(told)?;
+    Ok((days, rows))
 }
 
 async fn budgets(call: &Call, key: &Key) -> Result<Vec<Budget>, Problem> {
@@ -202,9 +151,7 @@ async fn show_one(
 ) -> Result<One, Problem> {
     let desk = Desk::of(call)?;
     let key = found(call, &desk).await?;
-    let today = call.now / DAY;
-    let days = (today - 29, today + 1);
-    let rows = call.app.store.rollups(Grain::Key, key.id, days).await.map_err(told)?;
+    let (days, rows) = rollups(call, &key).await?;
     let (labels, series) = sums::by_day(&rows, days, sums::charge);
     let budgets = budgets(call, &key).await?;
     let name = if key.name.is_empty() { "Unnamed key".to_owned() } else { key.name.clone() };
@@ -231,7 +178,7 @@ async fn show_one(
         state: state(&key, call.now),
         facts,
         chart: chart::bars("Spent by day, the last 30 days", &labels, &series, html::short_dollars),
-        models: model_table("By model, the last 30 days", &rows)
+        models: overview::model_list(call, "By model, the last 30 days", &rows)?
             .or("Not used in these days.", Some(("/connect", "Connect a program"))),
         form: form.unwrap_or_else(|| KeyForm::of(&key, budgets.first(), call.who.grants())),
         budgets: budgets.iter().map(standing).collect(),

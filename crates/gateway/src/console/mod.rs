@@ -4,13 +4,16 @@
 pub(crate) mod assets;
 pub(crate) mod bills;
 pub(crate) mod chart;
+mod columns;
 pub(crate) mod connect;
 pub(crate) mod consent;
 mod export;
 pub(crate) mod html;
 mod key_form;
+pub(crate) mod key_list;
 pub(crate) mod keys;
 mod limits;
+mod list;
 pub(crate) mod operator;
 pub(crate) mod organization;
 pub(crate) mod overview;

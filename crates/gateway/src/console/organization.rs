@@ -6,19 +6,57 @@ use http::StatusCode;
 use store::{Member, Role, User};
 use uuid::Uuid;
 
-use super::html;
+use super::html::{self, Html};
+use super::list::{Column, Filter, List, Value, Wish};
+use super::operator::customer_lists::{members_sheet, roles};
 use super::page::{self, Desk, Fields, Frame, Notice, missing, told};
 use crate::manage::organizations::{self, Authority};
 use crate::problem::Problem;
 use crate::web::Call;
 
+const PER_PAGE: u16 = 50;
+
+/// A member with what whoever looks may do about them.
 struct Row {
     member: Member,
-    since: String,
+    csrf: String,
     /// Whether whoever looks may change this member.
     open: bool,
     roles: Vec<(&'static str, bool)>,
 }
+
+#[derive(Template)]
+#[template(path = "member_role.html")]
+struct RoleForm<'a> {
+    row: &'a Row,
+}
+
+#[derive(Template)]
+#[template(path = "member_out.html")]
+struct OutForm<'a> {
+    row: &'a Row,
+}
+
+fn form(form: &impl Template) -> Html {
+    Html::of(form.render().unwrap_or_default())
+}
+
+const COLUMNS: &[Column<Row>] = &[
+    Column::text("name", "Name", |row: &Row| Value::text(&row.member.user)),
+    Column::sheet("user_id", |row: &Row| Value::Text(row.member.user_id.to_string())),
+    Column::text("role", "Role", |row: &Row| Value::text(row.member.role.name())).shown(|row| {
+        match row.open {
+            true => form(&RoleForm { row }),
+            false => Html::text(row.member.role.name()),
+        }
+    }),
+    Column::time("created_at", "Since", |row: &Row| Value::Time(row.member.created_at))
+        .shown(|row| Html::text(&html::day(row.member.created_at))),
+    Column::page("Change", |row| match row.open {
+        true => form(&OutForm { row }),
+        false => Html::default(),
+    }),
+];
 
 #[derive(Template)]
 #[template(path = "organization.html")]
@@ -26,7 +64,7 @@ struct Page {
     frame: Frame,
     name: String,
     role: &'static str,
-    rows: Vec<Row>,
+    list: List,
     manages: bool,
     roles: Vec<&'static str>,
 }
@@ -43,6 +81,13 @@ fn grants(role: Role) -> Vec<Role> {
 
 /// `GET /organization`
 pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
+    let desk = Desk::of(&call)?;
+    let (id, _) = organization(&desk)?;
+    let wish = Wish::listed(&call, "", (&store::MEMBERS, COLUMNS), "name")?;
+    if wish.csv {
+        let organization = call.app.store.user_by_id(id).await.map_err(told)?;
+        return members_sheet(&call, &organization, &wish).await;
+    }
     let page = show(&call, None).await?;
     page::show(&page)
 }
@@ -50,19 +95,27 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
 async fn show(call: &Call, notice: Option<Notice>) -> Result<Page, Problem> {
     let desk = Desk::of(call)?;
     let (id, role) = organization(&desk)?;
-    let members = call.app.store.members(id).await.map_err(told)?;
+    let wish = Wish::listed(call, "", (&store::MEMBERS, COLUMNS), "name")?;
+    let seek = wish.seek(&store::MEMBERS, PER_PAGE)?;
+    let wanted = (wish.field("q"), wish.one_of("role", &roles())?);
+    let page = call.app.store.members_list(id, (wanted.0, &wanted.1), &seek).await;
     let grants = grants(role);
-    let row = |member: Member| Row {
-        since: html::day(member.created_at),
+    let page = page.map_err(told)?.map(|member: Member| Row {
+        csrf: desk.csrf.clone(),
         open: Authority::Member(role).may_change(Some(member.role), None),
         roles: grants.iter().map(|role| (role.name(), *role == member.role)).collect(),
         member,
-    };
+    });
+    let filters = vec![
+        Filter::Search { field: "q", label: "Name", hint: "Search" },
+        Filter::choice("role", "Which role", "All roles", &roles()),
+    ];
+    let list = wish.page("Members", COLUMNS, (&page, &seek)).filters(&wish, filters);
     Ok(Page {
         frame: Frame::new(call, &desk, "Organization").saying(notice),
         name: desk.payer.clone(),
         role: role.name(),
-        rows: members.into_iter().map(row).collect(),
+        list: list.titled("Members").or("Nobody is here.", None),
         manages: desk.manages(),
         roles: grants.iter().rev().map(|role| role.name()).collect(),
     })

@@ -5,7 +5,9 @@ use axum::response::Response;
 use store::{Grain, Rollup};
 
 use super::chart::{self, Rank};
-use super::html::{self, Html, Table};
+use super::export;
+use super::html::{self, Html};
+use super::list::{self, Column, List, Value, Wish};
 use super::page::{self, Desk, Frame, told};
 use super::sums::{self, Total};
 use crate::problem::Problem;
@@ -25,7 +27,7 @@ struct Page {
     whole: bool,
     tiles: Vec<Tile>,
     chart: Html,
-    models: Html,
+    models: List,
     keys: Html,
     /// Whether nothing was ever asked.
     fresh: bool,
@@ -51,6 +53,9 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     let rows = rollups(&call, &desk, wide).await?;
     let of_days: Vec<Rollup> = rows.iter().filter(|row| row.day >= days.0).cloned().collect();
     let of_month = rows.iter().filter(|row| row.day >= month && row.day < next);
+    if is_sheet(&call) {
+        return model_sheet(&call, &format!("models-{}.csv", desk.payer), &of_days);
+    }
     let spent = Total::of(of_month);
     let mut tiles = Vec::new();
     if desk.sees_all() {
@@ -86,7 +91,8 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
         whole: desk.sees_all(),
         tiles,
         chart: chart::bars("Spent by day, the last 30 days", &labels, &series, html::short_dollars),
-        models: models(&of_days),
+        models: model_list(&call, "By model, the last 30 days", &of_days)?
+            .or("No model was asked in these days.", None),
         keys: if has_keys { keys(&call, &desk, month).await? } else { Html::default() },
         fresh: rows.is_empty(),
         has_keys,
@@ -149,19 +155,6 @@ async fn before(call: &Call, desk: &Desk) -> Result<Option<Tile>, Problem> {
     }))
 }
 
-fn models(rows: &[Rollup]) -> Html {
-    let ranks: Vec<Rank> = sums::by_item(rows, sums::charge)
-        .into_iter()
-        .take(RANKED)
-        .map(|(item, total)| Rank {
-            label: Html::text(&item),
-            value: total.charge,
-            shown: html::money(total.charge),
-        })
-        .collect();
-    chart::ranked("By model, the last 30 days", &ranks, "No model was asked in these days.")
-}
-
 async fn keys(call: &Call, desk: &Desk, month: i64) -> Result<Html, Problem> {
     let whose = desk.keys()?;
     let top = call.app.store.top_keys(desk.account, month, 50).await.map_err(told)?;
@@ -183,20 +176,35 @@ async fn keys(call: &Call, desk: &Desk, month: i64) -> Result<Html, Problem> {
     Ok(chart::ranked("By key, this month", &ranks, "No key has spent anything this month."))
 }
 
-/// Rollups as a table by model.
-pub(crate) fn model_table(caption: &str, rows: &[Rollup]) -> Table {
-    let items = sums::by_item(rows, sums::charge);
-    let line = |name: Html, total: &Total| {
-        vec![
-            name,
-            html::count(total.requests),
-            html::count(total.input),
-            html::count(total.output),
-            html::money(total.charge),
-        ]
-    };
-    let foot = line(Html::text("Total"), &Total::of(rows));
-    let rows = items.iter().map(|(item, total)| line(Html::text(item), total)).collect();
-    let names = ["Model", "#Requests", "#Tokens in", "#Tokens out", "#Charge"];
-    Table::new(caption, &names, rows).foot(foot)
+/// A model with what came of it.
+type Model = (String, Total);
+
+const COLUMNS: &[Column<Model>] = &[
+    Column::text("model", "Model", |(model, _): &Model| Value::text(model)),
+    Column::number("requests", "Requests", |(_, total): &Model| Value::Number(total.requests)),
+    Column::number("input_tokens", "Tokens in", |(_, total): &Model| Value::Number(total.input)),
+    Column::number("output_tokens", "Tokens out", |(_, total): &Model| Value::Number(total.output)),
+    Column::number("charge_usd", "Charge", |(_, total): &Model| Value::Usd(total.charge)),
+];
+
+/// The name of the list by model on whichever page it is.
+const MODELS: &str = "models";
+
+/// Whether the sheet of what came of which model is wanted.
+pub(crate) fn is_sheet(call: &Call) -> bool {
+    list::wants_sheet_of(call, MODELS)
+}
+
+/// Rollups by model, as a list.
+pub(crate) fn model_list(call: &Call, title: &str, rows: &[Rollup]) -> Result<List, Problem> {
+    let wish = Wish::whole(call, MODELS, COLUMNS, "-charge_usd")?;
+    let items = wish.sorted(COLUMNS, sums::by_item(rows, sums::charge));
+    let total = ("Total".to_owned(), Total::of(rows));
+    Ok(wish.list(title, COLUMNS, &items).totalled(COLUMNS, &total).titled(title))
+}
+
+/// The same as a sheet.
+pub(crate) fn model_sheet(call: &Call, name: &str, rows: &[Rollup]) -> Result<Response, Problem> {
+    let wish = Wish::whole(call, MODELS, COLUMNS, "-charge_usd")?;
+    export::whole(name, COLUMNS, &wish.sorted(COLUMNS, sums::by_item(rows, sums::charge)))
 }

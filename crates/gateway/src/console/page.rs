@@ -339,18 +339,7 @@ pub(crate) fn download(
     Ok((headers, content).into_response())
 }
 
-/// A sheet. A cell that a spreadsheet would take for a formula is made a text.
-pub(crate) fn sheet(
-    name: &str,
-    columns: &[&str],
-    rows: impl IntoIterator<Item = Vec<String>>,
-) -> Result<Response, Problem> {
-    let head = [columns.iter().map(|&name| name.to_owned()).collect()];
-    let content = sheet_rows(head.into_iter().chain(rows)).map_err(Problem::internal)?;
-    download(name, "text/csv; charset=utf-8", content)
-}
-
-/// Rows of a sheet.
+/// Rows of a sheet. A cell that a spreadsheet would take for a formula is made a text.
 pub(crate) fn sheet_rows(
     rows: impl IntoIterator<Item = Vec<String>>,
 ) -> Result<Vec<u8>, axum::BoxError> {

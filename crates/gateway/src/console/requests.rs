@@ -1,13 +1,15 @@
 //! `/requests`: what was asked and what it cost, by receipt: by time or by size, and only what a filter lets through.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::response::Response;
 use ledger::{Meter, Outcome, Receipt};
-use store::{Grain, Key, ReceiptPage};
+use store::{Grain, Key, ReceiptPage, ReceiptPlace};
 use uuid::Uuid;
 
+use super::export;
 use super::html::{self, Html, Table};
 use super::page::{self, DAY, Desk, Frame, query, told};
 use super::request_wishes::{self, Wishes};
@@ -58,8 +60,7 @@ pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
     let mut wishes = Wishes::of(&call, &desk)?;
     let not_sorted = too_many(&call, &mut wishes).await?;
     if query(&call, "format").as_deref() == Some("csv") {
-        let Wishes { filter, order, after, .. } = wishes;
-        return super::export::sheet(&call, filter, order, after).await;
+        return sheet(&call, wishes).await;
     }
     let page = found(&call, &desk, &wishes).await?;
     let keys = call.app.store.keys_page(desk.keys()?, None, CHOICE_KEYS).await.map_err(told)?;
@@ -215,7 +216,7 @@ pub(crate) fn outcome(outcome: Outcome) -> Html {
 }
 
 /// The columns of the sheet.
-pub(super) const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 18] = [
     "request_id",
     "attempt",
     "started_at",
@@ -237,7 +238,7 @@ pub(super) const COLUMNS: [&str; 18] = [
 ];
 
 /// A row of it.
-pub(super) fn cells(receipt: &Receipt) -> Vec<String> {
+fn cells(receipt: &Receipt) -> Vec<String> {
     let usage = receipt.report.total();
     vec![
         receipt.request_id.to_string(),
@@ -259,6 +260,21 @@ pub(super) fn cells(receipt: &Receipt) -> Vec<String> {
         receipt.charge.to_string(),
         receipt.report.direct().unwrap_or_default().to_string(),
     ]
+}
+
+/// The sheet of all that fits.
+async fn sheet(call: &Call, wishes: Wishes) -> Result<Response, Problem> {
+    let Wishes { filter, order, after, .. } = wishes;
+    let (store, filter) = (call.app.store.clone(), Arc::new(filter));
+    let read = move |after: Option<ReceiptPlace>| {
+        let (store, filter) = (store.clone(), Arc::clone(&filter));
+        async move {
+            let page = store.receipts_page(&filter, order, after, export::ROWS).await?;
+            Ok((page.receipts.iter().map(cells).collect(), page.next))
+        }
+    };
+    let (first, head) = (read(after), COLUMNS.map(str::to_owned).to_vec());
+    export::sheet(call, "requests.csv", head, first, move |after| read(Some(after))).await
 }
 
 /// Basis points as a percentage: 550 is 5.5 %.

@@ -58,6 +58,11 @@ impl Browser {
         }
     }
 
+    /// The same, looking at that account.
+    pub(crate) fn looking_at(self, account: &str) -> Self {
+        Self { cookie: format!("{}; tollgate-account={account}", self.cookie), ..self }
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder) -> Got {
         let answer = request.header("cookie", &self.cookie).send().await.expect("an answer");
         let location = answer.headers().get("location").and_then(|value| value.to_str().ok());

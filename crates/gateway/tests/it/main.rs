@@ -46,6 +46,7 @@ mod leaving_streams;
 mod limits;
 mod limits_set;
 mod limits_shared;
+mod lists;
 mod many;
 mod matrix;
 mod memory;

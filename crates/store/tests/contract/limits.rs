@@ -66,7 +66,8 @@ async fn kept(database: TestDatabase) {
     let nobody = desk.set_limit(nobody, NOW).await;
     assert!(matches!(nobody, Err(StoreError::NotFound { what: "key" })), "{nobody:?}");
     let acts = async |action: &str| {
-        let filter = ActFilter { action: action.to_owned(), actor: "desk".to_owned() };
+        let (action, actor) = (action.to_owned(), "desk".to_owned());
+        let filter = ActFilter { action, actor, ..ActFilter::default() };
         store.acts(&filter, None, 100).await.unwrap().len()
     };
     let counts = (acts("limit.set").await, acts("limit.remove").await, acts("key.change").await);

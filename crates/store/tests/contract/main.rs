@@ -15,6 +15,8 @@ mod imports;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod lists;
+#[cfg(test)]
 mod money;
 #[cfg(test)]
 mod money_audit;

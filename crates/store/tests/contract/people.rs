@@ -129,12 +129,6 @@ async fn an_organization_keeps_an_owner(database: TestDatabase) {
     assert!(store.memberships(ada.id).await.unwrap().is_empty());
     assert_eq!(store.memberships(bob.id).await.unwrap()[0].organization, "acme");
     assert_eq!(store.all_members().await.unwrap().len(), 1);
-    let people = store.users_page(("person", ""), "", 9).await.unwrap();
-    assert_eq!(people.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["ada", "bob"]);
-    let found = store.users_page(("person", "%"), "", 9).await.unwrap();
-    assert!(found.is_empty(), "a sign is a sign");
-    let behind = store.users_page(("person", "b"), "ada", 9).await.unwrap();
-    assert_eq!(behind.len(), 1);
     database.drop(store).await;
 }
 
@@ -236,7 +230,8 @@ async fn acts_are_logged(database: TestDatabase) {
     assert!(log[..3].iter().all(|act| act.actor == "ada" && act.via == "console" && act.at == NOW));
     assert!(log[..3].iter().all(|act| act.target == format!("key {}", id(31))));
     assert_eq!(log[1].detail, r#"{"name":"x\"y"}"#);
-    let filter = ActFilter { action: "key.change".to_owned(), actor: "ada".to_owned() };
+    let (action, actor) = ("key.change".to_owned(), "ada".to_owned());
+    let filter = ActFilter { action, actor, ..ActFilter::default() };
     assert_eq!(store.acts(&filter, None, 9).await.unwrap(), log[1..2]);
     let page = store.acts(&ActFilter::default(), Some(log[0].number), 1).await.unwrap();
     assert_eq!(page, log[1..2]);

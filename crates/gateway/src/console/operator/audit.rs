@@ -1,17 +1,19 @@
 //! `/operator/audit`: who did what to the place.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::response::Response;
-use store::{Act, ActFilter};
+use store::{Act, ActFilter, Seek};
 
-use super::super::html::{self, Html, Table};
-use super::super::page::{self, Desk, Frame, query, told};
-use crate::clock;
+use super::super::export;
+use super::super::html::Html;
+use super::super::list::{Column, Filter, List, Value, Wish};
+use super::super::page::{self, Desk, Frame, told};
 use crate::problem::Problem;
 use crate::web::Call;
 
 const PER_PAGE: u16 = 50;
-const MOST_ROWS: usize = 50_000;
 const ACTIONS: [&str; 42] = [
     "account.pays",
     "alias.remove",
@@ -61,60 +63,60 @@ const ACTIONS: [&str; 42] = [
 #[template(path = "audit.html")]
 struct Page {
     frame: Frame,
-    table: Table,
-    filter: ActFilter,
-    actions: [&'static str; 42],
-    csv: String,
-    older: Option<String>,
-    newest: Option<String>,
+    list: List,
 }
+
+const COLUMNS: &[Column<Act>] = &[
+    Column::number("number", "No.", |act: &Act| Value::Number(act.number.into())),
+    Column::time("at", "When", |act: &Act| Value::time(Some(act.at).filter(|at| *at != 0))),
+    Column::text("actor", "Who", |act: &Act| Value::text(&act.actor))
+        .shown(|act| Html::text(&act.actor).below(&Html::text(&act.via))),
+    Column::sheet("actor_id", |act: &Act| match act.actor_id {
+        Some(id) => Value::Text(id.to_string()),
+        None => Value::Nothing,
+    }),
+    Column::sheet("via", |act: &Act| Value::text(&act.via)),
+    Column::text("action", "What", |act: &Act| Value::text(&act.action))
+        .shown(|act| Html::badge("plain", &act.action)),
+    Column::text("target", "To what", |act: &Act| Value::text(&act.target))
+        .shown(|act| Html::code(&act.target)),
+    Column::text("detail", "Detail", |act: &Act| Value::text(&act.detail))
+        .shown(|act| detail(&act.detail)),
+];
 
 /// `GET /operator/audit`
 pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     let desk = Desk::of(&call)?;
     // What was refused in the last minute is a number that is not written yet.
     call.app.people.refusals.settle(&call.app.store, call.now).await;
-    let filter = ActFilter {
-        action: query(&call, "action").unwrap_or_default(),
-        actor: query(&call, "actor").unwrap_or_default(),
+    let wish = Wish::listed(&call, "", (&store::ACTS, COLUMNS), "-number")?;
+    let (from, to) = wish.days()?;
+    let wanted = Arc::new(ActFilter {
+        action: wish.field("action").to_owned(),
+        actor: wish.field("actor").to_owned(),
+        from,
+        to,
+    });
+    let store = call.app.store.clone();
+    let read = move |seek: Seek| {
+        let (store, wanted) = (store.clone(), Arc::clone(&wanted));
+        async move { store.acts_page(&wanted, &seek).await }
     };
-    if query(&call, "format").as_deref() == Some("csv") {
-        return sheet(&call, &filter).await;
+    if wish.csv {
+        let seek = wish.seek(&store::ACTS, export::ROWS)?;
+        return export::listed(&call, "audit.csv", (COLUMNS, seek), read).await;
     }
-    let before = query(&call, "before").and_then(|text| text.parse().ok());
-    let acts = call.app.store.acts(&filter, before, PER_PAGE + 1).await.map_err(told)?;
-    let more = acts.len() > usize::from(PER_PAGE);
-    let shown = acts.get(..usize::from(PER_PAGE)).unwrap_or(&acts);
-    let address = |name: &str, value: &str| {
-        let pairs = [("action", filter.action.as_str()), ("actor", &filter.actor), (name, value)];
-        let pairs: Vec<_> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-        format!("/operator/audit?{}", serde_urlencoded::to_string(pairs).unwrap_or_default())
-    };
-    let older = shown.last().filter(|_| more);
-    let names = ["#No.", "When", "Who", "What", "To what", "Detail"];
-    let page = Page {
-        frame: Frame::new(&call, &desk, "Audit log"),
-        table: Table::new("Audit log, newest first", &names, shown.iter().map(row).collect())
-            .or("Nothing fits.", Some(("/operator/audit", "Show all"))),
-        actions: ACTIONS,
-        csv: address("format", "csv"),
-        older: older.map(|last| address("before", &last.number.to_string())),
-        newest: before.map(|_| address("", "")),
-        filter,
-    };
-    page::show(&page)
-}
-
-fn row(act: &Act) -> Vec<Html> {
-    let at = if act.at == 0 { Html::text("–") } else { html::moment(act.at) };
-    vec![
-        html::count(act.number),
-        at,
-        Html::text(&act.actor).below(&Html::text(&act.via)),
-        Html::badge("plain", &act.action),
-        Html::code(&act.target),
-        detail(&act.detail),
-    ]
+    let seek = wish.seek(&store::ACTS, PER_PAGE)?;
+    let page = read(seek.clone()).await.map_err(told)?;
+    let actions = ACTIONS.map(|action| (action, action));
+    let filters = vec![
+        Filter::choice("action", "What", "Everything", &actions),
+        Filter::Search { field: "actor", label: "Who", hint: "A name" },
+        Filter::Days,
+    ];
+    let list = wish.page("Audit log", COLUMNS, (&page, &seek)).filters(&wish, filters);
+    let list = list.or("Nothing was done yet.", None);
+    page::show(&Page { frame: Frame::new(&call, &desk, "Audit log"), list })
 }
 
 /// What a JSON object says, one field after the other.
@@ -127,30 +129,4 @@ fn detail(text: &str) -> Html {
         value => format!("{name} {value}"),
     });
     Html::text(&told.collect::<Vec<_>>().join(", "))
-}
-
-async fn sheet(call: &Call, filter: &ActFilter) -> Result<Response, Problem> {
-    let mut rows = Vec::new();
-    let mut before = None;
-    while rows.len() < MOST_ROWS {
-        let acts = call.app.store.acts(filter, before, 1_000).await.map_err(told)?;
-        let Some(last) = acts.last() else { break };
-        before = Some(last.number);
-        rows.extend(acts.into_iter().map(|act| {
-            let at = clock::rfc3339(act.at);
-            let id = act.actor_id.map(|id| id.to_string()).unwrap_or_default();
-            vec![
-                act.number.to_string(),
-                at,
-                act.actor,
-                id,
-                act.via,
-                act.action,
-                act.target,
-                act.detail,
-            ]
-        }));
-    }
-    let columns = ["number", "at", "actor", "actor_id", "via", "action", "target", "detail"];
-    page::sheet("audit.csv", &columns, rows)
 }

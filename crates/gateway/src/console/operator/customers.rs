@@ -5,19 +5,21 @@ use axum::response::Response;
 use ledger::{BudgetPeriod, Usd};
 use store::{
     Adjustment, AdjustmentKind, Balance, Budget, BudgetOwner, CreditSource, Grain, NewBudget,
-    NewCredit, Transaction, User,
+    NewCredit, User,
 };
 use uuid::Uuid;
 
 use super::super::chart;
 use super::super::connect::base;
-use super::super::html::{self, Html, Table};
+use super::super::html::{self, Html};
 use super::super::key_form::{self, dollars};
 use super::super::keys::standing;
-use super::super::overview::{Tile, model_table};
-use super::super::page::{self, DAY, Desk, Fields, Frame, Notice, missing, query, told};
+use super::super::list::List;
+use super::super::overview::{Tile, model_list};
+use super::super::page::{self, Desk, Fields, Frame, Notice, missing, told};
 use super::super::requests::Pick;
 use super::super::sums::{self, Total};
+use super::customer_lists;
 use super::limits::{self, Shown as Limits};
 use super::users::state;
 use crate::clock;
@@ -25,8 +27,6 @@ use crate::manage::keys::expiry;
 use crate::people::links;
 use crate::problem::Problem;
 use crate::web::Call;
-
-const ENTRIES: u16 = 25;
 
 struct BudgetRow {
     id: Uuid,
@@ -43,13 +43,12 @@ struct Page {
     state: Html,
     tiles: Vec<Tile>,
     chart: Html,
-    models: Table,
+    models: List,
     budgets: Vec<BudgetRow>,
     periods: Vec<Pick>,
     limits: Limits,
-    entries: Table,
-    older: Option<String>,
-    members: Table,
+    entries: List,
+    members: List,
     floor: String,
     /// Makes what is done by a form that is sent twice one act.
     act: Uuid,
@@ -60,8 +59,10 @@ struct Page {
 /// `GET /operator/customers/{name}`
 pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     page::settled(&call).await;
-    let page = show(&call, None).await?;
-    page::show(&page)
+    match customer_lists::sheet(&call, &customer(&call).await?).await? {
+        Some(sheet) => Ok(sheet),
+        None => page::show(&show(&call, None).await?),
+    }
 }
 
 async fn customer(call: &Call) -> Result<User, Problem> {
@@ -72,21 +73,11 @@ async fn show(call: &Call, notice: Option<Notice>) -> Result<Page, Problem> {
     let (desk, user) = (Desk::of(call)?, customer(call).await?);
     let store = &call.app.store;
     let balance = store.balance(user.account_id).await.map_err(told)?;
-    let today = call.now / DAY;
-    let days = (today - 29, today + 1);
-    let rows = store.rollups(Grain::Account, user.account_id, days).await.map_err(told)?;
+    let (days, rows) = customer_lists::rollups(call, &user).await?;
     let month = sums::month_of(call.now);
     let spent =
         store.rollup_total(Grain::AccountMonth, user.account_id, month).await.map_err(told)?;
     let budgets = store.budgets(call.now).await.map_err(told)?;
-    let before = query(call, "before").and_then(|text| place(&text));
-    let entries = store.transactions(user.account_id, before, ENTRIES + 1).await.map_err(told)?;
-    let more = entries.len() > usize::from(ENTRIES);
-    let entries = entries.get(..usize::from(ENTRIES)).unwrap_or(&entries);
-    let older = entries.last().filter(|_| more);
-    let older = older.map(|last| {
-        format!("/operator/customers/{}?before={}.{}", user.name, last.created_at, last.id.simple())
-    });
     let (labels, series) = sums::by_day(&rows, days, sums::charge);
     let title = user.name.clone();
     let list = match user.kind.as_str() {
@@ -98,28 +89,18 @@ async fn show(call: &Call, notice: Option<Notice>) -> Result<Page, Problem> {
         state: state(&user),
         tiles: tiles(&balance, &Total::of([&spent])),
         chart: chart::bars("Spent by day, the last 30 days", &labels, &series, html::short_dollars),
-        models: model_table("By model, the last 30 days", &rows).or("Nothing in these days.", None),
+        models: model_list(call, "By model, the last 30 days", &rows)?
+            .or("Nothing in these days.", None),
         budgets: budgets_of(&budgets, &user),
         periods: key_form::periods(BudgetPeriod::Month),
         limits: limits::shown(call, &user).await?,
-        entries: Table::new(
-            "Entries of the ledger",
-            &["When", "What", "#USD", "Why", "By"],
-            entries.iter().map(entry).collect(),
-        )
-        .or("Nothing was booked yet.", None),
-        older,
-        members: members(call, &user).await?,
+        entries: customer_lists::entries(call, &user).await?,
+        members: customer_lists::members(call, &user).await?,
         floor: Usd::from_pico(balance.floor.pico().saturating_neg()).to_string(),
         act: clock::new_id(),
         own: user.id == desk.person.id,
         user,
     })
-}
-
-fn place(text: &str) -> Option<(i64, Uuid)> {
-    let (at, id) = text.split_once('.')?;
-    Some((at.parse().ok()?, id.parse().ok()?))
 }
 
 fn tiles(balance: &Balance, spent: &Total) -> Vec<Tile> {
@@ -156,41 +137,6 @@ fn budgets_of(all: &[Budget], user: &User) -> Vec<BudgetRow> {
         Some(BudgetRow { id: budget.id, whose, text, meter })
     };
     all.iter().filter_map(row).collect()
-}
-
-fn entry(transaction: &Transaction) -> Vec<Html> {
-    let kind = transaction.kind.replace('_', " ");
-    let mut why = transaction.reason.clone();
-    if let Some(id) = transaction.corrects {
-        why = format!("{why} (corrects {id})");
-    }
-    vec![
-        html::moment(transaction.created_at),
-        Html::text(&kind).below(&Html::code(&transaction.id.to_string())),
-        html::money(transaction.amount),
-        Html::text(&why),
-        Html::text(&transaction.actor),
-    ]
-}
-
-async fn members(call: &Call, user: &User) -> Result<Table, Problem> {
-    let store = &call.app.store;
-    let is_organization = user.kind == "organization";
-    let members = if is_organization {
-        store.members(user.id).await
-    } else {
-        store.memberships(user.id).await
-    };
-    let rows = members.map_err(told)?.into_iter().map(|member| {
-        let name = if is_organization { member.user } else { member.organization };
-        vec![
-            Html::link(&format!("/operator/customers/{name}"), &name),
-            Html::text(member.role.name()),
-        ]
-    });
-    let first = if is_organization { "Member" } else { "Organization" };
-    Ok(Table::new("Memberships", &[first, "Role"], rows.collect())
-        .or(if is_organization { "It has no members." } else { "In no organization." }, None))
 }
 
 /// `POST /operator/customers/{name}/{act}`

@@ -5,19 +5,18 @@ use std::sync::{Arc, LazyLock};
 use askama::Template;
 use axum::response::Response;
 use ledger::{Catalogue, Meter, Model, Rates, Status, Terms, sum_exact};
-use store::PriceVersion;
 
 use super::super::html::{self, Html, Table};
-use super::super::page::{self, Desk, Frame, missing, query, told};
+use super::super::list::List;
+use super::super::page::{self, Desk, Frame, missing, told};
 use super::super::requests::{meter, percent};
+use super::price_lists;
 use super::upcoming;
 use crate::problem::Problem;
 use crate::web::Call;
 
 /// Versions of which the history of a model is read.
 const VERSIONS: usize = 20;
-/// Alarms that are told one by one.
-const ALARMS: usize = 25;
 
 /// The list prices of the providers, as this program has come with them.
 static SHIPPED: LazyLock<Catalogue> =
@@ -29,15 +28,13 @@ struct Page {
     frame: Frame,
     version: i64,
     commission: String,
-    alarms: Vec<Html>,
     /// What is to change, and what will be wrong then.
     upcoming: Table,
     planned: bool,
     later_alarms: Vec<Html>,
-    more_alarms: usize,
-    search: String,
-    table: Table,
-    versions: Table,
+    alarms: Option<List>,
+    models: List,
+    versions: List,
 }
 
 /// `GET /operator/prices`
@@ -45,30 +42,21 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     let desk = Desk::of(&call)?;
     let snapshot = call.app.snapshots.current();
     let (catalogue, bps) = (Arc::clone(&snapshot.catalogue), call.app.live.load().commission_bps);
-    let search = query(&call, "q").unwrap_or_default();
-    let wanted = search.to_lowercase();
-    let fits = |model: &&Model| id(model).to_lowercase().contains(&wanted);
-    let row = |model| row(model, bps, call.now, snapshot.hides(model));
-    let rows = catalogue.models().filter(fits).map(row).collect();
-    let columns =
-        ["Model", "Kind", "#Input", "#Cached", "#Output", "#Sold, input", "#Sold, output", "State"];
-    let mut versions = call.app.store.price_versions().await.map_err(told)?;
-    versions.reverse();
-    let alarms = alarms(&catalogue, bps, call.now);
-    let later_alarms = later_alarms(&catalogue, bps, call.now, &alarms);
+    let versions = call.app.store.price_versions().await.map_err(told)?;
+    let alarms = found(&catalogue, bps, call.now);
+    if let Some(sheet) = price_lists::sheet(&call, &snapshot, &alarms, &versions)? {
+        return Ok(sheet);
+    }
     let page = Page {
         frame: Frame::new(&call, &desk, "Prices"),
         planned: catalogue.upcoming(call.now).next().is_some(),
         upcoming: upcoming::table(&catalogue, snapshot.price_version, &desk.csrf, call.now),
-        later_alarms,
+        later_alarms: later_alarms(&catalogue, bps, call.now),
         version: snapshot.price_version,
         commission: percent(bps),
-        more_alarms: alarms.len().saturating_sub(ALARMS),
-        alarms: alarms.into_iter().take(ALARMS).collect(),
-        table: Table::new("Prices in USD per million tokens", &columns, rows)
-            .or("No model has that in its name.", Some(("/operator/prices", "Show all"))),
-        versions: version_table(&versions),
-        search,
+        alarms: price_lists::alarms(&call, alarms)?,
+        models: price_lists::models(&call, &snapshot)?,
+        versions: price_lists::versions(&call, versions)?,
     };
     page::show(&page)
 }
@@ -77,7 +65,7 @@ pub(super) fn id(model: &Model) -> String {
     format!("{}/{}", model.provider, model.name)
 }
 
-fn rates(model: &Model, at: i64) -> Option<Rates> {
+pub(super) fn rates(model: &Model, at: i64) -> Option<Rates> {
     model.price.rates(0, &Terms { at, ..Terms::default() }).ok()
 }
 
@@ -88,39 +76,28 @@ pub(super) fn million(rates: &Rates, meter: Meter, bps: u32) -> Option<String> {
     Some(html::short(unit * 1_000_000 * (10_000 + i128::from(bps)) / 10_000))
 }
 
-fn row(model: &Model, bps: u32, now: i64, is_hidden: bool) -> Vec<Html> {
-    let rates = rates(model, now).unwrap_or_default();
-    let price = |meter, bps| {
-        let text = million(&rates, meter, bps);
-        Html::text(&text.unwrap_or_else(|| "–".to_owned()))
-    };
-    let state = match (model.price.prices_text(now), model.info.status) {
-        _ if is_hidden => Html::badge("plain", "hidden"),
-        (_, Status::Retired) => Html::badge("plain", "retired"),
-        (false, _) if model.info.mode == "chat" => Html::badge("bad", "no price"),
-        (_, Status::Deprecated) => Html::badge("warn", "deprecated"),
-        _ => Html::badge("good", "sold"),
-    };
-    vec![
-        Html::link(&format!("/operator/prices/models/{}", id(model)), &id(model)),
-        Html::text(&model.info.mode),
-        price(Meter::Input, 0),
-        price(Meter::CacheRead, 0),
-        price(Meter::Output, 0),
-        price(Meter::Input, bps),
-        price(Meter::Output, bps),
-        state,
-    ]
+/// A model that loses money, or cannot be sold.
+#[derive(Clone)]
+pub(super) struct Alarm {
+    pub(super) model: String,
+    pub(super) what: String,
 }
 
 /// What loses money, or cannot be sold.
 pub(super) fn alarms(catalogue: &Catalogue, bps: u32, now: i64) -> Vec<Html> {
+    let told = |Alarm { model, what }: Alarm| {
+        Html::link(&format!("/operator/prices/models/{model}"), &model).and(&Html::text(&what))
+    };
+    found(catalogue, bps, now).into_iter().map(told).collect()
+}
+
+fn found(catalogue: &Catalogue, bps: u32, now: i64) -> Vec<Alarm> {
     let mut below = Vec::new();
     let mut without = Vec::new();
     for model in catalogue.models().filter(|model| model.info.status != Status::Retired) {
-        let link = Html::link(&format!("/operator/prices/models/{}", id(model)), &id(model));
+        let alarm = |what: String| Alarm { model: id(model), what };
         if model.info.mode == "chat" && !model.price.prices_text(now) {
-            without.push(Html::of(format!("{link} has no price for text: it is refused")));
+            without.push(alarm("has no price for text: it is refused".to_owned()));
         }
         let list = SHIPPED.get(&model.provider, &model.name).and_then(|list| rates(list, now));
         let (Some(list), Some(own)) = (list, rates(model, now)) else { continue };
@@ -131,8 +108,8 @@ pub(super) fn alarms(catalogue: &Catalogue, bps: u32, now: i64) -> Vec<Html> {
             if sold < cost {
                 let (sold, cost) = (sum_exact(sold * 100), sum_exact(cost * 100));
                 let name = meter(meter_of);
-                below.push(Html::of(format!(
-                    "{link} is sold below the provider's list price: {name} at ${sold} a million, which costs ${cost}"
+                below.push(alarm(format!(
+                    "is sold below the provider's list price: {name} at ${sold} a million, which costs ${cost}"
                 )));
                 break;
             }
@@ -142,30 +119,18 @@ pub(super) fn alarms(catalogue: &Catalogue, bps: u32, now: i64) -> Vec<Html> {
     below
 }
 
+/// So many are told of.
+const LATER_ALARMS: usize = 25;
+
 /// What will be wrong once prices hold that are to come, and is not yet.
-fn later_alarms(catalogue: &Catalogue, bps: u32, now: i64, known: &[Html]) -> Vec<Html> {
+fn later_alarms(catalogue: &Catalogue, bps: u32, now: i64) -> Vec<Html> {
+    let known = alarms(catalogue, bps, now);
     let moments = upcoming::moments(catalogue, now).into_iter();
     let later = moments.flat_map(|at| {
         let new = alarms(catalogue, bps, at).into_iter().filter(|alarm| !known.contains(alarm));
         new.map(move |alarm| Html::text(&format!("From {} on:", html::day(at))).and(&alarm))
     });
-    later.take(ALARMS).collect()
-}
-
-fn version_table(versions: &[PriceVersion]) -> Table {
-    let row = |version: &PriceVersion| {
-        let sha: String = version.sha256.chars().take(12).collect();
-        vec![
-            html::count(version.id),
-            html::moment(version.created_at),
-            html::count(version.models),
-            Html::text(&version.source),
-            Html::code(&sha),
-            Html::text(&version.note),
-        ]
-    };
-    let columns = ["#Version", "Since", "#Models", "Source", "SHA-256", "Note"];
-    Table::new("Price versions", &columns, versions.iter().map(row).collect())
+    later.take(LATER_ALARMS).collect()
 }
 
 #[derive(Template)]

@@ -7,7 +7,9 @@ use axum::response::Response;
 use store::ProviderHour;
 
 use super::super::chart::{self, Series};
-use super::super::html::{self, Html, Table};
+use super::super::export;
+use super::super::html::{self, Html};
+use super::super::list::{Column, List, Value, Wish};
 use super::super::page::{self, Desk, Frame, Notice, told};
 use super::credentials::{self, Card};
 use crate::breaker::Standing;
@@ -23,10 +25,10 @@ const HOURS: i64 = 48;
 #[template(path = "providers.html")]
 struct Page {
     frame: Frame,
-    table: Table,
+    list: List,
     credentials: Vec<Card>,
     /// Further endpoints, where there are any.
-    endpoints: Option<Table>,
+    endpoints: Option<List>,
     /// Whether there is anything to seal credentials with.
     can_seal: bool,
     attempts: Html,
@@ -36,8 +38,24 @@ struct Page {
 
 /// `GET /operator/providers`
 pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
+    if let Some(sheet) = sheet(&call).await? {
+        return Ok(sheet);
+    }
     let page = show(&call, None).await?;
     page::show(&page)
+}
+
+async fn sheet(call: &Call) -> Result<Option<Response>, Problem> {
+    let wish = Wish::whole(call, "providers", COLUMNS, "")?;
+    if wish.csv {
+        let hour = call.now / HOUR;
+        let hours = call.app.store.provider_hours(hour - 23).await.map_err(told)?;
+        let rows = wish.sorted(COLUMNS, rows(call, &hours));
+        return export::whole("providers.csv", COLUMNS, &rows).map(Some);
+    }
+    let wish = Wish::whole(call, "endpoints", ENDPOINTS, "")?;
+    let rows = || wish.sorted(ENDPOINTS, further(call));
+    wish.csv.then(|| export::whole("endpoints.csv", ENDPOINTS, &rows())).transpose()
 }
 
 pub(super) async fn show(
@@ -65,22 +83,14 @@ pub(super) async fn show(
     let errors = series(&|name| by_hour(&told_hours, name, hours, is_fault));
     let day: Vec<ProviderHour> =
         told_hours.iter().filter(|hour| hour.hour > now - 24).cloned().collect();
-    let rows = call.app.providers.iter().map(|provider| row(call, provider, &day));
-    let columns = [
-        "Provider",
-        "State",
-        "#Attempts, 24 h",
-        "#Errors",
-        "#Half within",
-        "#95 % within",
-        "Last error here",
-    ];
+    let wish = Wish::whole(call, "providers", COLUMNS, "")?;
+    let rows = wish.sorted(COLUMNS, rows(call, &day));
     Ok(Page {
         frame: Frame::new(call, &desk, "Providers").saying(notice),
         credentials: credentials::cards(call),
-        endpoints: endpoints(call),
+        endpoints: endpoints(call)?,
         can_seal: call.app.providers.master_keys.first().is_some(),
-        table: Table::new("Providers", &columns, rows.collect()),
+        list: wish.list("Providers", COLUMNS, &rows),
         attempts: chart::bars("Attempts by hour, 48 hours", &labels, &attempts, html::grouped),
         errors: chart::bars("Errors by hour, 48 hours", &labels, &errors, html::grouped),
         latency: latency(&told_hours, &names),
@@ -153,24 +163,115 @@ fn with_breaker(state: Html, provider: &Provider, now: i64) -> Html {
     }
 }
 
-fn endpoints(call: &Call) -> Option<Table> {
-    let row = |endpoint: &Arc<Provider>| {
-        let in_force = endpoint.credential();
-        let state = credentials::off(&in_force).unwrap_or_else(|| Html::badge("good", "set up"));
-        vec![
-            Html::text(&endpoint.name()).below(&Html::code(&endpoint.base_url())),
-            with_breaker(state, endpoint, call.now),
-            html::count(endpoint.priority),
-            html::count(endpoint.weight),
-            Html::code(&format!("…{}", in_force.last4())),
-        ]
-    };
-    let rows: Vec<Vec<Html>> = call.app.providers.further().iter().map(row).collect();
-    let columns = ["Endpoint", "State", "#Priority", "#Weight", "Credential"];
-    (!rows.is_empty()).then(|| Table::new("Further endpoints", &columns, rows))
+/// A provider, or an endpoint of one, as a list tells of it.
+struct Row {
+    name: String,
+    base_url: String,
+    /// How it stands, in a word and as it is shown.
+    state: (&'static str, Html),
+    attempts: i64,
+    faults: i64,
+    half: Option<i64>,
+    most: Option<i64>,
+    last: (String, Html),
+    priority: i64,
+    weight: i64,
+    last4: String,
 }
 
-fn row(call: &Call, provider: &Provider, day: &[ProviderHour]) -> Vec<Html> {
+const COLUMNS: &[Column<Row>] = &[
+    Column::text("provider", "Provider", |row: &Row| Value::text(&row.name)).shown(name),
+    Column::sheet("base_url", |row: &Row| Value::text(&row.base_url)),
+    Column::text("state", "State", |row: &Row| Value::text(row.state.0))
+        .shown(|row| row.state.1.clone()),
+    Column::number("attempts", "Attempts, 24 h", |row: &Row| Value::Number(row.attempts.into())),
+    Column::number("errors", "Errors", |row: &Row| Value::Number(row.faults.into())).shown(errors),
+    Column::number("half_within_ms", "Half within", |row: &Row| number(row.half))
+        .shown(|row| millis(row.half)),
+    Column::number("most_within_ms", "95 % within", |row: &Row| number(row.most))
+        .shown(|row| millis(row.most)),
+    Column::text("last_error", "Last error here", |row: &Row| Value::text(&row.last.0))
+        .shown(|row| row.last.1.clone()),
+];
+
+const ENDPOINTS: &[Column<Row>] = &[
+    Column::text("endpoint", "Endpoint", |row: &Row| Value::text(&row.name)).shown(name),
+    Column::sheet("base_url", |row: &Row| Value::text(&row.base_url)),
+    Column::text("state", "State", |row: &Row| Value::text(row.state.0))
+        .shown(|row| row.state.1.clone()),
+    Column::number("priority", "Priority", |row: &Row| Value::Number(row.priority.into())),
+    Column::number("weight", "Weight", |row: &Row| Value::Number(row.weight.into())),
+    Column::text("credential", "Credential", |row: &Row| Value::text(&row.last4))
+        .shown(|row| Html::code(&format!("…{}", row.last4))),
+];
+
+fn name(row: &Row) -> Html {
+    Html::text(&row.name).below(&Html::code(&row.base_url))
+}
+
+fn number(value: Option<i64>) -> Value {
+    value.map_or(Value::Nothing, |value| Value::Number(value.into()))
+}
+
+fn errors(row: &Row) -> Html {
+    let share = if row.attempts > 0 { row.faults * 1_000 / row.attempts } else { 0 };
+    let faults = html::grouped(row.faults);
+    Html::text(&format!("{faults} ({}.{} %)", share / 10, share % 10))
+}
+
+fn further(call: &Call) -> Vec<Row> {
+    let row = |endpoint: &Arc<Provider>| {
+        let in_force = endpoint.credential();
+        let state = match credentials::off(&in_force) {
+            Some(off) => ("off", off),
+            None => ("set up", Html::badge("good", "set up")),
+        };
+        Row {
+            priority: endpoint.priority.into(),
+            weight: endpoint.weight.into(),
+            last4: in_force.last4().to_owned(),
+            ..Row::of(endpoint, state, call.now)
+        }
+    };
+    call.app.providers.further().iter().map(row).collect()
+}
+
+fn endpoints(call: &Call) -> Result<Option<List>, Problem> {
+    let wish = Wish::whole(call, "endpoints", ENDPOINTS, "")?;
+    let rows = wish.sorted(ENDPOINTS, further(call));
+    let list = wish.list("Further endpoints", ENDPOINTS, &rows).titled("Further endpoints");
+    Ok((!rows.is_empty()).then_some(list))
+}
+
+impl Row {
+    fn of(provider: &Provider, (word, state): (&'static str, Html), now: i64) -> Self {
+        let word = match provider.breaker.standing(now) {
+            Standing::Closed => word,
+            Standing::Open(_) => "breaker open",
+            Standing::HalfOpen => "breaker half-open",
+        };
+        Self {
+            name: provider.name(),
+            base_url: provider.base_url(),
+            state: (word, with_breaker(state, provider, now)),
+            attempts: 0,
+            faults: 0,
+            half: None,
+            most: None,
+            last: (String::new(), Html::text("none")),
+            priority: 0,
+            weight: 0,
+            last4: String::new(),
+        }
+    }
+}
+
+/// All providers, with what became of a day's attempts.
+fn rows(call: &Call, day: &[ProviderHour]) -> Vec<Row> {
+    call.app.providers.iter().map(|provider| row(call, provider, day)).collect()
+}
+
+fn row(call: &Call, provider: &Provider, day: &[ProviderHour]) -> Row {
     let name = provider.row.name;
     let sum = |wanted: fn(&str) -> bool| -> i64 {
         let own = day.iter().filter(|hour| hour.provider == name && wanted(&hour.outcome));
@@ -178,34 +279,32 @@ fn row(call: &Call, provider: &Provider, day: &[ProviderHour]) -> Vec<Html> {
     };
     let (attempts, faults) = (sum(|_| true), sum(is_fault));
     let state = if let Some(off) = credentials::off(&provider.credential()) {
-        off
+        ("off", off)
     } else if faults * 10 > attempts {
-        Html::badge("bad", "failing")
+        ("failing", Html::badge("bad", "failing"))
     } else if faults > 0 {
-        Html::badge("warn", "some errors")
+        ("some errors", Html::badge("warn", "some errors"))
     } else {
-        Html::badge("good", "set up")
+        ("set up", Html::badge("good", "set up"))
     };
-    let state = with_breaker(state, provider, call.now);
     let last = call.app.health.last(name).map_or_else(
-        || Html::text("none"),
+        || (String::new(), Html::text("none")),
         |last| {
             let when = html::since(last.at, call.now);
             let short: String = last.message.chars().take(160).collect();
-            Html::badge("bad", last.outcome).and(&when).below(&Html::text(&short))
+            let shown = Html::badge("bad", last.outcome).and(&when).below(&Html::text(&short));
+            (format!("{}: {short}", last.outcome), shown)
         },
     );
-    let share = if attempts > 0 { faults * 1_000 / attempts } else { 0 };
-    let errors = format!("{} ({}.{} %)", html::grouped(faults), share / 10, share % 10);
-    vec![
-        Html::text(name).below(&Html::code(&provider.base_url())),
-        state,
-        html::count(attempts),
-        Html::text(&errors),
-        millis(within(day, name, 50)),
-        millis(within(day, name, 95)),
+    Row {
+        name: name.to_owned(),
+        attempts,
+        faults,
+        half: within(day, name, 50),
+        most: within(day, name, 95),
         last,
-    ]
+        ..Row::of(provider, state, call.now)
+    }
 }
 
 /// How many answers began within which time, over all providers.

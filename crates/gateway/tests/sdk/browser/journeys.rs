@@ -140,6 +140,15 @@ async fn credit_is_seen_by_the_customer_and_in_the_audit_log() {
 }
 
 #[tokio::test]
+async fn lists_are_sorted_by_keyboard_on_a_phone_and_without_scripts() {
+    let Some(chromium) = Chromium::find() else { return };
+    let app = started().await;
+    let cookie = session(&app.books, OPERATOR).await;
+    chromium.go(SCRIPT, "lists", &app, &[("COOKIE", &cookie)]).await;
+    app.close().await;
+}
+
+#[tokio::test]
 async fn a_program_is_let_have_a_key() {
     let Some(chromium) = Chromium::find() else { return };
     let app = started().await;

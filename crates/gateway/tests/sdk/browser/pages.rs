@@ -92,6 +92,11 @@ fn operator() -> Vec<Value> {
             &format!("/operator/customers/{CUSTOMER}"),
             "operator-customer",
         ),
+        example(
+            "/operator/customers/{name}/keys",
+            &format!("/operator/customers/{CUSTOMER}/keys"),
+            "operator-keys",
+        ),
         place("/operator/prices", "operator-prices"),
         place("/operator/prices/import", "operator-import"),
         example(

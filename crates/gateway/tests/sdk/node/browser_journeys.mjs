@@ -1,6 +1,6 @@
 // What people do, from the first operator to the bill.
 
-import { assert, BASE_URL, join, journey, writeFile } from './browser.mjs';
+import { assert, BASE_URL, join, journey, PHONE, writeFile } from './browser.mjs';
 
 const { WELCOME, COOKIE, OTHER_COOKIE, KEY, OLD_KEY } = process.env;
 const PASSWORD = 'correct horse battery';
@@ -163,7 +163,7 @@ async function prices(browser) {
   // Nothing was done yet.
   const other = await browser.person({ cookies: { tollgate: COOKIE } });
   await other.go('/operator/prices?q=brand-new');
-  await other.says('No model');
+  await other.says('Nothing here fits');
   await olga.page.getByLabel('These changes are meant').check();
   await olga.press('Put these prices in force');
   await olga.says('The prices are in force.');
@@ -171,7 +171,7 @@ async function prices(browser) {
   await olga.look('prices with an alarm');
   await olga.field('Model').fill('brand-new');
   await olga.page.waitForURL(/q=brand-new/);
-  await olga.page.locator('#rows').getByText('brand-new').waitFor();
+  await olga.page.locator('#list-rows').getByText('brand-new').waitFor();
   await olga.go('/operator/prices/models/openai/gpt-4o');
   await olga.look('a model with two versions');
   await olga.go('/operator/prices/import');
@@ -325,6 +325,52 @@ async function operator(browser) {
   assert.ok(csv.includes('Invoice 7') && !csv.includes('account.pays'), csv);
 }
 
+// By keyboard, on a phone, and without scripts.
+async function lists(browser) {
+  const cookies = { tollgate: COOKIE };
+  const olga = await browser.person({ cookies });
+  const order = (person) => person.page.locator('#list-rows th[aria-sort]').getAttribute('aria-sort');
+  const names = (person) => person.page.locator('#list-rows tbody tr td:first-child').allInnerTexts();
+  await olga.go('/operator/users');
+  assert.equal(await order(olga), 'ascending');
+  const up = await names(olga);
+  assert.ok(up.length > 1, `${up}`);
+  await olga.page.locator('#list-by-name').focus();
+  await olga.page.keyboard.press('Enter');
+  await olga.page.waitForURL(/sort=-name/);
+  await olga.page.locator('th[aria-sort=descending]').waitFor();
+  assert.deepEqual(await names(olga), [...up].reverse());
+  // Whoever goes on by keyboard goes on from there.
+  await olga.page.waitForFunction(() => document.activeElement?.id === 'list-by-name');
+  await olga.look('users, sorted');
+  await olga.page.keyboard.press('Enter');
+  await olga.page.locator('th[aria-sort=ascending]').waitFor();
+  // What is looked for keeps the order, and the order what is looked for.
+  await olga.page.locator('#list-by-created_at').click();
+  await olga.page.waitForURL(/sort=-created_at/);
+  await olga.field('Find a name').fill(up[0].slice(0, 3));
+  await olga.page.waitForURL(/q=/);
+  assert.match(olga.page.url(), /sort=-created_at/);
+  await olga.page.locator('#list-by-name').click();
+  await olga.page.waitForURL(/sort=name/);
+  assert.match(olga.page.url(), /q=/);
+  await olga.page.getByRole('link', { name: 'Clear' }).click();
+  await olga.page.waitForFunction(() => !location.search.includes('q='));
+  assert.deepEqual(await names(olga), up);
+
+  const phone = await browser.person({ cookies, view: { scheme: 'light', device: 'phone', size: PHONE } });
+  await phone.go('/operator/users');
+  await phone.field('Sort by').selectOption('-name');
+  await phone.page.waitForURL(/sort=-name/);
+  await phone.page.waitForFunction((first) => document.querySelector('#list-rows tbody td')?.innerText.includes(first), up.at(-1));
+
+  const plain = await browser.person({ cookies, scripts: false });
+  await plain.go('/operator/users');
+  await plain.page.locator('#list-by-name').click();
+  await plain.page.waitForURL(/sort=-name/);
+  assert.deepEqual(await names(plain), [...up].reverse());
+}
+
 async function consent(browser) {
   const ada = await browser.person({ cookies: { tollgate: COOKIE } });
   const verifier = 'v'.repeat(43);
@@ -464,4 +510,4 @@ async function keyboard(browser) {
   await ada.heading('API keys');
 }
 
-await journey({ first, prices, rotate, rotated, revoke, organization, operator, consent, plain, keyboard });
+await journey({ first, prices, rotate, rotated, revoke, organization, operator, lists, consent, plain, keyboard });
