@@ -33,6 +33,8 @@ pub(crate) struct Carrier<'a> {
     rest: Vec<u8>,
     /// Whether the last event came without the blank line behind it.
     unended: bool,
+    /// Whether something came that cannot be read, and nothing of the provider's passes any more.
+    garbled: bool,
     /// What went wrong with a stream that passes. Seldom anything does, and a stream has no room for it until then.
     problem: Option<Box<WireProblem>>,
 }
@@ -89,6 +91,7 @@ impl<'a> Carrier<'a> {
             passed: false,
             rest: Vec::new(),
             unended: false,
+            garbled: false,
             problem: None,
         }
     }
@@ -129,6 +132,12 @@ impl<'a> Carrier<'a> {
                     let mut events = Vec::new();
                     self.attempt.target.dialect().reader().frame(frame, &mut events);
                     self.problem = events.into_iter().find_map(problem_of).map(Box::new);
+                    // What the provider itself says of its failure passes.
+                    self.garbled =
+                        self.problem.as_ref().is_some_and(|it| it.kind == Kind::Malformed);
+                }
+                if self.garbled {
+                    return;
                 }
                 self.passed |= !self.holding && !frame.data.is_empty();
                 let out = if self.holding { &mut self.held } else { &mut self.out };
@@ -324,7 +333,7 @@ impl<'a> Carrier<'a> {
 
     /// What ends the client's answer, after the receipt.
     pub(crate) fn last(&mut self) -> Bytes {
-        if self.passes() && !self.is_over() {
+        if self.passes() && (self.garbled || !self.is_over()) {
             let problem = self.problem();
             self.write_problem(problem);
         } else if self.passes() {

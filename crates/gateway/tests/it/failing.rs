@@ -32,6 +32,8 @@ pub(crate) enum How {
     Status(u16),
     /// Answers well, with something that cannot be read.
     NotJson,
+    /// The same in the middle of an answer that goes on to its end.
+    GarbageInTheMidst,
     /// Waits so long before each part of its answer.
     Slow(Duration),
 }
@@ -105,7 +107,7 @@ fn reset(stream: &TcpStream) -> Option<()> {
 
 /// The head and the parts of the answer.
 fn answer(how: How, asked: &Value) -> (String, Vec<String>) {
-    let (status, kind, parts) = match how {
+    let (status, kind, mut parts) = match how {
         How::Status(status) => {
             let error = json!({ "error": {
                 "message": "Not now.", "type": "server_error", "param": null, "code": null } });
@@ -115,6 +117,10 @@ fn answer(how: How, asked: &Value) -> (String, Vec<String>) {
         _ if asked["stream"] == true => (200, "text/event-stream", events(asked)),
         _ => (200, "application/json", whole(asked)),
     };
+    if matches!(how, How::GarbageInTheMidst) {
+        let middle = parts.len() / 2;
+        parts[middle] = "data: }}}} what is this?\n\n".to_owned();
+    }
     let length: usize = parts.iter().map(String::len).sum();
     let retry = if status == 429 { "retry-after: 7\r\n" } else { "" };
     let head = format!(

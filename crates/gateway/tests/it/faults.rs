@@ -129,6 +129,20 @@ async fn reset_in_the_midst() {
     .await;
 }
 
+/// A stream ends with an error where something cannot be read, and nothing of what comes behind it passes.
+#[tokio::test]
+async fn not_json_in_the_midst() {
+    fails(Case {
+        how: How::GarbageInTheMidst,
+        error: Some(["upstream_malformed"; 2]),
+        has_begun: true,
+        result: ["failed"; 2],
+        outcome: ["upstream_error", "broken_off"],
+        ..UNREACHABLE
+    })
+    .await;
+}
+
 /// Half of the time is left for the other target.
 #[tokio::test]
 async fn silent() {
