@@ -2,29 +2,64 @@
 
 use askama::Template;
 use axum::response::Response;
-use store::{SecretHash, Session};
+use store::{Identity, SecretHash, Session};
 
+use super::export;
 use super::html::{self, Html, Table};
 use super::limits;
+use super::list::{Column, List, Value, Wish};
 use super::page::{self, Desk, Fields, Frame, missing, told};
 use crate::problem::Problem;
 use crate::web::{Call, Proof, SignedIn, Who};
 
+/// A session, as its owner sees it.
 struct Browser {
     hash: String,
+    csrf: String,
     this: bool,
-    seen: Html,
-    begun: Html,
-    ends: Html,
+    session: Session,
+    now: i64,
 }
+
+#[derive(Template)]
+#[template(path = "session_end.html")]
+struct End<'a> {
+    one: &'a Browser,
+}
+
+const SESSIONS: &[Column<Browser>] = &[
+    Column::time("used_at", "Last used", |one: &Browser| Value::Time(one.session.seen_at)).shown(
+        |one| {
+            let seen = html::since(one.session.seen_at, one.now);
+            if one.this { seen.and(&Html::badge("accent", "this one")) } else { seen }
+        },
+    ),
+    Column::time("begun_at", "Begun", |one: &Browser| Value::Time(one.session.created_at)),
+    Column::time("ends_at", "Ends", |one: &Browser| Value::Time(one.session.expires_at))
+        .shown(|one| html::since(one.session.expires_at, one.now)),
+    Column::page("End it", |one| match one.this {
+        true => Html::default(),
+        false => Html::of(End { one }.render().unwrap_or_default()),
+    }),
+];
+
+const IDENTITIES: &[Column<Identity>] = &[
+    Column::text("issuer", "Issuer", |one: &Identity| Value::text(&one.issuer)),
+    Column::text("subject", "Name there", |one: &Identity| Value::text(&one.subject))
+        .shown(|one| Html::code(&one.subject)),
+    Column::time("created_at", "Since", |one: &Identity| Value::Time(one.created_at))
+        .shown(|one| Html::text(&html::day(one.created_at))),
+];
 
 #[derive(Template)]
 #[template(path = "settings.html")]
 struct Page {
     frame: Frame,
     has_password: bool,
-    sessions: Vec<Browser>,
-    identities: Table,
+    /// How many sessions there are.
+    many: usize,
+    sessions: List,
+    identities: List,
     limits: Table,
 }
 
@@ -43,24 +78,30 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     let sessions = store.sessions_of(id, call.now).await.map_err(told)?;
     let browser = |(hash, session): (SecretHash, Session)| Browser {
         hash: ledger::to_hex(&hash),
+        csrf: desk.csrf.clone(),
         this: hash == own,
-        seen: html::since(session.seen_at, call.now),
-        begun: html::moment(session.created_at),
-        ends: html::since(session.expires_at, call.now),
+        session,
+        now: call.now,
     };
-    let identities = store.identities_of(id).await.map_err(told)?;
-    let rows = identities.iter().map(|known| {
-        vec![
-            Html::text(&known.issuer),
-            Html::code(&known.subject),
-            Html::text(&html::day(known.created_at)),
-        ]
-    });
+    let wish = Wish::whole(&call, "sessions", SESSIONS, "-used_at")?;
+    let sessions = wish.sorted(SESSIONS, sessions.into_iter().map(browser).collect());
+    if wish.csv {
+        return export::whole("sessions.csv", SESSIONS, &sessions);
+    }
+    let shown = wish.list("Sessions", SESSIONS, &sessions).titled("Sessions");
+    let wish = Wish::whole(&call, "identities", IDENTITIES, "issuer")?;
+    let identities = wish.sorted(IDENTITIES, store.identities_of(id).await.map_err(told)?);
+    if wish.csv {
+        return export::whole("identities.csv", IDENTITIES, &identities);
+    }
     let snapshot = call.app.snapshots.current();
     let page = Page {
         has_password: store.password_hash(id).await.map_err(told)?.is_some(),
-        sessions: sessions.into_iter().map(browser).collect(),
-        identities: Table::new("Identities", &["Issuer", "Name there", "Since"], rows.collect())
+        many: sessions.len(),
+        sessions: shown,
+        identities: wish
+            .list("Identities", IDENTITIES, &identities)
+            .titled("Other names")
             .or("You sign in here alone.", None),
         limits: limits::table(&limits::applying(&snapshot, id, desk.account), &desk.payer),
         frame: Frame::new(&call, &desk, "Settings"),

@@ -2,19 +2,24 @@
 
 use std::sync::Arc;
 
+use askama::Template;
 use axum::response::Response;
 use store::{EntriesWanted, Grain, Member, Rollup, Seek, Transaction, User};
 
 use super::super::html::Html;
+use super::super::key_form::each;
+use super::super::keys::standing;
 use super::super::list::{Column, Filter, List, Value, Wish};
 use super::super::page::{DAY, told};
 use super::super::{export, html, overview};
+use super::customers::BudgetRow;
 use crate::problem::Problem;
 use crate::web::Call;
 
 /// The names of the lists.
 const ENTRIES: &str = "entries";
 const MEMBERS: &str = "members";
+const BUDGETS: &str = "budgets";
 const PER_PAGE: u16 = 25;
 const KINDS: [(&str, &str); 9] = [
     ("usage", "Usage"),
@@ -67,6 +72,42 @@ const MEMBERSHIP: &[Column<Member>] = &[
     Column::time("created_at", "Since", |one: &Member| Value::Time(one.created_at))
         .shown(|one| Html::text(&html::day(one.created_at))),
 ];
+
+#[derive(Template)]
+#[template(path = "budget_out.html")]
+struct OutForm<'a> {
+    row: &'a BudgetRow,
+}
+
+const BUDGET: &[Column<BudgetRow>] = &[
+    Column::text("whose", "Of", |row: &BudgetRow| Value::text(row.whose)),
+    Column::text("each", "Each", |row: &BudgetRow| Value::text(each(row.budget.period))),
+    Column::number("limit_usd", "Limit", |row: &BudgetRow| {
+        Value::Usd(row.budget.limit.pico().into())
+    })
+    .shown(|row| html::amount(row.budget.limit.pico())),
+    Column::number("used_usd", "Used", |row: &BudgetRow| Value::Usd(row.budget.used.pico().into()))
+        .shown(|row| html::amount(row.budget.used.pico()).below(&standing(&row.budget).1)),
+    Column::page("Remove", |row| Html::of(OutForm { row }.render().unwrap_or_default())),
+];
+
+pub(super) fn budgets(call: &Call, rows: Vec<BudgetRow>) -> Result<List, Problem> {
+    let wish = Wish::whole(call, BUDGETS, BUDGET, "whose")?;
+    let rows = wish.sorted(BUDGET, rows);
+    let list = wish.list("Budgets", BUDGET, &rows).titled("Budgets");
+    Ok(list.or("No budget: only credit and the budgets of keys limit it.", None))
+}
+
+pub(super) fn budgets_sheet(
+    call: &Call,
+    rows: Vec<BudgetRow>,
+    user: &User,
+) -> Result<Option<Response>, Problem> {
+    let wish = Wish::whole(call, BUDGETS, BUDGET, "whose")?;
+    let rows = wish.sorted(BUDGET, rows);
+    let file = format!("budgets-{}.csv", user.name);
+    wish.csv.then(|| export::whole(&file, BUDGET, &rows)).transpose()
+}
 
 /// What the customer has used in the last 30 days.
 pub(super) async fn rollups(

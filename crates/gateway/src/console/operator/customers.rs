@@ -13,7 +13,6 @@ use super::super::chart;
 use super::super::connect::base;
 use super::super::html::{self, Html};
 use super::super::key_form::{self, dollars};
-use super::super::keys::standing;
 use super::super::list::List;
 use super::super::overview::{Tile, model_list};
 use super::super::page::{self, Desk, Fields, Frame, Notice, missing, told};
@@ -28,11 +27,12 @@ use crate::people::links;
 use crate::problem::Problem;
 use crate::web::Call;
 
-struct BudgetRow {
-    id: Uuid,
-    whose: &'static str,
-    text: Html,
-    meter: Html,
+/// A budget of a customer.
+pub(super) struct BudgetRow {
+    pub(super) budget: Budget,
+    pub(super) whose: &'static str,
+    pub(super) user: String,
+    pub(super) csrf: String,
 }
 
 #[derive(Template)]
@@ -44,7 +44,7 @@ struct Page {
     tiles: Vec<Tile>,
     chart: Html,
     models: List,
-    budgets: Vec<BudgetRow>,
+    budgets: List,
     periods: Vec<Pick>,
     limits: Limits,
     entries: List,
@@ -59,7 +59,13 @@ struct Page {
 /// `GET /operator/customers/{name}`
 pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     page::settled(&call).await;
-    match customer_lists::sheet(&call, &customer(&call).await?).await? {
+    let (desk, user) = (Desk::of(&call)?, customer(&call).await?);
+    let budgets = call.app.store.budgets(call.now).await.map_err(told)?;
+    let budgets = budgets_of(budgets, &user, &desk.csrf);
+    if let Some(sheet) = customer_lists::budgets_sheet(&call, budgets, &user)? {
+        return Ok(sheet);
+    }
+    match customer_lists::sheet(&call, &user).await? {
         Some(sheet) => Ok(sheet),
         None => page::show(&show(&call, None).await?),
     }
@@ -91,7 +97,7 @@ async fn show(call: &Call, notice: Option<Notice>) -> Result<Page, Problem> {
         chart: chart::bars("Spent by day, the last 30 days", &labels, &series, html::short_dollars),
         models: model_list(call, "By model, the last 30 days", &rows)?
             .or("Nothing in these days.", None),
-        budgets: budgets_of(&budgets, &user),
+        budgets: customer_lists::budgets(call, budgets_of(budgets, &user, &desk.csrf))?,
         periods: key_form::periods(BudgetPeriod::Month),
         limits: limits::shown(call, &user).await?,
         entries: customer_lists::entries(call, &user).await?,
@@ -128,15 +134,14 @@ fn tiles(balance: &Balance, spent: &Total) -> Vec<Tile> {
     ]
 }
 
-fn budgets_of(all: &[Budget], user: &User) -> Vec<BudgetRow> {
+fn budgets_of(all: Vec<Budget>, user: &User, csrf: &str) -> Vec<BudgetRow> {
     let own =
         [(BudgetOwner::Account(user.account_id), "account"), (BudgetOwner::User(user.id), "user")];
-    let row = |budget: &Budget| {
+    let row = |budget: Budget| {
         let (_, whose) = own.iter().find(|(owner, _)| *owner == budget.owner)?;
-        let (text, meter) = standing(budget);
-        Some(BudgetRow { id: budget.id, whose, text, meter })
+        Some(BudgetRow { budget, whose, user: user.name.clone(), csrf: csrf.to_owned() })
     };
-    all.iter().filter_map(row).collect()
+    all.into_iter().filter_map(row).collect()
 }
 
 /// `POST /operator/customers/{name}/{act}`
@@ -263,7 +268,7 @@ async fn remove_budget(call: &Call, user: &User, fields: &Fields) -> Done {
     let id = fields.id("budget").ok_or_else(missing)?;
     let all = call.app.store.budgets(call.now).await.map_err(told)?;
     // One that is not on this page is not taken away from it.
-    if !budgets_of(&all, user).iter().any(|row| row.id == id) {
+    if !budgets_of(all, user, "").iter().any(|row| row.budget.id == id) {
         return Err(missing());
     }
     call.store().remove_budget(id, call.now).await.map_err(told)?;

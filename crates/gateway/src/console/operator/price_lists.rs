@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use axum::response::Response;
-use ledger::{Meter, Model, Rates, Status};
+use ledger::{Meter, Model, Rates, Status, UnitPrice, sum_exact};
 use store::PriceVersion;
 
 use super::super::export;
-use super::super::html::Html;
+use super::super::html::{self, Html};
 use super::super::list::{Column, Filter, List, Value, Wish};
+use super::super::requests::meter;
 use super::prices::{Alarm, id, million, rates};
 use crate::problem::Problem;
 use crate::snapshot::Snapshot;
@@ -33,6 +34,8 @@ struct Row {
     /// The commission, in basis points.
     bps: u32,
     state: &'static str,
+    /// When other prices begin.
+    next: Option<i64>,
 }
 
 impl Row {
@@ -45,7 +48,9 @@ impl Row {
             _ => "sold",
         };
         let rates = rates(model, now).unwrap_or_default();
-        Self { id: id(model), mode: model.info.mode.clone(), rates, bps, state }
+        let all = model.price.tariffs.iter().filter_map(|tariff| tariff.valid_from);
+        let next = all.filter(|at| *at > now).min();
+        Self { id: id(model), mode: model.info.mode.clone(), rates, bps, state, next }
     }
 
     /// Dollars for a million tokens, with a commission on top.
@@ -76,6 +81,8 @@ const COLUMNS: &[Column<Row>] = &[
         .shown(|row| row.shown(Meter::Input, row.bps)),
     Column::number("sold_output", "Sold, output", |row: &Row| row.price(Meter::Output, row.bps))
         .shown(|row| row.shown(Meter::Output, row.bps)),
+    Column::time("next_prices_at", "Next prices", |row: &Row| Value::time(row.next))
+        .shown(|row| Html::text(&row.next.map_or_else(|| "–".to_owned(), html::day))),
     Column::text("state", "State", |row: &Row| Value::text(row.state)).shown(|row| {
         let kind = match row.state {
             "sold" => "good",
@@ -96,6 +103,115 @@ const VERSION: &[Column<PriceVersion>] = &[
         .shown(|one| Html::code(&one.sha256.chars().take(12).collect::<String>())),
     Column::text("note", "Note", |one: &PriceVersion| Value::text(&one.note)),
 ];
+
+/// One price of a model: now, before, or to come.
+struct Price {
+    from: Option<i64>,
+    on: String,
+    of: Meter,
+    price: UnitPrice,
+    bps: u32,
+}
+
+impl Price {
+    /// For how many it is.
+    fn per(&self) -> i128 {
+        if self.of.is_token() { 1_000_000 } else { 1 }
+    }
+
+    fn cost(&self) -> i128 {
+        i128::from(self.price.pico()) * self.per()
+    }
+
+    fn sold(&self) -> i128 {
+        self.cost() * (10_000 + i128::from(self.bps)) / 10_000
+    }
+}
+
+const PRICE: &[Column<Price>] = &[
+    Column::time("from", "From", |one: &Price| Value::time(one.from))
+        .shown(|one| Html::text(&one.from.map_or_else(|| "the beginning".to_owned(), html::day))),
+    Column::text("what", "What", |one: &Price| Value::Text(meter(one.of))),
+    Column::text("terms", "On which terms", |one: &Price| Value::text(&one.on)),
+    Column::number("per", "Per", |one: &Price| Value::Number(one.per()))
+        .shown(|one| Html::text(if one.of.is_token() { "1M" } else { "1" })),
+    Column::number("cost_usd", "Cost, USD", |one: &Price| Value::Usd(one.cost()))
+        .shown(|one| Html::text(&sum_exact(one.cost()))),
+    Column::number("sold_usd", "Sold, USD", |one: &Price| Value::Usd(one.sold()))
+        .shown(|one| Html::text(&sum_exact(one.sold()))),
+];
+
+/// What a version of the prices has changed of a model.
+pub(super) struct Changed {
+    pub(super) version: PriceVersion,
+    pub(super) rates: Rates,
+    /// Whether the model is in that version.
+    pub(super) is_there: bool,
+}
+
+impl Changed {
+    fn price(&self, meter: Meter) -> Value {
+        let unit = self.rates.get(meter).map(|unit| i128::from(unit.pico()));
+        unit.map_or(Value::Nothing, |unit| Value::Usd(unit * 1_000_000))
+    }
+
+    fn shown(&self, meter: Meter) -> Html {
+        Html::text(&million(&self.rates, meter, 0).unwrap_or_else(|| "–".to_owned()))
+    }
+
+    fn source(&self) -> &str {
+        if self.is_there { &self.version.source } else { "not in this version" }
+    }
+}
+
+const CHANGED: &[Column<Changed>] = &[
+    Column::number("version", "Version", |one: &Changed| Value::Number(one.version.id.into())),
+    Column::time("since", "Since", |one: &Changed| Value::Time(one.version.created_at)),
+    Column::number("input", "Input", |one: &Changed| one.price(Meter::Input))
+        .shown(|one| one.shown(Meter::Input)),
+    Column::number("cached", "Cached", |one: &Changed| one.price(Meter::CacheRead))
+        .shown(|one| one.shown(Meter::CacheRead)),
+    Column::number("output", "Output", |one: &Changed| one.price(Meter::Output))
+        .shown(|one| one.shown(Meter::Output)),
+    Column::text("source", "Source", |one: &Changed| Value::text(one.source())),
+];
+
+/// Every price of a model with the versions that have changed it; or the sheet of one of the two.
+pub(super) fn of_model(
+    call: &Call,
+    (model, bps): (&Model, u32),
+    history: Vec<Changed>,
+) -> Result<Result<(List, List), Response>, Problem> {
+    let mut prices = Vec::new();
+    for tariff in &model.price.tariffs {
+        for (condition, rates) in &tariff.rates {
+            let mut on = condition.service_tier.name().to_owned();
+            if condition.long_context {
+                on.push_str(", long context");
+            }
+            if condition.off_peak {
+                on.push_str(", off-peak");
+            }
+            let one =
+                |(of, price)| Price { from: tariff.valid_from, on: on.clone(), of, price, bps };
+            prices.extend(rates.entries().map(one));
+        }
+    }
+    let wish = Wish::whole(call, "prices", PRICE, "-from")?;
+    let prices = wish.sorted(PRICE, prices);
+    if wish.csv {
+        return export::whole(&format!("prices-{}.csv", model.name), PRICE, &prices).map(Err);
+    }
+    let list = wish.list("Prices", PRICE, &prices).titled("Prices, the latest first");
+    let wish = Wish::whole(call, "history", CHANGED, "-version")?;
+    let history = wish.sorted(CHANGED, history);
+    if wish.csv {
+        return export::whole(&format!("history-{}.csv", model.name), CHANGED, &history).map(Err);
+    }
+    let caption = "Versions that have changed it, USD per million tokens";
+    let changed = wish.list(caption, CHANGED, &history).titled("Versions that have changed it");
+    Ok(Ok((list.or("It has no price.", None), changed)))
+}
 
 const ALARM: &[Column<Alarm>] = &[
     Column::text("model", "Model", |one: &Alarm| Value::text(&one.model))

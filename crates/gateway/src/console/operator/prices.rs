@@ -10,7 +10,7 @@ use super::super::html::{self, Html, Table};
 use super::super::list::List;
 use super::super::page::{self, Desk, Frame, missing, told};
 use super::super::requests::{meter, percent};
-use super::price_lists;
+use super::price_lists::{self, Changed};
 use super::upcoming;
 use crate::problem::Problem;
 use crate::web::Call;
@@ -139,8 +139,8 @@ struct One {
     frame: Frame,
     id: String,
     facts: Vec<(&'static str, Html)>,
-    tariffs: Vec<(Html, Table)>,
-    history: Table,
+    prices: List,
+    history: List,
 }
 
 /// `GET /operator/prices/models/{provider}/{model}`
@@ -166,49 +166,18 @@ pub(crate) async fn model(call: Call) -> Result<Response, Problem> {
     if let Some(date) = &info.deprecation_date {
         facts.push(("Ends", Html::text(date)));
     }
-    let tariffs = found.price.tariffs.iter().rev().map(|tariff| {
-        let from = tariff.valid_from.map_or_else(|| "the beginning".to_owned(), html::day);
-        let title = Html::text(&format!("Prices from {from} on"));
-        (title, tariff_table(tariff, bps))
-    });
-    let page = One {
-        frame: Frame::new(&call, &desk, &id(found)),
-        id: id(found),
-        facts,
-        tariffs: tariffs.collect(),
-        history: history(&call, provider, name).await?,
+    let history = history(&call, provider, name).await?;
+    let (prices, history) = match price_lists::of_model(&call, (found, bps), history)? {
+        Ok(lists) => lists,
+        Err(sheet) => return Ok(sheet),
     };
+    let page =
+        One { frame: Frame::new(&call, &desk, &id(found)), id: id(found), facts, prices, history };
     page::show(&page)
 }
 
-fn tariff_table(tariff: &ledger::Tariff, bps: u32) -> Table {
-    let mut rows = Vec::new();
-    for (condition, rates) in &tariff.rates {
-        let mut on = condition.service_tier.name().to_owned();
-        if condition.long_context {
-            on.push_str(", long context");
-        }
-        if condition.off_peak {
-            on.push_str(", off-peak");
-        }
-        for (of, price) in rates.entries() {
-            let (scale, per) = if of.is_token() { (1_000_000, "1M") } else { (1, "1") };
-            let cost = i128::from(price.pico()) * scale;
-            let sold = cost * (10_000 + i128::from(bps)) / 10_000;
-            rows.push(vec![
-                Html::text(&meter(of)),
-                Html::text(&on),
-                Html::text(per),
-                Html::text(&sum_exact(cost)),
-                Html::text(&sum_exact(sold)),
-            ]);
-        }
-    }
-    Table::new("Prices", &["What", "On which terms", "#Per", "#Cost, USD", "#Sold, USD"], rows)
-}
-
 /// How the price of a model has changed from version to version.
-async fn history(call: &Call, provider: &str, name: &str) -> Result<Table, Problem> {
+async fn history(call: &Call, provider: &str, name: &str) -> Result<Vec<Changed>, Problem> {
     let versions = call.app.store.price_versions().await.map_err(told)?;
     let skipped = versions.len().saturating_sub(VERSIONS);
     let mut rows = Vec::new();
@@ -221,22 +190,9 @@ async fn history(call: &Call, provider: &str, name: &str) -> Result<Table, Probl
         }
         let rates =
             catalogue.get(provider, name).and_then(|model| rates(model, version.created_at));
-        let rates = rates.unwrap_or_default();
-        let cell = |meter| {
-            let text = million(&rates, meter, 0);
-            Html::text(&text.unwrap_or_else(|| "–".to_owned()))
-        };
-        rows.push(vec![
-            html::count(version.id),
-            html::moment(version.created_at),
-            cell(Meter::Input),
-            cell(Meter::CacheRead),
-            cell(Meter::Output),
-            Html::text(if price.is_some() { &version.source } else { "not in this version" }),
-        ]);
+        let is_there = price.is_some();
+        rows.push(Changed { version, rates: rates.unwrap_or_default(), is_there });
         last = Some(price);
     }
-    rows.reverse();
-    let columns = ["#Version", "Since", "#Input", "#Cached", "#Output", "Source"];
-    Ok(Table::new("Versions that have changed it, USD per million tokens", &columns, rows))
+    Ok(rows)
 }
