@@ -130,9 +130,10 @@ impl Seek {
     pub fn read(&self, text: &str) -> Option<Place> {
         let rest = text.strip_prefix(&self.order())?.strip_prefix('~')?;
         let (id, value) = rest.split_once('~')?;
-        let id = match self.listing.is_numbered {
-            true => Scalar::Number(id.parse().ok()?),
-            false => Scalar::Id(Uuid::try_parse(id).ok()?),
+        let id = if self.listing.is_numbered {
+            Scalar::Number(id.parse().ok()?)
+        } else {
+            Scalar::Id(Uuid::try_parse(id).ok()?)
         };
         let value = match self.sort {
             Sort::Number(..) => Scalar::Number(value.parse().ok()?),

@@ -140,7 +140,7 @@ where
     };
     let (first, rest) = (rows.clone(), seek.clone());
     let read = move |place: Place| rows(rest.clone().behind(Some(place)));
-    sheet(call, name, columns::words(columns), first(seek), read).await
+    sheet(call, name, columns::words(columns), Box::pin(first(seek)), read).await
 }
 
 /// The sheet of rows that are all there.

@@ -83,10 +83,8 @@ fn name(row: &Row) -> Html {
         second.push_str(" of ");
         second.push_str(&html::escape(&key.user));
     }
-    let name = match row.open {
-        true => Html::link(&format!("/keys/{}", key.id), name),
-        false => Html::text(name),
-    };
+    let name =
+        if row.open { Html::link(&format!("/keys/{}", key.id), name) } else { Html::text(name) };
     name.below(&Html::of(second))
 }
 
@@ -158,7 +156,7 @@ async fn show(
             let page = store.keys_list(&wanted, &seek).await?;
             let budgets = budgets(&snapshot);
             Ok(page.map(|ListedKey { key, spent }| Row {
-                budget: budgets.get(&snapshot.budget_owner(key.id)).map(|one| (*one).clone()),
+                budget: budgets.get(&snapshot.budget_owner(key.id)).map(|one| *(*one)),
                 foreign: key.user_id != viewer,
                 open: !of_customer,
                 key,
@@ -180,12 +178,13 @@ async fn show(
     }
     filters.push(Filter::choice("state", "State", "All but revoked ones", &STATES));
     let list = wish.page("API keys", COLUMNS, (&page, &seek)).filters(&wish, filters);
-    let list = match of_customer {
-        true => list.or("No key spends from this account.", None),
-        false => list.or(
-            "No key yet. A key lets a program ask models in your name, and you decide what it may spend.",
-            Some(("/keys/new", "Make the first key")),
-        ),
+    let list = if of_customer {
+        list.or("No key spends from this account.", None)
+    } else {
+        list.or(
+        "No key yet. A key lets a program ask models in your name, and you decide what it may spend.",
+        Some(("/keys/new", "Make the first key")),
+    )
     };
     page::show(&Page { frame, payer, of_customer, list })
 }

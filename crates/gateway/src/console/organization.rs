@@ -45,17 +45,11 @@ const COLUMNS: &[Column<Row>] = &[
     Column::text("name", "Name", |row: &Row| Value::text(&row.member.user)),
     Column::sheet("user_id", |row: &Row| Value::Text(row.member.user_id.to_string())),
     Column::text("role", "Role", |row: &Row| Value::text(row.member.role.name())).shown(|row| {
-        match row.open {
-            true => form(&RoleForm { row }),
-            false => Html::text(row.member.role.name()),
-        }
+        if row.open { form(&RoleForm { row }) } else { Html::text(row.member.role.name()) }
     }),
     Column::time("created_at", "Since", |row: &Row| Value::Time(row.member.created_at))
         .shown(|row| Html::text(&html::day(row.member.created_at))),
-    Column::page("Change", |row| match row.open {
-        true => form(&OutForm { row }),
-        false => Html::default(),
-    }),
+    Column::page("Change", |row| if row.open { form(&OutForm { row }) } else { Html::default() }),
 ];
 
 #[derive(Template)]

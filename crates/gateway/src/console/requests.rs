@@ -273,7 +273,7 @@ async fn sheet(call: &Call, wishes: Wishes) -> Result<Response, Problem> {
             Ok((page.receipts.iter().map(cells).collect(), page.next))
         }
     };
-    let (first, head) = (read(after), COLUMNS.map(str::to_owned).to_vec());
+    let (first, head) = (Box::pin(read(after)), COLUMNS.map(str::to_owned).to_vec());
     export::sheet(call, "requests.csv", head, first, move |after| read(Some(after))).await
 }
 

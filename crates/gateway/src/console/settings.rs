@@ -37,9 +37,8 @@ const SESSIONS: &[Column<Browser>] = &[
     Column::time("begun_at", "Begun", |one: &Browser| Value::Time(one.session.created_at)),
     Column::time("ends_at", "Ends", |one: &Browser| Value::Time(one.session.expires_at))
         .shown(|one| html::since(one.session.expires_at, one.now)),
-    Column::page("End it", |one| match one.this {
-        true => Html::default(),
-        false => Html::of(End { one }.render().unwrap_or_default()),
+    Column::page("End it", |one| {
+        if one.this { Html::default() } else { Html::of(End { one }.render().unwrap_or_default()) }
     }),
 ];
 

@@ -274,18 +274,19 @@ impl At {
             (Self::Size { size, digits: 1.. } | Self::Extension { size }, b'\r') => {
                 Self::SizeLf { size }
             }
-            (Self::Size { size, digits: 1.. }, b';' | b' ' | b'\t') => Self::Extension { size },
             // A line that only seems to end, for whatever stands between.
             (Self::Extension { .. }, b'\n') => return Err(Malformed::Chunk),
-            (Self::Extension { size }, _) => Self::Extension { size },
-            (Self::SizeLf { size: 0 }, b'\n') => Self::Trailer { begins: true },
+            (Self::Size { size, digits: 1.. }, b';' | b' ' | b'\t')
+            | (Self::Extension { size }, _) => Self::Extension { size },
+            (Self::SizeLf { size: 0 } | Self::TrailerLf { last: false }, b'\n') => {
+                Self::Trailer { begins: true }
+            }
             (Self::SizeLf { size }, b'\n') => Self::Content(size),
             (Self::ContentCr, b'\r') => Self::ContentLf,
             (Self::ContentLf, b'\n') => Self::Size { size: 0, digits: 0 },
             (Self::Trailer { begins }, b'\r') => Self::TrailerLf { last: begins },
             (Self::Trailer { .. }, _) => Self::Trailer { begins: false },
             (Self::TrailerLf { last: true }, b'\n') => Self::End,
-            (Self::TrailerLf { last: false }, b'\n') => Self::Trailer { begins: true },
             _ => return Err(Malformed::Chunk),
         })
     }

@@ -227,8 +227,8 @@ fn further(call: &Call) -> Vec<Row> {
             None => ("set up", Html::badge("good", "set up")),
         };
         Row {
-            priority: endpoint.priority.into(),
-            weight: endpoint.weight.into(),
+            priority: endpoint.priority,
+            weight: endpoint.weight,
             last4: in_force.last4().to_owned(),
             ..Row::of(endpoint, state, call.now)
         }
