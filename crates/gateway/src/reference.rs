@@ -124,6 +124,7 @@ fn who(policy: &str) -> &'static str {
         "key:inference" => "a key that may ask models",
         "key:usage" => "a key that may read usage",
         "key:keys" => "a key that may manage keys",
+        "key:operator" => "an operator's key that has the scope operator",
         "key:billing" => "a key that may see bills",
         "user:keys" => "a user's key that may manage keys",
         "user:usage" => "a user's key that may read usage",

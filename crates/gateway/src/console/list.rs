@@ -62,7 +62,7 @@ impl Wish {
         };
         let sort = found("sort").unwrap_or_else(|| first.to_owned());
         let descending = sort.starts_with('-');
-        let word = sort.trim_start_matches('-').to_owned();
+        let word = sort.strip_prefix('-').unwrap_or(&sort).to_owned();
         if sort != first && !sortable.contains(&word.as_str()) {
             let message = format!(
                 "sort: this list goes by {}, or by one of them with - in front",

@@ -119,7 +119,7 @@ fn answer(how: How, asked: &Value) -> (String, Vec<String>) {
     };
     if matches!(how, How::GarbageInTheMidst) {
         let middle = parts.len() / 2;
-        parts[middle] = "data: }}}} what is this?\n\n".to_owned();
+        parts[middle] = String::from("data: }}}} what is this?\n\n");
     }
     let length: usize = parts.iter().map(String::len).sum();
     let retry = if status == 429 { "retry-after: 7\r\n" } else { "" };

@@ -128,7 +128,7 @@ async fn what_is_refused() {
     let complaint =
         app.books.refused(&["key", "create", "--user", USER, "--scope", "operator"]).await;
     assert!(complaint.contains("--scope: you may grant no more than"), "{complaint}");
-    let store = Store::open(&app.books.url, 1).await.expect("the books");
+    let store = app.books.store().await;
     let olga = store.user(OPERATOR).await.expect("Olga");
     store.set_operator(&olga, false).await.expect("no operator");
     store.close().await;

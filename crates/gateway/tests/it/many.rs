@@ -45,7 +45,7 @@ enum Payer {
 }
 
 async fn fill(books: &Books, receipts: u64, keys: u64, now: u64) {
-    let store = Store::open(&books.url, 2).await.expect("the books");
+    let store = books.store().await;
     let ada = store.user(USER).await.expect("Ada");
     let micros = |at: u64| i64::try_from(at).expect("a moment");
     for user in 1..=USERS {
@@ -258,7 +258,7 @@ async fn every_page(books: Books) {
     let mut app = App::start_on(books, Start::default()).await;
     fill(&app.books, receipts, keys, now).await;
     app.books.cli(&["user", "add", "olga", "--operator"]).await;
-    let store = Store::open(&app.books.url, 1).await.expect("the books");
+    let store = app.books.store().await;
     let (ada, olga) = (session(&store, USER, now).await, session(&store, "olga", now).await);
     let member = session(&store, "user-001", now).await;
     store.close().await;

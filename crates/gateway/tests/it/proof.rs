@@ -51,6 +51,16 @@ async fn past(books: &Books, table: &str, statement: &str) {
     }
 }
 
+/// Changes past the program, and how each is taken back: a table, what is set, what undoes it, in which rows.
+const CHANGES: [(&str, &str, &str, &str); 6] = [
+    ("ledger_transactions", "reason = 'a gift'", "reason = ''", "kind = 'top_up'"),
+    ("price_versions", "note = note || '.'", "note = substr(note, 1, length(note) - 1)", "id = 1"),
+    ("audit_log", "actor = 'eve'", "actor = 'the command line'", "action = 'credit.add'"),
+    ("credit_grants", "amount = amount + 1", "amount = amount - 1", "amount > 0"),
+    ("budgets", "limit_pico = limit_pico + 1", "limit_pico = limit_pico - 1", "removed_at IS NULL"),
+    ("ledger_accounts", "floor = floor - 1", "floor = floor + 1", "kind = 'customer'"),
+];
+
 async fn named(books: Books) {
     let mut app = App::start_on(books, Start::default()).await;
     app.books.cli(&["credit", "add", "--user", crate::app::USER, "--usd", "10"]).await;
@@ -68,25 +78,6 @@ async fn named(books: Books) {
     assert_eq!((keys.len(), &keys[0]["known"]), (1, &json!(true)), "{proof}");
     books.cli(&["verify", "--expect", head, "--trust", &"0".repeat(64)]).await;
 
-    // Every change at once, and how each is taken back.
-    let cases = [
-        ("ledger_transactions", "reason = 'a gift'", "reason = ''", "kind = 'top_up'"),
-        (
-            "price_versions",
-            "note = note || '.'",
-            "note = substr(note, 1, length(note) - 1)",
-            "id = 1",
-        ),
-        ("audit_log", "actor = 'eve'", "actor = 'the command line'", "action = 'credit.add'"),
-        ("credit_grants", "amount = amount + 1", "amount = amount - 1", "amount > 0"),
-        (
-            "budgets",
-            "limit_pico = limit_pico + 1",
-            "limit_pico = limit_pico - 1",
-            "removed_at IS NULL",
-        ),
-        ("ledger_accounts", "floor = floor - 1", "floor = floor + 1", "kind = 'customer'"),
-    ];
     let change = async |table: &str, set: &str, row: &str| {
         let statement = format!("UPDATE tollgate.{table} SET {set} WHERE {row}");
         if ["ledger_transactions", "price_versions", "audit_log"].contains(&table) {
@@ -95,14 +86,14 @@ async fn named(books: Books) {
             books.shell(&statement).await;
         }
     };
-    for (table, set, _, row) in cases {
+    for (table, set, _, row) in CHANGES {
         change(table, set, row).await;
     }
     let found = faults(books, &[]).await;
-    for (table, ..) in cases {
+    for (table, ..) in CHANGES {
         assert!(found.iter().any(|fault| fault.starts_with(table)), "{table}: {found:#?}");
     }
-    for (table, _, back, row) in cases {
+    for (table, _, back, row) in CHANGES {
         change(table, back, row).await;
     }
     books.audit().await;
