@@ -4,6 +4,7 @@ use ledger::{Outcome, parse_date};
 use store::{Cursor, Ended, ReceiptFilter, ReceiptOrder, ReceiptPlace, Size};
 use uuid::Uuid;
 
+use super::html::{Head, SortLink};
 use super::page::{DAY, Desk, missing, query};
 use super::requests::Pick;
 use crate::problem::Problem;
@@ -23,6 +24,17 @@ const ORDERS: [(&str, &str, ReceiptOrder); 8] = [
     ("input", "fewest tokens in first", ReceiptOrder::Smallest(Size::Input)),
     ("-output", "most tokens out first", ReceiptOrder::Largest(Size::Output)),
     ("output", "fewest tokens out first", ReceiptOrder::Smallest(Size::Output)),
+];
+
+/// What stands above the columns, and by which order the list goes by them.
+const HEADS: [(&str, &str); 7] = [
+    ("When", "time"),
+    ("Model", ""),
+    ("Key", ""),
+    ("Tokens in", "input"),
+    ("Tokens out", "output"),
+    ("Charge", "charge"),
+    ("", ""),
 ];
 
 /// How requests end, as `outcome=` has it.
@@ -114,10 +126,38 @@ impl Wishes {
         ORDERS.iter().map(pick).collect()
     }
 
+    /// What stands above the columns. What is largest or latest comes first, and last once more.
+    pub(super) fn heads(&self) -> Vec<Head> {
+        let (sorted, falls) = match self.named().0.strip_prefix('-') {
+            Some(word) => (word, true),
+            None => (self.named().0, false),
+        };
+        let head = |(name, word): (&'static str, &'static str)| {
+            let is_current = !word.is_empty() && word == sorted;
+            let sort = if is_current && falls { word.to_owned() } else { format!("-{word}") };
+            let link = (!word.is_empty()).then(|| SortLink {
+                href: self.address_by(&sort, "", None),
+                id: format!("list-by-{word}"),
+            });
+            let order = match (is_current, falls) {
+                (false, _) => "",
+                (true, false) => "ascending",
+                (true, true) => "descending",
+            };
+            let numeric = !matches!(word, "" | "time");
+            Head { name, numeric, link, order, ..Head::default() }
+        };
+        HEADS.map(head).to_vec()
+    }
+
     /// Where the same is shown, or kept as a sheet, from a place on.
     pub(super) fn address(&self, format: &str, after: Option<&ReceiptPlace>) -> String {
+        self.address_by(self.named().0, format, after)
+    }
+
+    fn address_by(&self, sort: &str, format: &str, after: Option<&ReceiptPlace>) -> String {
         let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
-        let sort = if self.order == ReceiptOrder::Newest { "" } else { self.named().0 };
+        let sort = if sort == ORDERS[0].0 { "" } else { sort };
         let pairs = [
             ("from", self.from.clone()),
             ("to", self.to.clone()),

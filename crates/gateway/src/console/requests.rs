@@ -69,8 +69,8 @@ pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
     let used: Vec<Uuid> = used.into_iter().collect();
     let used = call.app.store.keys_by_id(&used).await.map_err(told)?;
     let rows = page.receipts.iter().map(|receipt| row(receipt, &used)).collect();
-    let names = ["When", "Model", "Key", "#Tokens in", "#Tokens out", "#Charge", ""];
-    let table = Table::new(&format!("Requests, {}", wishes.order_text()), &names, rows);
+    let caption = format!("Requests, {}", wishes.order_text());
+    let table = Table::of(&caption, wishes.heads(), rows);
     let table = if filtered || wishes.after.is_some() {
         table.or("No request here fits.", Some(("/requests", "Show all")))
     } else {

@@ -688,6 +688,12 @@ async fn requests_are_narrowed_down_and_sorted() {
         let row = sheet.lines().nth(1).expect("a row").to_owned();
         assert!(row.contains(&first.replace('/', ",")), "{path}: {row}");
     }
+    // What stands above a column turns its order around, and keeps what is narrowed down.
+    let page = ada.page("/requests?outcome=ok&sort=-charge").await.replace("&#38;", "&amp;");
+    assert_eq!(page.matches("aria-sort=\"descending\"").count(), 1, "{page}");
+    for href in ["outcome=ok&amp;sort=charge\"", "outcome=ok&amp;sort=-input\"", "outcome=ok\""] {
+        assert!(page.contains(&format!("href=\"/requests?{href}")), "{href}: {page}");
+    }
     for wrong in ["sort=colour", "outcome=good", "from=soon", "to=2020-13-01"] {
         assert_eq!(ada.get(&format!("/requests?{wrong}")).await.status, 400, "{wrong}");
     }

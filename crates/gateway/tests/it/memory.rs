@@ -16,9 +16,9 @@ use crate::speak::Client;
 
 const MODEL: &str = "gpt-4o";
 
-/// What a stream may take beside the memory of the kernel's sockets: two connections, each with a buffer of 8 KiB for
-/// either direction, are most of it.
-const PER_STREAM_KIB: u64 = 48;
+/// What a stream may take beside the memory of the kernel's sockets: a connection to a client, with a buffer of 8 KiB for either
+/// direction, is most of it.
+const PER_STREAM_KIB: u64 = 40;
 /// What all of it may take with a thousand of them.
 const ALL_KIB: u64 = 60 * 1024;
 /// What may wait in the program for a client that does not read.
