@@ -2,7 +2,6 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use store::Store;
 
 use crate::app::{Answer, App, Start, USER};
 use crate::books::Books;
