@@ -81,7 +81,8 @@ struct OutForm<'a> {
 
 const BUDGET: &[Column<BudgetRow>] = &[
     Column::text("whose", "Of", |row: &BudgetRow| Value::text(row.whose)),
-    Column::text("each", "Each", |row: &BudgetRow| Value::text(each(row.budget.period))),
+    Column::text("each", "How often", |row: &BudgetRow| Value::text(each(row.budget.period)))
+        .shown(|row| Html::whole(each(row.budget.period))),
     Column::number("limit_usd", "Limit", |row: &BudgetRow| {
         Value::Usd(row.budget.limit.pico().into())
     })

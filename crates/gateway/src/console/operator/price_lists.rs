@@ -18,7 +18,10 @@ use crate::web::Call;
 /// The names of the lists beside that of models.
 const VERSIONS: &str = "versions";
 const ALARMS: &str = "alarms";
-const STATES: [(&str, &str); 5] = [
+/// Of models that have other prices to come.
+const TO_COME: &str = "to come";
+const STATES: [(&str, &str); 6] = [
+    (TO_COME, "With other prices to come"),
     ("sold", "Sold"),
     ("no price", "Without a price"),
     ("deprecated", "Deprecated"),
@@ -81,8 +84,7 @@ const COLUMNS: &[Column<Row>] = &[
         .shown(|row| row.shown(Meter::Input, row.bps)),
     Column::number("sold_output", "Sold, output", |row: &Row| row.price(Meter::Output, row.bps))
         .shown(|row| row.shown(Meter::Output, row.bps)),
-    Column::time("next_prices_at", "Next prices", |row: &Row| Value::time(row.next))
-        .shown(|row| Html::text(&row.next.map_or_else(|| "–".to_owned(), html::day))),
+    Column::sheet("next_prices_at", |row: &Row| Value::time(row.next)),
     Column::text("state", "State", |row: &Row| Value::text(row.state)).shown(|row| {
         let kind = match row.state {
             "sold" => "good",
@@ -90,7 +92,9 @@ const COLUMNS: &[Column<Row>] = &[
             "no price" => "bad",
             _ => "plain",
         };
-        Html::badge(kind, row.state)
+        let state = Html::badge(kind, row.state);
+        let next = row.next.map(|at| Html::text(&format!("others from {}", html::day(at))));
+        next.map_or_else(|| state.clone(), |next| state.below(&next))
     }),
 ];
 
@@ -202,7 +206,7 @@ pub(super) fn of_model(
     if wish.csv {
         return export::whole(&format!("prices-{}.csv", model.name), PRICE, &prices).map(Err);
     }
-    let list = wish.list("Prices", PRICE, &prices).titled("Prices, the latest first");
+    let list = wish.list("Prices", PRICE, &prices).titled("Prices");
     let wish = Wish::whole(call, "history", CHANGED, "-version")?;
     let history = wish.sorted(CHANGED, history);
     if wish.csv {
@@ -253,7 +257,11 @@ fn wanted(call: &Call, snapshot: &Snapshot) -> Result<(Wish, Vec<Row>, BTreeSet<
         .filter(|model| provider.is_empty() || model.provider == provider)
         .map(|model| Row::of(model, bps, call.now, snapshot.hides(model)))
         .filter(|row| row.id.to_lowercase().contains(&part))
-        .filter(|row| state.is_empty() || row.state == state);
+        .filter(|row| match state.as_str() {
+            "" => true,
+            TO_COME => row.next.is_some(),
+            state => row.state == state,
+        });
     let rows = wish.sorted(COLUMNS, rows.collect());
     Ok((wish, rows, providers))
 }

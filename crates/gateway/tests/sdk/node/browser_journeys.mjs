@@ -342,9 +342,9 @@ async function lists(browser) {
   assert.deepEqual(await names(olga), [...up].reverse());
   // Whoever goes on by keyboard goes on from there.
   await olga.page.waitForFunction(() => document.activeElement?.id === 'list-by-name');
-  await olga.look('users, sorted');
   await olga.page.keyboard.press('Enter');
   await olga.page.locator('th[aria-sort=ascending]').waitFor();
+  await olga.look('users, sorted');
   // What is looked for keeps the order, and the order what is looked for.
   await olga.page.locator('#list-by-created_at').click();
   await olga.page.waitForURL(/sort=-created_at/);
@@ -365,7 +365,7 @@ async function lists(browser) {
   await phone.page.waitForFunction((first) => document.querySelector('#list-rows tbody td')?.innerText.includes(first), up.at(-1));
 
   const plain = await browser.person({ cookies, scripts: false });
-  await plain.go('/operator/users');
+  await plain.page.goto('/operator/users');
   await plain.page.locator('#list-by-name').click();
   await plain.page.waitForURL(/sort=-name/);
   assert.deepEqual(await names(plain), [...up].reverse());
