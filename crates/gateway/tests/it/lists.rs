@@ -159,7 +159,8 @@ async fn what_makes_no_sense_is_refused_clearly() {
 /// Every way to sort that a page offers, and the sheet of each of its lists.
 async fn tried(browser: &Browser, path: &str) -> usize {
     let page = browser.page(path).await;
-    let lists = all(&page, "<div class=\"field order\"><label for=\"", "\"");
+    let mut lists = all(&page, "<label for=\"", "\"");
+    lists.retain(|label| label.ends_with("-sort"));
     assert!(!lists.is_empty(), "{path} has no list");
     for list in &lists {
         let field = all(&page, &format!("<select id=\"{list}\" name=\""), "\"")[0];
