@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::Response;
 use ledger::{Catalogue, Meter, Model, Rates, Status, Terms, sum_exact};
 
-use super::super::html::{self, Html};
+use super::super::html::{self, Html, Table};
 use super::super::list::List;
 use super::super::page::{self, Desk, Frame, missing, told};
 use super::super::requests::{meter, percent};
