@@ -22,7 +22,7 @@ async fn tried(scopes: &[&str]) {
     };
     let app = App::start().await;
     if scopes.contains(&"operator") {
-        let store = store::Store::open(&app.books.url, 1).await.expect("the books");
+        let store = app.books.store().await;
         let user = store.user(USER).await.expect("the user");
         store.set_operator(&user, true).await.expect("an operator");
         store.close().await;
