@@ -5,7 +5,6 @@
 //! request, taken from the kernel: it does not depend on how fast the other core is.
 
 mod figures;
-pub(crate) mod flames;
 mod load;
 mod options;
 mod peers;
@@ -120,7 +119,7 @@ impl Bench<'_> {
     fn pairs(&self, scenario: Scenario) -> Result<Vec<Pair>> {
         let Self { options, dir, .. } = *self;
         ui::heading(scenario.title());
-        let warm = |target| Warm::up(target, self.tools, options.connections);
+        let warm = |target| Warm::up(target, self);
         let gateway = warm(Target::gateway(&self.gateway, scenario, dir)?)?;
         let nginx = warm(Target::peer(&self.nginx, scenario, dir)?)?;
         // It need not be up to the load.
@@ -130,9 +129,8 @@ impl Bench<'_> {
         let litellm = peer.and_then(|peer| warm(peer).map_err(weak).ok());
         let mut pairs = Vec::new();
         for number in 1..=options.runs {
-            let run = |warm: &Warm<'_>| warm.load(options.seconds);
-            let (gateway, nginx) = (run(&gateway)?, run(&nginx)?);
-            let litellm = litellm.as_ref().and_then(|warm| run(warm).map_err(weak).ok());
+            let (gateway, nginx) = (gateway.run()?, nginx.run()?);
+            let litellm = litellm.as_ref().and_then(|warm| warm.run().map_err(weak).ok());
             let third = litellm.as_ref().map(|run| format!("; LiteLLM {}", run.short()));
             let (first, second) = (gateway.short(), nginx.short());
             let third = third.unwrap_or_default();
@@ -147,19 +145,23 @@ impl Bench<'_> {
 struct Warm<'a> {
     target: Target<'a>,
     bytes: u64,
-    tools: &'a Tools,
-    connections: u32,
+    bench: &'a Bench<'a>,
 }
 
 impl<'a> Warm<'a> {
-    fn up(target: Target<'a>, tools: &'a Tools, connections: u32) -> Result<Self> {
+    fn up(target: Target<'a>, bench: &'a Bench<'a>) -> Result<Self> {
         let bytes = target.check()?;
-        let warm = Self { target, bytes, tools, connections };
+        let warm = Self { target, bytes, bench };
         warm.load(WARM_UP_SECONDS)?;
         Ok(warm)
     }
 
     fn load(&self, seconds: u32) -> Result<Run> {
-        load::run(&self.target, self.bytes, &self.tools.wrk, self.connections, seconds)
+        let Bench { options, tools, .. } = self.bench;
+        load::run(&self.target, self.bytes, &tools.wrk, options.connections, seconds)
+    }
+
+    fn run(&self) -> Result<Run> {
+        self.load(self.bench.options.seconds)
     }
 }

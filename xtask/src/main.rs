@@ -50,8 +50,6 @@ The project's own commands.
                              --litellm installs and measures LiteLLM's proxy as well,
                              --bins measures the programs in DIR instead of building them,
                              --json prints figures for machines, --record writes docs/benchmarks/NAME.md
-  cargo xtask flames [--seconds N] [--bins DIR]
-                             flame graphs of the gateway under the same load, in docs/performance; needs perf
   cargo xtask prove [--kills N] [--outage SECONDS] [--attempts N] [--bad-clients N] [--soak MINUTES]
                              the tests of the money path in full, on a release of the program: killed 10,000 times under
                              load, the database away for half an hour, 20,000 attempts to spend credit for 500
@@ -93,7 +91,6 @@ fn dispatch(args: &[String]) -> Result {
         "ci" => ci::run(rest),
         "dev" => dev::run(rest),
         "bench" => bench::run(rest),
-        "flames" => bench::flames::run(rest),
         "fuzz" => fuzz::run(rest),
         "prove" => prove::run(rest),
         "screens" => screens::run(rest),

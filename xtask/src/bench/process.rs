@@ -63,10 +63,6 @@ impl Server {
         Err(format!("{} is not ready after {} s:\n{}", self.name, START_UP.as_secs(), self.said()))
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
