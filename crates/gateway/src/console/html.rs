@@ -184,6 +184,15 @@ pub(crate) struct SortLink {
     pub(crate) id: String,
 }
 
+/// What a head says of a list that goes by its column, or does not.
+pub(crate) const fn order(is_current: bool, falls: bool) -> &'static str {
+    match (is_current, falls) {
+        (false, _) => "",
+        (true, false) => "ascending",
+        (true, true) => "descending",
+    }
+}
+
 /// Heads by their names; those of numbers have a `#` in front.
 fn heads(names: &[&'static str]) -> Vec<Head> {
     let head = |name: &&'static str| match name.strip_prefix('#') {

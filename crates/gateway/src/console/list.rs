@@ -9,7 +9,7 @@ use askama::Template;
 use store::{Listing, Paged, Place, Seek};
 
 pub(crate) use super::columns::{Column, Value};
-use super::html::{Head, SortLink, Table};
+use super::html::{self, Head, SortLink, Table};
 use super::page::DAY;
 use super::requests::Pick;
 use crate::clock;
@@ -245,11 +245,7 @@ impl Wish {
             href: self.href(&[("sort", &sort), ("after", "")]),
             id: format!("{list}-by-{}", column.word),
         });
-        let order = match (is_current, self.descending) {
-            (false, _) => "",
-            (true, false) => "ascending",
-            (true, true) => "descending",
-        };
+        let order = html::order(is_current, self.descending);
         let is_hidden = column.word.is_empty();
         Head { name: column.head, numeric: column.numeric, is_hidden, link, order }
     }

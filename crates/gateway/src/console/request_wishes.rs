@@ -4,7 +4,7 @@ use ledger::{Outcome, parse_date};
 use store::{Cursor, Ended, ReceiptFilter, ReceiptOrder, ReceiptPlace, Size};
 use uuid::Uuid;
 
-use super::html::{Head, SortLink};
+use super::html::{self, Head, SortLink};
 use super::page::{DAY, Desk, missing, query};
 use super::requests::Pick;
 use crate::problem::Problem;
@@ -139,11 +139,7 @@ impl Wishes {
                 href: self.address_by(&sort, "", None),
                 id: format!("list-by-{word}"),
             });
-            let order = match (is_current, falls) {
-                (false, _) => "",
-                (true, false) => "ascending",
-                (true, true) => "descending",
-            };
+            let order = html::order(is_current, falls);
             let numeric = !matches!(word, "" | "time");
             Head { name, numeric, link, order, ..Head::default() }
         };

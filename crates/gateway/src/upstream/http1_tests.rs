@@ -1,30 +1,34 @@
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 
-use super::{Decoder, HEAD_LIMIT_BYTES, Malformed, read_head, write_head};
+use super::{Decoder, HEAD_LIMIT_BYTES, Head, Malformed, read_head, write_head};
+
+/// The head of an answer that comes in these pieces, its content, and how much of the answer was taken; nothing where not
+/// even the head is whole.
+type Fed = Option<(Head, Vec<u8>, usize)>;
+
+fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Fed, Malformed> {
+    let (mut come, mut head, mut content, mut used) = (Vec::new(), None, Vec::new(), 0);
+    for piece in pieces {
+        let mut piece = piece.to_vec();
+        if head.is_none() {
+            come.extend(piece);
+            let Some((found, begin)) = read_head(&Bytes::copy_from_slice(&come))? else { continue };
+            piece = come.split_off(begin);
+            head = Some(found);
+            used = begin;
+        }
+        used += head.as_mut().expect("a head").body.decode(&piece, &mut content)?;
+    }
+    Ok(head.map(|head| (head, content, used)))
+}
 
 /// Status, body, what is left, and whether the connection stays: of an answer that comes in pieces of so many bytes.
 fn read(answer: &[u8], piece: usize) -> Result<(StatusCode, Vec<u8>, Vec<u8>, bool), Malformed> {
-    let mut come = Vec::new();
-    let mut head = None;
-    let mut body = Vec::new();
-    let mut left = Vec::new();
-    for part in answer.chunks(piece) {
-        let mut part = part.to_vec();
-        if head.is_none() {
-            come.extend(part);
-            let Some((found, begin)) = read_head(&Bytes::copy_from_slice(&come))? else { continue };
-            part = come.split_off(begin);
-            head = Some(found);
-        }
-        let decoder = &mut head.as_mut().expect("a head").body;
-        let used = decoder.decode(&part, &mut body)?;
-        left.extend(part.split_off(used));
-    }
-    let head = head.expect("a head");
+    let (head, body, used) = feed(answer.chunks(piece))?.expect("a head");
     let whole = head.body.is_over() || head.body == Decoder::UntilClosed;
     assert!(whole, "{:?} is not at its end", head.body);
-    Ok((head.answer.status(), body, left, head.stays))
+    Ok((head.answer.status(), body, answer[used..].to_vec(), head.stays))
 }
 
 /// The same however it is cut.
@@ -171,20 +175,8 @@ fn a_head_says_how_long_the_body_is() {
 
 /// What becomes of an answer that comes in two pieces, however it ends.
 fn outcome(answer: &[u8], cut: usize) -> Result<Option<(Vec<u8>, Decoder, usize)>, Malformed> {
-    let (mut come, mut head, mut content, mut used) = (Vec::new(), None, Vec::new(), 0);
     let (first, second) = answer.split_at(cut);
-    for part in [first, second] {
-        let mut part = part.to_vec();
-        if head.is_none() {
-            come.extend(part);
-            let Some((found, begin)) = read_head(&Bytes::copy_from_slice(&come))? else { continue };
-            part = come.split_off(begin);
-            head = Some(found);
-            used = begin;
-        }
-        used += head.as_mut().expect("a head").body.decode(&part, &mut content)?;
-    }
-    Ok(head.map(|head| (content, head.body, used)))
+    Ok(feed([first, second])?.map(|(head, content, used)| (content, head.body, used)))
 }
 
 #[test]

@@ -94,9 +94,8 @@ impl Line {
             self.incoming = bytes.freeze();
             match ready!(read) {
                 Ok(()) if self.incoming.len() > known => {}
-                Ok(()) | Err(_) if self.deaf.is_some() => return Poll::Ready(Err(self.cut())),
-                Ok(()) => return Poll::Ready(Err(LineError::Cut)),
-                Err(error) => return Poll::Ready(Err(error.into())),
+                Ok(()) => return Poll::Ready(Err(self.cut())),
+                Err(error) => return Poll::Ready(Err(self.deaf.take().unwrap_or(error).into())),
             }
             if let Some((Head { answer, body, stays }, begin)) = http1::read_head(&self.incoming)? {
                 self.incoming.advance(begin);
@@ -113,7 +112,8 @@ impl Line {
     ) -> Poll<Option<Result<Bytes, LineError>>> {
         let mut content = Vec::new();
         let behind = std::mem::take(&mut self.incoming);
-        if let Err(malformed) = self.take(&behind, &mut content) {
+        let taken = take(&mut self.body, &behind, &mut content, &mut self.incoming);
+        if let Err(malformed) = taken {
             return Poll::Ready(Some(Err(malformed.into())));
         }
         while content.is_empty() && !self.body.is_over() {
@@ -189,10 +189,6 @@ impl Line {
     /// Why there is no answer.
     fn cut(&mut self) -> LineError {
         self.deaf.take().map_or(LineError::Cut, LineError::Io)
-    }
-
-    fn take(&mut self, come: &[u8], content: &mut Vec<u8>) -> Result<(), Malformed> {
-        take(&mut self.body, come, content, &mut self.incoming)
     }
 }
 
