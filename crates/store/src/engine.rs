@@ -26,6 +26,10 @@ const SQLITE_BEGIN: &str = "BEGIN IMMEDIATE";
 /// Begins a reading of many statements that all see the same. SQLite's ordinary `BEGIN` does.
 const POSTGRES_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
+/// For a transaction whose rows are to come in the order of an index. PostgreSQL's planner, which does not know what a
+/// filter will let through, may else read and sort all that an account has for the first few.
+const POSTGRES_BY_INDEX: &str = "SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off";
+
 /// Words of the common schema text that SQLite's strict tables know by another name. `STRICT` itself makes SQLite
 /// refuse a text in a number's column, as PostgreSQL always does; without a number of its own for every row, a table is
 /// one tree with its primary key, not two.
@@ -287,6 +291,15 @@ impl Pool {
                 Conn::Postgres(Lease::Transaction(begun), *named)
             }
         })
+    }
+
+    /// A connection to read pages with whose order an index has.
+    pub(crate) async fn by_index(&self) -> Result<Conn, StoreError> {
+        let Self::Postgres(pool, named) = self else { return self.acquire().await };
+        let begun = Lease::Transaction(pool.begin().await?);
+        let mut conn = Conn::Postgres(begun, *named);
+        conn.script(POSTGRES_BY_INDEX).await?;
+        Ok(conn)
     }
 
     /// Knocks at the server once, past the pool: that would go on knocking by itself, more and more seldom, as long as its

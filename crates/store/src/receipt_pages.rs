@@ -15,9 +15,9 @@ use crate::row::Row;
 use crate::{Cursor, Store, StoreError};
 
 /// How many entries of the index are looked at for a page, where a key is all that is asked for.
-const ENTRIES: i64 = 100_000;
+const ENTRIES: i64 = 60_000;
 /// How many rows are, where it takes a row to see whether it fits.
-const ROWS: i64 = 20_000;
+const ROWS: i64 = 12_000;
 /// How many are looked at first, and by how much more then.
 const FIRST: i64 = 400;
 const MORE: i64 = 8;
@@ -201,7 +201,7 @@ impl Store {
         after: Option<ReceiptPlace>,
         limit: u16,
     ) -> Result<ReceiptPage, StoreError> {
-        let mut conn = self.read().await?;
+        let mut conn = self.read.by_index().await?;
         let way = Way::of(filter, direction);
         let (from, to) = span(filter);
         let edges = if direction == 0 {

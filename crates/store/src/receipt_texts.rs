@@ -36,10 +36,11 @@ macro_rules! stretch {
     (@ key, $beyond:literal, $until:literal, $order:literal) => {
         stretch!(@@@ "key_id = $8", $beyond, $until, $order)
     };
-    // Of the keys of a user.
+    // Of the keys of a user, which are looked up among the entries and not the entries for each of them: `IS TRUE` keeps a
+    // planner from that.
     (@ user, $beyond:literal, $until:literal, $order:literal) => {
         stretch!(
-            @@@ "key_id IN (SELECT id FROM tollgate.api_keys WHERE user_id = $8 AND account_id = $1)",
+            @@@ "(key_id IN (SELECT id FROM tollgate.api_keys WHERE user_id = $8 AND account_id = $1)) IS TRUE",
             $beyond, $until, $order
         )
     };

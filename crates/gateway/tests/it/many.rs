@@ -1,6 +1,7 @@
 //! Pages over many receipts. `TOLLGATE_TEST_RELEASE=… TOLLGATE_TEST_RECEIPTS=1000000 TOLLGATE_TEST_KEYS=10000` measures what
 //! is promised; otherwise fewer are there, and only that every page comes is looked at.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use ledger::{Meter, Outcome, Receipt, Usage, UsageReport, UsageSource, Usd};
@@ -161,9 +162,9 @@ async fn session(store: &Store, name: &str, now: u64) -> String {
     token
 }
 
-/// What an address takes: the third of five tries. Of a sheet, until its first rows are there.
-async fn taken(app: &App, path: &str, cookies: &str) -> Duration {
-    let mut times = Vec::new();
+/// What an address takes: the third of five tries. Of a sheet, until its first rows are there. With the page.
+async fn taken(app: &App, path: &str, cookies: &str) -> (Duration, String) {
+    let (mut times, mut shown) = (Vec::new(), String::new());
     for _ in 0..5 {
         let begun = Instant::now();
         let request = app.request(Method::GET, path).header(header::COOKIE, cookies);
@@ -192,11 +193,22 @@ async fn taken(app: &App, path: &str, cookies: &str) -> Duration {
             let page = answer.text().await.expect("a page");
             times.push(begun.elapsed());
             assert!(fits, "{path}: {status} {page}");
+            shown = page;
         }
     }
     times.sort_unstable();
     println!("{path}: {:.1} ms", times[2].as_secs_f64() * 1e3);
-    times[2]
+    (times[2], shown)
+}
+
+/// The other orders of a page's lists, and the pages that follow.
+fn onward(path: &str, page: &str) -> BTreeSet<String> {
+    let links = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let links = links.map(|link| link.replace("&#38;", "&").replace("&amp;", "&"));
+    let own = |link: &str| link.split('?').next() == Some(path);
+    links
+        .filter(|link| own(link) && ["sort=", "after="].iter().any(|part| link.contains(part)))
+        .collect()
 }
 
 /// Every way to look at many requests, as Ada's sessions, the organization's and a member's see them.
@@ -266,7 +278,7 @@ async fn every_page(books: Books) {
     let table = app.books.cli_json(&["openapi", "--routes"]).await;
     let pages = table.as_array().expect("a table").iter().filter(|route| route["method"] == "GET");
     let mut slow = Vec::new();
-    let mut seen = 0;
+    let (mut seen, mut ways) = (0, 0);
     for route in pages {
         let (path, policy) = (route["path"].as_str().expect("text"), &route["policy"]);
         let token = match policy.as_str() {
@@ -278,13 +290,19 @@ async fn every_page(books: Books) {
         if path.contains('{') || path.contains(".csv") || path.contains("export") {
             continue;
         }
-        let time = taken(&app, path, &format!("tollgate={token}")).await;
-        if time > PAGE {
-            slow.push((path.to_owned(), time));
+        let cookies = format!("tollgate={token}");
+        let (time, page) = taken(&app, path, &cookies).await;
+        let mut times = vec![(path.to_owned(), time)];
+        for link in onward(path, &page) {
+            let (time, _) = taken(&app, &link, &cookies).await;
+            times.push((link, time));
         }
+        ways += times.len() - 1;
+        slow.extend(times.into_iter().filter(|(_, time)| *time > PAGE));
         seen += 1;
     }
     assert!(seen > 10, "{table}");
+    assert!(ways > 50, "{ways} other orders and further pages");
     let acme = id(2, 0);
     let own = format!("tollgate={ada}");
     let [owner, member] =
@@ -303,7 +321,7 @@ async fn every_page(books: Books) {
     more.extend(customers.iter().map(|page| ("an operator", page.as_str(), house.as_str())));
     for (who, path, cookies) in more {
         print!("{who}: ");
-        let time = taken(&app, path, cookies).await;
+        let (time, _) = taken(&app, path, cookies).await;
         if time > PAGE {
             slow.push((format!("{who}: {path}"), time));
         }
