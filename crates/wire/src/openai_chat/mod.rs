@@ -1,6 +1,7 @@
 //! `OpenAI` Chat Completions, which `DeepSeek` and many others speak too.
 //! <https://platform.openai.com/docs/api-reference/chat>
 
+mod alike;
 mod audio;
 mod citations;
 pub mod completions;

@@ -1,22 +1,24 @@
 //! A frame of a stream that brings a few bytes of text and nothing else, without reading it as JSON.
 
+use super::alike::Texts;
+
 /// The bytes of output in a frame that changes nothing else; nothing if the frame has to be read. One pass, in which every
-/// member is known or the frame is not plain: what a frame of text has in it is always the same.
-pub(super) fn bytes(data: &str, tier: Option<&str>) -> Option<u64> {
+/// member is known or the frame is not plain: what a frame of text has in it is always the same. `texts` hears which texts
+/// are another in every frame.
+pub(super) fn bytes(data: &str, tier: Option<&str>, texts: &mut Texts) -> Option<u64> {
     let mut rest = data.trim().as_bytes().strip_prefix(b"{")?.trim_ascii_start();
     let mut bytes = None;
     while !rest.starts_with(b"}") {
         let (name, behind) = name(rest)?;
         let given = value(behind)?;
         rest = next(match name {
-            b"id" | b"object" | b"model" | b"system_fingerprint" | b"obfuscation" | b"provider" => {
-                passed(given)?
-            }
+            b"id" | b"object" | b"model" | b"system_fingerprint" | b"provider" => passed(given)?,
+            b"obfuscation" => texts.padding(given, passed(given)?),
             b"created" => number(given)?,
             b"usage" => given.strip_prefix(b"null")?,
             b"service_tier" => same(given, tier)?,
             b"choices" if bytes.is_none() => {
-                let (length, behind) = choices(given)?;
+                let (length, behind) = choices(given, texts)?;
                 bytes = Some(length);
                 behind
             }
@@ -27,7 +29,7 @@ pub(super) fn bytes(data: &str, tier: Option<&str>) -> Option<u64> {
 }
 
 /// The bytes in a list of one choice, and what stands behind it.
-fn choices(given: &[u8]) -> Option<(u64, &[u8])> {
+fn choices<'a>(given: &'a [u8], texts: &mut Texts) -> Option<(u64, &'a [u8])> {
     let choice = given.strip_prefix(b"[")?.trim_ascii_start().strip_prefix(b"{")?;
     let mut rest = choice.trim_ascii_start();
     let mut bytes = None;
@@ -40,12 +42,12 @@ fn choices(given: &[u8]) -> Option<(u64, &[u8])> {
                 given.strip_prefix(b"null")?
             }
             b"delta" if bytes.is_none() => {
-                let (length, behind) = delta(given)?;
+                let (length, behind) = delta(given, texts)?;
                 bytes = Some(length);
                 behind
             }
             b"text" if bytes.is_none() => {
-                let (length, behind) = string(given)?;
+                let (length, behind) = counted(given, texts)?;
                 bytes = Some(length);
                 behind
             }
@@ -57,7 +59,7 @@ fn choices(given: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 /// The bytes in a delta whose members are texts, `null` or one call, and what stands behind it.
-fn delta(given: &[u8]) -> Option<(u64, &[u8])> {
+fn delta<'a>(given: &'a [u8], texts: &mut Texts) -> Option<(u64, &'a [u8])> {
     let mut rest = given.strip_prefix(b"{")?.trim_ascii_start();
     let (mut bytes, mut thoughts) = (0, 0);
     while !rest.starts_with(b"}") {
@@ -67,8 +69,10 @@ fn delta(given: &[u8]) -> Option<(u64, &[u8])> {
         let (length, behind) = match (name, given.strip_prefix(b"null")) {
             (_, Some(behind)) => (0, behind),
             (b"role", _) => (0, passed(given)?),
-            (b"content" | b"refusal" | b"reasoning" | b"reasoning_content", _) => string(given)?,
-            (b"tool_calls", _) => call(given)?,
+            (b"content" | b"refusal" | b"reasoning" | b"reasoning_content", _) => {
+                counted(given, texts)?
+            }
+            (b"tool_calls", _) => call(given, texts)?,
             _ => return None,
         };
         // Two names of the same thoughts.
@@ -80,7 +84,7 @@ fn delta(given: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 /// The bytes of arguments in a list of one call, and what stands behind it.
-fn call(given: &[u8]) -> Option<(u64, &[u8])> {
+fn call<'a>(given: &'a [u8], texts: &mut Texts) -> Option<(u64, &'a [u8])> {
     let call = given.strip_prefix(b"[")?.trim_ascii_start().strip_prefix(b"{")?;
     let mut rest = call.trim_ascii_start();
     let mut bytes = 0;
@@ -92,7 +96,7 @@ fn call(given: &[u8]) -> Option<(u64, &[u8])> {
             b"index" => number(given)?,
             b"id" | b"type" => passed(given)?,
             b"function" if !called => {
-                let (length, behind) = function(given)?;
+                let (length, behind) = function(given, texts)?;
                 (bytes, called) = (length, true);
                 behind
             }
@@ -104,7 +108,7 @@ fn call(given: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 /// The bytes of a function's arguments, and what stands behind it.
-fn function(given: &[u8]) -> Option<(u64, &[u8])> {
+fn function<'a>(given: &'a [u8], texts: &mut Texts) -> Option<(u64, &'a [u8])> {
     let mut rest = given.strip_prefix(b"{")?.trim_ascii_start();
     let mut bytes = None;
     while !rest.starts_with(b"}") {
@@ -113,7 +117,7 @@ fn function(given: &[u8]) -> Option<(u64, &[u8])> {
         rest = next(match name {
             b"name" => passed(given)?,
             b"arguments" if bytes.is_none() => {
-                let (length, behind) = string(given)?;
+                let (length, behind) = counted(given, texts)?;
                 bytes = Some(length);
                 behind
             }
@@ -121,6 +125,13 @@ fn function(given: &[u8]) -> Option<(u64, &[u8])> {
         })?;
     }
     Some((bytes.unwrap_or(0), rest.strip_prefix(b"}")?))
+}
+
+/// The length of a text that counts, and what stands behind it.
+fn counted<'a>(given: &'a [u8], texts: &mut Texts) -> Option<(u64, &'a [u8])> {
+    let (length, behind) = string(given)?;
+    texts.counted(given, behind);
+    Some((length, behind))
 }
 
 /// What stands behind a text or `null`, whatever the text says.
@@ -203,6 +214,10 @@ fn string(text: &[u8]) -> Option<(u64, &[u8])> {
 mod tests {
     use super::*;
 
+    fn bytes(data: &str, tier: Option<&str>) -> Option<u64> {
+        super::bytes(data, tier, &mut Texts::default())
+    }
+
     #[test]
     fn lengths_of_strings() {
         for text in [r#""""#, r#""a""#, r#""\"\\\/\b\f\n\r\t""#, r#""\u00e9\u20ac x""#, r#""ä€😀""#]
@@ -226,7 +241,7 @@ mod tests {
             let chunk = format!(
                 r#"{{"id":"c","model":"m","service_tier":"default","choices":[{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":null}}]{rest}}}"#
             );
-            super::bytes(&chunk, Some("default"))
+            bytes(&chunk, Some("default"))
         };
         for (delta, expected) in [
             (r#"{"content":"a\n\u00e9"}"#, 4),
@@ -247,12 +262,9 @@ mod tests {
             assert_eq!(of(delta, ",\"usage\":{\"prompt_tokens\":1}"), None, "{delta}");
         }
         let text = r#"{"id":"c","choices":[{"text":" toll","index":0,"logprobs":null,"finish_reason":null}],"model":"m"}"#;
-        assert_eq!(super::bytes(text, None), Some(5));
-        assert_eq!(super::bytes(&text.replace("null}]", "\"stop\"}]"), None), None);
-        assert_eq!(
-            super::bytes(&text.replace("\"id\"", "\"service_tier\":\"flex\",\"id\""), None),
-            None
-        );
-        assert_eq!(super::bytes("[DONE]", None), None);
+        assert_eq!(bytes(text, None), Some(5));
+        assert_eq!(bytes(&text.replace("null}]", "\"stop\"}]"), None), None);
+        assert_eq!(bytes(&text.replace("\"id\"", "\"service_tier\":\"flex\",\"id\""), None), None);
+        assert_eq!(bytes("[DONE]", None), None);
     }
 }

@@ -3,10 +3,11 @@
 
 use ledger::{Usage, UsageReport};
 
+use super::alike::Alike;
+use super::problem;
 use super::read_reply::finish;
 use super::types::{CallDelta, Chunk, ChunkChoice, Delta};
 use super::{details, usage};
-use super::{plain, problem};
 use crate::Problem;
 use crate::json::{self, Json, TextOr};
 use crate::problem::Kind;
@@ -26,6 +27,8 @@ pub(super) struct Gauge {
     begun: bool,
     /// The answer came whole, from a server that does not stream.
     unary: bool,
+    /// What plain frames have in common.
+    alike: Alike,
 }
 
 /// What a frame brings.
@@ -52,6 +55,7 @@ impl Gauge {
             over: false,
             begun: false,
             unary: false,
+            alike: Alike::default(),
         }
     }
 
@@ -118,10 +122,13 @@ impl Gauge {
         // Without the end of a line it was cut anywhere.
         let ended = matches!(frame.raw.last(), Some(b'\n' | b'\r'));
         let known = ended && !self.over && frame.event != "error" && self.known();
-        let bytes = known.then(|| plain::bytes(&frame.data, self.tier.as_deref())).flatten();
-        match bytes {
-            Some(bytes) => self.seen.output_bytes += bytes,
-            None => drop(self.take(frame)),
+        let tier = self.tier.as_deref();
+        let bytes = known.then(|| self.alike.bytes(&frame.data, tier)).flatten();
+        if let Some(bytes) = bytes {
+            self.seen.output_bytes += bytes;
+        } else {
+            self.alike.forget();
+            drop(self.take(frame));
         }
     }
 

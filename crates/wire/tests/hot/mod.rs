@@ -51,7 +51,7 @@ pub(crate) fn event(word: &str) -> String {
     format!("data: {chunk}\n\n")
 }
 
-/// A stream under way, of which the names are known.
+/// A stream under way, of which the names and the form of its events are known.
 pub(crate) struct Stream {
     splitter: Splitter,
     reader: Box<dyn wire::Reader>,
@@ -61,7 +61,9 @@ impl Stream {
     pub(crate) fn begun() -> Self {
         let splitter = Splitter::new(Framing::Sse, 1024 * 1024);
         let mut stream = Self { splitter, reader: OpenaiChat.reader() };
-        stream.take(event("Well").as_bytes());
+        for word in ["Well", ","] {
+            stream.take(event(word).as_bytes());
+        }
         stream
     }
 
