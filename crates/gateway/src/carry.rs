@@ -289,7 +289,8 @@ impl<'a> Carrier<'a> {
             }
             Way::Same { told, .. } => {
                 if let (Some(told), Some(cost)) = (told.take(), cost) {
-                    let data = wire::openai_chat::add_cost(&told.data, &cost);
+                    let dialect = self.attempt.target.dialect();
+                    let data = wire::openai_chat::add_cost(&told.data, dialect, &cost);
                     self.held.splice(told.at, named(&told.event, &data));
                 }
             }
@@ -378,16 +379,19 @@ fn adapt(attempt: &Attempt<'_>, event: &mut Event) {
     }
 }
 
-/// A frame that passes as a client of `OpenRouter` takes it: the usage with what it costs, and none that is null.
+/// A frame that passes as a client of `OpenRouter` takes it: the usage with what it costs, and none that is null; an answer
+/// of Responses with all that its SDKs ask for.
 fn for_openrouter(attempt: &Attempt<'_>, frame: &Frame<'_>, reader: &dyn Reader) -> Option<String> {
     if !attempt.inbound.face.openrouter {
         return None;
     }
     let data = if wire::openai_chat::may_tell_usage(&frame.data) {
         let cost = whole::cost(attempt, &reader.seen().usage?)?;
-        wire::openai_chat::add_cost(&frame.data, &cost)
+        wire::openai_chat::add_cost(&frame.data, attempt.target.dialect(), &cost)
     } else if attempt.inbound.face.is(wire::openai_chat::NAME) {
         wire::openai_chat::without_null_usage(&frame.data)?
+    } else if attempt.inbound.face.is(wire::openai_responses::NAME) {
+        wire::openai_responses::with_required(&frame.data)?
     } else {
         return None;
     };

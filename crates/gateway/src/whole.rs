@@ -196,7 +196,10 @@ pub(crate) fn settled_cost(attempt: &Attempt<'_>, receipt: &Receipt) -> Option<C
 fn told_of_cost(attempt: &Attempt<'_>, body: Bytes, receipt: &Receipt) -> Bytes {
     let Some(cost) = settled_cost(attempt, receipt) else { return body };
     match std::str::from_utf8(&body) {
-        Ok(text) => Bytes::from(wire::openai_chat::add_cost(text, &cost)),
+        Ok(text) => {
+            let dialect = attempt.target.dialect();
+            Bytes::from(wire::openai_chat::add_cost(text, dialect, &cost))
+        }
         Err(_) => body,
     }
 }

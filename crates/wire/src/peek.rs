@@ -316,6 +316,10 @@ impl Peek {
     /// is refused, because two readers may take different ones for it.
     pub fn of(body: &[u8]) -> Result<Self, Malformed> {
         let text = json::utf8(body)?;
+        // A list would be read as one of the members' values.
+        if text.trim_start().starts_with('[') {
+            return Err(Malformed::new("the request body", "must be an object"));
+        }
         let fields = Fields::scan(text).map_or_else(|| Fields::read(text), Ok)?;
         Self::made(text, &fields)
     }

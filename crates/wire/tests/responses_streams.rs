@@ -873,15 +873,23 @@ fn the_cost_stands_in_the_usage() {
         is_byok: false,
         charge: "0.00001050".to_owned(),
         upstream: "0.00001".to_owned(),
-        upstream_parts: None,
+        upstream_parts: Some(("0.000004".to_owned(), "0.000006".to_owned())),
     };
+    let details = r#""cost_details":{"upstream_inference_cost":0.00001,"upstream_inference_input_cost":0.000004,"upstream_inference_output_cost":0.000006}"#;
     let usage = Event::Usage(Metered { report: used(), cost: Some(cost.clone()) });
     let bytes = write(vec![start(), usage, finish(Finish::Stop), Event::End], Shape::default());
     let text = String::from_utf8(bytes).unwrap();
     assert!(text.contains("\"cost\":0.00001050,") && text.contains("\"is_byok\":false"));
+    assert!(text.contains(details), "{text}");
     let reply = Reply { usage: Some(used()), ..Reply::default() };
-    let whole = responses().write_reply(&reply, &Shape { cost: Some(cost), ..Shape::default() });
-    assert!(String::from_utf8(whole).unwrap().contains("\"upstream_inference_cost\":0.00001}"));
+    // The same as where the provider's bytes pass, but for the order of the members.
+    let bare = String::from_utf8(responses().write_reply(&reply, &Shape::default())).unwrap();
+    let spliced = wire::openai_chat::add_cost(&bare, responses(), &cost);
+    let told = Shape { cost: Some(cost), ..Shape::default() };
+    let whole = String::from_utf8(responses().write_reply(&reply, &told)).unwrap();
+    assert!(whole.contains(details) && spliced.contains(details), "{whole}");
+    let values = [spliced, whole].map(|text| serde_json::from_str::<Value>(&text).unwrap());
+    assert_eq!(values[0], values[1]);
 }
 
 #[test]

@@ -49,7 +49,10 @@ const ONCE: [&str; 9] = [
 ];
 
 /// What `OpenRouter`'s own SDKs show besides.
-const OPENROUTER: [&str; 11] = [
+const OPENROUTER: [&str; 14] = [
+    "responses",
+    "responses_stream",
+    "responses_tools",
     "embeddings",
     "generation",
     "models",
@@ -62,6 +65,9 @@ const OPENROUTER: [&str; 11] = [
     "activity",
     "codes",
 ];
+
+/// The loop that its SDK for Node has besides.
+const LOOP: [&str; 2] = ["call_model", "call_model_tools"];
 
 const EMBEDDING: [&str; 2] = ["text-embedding-3-small", "gemini-embedding-001"];
 
@@ -160,7 +166,8 @@ async fn google_genai_for_node() {
 
 #[tokio::test]
 async fn openrouter_for_node() {
-    node("openrouter_cases.mjs", "", &OPENROUTER).await;
+    let more = [OPENROUTER.as_slice(), LOOP.as_slice()].concat();
+    node("openrouter_cases.mjs", "", &more).await;
 }
 
 #[tokio::test]

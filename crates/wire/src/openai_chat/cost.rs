@@ -9,10 +9,21 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::usage;
+use crate::Dialect;
 use crate::json::{self, Json};
+use crate::openai_responses;
 use crate::peek::{insert_member, splice};
 use crate::sse::Frame;
 use crate::stream::Cost;
+
+/// What the two parts of the provider's price are called: that of the prompt, that of what was generated.
+type PartNames = [&'static str; 2];
+
+const PARTS: PartNames = ["upstream_inference_prompt_cost", "upstream_inference_completions_cost"];
+
+/// The same in Responses.
+const PARTS_OF_RESPONSES: PartNames =
+    ["upstream_inference_input_cost", "upstream_inference_output_cost"];
 
 /// Whether a frame of a stream brings the usage and nothing else: the frame that a client gets only if it asked.
 pub fn is_usage_only(frame: &Frame<'_>) -> bool {
@@ -41,9 +52,17 @@ pub fn without_null_usage(data: &str) -> Option<String> {
     })
 }
 
-/// A chunk or a whole body with the cost in its usage object. All other bytes stay; without a usage object, all do.
-pub fn add_cost(frame_data: &str, cost: &Cost) -> String {
-    with_cost(frame_data, cost).unwrap_or_else(|| frame_data.to_owned())
+/// A chunk or a whole body of a dialect with the cost in its usage object; one of Responses with what it lacks besides. All
+/// other bytes stay, and without a usage object there is no cost.
+pub fn add_cost(frame_data: &str, dialect: &dyn Dialect, cost: &Cost) -> String {
+    let is_responses = dialect.name() == openai_responses::NAME;
+    let (parts, filled) = if is_responses {
+        (PARTS_OF_RESPONSES, openai_responses::with_required(frame_data))
+    } else {
+        (PARTS, None)
+    };
+    let data = filled.as_deref().unwrap_or(frame_data);
+    with_cost(data, parts, cost).unwrap_or_else(|| data.to_owned())
 }
 
 /// Whether there may be a usage object in a frame or body of any dialect of `OpenAI`'s or Anthropic's.
@@ -57,7 +76,7 @@ pub fn may_tell_usage(data: &str) -> bool {
     })
 }
 
-fn with_cost(data: &str, cost: &Cost) -> Option<String> {
+fn with_cost(data: &str, parts: PartNames, cost: &Cost) -> Option<String> {
     #[derive(Deserialize)]
     struct Outer<'a> {
         #[serde(borrow)]
@@ -87,7 +106,7 @@ fn with_cost(data: &str, cost: &Cost) -> Option<String> {
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     let mut added = Vec::new();
     let old = [inner.cost, inner.is_byok, inner.cost_details];
-    for ((name, value), old) in members(cost)?.into_iter().zip(old) {
+    for ((name, value), old) in members(cost, parts)?.into_iter().zip(old) {
         match old {
             // A provider that tells what it takes: the client gets what it pays.
             Some(raw) => {
@@ -109,15 +128,16 @@ fn offset(text: &str, part: &str) -> Option<usize> {
 }
 
 /// The members of a usage object that tell the cost; none if an amount is no number.
-fn members(cost: &Cost) -> Option<[(&'static str, Json); 3]> {
+fn members(cost: &Cost, parts: PartNames) -> Option<[(&'static str, Json); 3]> {
     let number = |text: &str| {
         let number = serde_json::from_str::<serde_json::Number>(text).is_ok();
         number.then(|| Json::parse(text)).flatten()
     };
     let mut details = vec![("upstream_inference_cost".to_owned(), number(&cost.upstream)?)];
     if let Some((prompt, generated)) = &cost.upstream_parts {
-        details.push(("upstream_inference_prompt_cost".to_owned(), number(prompt)?));
-        details.push(("upstream_inference_completions_cost".to_owned(), number(generated)?));
+        for (name, amount) in parts.into_iter().zip([prompt, generated]) {
+            details.push((name.to_owned(), number(amount)?));
+        }
     }
     let none = serde_json::Map::new();
     Some([
@@ -127,9 +147,9 @@ fn members(cost: &Cost) -> Option<[(&'static str, Json); 3]> {
     ])
 }
 
-/// The members that tell the cost; none where it is not known.
+/// The members that tell the cost in every dialect but Responses; none where it is not known.
 pub(crate) fn cost_members(cost: Option<&Cost>) -> Vec<(String, Json)> {
-    let told = cost.and_then(members).into_iter().flatten();
+    let told = cost.and_then(|cost| members(cost, PARTS)).into_iter().flatten();
     told.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
@@ -141,6 +161,12 @@ pub(super) fn usage(report: &UsageReport, cost: Option<&Cost>) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::openai_chat::OpenaiChat;
+    use crate::openai_responses::OpenaiResponses;
+
+    fn dialects() -> [&'static dyn Dialect; 2] {
+        [&OpenaiChat, &OpenaiResponses]
+    }
 
     fn cost() -> Cost {
         Cost {
@@ -193,9 +219,10 @@ mod tests {
                     .to_owned(),
             ),
         ] {
-            let told = add_cost(before, &cost());
-            assert_eq!(told, after);
-            assert!(Json::parse(&told).is_some());
+            for dialect in dialects() {
+                assert_eq!(add_cost(before, dialect, &cost()), after);
+            }
+            assert!(Json::parse(&after).is_some());
         }
         for untouched in [
             r#"{"usage":null}"#,
@@ -205,21 +232,45 @@ mod tests {
             r#"{"usage":[1]}"#,
             r#"{"usage":{},"usage":{}}"#,
         ] {
-            assert_eq!(add_cost(untouched, &cost()), untouched);
+            for dialect in dialects() {
+                assert_eq!(add_cost(untouched, dialect, &cost()), untouched);
+            }
         }
         let own = Cost { is_byok: true, ..cost() };
-        assert!(add_cost(r#"{"usage":{}}"#, &own).contains("\"is_byok\":true"));
+        assert!(add_cost(r#"{"usage":{}}"#, &OpenaiChat, &own).contains("\"is_byok\":true"));
         let broken = Cost { charge: "1,5".to_owned(), ..cost() };
-        assert_eq!(add_cost(r#"{"usage":{}}"#, &broken), r#"{"usage":{}}"#);
+        assert_eq!(add_cost(r#"{"usage":{}}"#, &OpenaiChat, &broken), r#"{"usage":{}}"#);
     }
 
     #[test]
     fn both_parts_are_told_where_they_are_known() {
         let parts = Some(("0.00002".to_owned(), "0.00008".to_owned()));
-        let told = add_cost(r#"{"usage":{}}"#, &Cost { upstream_parts: parts, ..cost() });
-        assert!(told.contains(
-            r#""upstream_inference_prompt_cost":0.00002,"upstream_inference_completions_cost":0.00008"#
-        ));
+        let cost = Cost { upstream_parts: parts, ..cost() };
+        let [chat, responses] = dialects();
+        let of_chat = r#","upstream_inference_prompt_cost":0.00002,"upstream_inference_completions_cost":0.00008}"#;
+        let of_responses =
+            r#","upstream_inference_input_cost":0.00002,"upstream_inference_output_cost":0.00008}"#;
+        for (dialect, named) in [(chat, of_chat), (responses, of_responses)] {
+            let details = format!(r#""cost_details":{{"upstream_inference_cost":0.0001{named}"#);
+            // Where there were some already, with whichever names, these take their place.
+            for before in [
+                r#"{"usage":{}}"#.to_owned(),
+                format!(r#"{{"usage":{{"cost_details":{{"a":1{of_chat}}}}}"#),
+                format!(r#"{{"usage":{{"cost_details":{{"a":1{of_responses}}}}}"#),
+            ] {
+                let told = add_cost(&before, dialect, &cost);
+                assert!(told.contains(&details), "{told}");
+                assert_eq!(told.matches("cost_details").count(), 1, "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_of_responses_has_what_is_required_too() {
+        let before = r#"{"object":"response","output":[],"usage":{}}"#;
+        let told = add_cost(before, &OpenaiResponses, &cost());
+        assert!(told.contains(TOLD) && told.contains(r#""frequency_penalty":0.0"#), "{told}");
+        assert!(!add_cost(before, &OpenaiChat, &cost()).contains("penalty"));
     }
 
     #[test]

@@ -30,6 +30,7 @@ use ledger::UsageReport;
 pub use self::count::{
     COUNT_PATH, read_count, read_count_request, write_count, write_count_request,
 };
+pub use self::response::with_required;
 pub(crate) use self::search::search;
 use crate::{
     Chat, Dialect, Json, Malformed, Problem, Reader, Reply, Shape, Target, Unsupported, Writer,

@@ -1,20 +1,28 @@
 //! The response object that answers and streams are made of.
 //! <https://platform.openai.com/docs/api-reference/responses/object>
 
+use std::collections::BTreeMap;
+
+use memchr::memmem;
+use serde_json::value::RawValue;
+
 use super::types::Tool;
 use super::usage;
 use crate::json::{self, Json};
+use crate::peek::{insert_member, splice};
 use crate::reply::Finish;
 use crate::stream::{Metered, Shape};
 
 /// Members that an answer repeats from its request, and what stands there when the request is silent. SDKs read several of
 /// them without asking whether they are there.
-const REPEATED: [(&str, &str); 19] = [
+const REPEATED: [(&str, &str); 21] = [
+    ("frequency_penalty", "0.0"),
     ("instructions", "null"),
     ("max_output_tokens", "null"),
     ("max_tool_calls", "null"),
     ("metadata", "{}"),
     ("parallel_tool_calls", "true"),
+    ("presence_penalty", "0.0"),
     ("previous_response_id", "null"),
     ("prompt_cache_key", "null"),
     ("prompt_cache_retention", "null"),
@@ -30,6 +38,48 @@ const REPEATED: [(&str, &str); 19] = [
     ("truncation", r#""disabled""#),
     ("user", "null"),
 ];
+
+/// What `OpenRouter`'s SDKs do not read an answer without, and what stands there where the provider is silent: `OpenAI`
+/// itself did not always say all of it, and other servers of the dialect need not.
+const REQUIRED: [(&str, &str); 12] = [
+    ("completed_at", "null"),
+    ("error", "null"),
+    ("frequency_penalty", "0.0"),
+    ("incomplete_details", "null"),
+    ("instructions", "null"),
+    ("metadata", "{}"),
+    ("parallel_tool_calls", "true"),
+    ("presence_penalty", "0.0"),
+    ("temperature", "null"),
+    ("tool_choice", r#""auto""#),
+    ("tools", "[]"),
+    ("top_p", "null"),
+];
+
+/// The members of an object.
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+/// An answer that passes, or an event that brings one, with what is required; none where nothing is missing. All other
+/// bytes stay.
+pub fn with_required(data: &str) -> Option<String> {
+    // Almost no event brings one.
+    memmem::find(data.as_bytes(), br#""response""#)?;
+    let outer: Members<'_> = serde_json::from_str(data).ok()?;
+    let answer = outer.get("response").map_or(data, |inner| inner.get());
+    let members: Members<'_> = serde_json::from_str(answer).ok()?;
+    if members.get("object").map(|kind| kind.get()) != Some(r#""response""#) {
+        return None;
+    }
+    let missing = REQUIRED.iter().filter(|(name, _)| !members.contains_key(*name));
+    let missing: Vec<String> = missing.map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let start = (answer.as_ptr() as usize).checked_sub(data.as_ptr() as usize)?;
+    let (at, text) = insert_member(answer.as_bytes(), &missing.join(","))?;
+    let edit = (start + at.start..start + at.end, text);
+    String::from_utf8(splice(data.as_bytes(), vec![edit])).ok()
+}
 
 /// The members of a request that its answer repeats.
 pub(super) fn echo(body: &[u8]) -> Vec<(String, Json)> {
@@ -128,4 +178,60 @@ pub(super) fn object(
     member("usage", used.as_ref().map_or("null", Json::get));
     text.push('}');
     Json::parse(&text).unwrap_or_else(Json::empty_object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_required_is_there() {
+        let head = r#""completed_at":null,"error":null,"frequency_penalty":0.0,"incomplete_details":null,"instructions":null,"metadata":{},"parallel_tool_calls":true,"presence_penalty":0.0,"temperature":null,"tool_choice":"auto","tools":[],"top_p":null,"#;
+        let answer = r#""object" : "response", "output":[{"text":"\"object\""}], "n":12345678901234567890123 "#;
+        for (before, after) in [
+            (format!(" {{ {answer}}}"), format!(" {{{head} {answer}}}")),
+            (
+                format!(r#"{{"response":{{{answer}}},"type":"response.created"}}"#),
+                format!(r#"{{"response":{{{head}{answer}}},"type":"response.created"}}"#),
+            ),
+        ] {
+            assert_eq!(with_required(&before).as_deref(), Some(after.as_str()));
+            assert!(Json::parse(&after).is_some());
+            // What is there stays, and nothing comes twice.
+            assert_eq!(with_required(&after), None);
+        }
+        let some = r#"{"object":"response","top_p":0.5,"temperature":null,"tools":[1]}"#;
+        let filled = with_required(some).unwrap();
+        for said in [r#""top_p":0.5"#, r#""temperature":null"#, r#""tools":[1]"#] {
+            let (name, _) = said.split_once(':').unwrap();
+            assert!(filled.contains(said), "{filled}");
+            assert_eq!(filled.matches(name).count(), 1, "{filled}");
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_filled() {
+        for untouched in [
+            "",
+            "[DONE]",
+            r#"{"object":"response""#,
+            r#"{"object":"response.compaction","output":[]}"#,
+            r#"{"response":null,"type":"response.created"}"#,
+            r#"{"response":{"object":"other"}}"#,
+            r#"{"type":"response.output_text.delta","delta":"\"response\""}"#,
+            r#"{"delta":"response","type":"response.output_text.delta"}"#,
+            r#"["response"]"#,
+        ] {
+            assert_eq!(with_required(untouched), None, "{untouched}");
+        }
+    }
+
+    #[test]
+    fn every_member_that_is_required_is_written() {
+        let head = Head { id: "resp_1".to_owned(), model: "m".to_owned() };
+        for state in [State::Begun, State::Over(Finish::Stop), State::Over(Finish::Failed)] {
+            let written = object(&Shape::default(), &head, &state, &[], None);
+            assert_eq!(with_required(written.get()), None, "{}", written.get());
+        }
+    }
 }

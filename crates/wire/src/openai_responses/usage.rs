@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::json::{self, Count, Json, Malformed, Tally, counts, wire};
 use crate::openai_chat;
-use crate::stream::Metered;
+use crate::stream::{Cost, Metered};
 
 counts! {
     struct Counts {
@@ -153,7 +153,12 @@ wire! {
         ttl_12h_tokens: u64,
     }
     struct OutOutput { reasoning_tokens: u64 }
-    struct OutCost { upstream_inference_cost: Json }
+    /// The names of the two parts are not those of Chat.
+    struct OutCost {
+        upstream_inference_cost: Json,
+        upstream_inference_input_cost: Json,
+        upstream_inference_output_cost: Json,
+    }
 }
 
 /// Writes the usage object, with the cost where the gateway has worked it out.
@@ -162,8 +167,6 @@ pub(super) fn write(metered: &Metered) -> Json {
     let (input, output) = (usage.input_tokens(), usage.output_tokens());
     let written = openai_chat::usage::written(&usage);
     let long = usage.get(Meter::CacheWrite12h);
-    // Dollars are exact decimal text, which is a JSON number too.
-    let dollars = |text: &str| Json::parse(text);
     let cost = metered.cost.as_ref();
     Json::of(&Out {
         input_tokens: Some(input),
@@ -181,11 +184,23 @@ pub(super) fn write(metered: &Metered) -> Json {
         }),
         total_tokens: Some(input.saturating_add(output)),
         cost: cost.and_then(|cost| dollars(&cost.charge)),
-        cost_details: cost
-            .and_then(|cost| dollars(&cost.upstream))
-            .map(|upstream| OutCost { upstream_inference_cost: Some(upstream) }),
+        cost_details: cost.map(cost_details),
         is_byok: cost.map(|cost| cost.is_byok),
     })
+}
+
+/// Dollars are exact decimal text, which is a JSON number too.
+fn dollars(text: &str) -> Option<Json> {
+    Json::parse(text)
+}
+
+fn cost_details(cost: &Cost) -> OutCost {
+    let parts = cost.upstream_parts.as_ref();
+    OutCost {
+        upstream_inference_cost: dollars(&cost.upstream),
+        upstream_inference_input_cost: parts.and_then(|(input, _)| dollars(input)),
+        upstream_inference_output_cost: parts.and_then(|(_, output)| dollars(output)),
+    }
 }
 
 /// What an answer says of searches that it does not list; nothing where there were none. Families of tools that were not

@@ -215,7 +215,7 @@ fn the_cost_is_told_in_whole_answers_and_streams_alike() {
     assert_eq!(usage["cost_details"]["upstream_inference_cost"].to_string(), "0.001");
     // The same as where the provider's bytes pass.
     let bare = chat().write_reply(&reply, &shape());
-    let spliced = add_cost(std::str::from_utf8(&bare).unwrap(), &cost());
+    let spliced = add_cost(std::str::from_utf8(&bare).unwrap(), chat(), &cost());
     assert_eq!(serde_json::from_str::<Value>(&spliced).unwrap()["usage"], *usage);
 }
 

@@ -202,8 +202,10 @@ proptest! {
             reader.frame(&Frame::of_data(&data), &mut events);
             reader.skim(&Frame::of_data(&data));
             let cost = Cost { charge: cost.clone(), upstream: cost.clone(), ..Cost::default() };
-            let told = wire::openai_chat::add_cost(&data, &cost);
-            prop_assert!(serde_json::from_str::<serde_json::Value>(&told).is_ok());
+            for dialect in [chat(), wire::dialect("openai_responses").unwrap()] {
+                let told = wire::openai_chat::add_cost(&data, dialect, &cost);
+                prop_assert!(serde_json::from_str::<serde_json::Value>(&told).is_ok());
+            }
             let _ = wire::openai_chat::is_usage_only(&Frame::of_data(&data));
             let _ = wire::openai_chat::completions::read_request(data.as_bytes());
             let _ = chat().read_request(data.as_bytes());

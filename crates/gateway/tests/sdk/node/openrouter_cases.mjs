@@ -1,7 +1,8 @@
-// The SDK `@openrouter/sdk`: chat, with what it cost; embeddings, models; keys, credit, activity.
+// The SDK `@openrouter/sdk`: chat and Responses, with what they cost; embeddings, models; keys, credit, activity.
 
 import assert from 'node:assert/strict';
 import { OpenRouter } from '@openrouter/sdk';
+import { tool } from '@openrouter/sdk/lib/tool.js';
 import * as errors from '@openrouter/sdk/models/errors';
 import { z } from 'zod';
 import * as t from './common.mjs';
@@ -170,6 +171,104 @@ const cases = {
   },
 };
 
+// Of an answer in Responses' form. The parts of the provider's price have other names there, and the SDK wants both.
+function usedBy({ usage }) {
+  assert.equal(usage.totalTokens, usage.inputTokens + usage.outputTokens);
+  const { upstreamInferenceCost, upstreamInferenceInputCost, upstreamInferenceOutputCost } = usage.costDetails;
+  const parts = t.pico(upstreamInferenceInputCost) + t.pico(upstreamInferenceOutputCost);
+  assert.equal(parts, t.pico(upstreamInferenceCost));
+  return [usage.inputTokens, usage.outputTokens, t.pico(usage.cost)];
+}
+
+// What the SDK has no schema for, or what does not fit, is no error: it comes as something unknown.
+function understood(answer) {
+  const text = JSON.stringify(answer);
+  assert.ok(!text.includes('"isUnknown":true'), text);
+  return answer;
+}
+
+const said = (answer) =>
+  answer.output.flatMap((item) => item.content ?? []).map((part) => part.text ?? '').join('');
+
+const request = (model, input, more) => ({ responsesRequest: { model: NAMES[model], input, ...more } });
+const respond = async (model, input, more) => understood(await client.responses.send(request(model, input, more)));
+
+// What the SDK wants a name in. OpenAI's own has none, and the item behind it tells the same.
+const NAMELESS = 'response.function_call_arguments.done';
+
+// The answer at the end of a stream, of which every event is one that the SDK knows.
+async function respondInEvents(model, input, more) {
+  const seen = new Set();
+  let last;
+  for await (const event of await client.responses.send(request(model, input, { stream: true, ...more }))) {
+    if (event.raw?.type === NAMELESS) continue;
+    seen.add(understood(event).type);
+    last = event;
+  }
+  for (const type of ['response.created', 'response.in_progress']) assert.ok(seen.has(type), [...seen].join());
+  assert.equal(last.type, 'response.completed');
+  return last.response;
+}
+
+async function responses(model) {
+  const answer = await respond(model, t.HELLO, { instructions: 'Be brief.' });
+  t.contains(said(answer), t.HELLO);
+  const { frequencyPenalty, presencePenalty, error, incompleteDetails, object, status } = answer;
+  assert.deepEqual([frequencyPenalty, presencePenalty, error, incompleteDetails], [0, 0, null, null]);
+  assert.deepEqual([object, status], ['response', 'completed']);
+  // The older name of the same.
+  const older = understood(await client.beta.responses.send(request(model, t.HELLO)));
+  t.contains(said(older), t.HELLO);
+  return t.total(usedBy(answer), usedBy(older));
+}
+
+async function responsesStream(model) {
+  const answer = await respondInEvents(model, t.HELLO);
+  t.contains(said(answer), t.HELLO);
+  return usedBy(answer);
+}
+
+// Tools, and thoughts where the model has any: of both the answer and its request are made.
+async function responsesTools(model) {
+  const { description, result } = t.TOOLS.get_weather;
+  const named = { type: 'function', name: 'get_weather', description, parameters: t.WEATHER_SCHEMA, strict: true };
+  const think = { reasoning: { effort: 'low', summary: 'auto' }, include: ['reasoning.encrypted_content'] };
+  const more = { tools: [named], ...(t.THINKING.includes(model) ? think : {}) };
+  const usages = [];
+  for (const ask of [respond, respondInEvents]) {
+    const first = await ask(model, [user(t.ASK_WEATHER)], more);
+    const [call, ...others] = first.output.filter((item) => item.type === 'function_call');
+    assert.deepEqual([call.name, typeof JSON.parse(call.arguments).city, others], ['get_weather', 'string', []]);
+    assert.equal(first.output.some((item) => item.type === 'reasoning'), t.THINKING.includes(model));
+    const told = { type: 'function_call_output', callId: call.callId, output: result };
+    const second = await ask(model, [user(t.ASK_WEATHER), ...first.output, told], more);
+    t.contains(said(second), result);
+    usages.push(usedBy(first), usedBy(second));
+  }
+  return t.total(...usages);
+}
+
+// The SDK's own loop, which is made of streams of Responses.
+async function callModel(model) {
+  const result = client.callModel({ model: NAMES[model], input: t.HELLO });
+  t.contains(await result.getText(), t.HELLO);
+  return usedBy(await result.getResponse());
+}
+
+async function callModelTools(model) {
+  const getWeather = tool({
+    name: 'get_weather',
+    description: t.TOOLS.get_weather.description,
+    inputSchema: z.object({ city: z.string() }),
+    execute: async () => t.WEATHER,
+  });
+  const result = client.callModel({ model: NAMES[model], input: t.ASK_WEATHER, tools: [getWeather] });
+  t.contains(await result.getText(), t.WEATHER);
+  // It tells the usage of the last request alone.
+  usedBy(await result.getResponse());
+  return 'unknown';
+}
+
 async function embeddings(model) {
   const answer = await client.embeddings.generate({ requestBody: { model, input: ['one text', 'another'] } });
   assert.equal(answer.data.length, 2);
@@ -305,6 +404,11 @@ async function codes() {
 
 await t.run([
   ...t.all(cases),
+  ['responses', t.MODELS, responses],
+  ['responses_stream', t.MODELS, responsesStream],
+  ['responses_tools', t.MODELS, responsesTools],
+  ['call_model', t.MODELS, callModel],
+  ['call_model_tools', t.MODELS, callModelTools],
   ['embeddings', t.EMBEDDING, embeddings],
   ['generation', t.MODELS, generation],
   ['models', ['all'], models],

@@ -1,4 +1,4 @@
-"""The SDK `openrouter`: chat, with what it cost; embeddings, models; keys, credit, activity."""
+"""The SDK `openrouter`: chat and Responses, with what they cost; embeddings, models; keys, credit, activity."""
 
 import base64
 import hashlib
@@ -241,6 +241,75 @@ def cancel(model):
     return "cancelled"
 
 
+def used_by(answer):
+    """Of an answer in Responses' form. The parts of the provider's price have other names there, and the SDK wants both."""
+    usage = answer.usage
+    equal(usage.total_tokens, usage.input_tokens + usage.output_tokens, "the total")
+    told = usage.cost_details
+    parts = told.upstream_inference_input_cost, told.upstream_inference_output_cost
+    equal(sum(Decimal(repr(part)) for part in parts), Decimal(repr(told.upstream_inference_cost)), "both parts")
+    return usage.input_tokens, usage.output_tokens, Decimal(repr(usage.cost))
+
+
+def said(answer):
+    messages = [item for item in answer.output if item.type == "message"]
+    return "".join(part.text for message in messages for part in message.content)
+
+
+def respond(model, input, **more):
+    return client.responses.send(model=NAMES[model], input=input, **more)
+
+
+def respond_in_events(model, input, **more):
+    """The answer at the end of a stream."""
+    seen = {}
+    with respond(model, input, stream=True, **more) as events:
+        for event in events:
+            seen[event.type] = event
+    begun = seen["response.created"].response, seen["response.in_progress"].response
+    equal([answer.status for answer in begun], ["in_progress"] * 2, "the beginning")
+    return seen["response.completed"].response
+
+
+def responses(model):
+    answer = respond(model, HELLO, instructions="Be brief.")
+    contains(said(answer), HELLO)
+    equal((answer.frequency_penalty, answer.presence_penalty, answer.error), (0, 0, None))
+    equal((answer.object, answer.status, answer.incomplete_details), ("response", "completed", None))
+    # The older name of the same.
+    older = client.beta.responses.send(model=NAMES[model], input=HELLO)
+    contains(said(older), HELLO)
+    return total(used_by(answer), used_by(older))
+
+
+def responses_stream(model):
+    answer = respond_in_events(model, HELLO)
+    contains(said(answer), HELLO)
+    return used_by(answer)
+
+
+def responses_tools(model):
+    """Tools, and thoughts where the model has any: of both the answer and its request are made."""
+    description, result = TOOLS["get_weather"]
+    named = {"name": "get_weather", "description": description, "parameters": WEATHER_SCHEMA, "strict": True}
+    more = {"tools": [{"type": "function", **named}]}
+    if model in THINKING:
+        more |= {"reasoning": {"effort": "low", "summary": "auto"}, "include": ["reasoning.encrypted_content"]}
+    usages = []
+    for ask in (respond, respond_in_events):
+        first = ask(model, [user(ASK_WEATHER)], **more)
+        (call,) = [item for item in first.output if item.type == "function_call"]
+        equal((call.name, list(json.loads(call.arguments))), ("get_weather", ["city"]))
+        equal(any(item.type == "reasoning" for item in first.output), model in THINKING, "whether it thinks")
+        told = {"type": "function_call_output", "call_id": call.call_id, "output": result}
+        # What comes is of other types than what goes, so that it goes back as it came.
+        history = [item.model_dump(by_alias=True, mode="json") for item in first.output]
+        second = ask(model, [user(ASK_WEATHER), *history, told], **more)
+        contains(said(second), result)
+        usages += [used_by(first), used_by(second)]
+    return total(*usages)
+
+
 def embeddings(model):
     answer = client.embeddings.generate(model=model, input=["one text", "another"])
     equal(len(answer.data), 2)
@@ -372,6 +441,9 @@ def codes(_):
 run(
     globals(),
     [
+        ("responses", MODELS, responses),
+        ("responses_stream", MODELS, responses_stream),
+        ("responses_tools", MODELS, responses_tools),
         ("embeddings", EMBEDDING, embeddings),
         ("generation", MODELS, generation),
         ("models", ["all"], models),
