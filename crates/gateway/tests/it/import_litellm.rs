@@ -41,26 +41,30 @@ fn hash(key: &str) -> String {
 }
 
 /// As its migrations make the tables, less what nobody reads.
+const TABLES: &str = "
+    CREATE TABLE \"LiteLLM_UserTable\" (user_id text PRIMARY KEY, user_role text, max_budget double precision,
+        budget_duration text, spend double precision DEFAULT 0, models text[] DEFAULT '{}', tpm_limit bigint);
+    CREATE TABLE \"LiteLLM_TeamTable\" (team_id text PRIMARY KEY, team_alias text, members_with_roles jsonb DEFAULT '{}',
+        admins text[], models text[], max_budget double precision, budget_duration text, blocked boolean DEFAULT false);
+    CREATE TABLE \"LiteLLM_BudgetTable\" (budget_id text, max_budget double precision, budget_duration text,
+        tpm_limit bigint, rpm_limit bigint);
+    CREATE TABLE \"LiteLLM_SpendLogs\" (request_id text);
+    CREATE TABLE \"LiteLLM_VerificationToken\" (token text PRIMARY KEY, key_name text, key_alias text,
+        spend double precision DEFAULT 0, expires timestamp(3), models text[] DEFAULT '{}', aliases jsonb DEFAULT '{}',
+        user_id text, team_id text, max_parallel_requests int, metadata jsonb DEFAULT '{}', blocked boolean,
+        tpm_limit bigint, rpm_limit bigint, max_budget double precision, budget_duration text, budget_id text,
+        allowed_routes text[] DEFAULT '{}', organization_id text);
+";
+
 async fn fill(source: &Books) {
-    let tables = format!(
-        "CREATE TABLE \"LiteLLM_UserTable\" (user_id text PRIMARY KEY, user_role text, max_budget double precision,
-            budget_duration text, spend double precision DEFAULT 0, models text[] DEFAULT '{{}}', tpm_limit bigint);
-        CREATE TABLE \"LiteLLM_TeamTable\" (team_id text PRIMARY KEY, team_alias text, members_with_roles jsonb DEFAULT '{{}}',
-            admins text[], models text[], max_budget double precision, budget_duration text, blocked boolean DEFAULT false);
-        CREATE TABLE \"LiteLLM_BudgetTable\" (budget_id text, max_budget double precision, budget_duration text,
-            tpm_limit bigint, rpm_limit bigint);
-        CREATE TABLE \"LiteLLM_SpendLogs\" (request_id text);
-        CREATE TABLE \"LiteLLM_VerificationToken\" (token text PRIMARY KEY, key_name text, key_alias text,
-            spend double precision DEFAULT 0, expires timestamp(3), models text[] DEFAULT '{{}}', aliases jsonb DEFAULT '{{}}',
-            user_id text, team_id text, max_parallel_requests int, metadata jsonb DEFAULT '{{}}', blocked boolean,
-            tpm_limit bigint, rpm_limit bigint, max_budget double precision, budget_duration text, budget_id text,
-            allowed_routes text[] DEFAULT '{{}}');
-        INSERT INTO \"LiteLLM_UserTable\" VALUES ('ada@example.org', 'proxy_admin', 12.5, '1mo', 3, '{{}}', 100),
+    source.shell(TABLES).await;
+    let rows = format!(
+        "INSERT INTO \"LiteLLM_UserTable\" VALUES ('ada@example.org', 'proxy_admin', 12.5, '1mo', 3, '{{}}', 100),
             ('bob', 'internal_user', NULL, NULL, 0, '{{fast}}', NULL), ('no good name', NULL, NULL, NULL, 0, '{{}}', NULL);
         INSERT INTO \"LiteLLM_TeamTable\" VALUES
             ('t1', 'house', '[{{\"role\": \"admin\", \"user_id\": \"ada@example.org\"}}, {{\"role\": \"user\", \"user_id\": \"bob\"}}]',
                 '{{}}', '{{gpt-4o}}', 100, '30d', false),
-            ('t2', 'nobody owns it', '[]', '{{}}', '{{}}', NULL, NULL, false);
+            ('t2', 'nobody owns it', '[{{\"role\": \"user\", \"user_id\": \"bob\"}}]', '{{}}', '{{}}', NULL, NULL, false);
         INSERT INTO \"LiteLLM_BudgetTable\" VALUES ('shared', 0.25, '7d', NULL, 9);
         INSERT INTO \"LiteLLM_VerificationToken\" (token, key_name, key_alias, user_id, models, max_budget, budget_duration,
                 rpm_limit, tpm_limit, expires, metadata, max_parallel_requests, spend) VALUES
@@ -84,7 +88,7 @@ async fn fill(source: &Books) {
         lost = hash("sk-lost-key"),
         none = hash("sk-none-key"),
     );
-    source.shell(&tables).await;
+    source.shell(&rows).await;
 }
 
 const ADA: &str = "sk-ada-0123456789abcdefAda1";
@@ -273,6 +277,204 @@ async fn check_answers(app: &App) {
     assert_eq!(ask("gpt-4o", BLOCKED).await, 401);
     assert_eq!(ask("secret", STRAY).await, 200, "a hidden name works");
     assert_eq!(ask("gpt-4o", "sk-late-key-of-ada-0001").await, 401);
+}
+
+/// A house in which names stand for somebody else than here: `other`, `boss` and `carl` were here before.
+async fn fill_strangers(source: &Books) {
+    source.shell(TABLES).await;
+    let tokens = [
+        ("to other", "'mallory'", "'t-other'", "NULL"),
+        ("by id", "'mallory'", "'other'", "NULL"),
+        ("of boss", "'boss'", "NULL", "NULL"),
+        ("of carl", "'carl'", "NULL", "NULL"),
+        ("inside", "'bob'", "'t-own'", "NULL"),
+        ("outside", "'mallory'", "'t-own'", "NULL"),
+        ("above", "'mallory'", "NULL", "'other'"),
+        ("stray", "NULL", "NULL", "NULL"),
+    ];
+    let tokens = tokens.map(|(name, user, team, organization)| {
+        let token = hash(&format!("sk-{name}"));
+        format!("('{token}', '{name}', {user}, {team}, {organization})")
+    });
+    let rows = format!(
+        "INSERT INTO \"LiteLLM_UserTable\" (user_id) VALUES ('mallory'), ('boss'), ('carl'), ('ada'), ('bob');
+        INSERT INTO \"LiteLLM_TeamTable\" (team_id, team_alias, members_with_roles) VALUES
+            ('t-other', 'other', '[{{\"role\": \"admin\", \"user_id\": \"mallory\"}}]'),
+            ('other', NULL, '[{{\"role\": \"admin\", \"user_id\": \"mallory\"}}]'),
+            ('t-own', 'own', '[{{\"role\": \"admin\", \"user_id\": \"ada\"}}, {{\"role\": \"user\", \"user_id\": \"bob\"}},
+                {{\"role\": \"user\", \"user_id\": \"ghost\"}}, {{\"role\": \"user\", \"user_id\": \"carl\"}},
+                {{\"role\": \"user\", \"user_email\": \"mail@example.org\"}}]');
+        INSERT INTO \"LiteLLM_VerificationToken\" (token, key_alias, user_id, team_id, organization_id) VALUES {}",
+        tokens.join(", ")
+    );
+    source.shell(&rows).await;
+}
+
+/// Everything that is told of one thing.
+fn reasons<'a>(report: &'a Value, what: &str, which: &str) -> Vec<&'a str> {
+    let rows = report["cannot"].as_array().expect("a list").iter();
+    let rows = rows.filter(|row| row["what"] == what && row["which"] == which);
+    rows.map(|row| row["why"].as_str().expect("text")).collect()
+}
+
+fn check_strangers(report: &Value) {
+    for (what, which, words) in [
+        ("teams", "other", "no import made of this team: give the team another alias"),
+        ("teams", "own", "its member ghost does not come: LiteLLM has no user"),
+        ("teams", "own", "its member mail@example.org has no user_id"),
+        ("teams", "own", "its member carl does not come"),
+        ("users", "boss", "an operator here has that name"),
+        ("users", "carl", "--join carl"),
+        ("keys", "to other", "its team cannot come: an organization other is here"),
+        ("keys", "by id", "its team cannot come: an organization other is here"),
+        ("keys", "of boss", "its user cannot come: an operator"),
+        ("keys", "of carl", "its user cannot come: a user here has that name"),
+        ("keys", "outside", "`tollgate org member set own mallory --role member`"),
+        ("keys", "stray", "--owner NAME takes"),
+    ] {
+        let told = reasons(report, what, which);
+        assert!(told.iter().any(|why| why.contains(words)), "{which}: {words}: {report}");
+    }
+}
+
+/// The names of keys that are here, each with the name of whose account it spends from.
+async fn payers(books: &Books) -> Vec<(String, String)> {
+    let store = books.store().await;
+    let users = store.users().await.expect("the users");
+    let mut payers = Vec::new();
+    for key in store.all_keys().await.expect("the keys") {
+        let payer = users.iter().find(|user| user.account_id == key.account_id);
+        payers.push((key.name, payer.expect("somebody pays").name.clone()));
+    }
+    payers.sort();
+    store.close().await;
+    payers
+}
+
+fn pairs(of: &[(&str, &str)]) -> Vec<(String, String)> {
+    of.iter().map(|(name, payer)| ((*name).to_owned(), (*payer).to_owned())).collect()
+}
+
+async fn check_names_of_others(books: &Books, source: &Books) {
+    fill_strangers(source).await;
+    for command in [
+        &["user", "add", "eve"][..],
+        &["user", "add", "carl"],
+        &["user", "add", "boss", "--operator"],
+        &["org", "add", "other", "--owner", "eve"],
+    ] {
+        books.cli(command).await;
+    }
+    let import = ["import", "litellm", "--from", &source.url];
+    let apply = [&import[..], &["--apply"]].concat();
+    let look = books.cli_json(&import).await;
+    assert_eq!(payers(books).await, pairs(&[]), "a look changes nothing");
+    let done = books.cli_json(&apply).await;
+    for report in [&look, &done] {
+        assert_eq!(counts(report, "users"), [5, 0, 3, 2], "{report}");
+        assert_eq!(counts(report, "teams"), [3, 0, 1, 2], "{report}");
+        assert_eq!(counts(report, "keys"), [8, 0, 2, 6], "{report}");
+        let above = reasons(report, "keys", "above");
+        assert!(above.iter().any(|why| why.contains("organization_id stays behind")), "{report}");
+        check_strangers(report);
+    }
+    let came = pairs(&[("above", "mallory"), ("inside", "own")]);
+    assert_eq!(payers(books).await, came);
+    let other = books.cli_json(&["org", "show", "other"]).await;
+    assert_eq!(other["members"].as_array().map(Vec::len), Some(1), "{other}");
+
+    let again = books.cli_json(&apply).await;
+    assert_eq!(counts(&again, "users"), [5, 3, 0, 2], "{again}");
+    assert_eq!(counts(&again, "teams"), [3, 1, 0, 2], "{again}");
+    assert_eq!(counts(&again, "keys"), [8, 2, 0, 6], "{again}");
+    check_strangers(&again);
+    assert_eq!(payers(books).await, came, "twice is once");
+}
+
+/// What the report says can be done brings what could not come; operators get no key, whatever is said.
+async fn check_what_to_do(books: &Books, source: &Books) {
+    let import = ["import", "litellm", "--from", &source.url];
+    let apply = [&import[..], &["--apply", "--join", "carl"]].concat();
+    let refused = books.refused(&[&import[..], &["--join", "nobody"]].concat()).await;
+    assert!(refused.contains("--join: there is no user nobody"), "{refused}");
+    let boss = [&import[..], &["--owner", "boss", "--join", "boss"]].concat();
+    let look = books.cli_json(&boss).await;
+    for which in ["stray", "of boss"] {
+        assert!(reason(&look, "keys", which).contains("boss is an operator here"), "{look}");
+    }
+    let member = ["org", "member", "set", "own", "mallory", "--role"];
+    books.cli(&[&member[..], &["billing"]].concat()).await;
+    let look = books.cli_json(&import).await;
+    assert!(reason(&look, "keys", "outside").contains("who may have keys"), "who pays has none");
+    books.cli(&[&member[..], &["member"]].concat()).await;
+    // A team that is called otherwise by now is still the one that came.
+    source
+        .shell(
+            "UPDATE \"LiteLLM_TeamTable\" SET team_alias = 'theirs' WHERE team_id = 't-other';
+            UPDATE \"LiteLLM_TeamTable\" SET team_alias = 'renamed' WHERE team_id = 't-own'",
+        )
+        .await;
+    let done = books.cli_json(&apply).await;
+    assert_eq!(counts(&done, "users"), [5, 4, 0, 1], "{done}");
+    assert_eq!(counts(&done, "teams"), [3, 1, 1, 1], "{done}");
+    assert_eq!(counts(&done, "keys"), [8, 2, 3, 3], "{done}");
+    let told = reasons(&done, "teams", "own");
+    assert!(
+        told.iter().any(|why| why.contains("its member carl may have no keys to it")),
+        "{done}"
+    );
+    let came = pairs(&[
+        ("above", "mallory"),
+        ("inside", "own"),
+        ("of carl", "carl"),
+        ("outside", "own"),
+        ("to other", "theirs"),
+    ]);
+    assert_eq!(payers(books).await, came);
+    let again = books.cli_json(&apply).await;
+    assert_eq!(counts(&again, "teams"), [3, 2, 0, 1], "{again}");
+    assert_eq!(counts(&again, "keys"), [8, 5, 0, 3], "{again}");
+    assert_eq!(payers(books).await, came, "twice is once");
+
+    // Who came and runs the place since gets no more keys either.
+    books.cli(&["user", "operator", "bob", "--yes"]).await;
+    let token = hash("sk-one more of bob");
+    let more = format!(
+        "INSERT INTO \"LiteLLM_VerificationToken\" (token, key_alias, user_id) VALUES ('{token}', 'one more', 'bob')"
+    );
+    source.shell(&more).await;
+    let done = books.cli_json(&apply).await;
+    assert_eq!(counts(&done, "users"), [5, 4, 0, 1], "{done}");
+    assert!(reason(&done, "keys", "one more").contains("bob is an operator here"), "{done}");
+    assert_eq!(payers(books).await, came);
+    books.audit().await;
+}
+
+mod strangers {
+    use super::{check_names_of_others, check_what_to_do, source};
+    use crate::books::Books;
+
+    async fn check(books: Books, source: Books) {
+        check_names_of_others(&books, &source).await;
+        check_what_to_do(&books, &source).await;
+        books.remove().await;
+        source.remove().await;
+    }
+
+    #[tokio::test]
+    async fn sqlite() {
+        if let Some(source) = source("llm_c").await {
+            Box::pin(check(Books::sqlite(), source)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn postgres() {
+        let (source, books) = (source("llm_d").await, Books::postgres("llm_strangers").await);
+        if let (Some(source), Some(books)) = (source, books) {
+            Box::pin(check(books, source)).await;
+        }
+    }
 }
 
 mod into {

@@ -1,11 +1,13 @@
 //! `tollgate import litellm`: the models of its config.yaml, and the users, teams and virtual keys of its database.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use ledger::{Catalogue, Model};
-use store::{Foreign, ImportedUser, Key, ModelAlias, NewKey, Store, Wanted};
+use sha2::{Digest as _, Sha256};
+use store::{Foreign, ImportedUser, Key, Member, ModelAlias, NewKey, Role, Store, User, Wanted};
+use uuid::Uuid;
 
 use super::litellm_config::{self, Config};
 use super::litellm_keys::{self, Place};
@@ -38,6 +40,10 @@ pub(in crate::cli) struct Args {
     /// Who gets the keys that belong to no user, and the teams without an admin
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
+
+    /// A user here who is the one of that name there; their keys come to this user
+    #[arg(long, value_name = "NAME")]
+    join: Vec<String>,
 
     /// Which prices of config.yaml come
     #[arg(long, value_enum, default_value_t = prices::Mode::Missing)]
@@ -82,6 +88,42 @@ pub(super) async fn run(args: Args, store: &Store, output: &Output) -> anyhow::R
         applied?;
     }
     report.print(args.apply, output)
+}
+
+/// Who is here before.
+pub(super) struct Here<'a> {
+    pub(super) names: HashMap<&'a str, &'a User>,
+    pub(super) ids: HashMap<Uuid, &'a User>,
+    /// By the ids of organizations: the members who may have keys.
+    pub(super) holders: HashMap<Uuid, HashSet<Uuid>>,
+    /// Whom somebody has said to be the user of that name in `LiteLLM`.
+    pub(super) joined: &'a [String],
+}
+
+impl<'a> Here<'a> {
+    fn of(users: &'a [User], members: &[Member], joined: &'a [String]) -> anyhow::Result<Self> {
+        let names: HashMap<&str, &User> =
+            users.iter().map(|user| (user.name.as_str(), user)).collect();
+        for name in joined {
+            let person = names.get(name.as_str()).is_some_and(|user| user.kind == "person");
+            anyhow::ensure!(person, "--join: there is no user {name}");
+        }
+        let ids = users.iter().map(|user| (user.id, user)).collect();
+        let mut holders = HashMap::<Uuid, HashSet<Uuid>>::new();
+        for member in members.iter().filter(|member| member.role != Role::Billing) {
+            holders.entry(member.organization_id).or_default().insert(member.user_id);
+        }
+        Ok(Self { names, ids, holders, joined })
+    }
+}
+
+/// The id that a user or a team of `LiteLLM` gets here. It is always the same, so that a later run knows what an earlier one
+/// has made, and takes nothing else for it.
+pub(super) fn id(what: &str, id: &str) -> Uuid {
+    let hash: [u8; 32] = Sha256::digest(format!("tollgate import litellm: {what} {id}")).into();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 /// What was read of the database.
@@ -161,17 +203,18 @@ impl Plan {
         let mut plan =
             Self { version, catalogue, prices, aliases, people: Vec::new(), keys: Vec::new() };
         let Some(rows) = rows else { return Ok(plan) };
-        let users = store.users().await?;
+        let (users, members) = (store.users().await?, store.all_members().await?);
+        let here = Here::of(&users, &members, &args.join)?;
         let owner = args.owner.as_deref();
-        let people = litellm_people::plan(&rows.users, rows.teams, &users, owner, report)?;
-        let here: HashMap<String, Key> =
+        let people = litellm_people::plan(&rows.users, rows.teams, &here, owner, report)?;
+        let keys: HashMap<String, Key> =
             store.all_keys().await?.into_iter().map(|key| (key.hash.clone(), key)).collect();
         let sold = plan.catalogue.overlaid(&plan.prices.iter().cloned().collect());
         let place = Place {
             people: &people,
             sold: &sold,
             names: &names,
-            here: &here,
+            here: &keys,
             budgets: &rows.budgets,
         };
         plan.keys = litellm_keys::plan(rows.keys, &place, report);
@@ -187,5 +230,17 @@ impl Plan {
         write_users(store, &self.people, progress).await?;
         write_keys(store, &self.keys, progress).await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::id;
+
+    #[test]
+    fn ids_are_always_the_same_and_no_two_are() {
+        assert_eq!(id("users", "a"), id("users", "a"));
+        assert_ne!(id("users", "a"), id("users", "b"));
+        assert_ne!(id("users", "a"), id("teams", "a"));
     }
 }

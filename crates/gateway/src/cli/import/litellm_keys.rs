@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use store::{Column, Key, NewKey, Wanted};
 
 use super::litellm_models::{self, Names};
-use super::litellm_people::{self, Named, People, Person, Team, filled, list};
+use super::litellm_people::{self, Found, Named, People, Person, Team, filled, list};
 use super::report::Report;
 use crate::manage;
 use crate::scopes::{Scope, Scopes};
@@ -172,13 +172,8 @@ impl Place<'_> {
         }
     }
 
-    fn key(
-        &self,
-        row: &Named,
-        token: Token,
-        which: &str,
-        report: &mut Report,
-    ) -> Result<(NewKey, bool), String> {
+    /// Whose key it is, and the team whose account pays: of that its user has to be a member.
+    fn holder(&self, row: &Named) -> Result<(&Person, Option<&Team>), String> {
         let team = match filled(row, "team_id") {
             None => None,
             Some(id) => match self.people.teams.get(id) {
@@ -187,9 +182,35 @@ impl Place<'_> {
                 None => return Err(format!("its team {id} is not there")),
             },
         };
-        let user = filled(row, "user_id").and_then(|id| self.people.persons.get(id));
-        let user = user.or(self.people.owner.as_ref());
+        let user = match filled(row, "user_id").and_then(|id| self.people.persons.get(id)) {
+            Some(Found::Person(person)) => Some(person),
+            Some(Found::Other(why)) => return Err(format!("its user cannot come: {why}")),
+            Some(Found::Nobody) | None => self.people.owner.as_ref(),
+        };
         let user = user.ok_or("it is of no user that comes; --owner NAME takes such keys")?;
+        let name = &user.name;
+        if user.operator {
+            return Err(format!("{name} is an operator here, who gets no key by an import"));
+        }
+        if let Some(team) = team
+            && !team.holders.contains(&user.id)
+        {
+            let team = &team.name;
+            return Err(format!(
+                "{name} is no member of {team} who may have keys: `tollgate org member set {team} {name} --role member`, then import again"
+            ));
+        }
+        Ok((user, team))
+    }
+
+    fn key(
+        &self,
+        row: &Named,
+        token: Token,
+        which: &str,
+        report: &mut Report,
+    ) -> Result<(NewKey, bool), String> {
+        let (user, team) = self.holder(row)?;
         let models = self.models(row, user, team, which, report)?;
         let expires_at = match filled(row, "expires") {
             None => None,

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ledger::{BudgetPeriod, Decimal, Usd};
 use serde_json::Value;
-use store::{BudgetOwner, Column, ImportedUser, NewBudget, Role, User, Wanted};
+use store::{BudgetOwner, Column, ImportedUser, NewBudget, NewUser, Role, Wanted};
 use uuid::Uuid;
 
+use super::litellm::{self, Here};
 use super::report::Report;
 use super::{account, person};
 use crate::clock;
@@ -160,6 +161,26 @@ pub(super) struct Person {
     pub(super) name: String,
     /// The models that the user may use; empty is all.
     pub(super) models: Vec<String>,
+    /// Runs the place, and gets no key by an import.
+    pub(super) operator: bool,
+}
+
+/// What a user of `LiteLLM` is here.
+pub(super) enum Found {
+    Person(Person),
+    /// No person can have that name: what belongs to this user belongs to nobody.
+    Nobody,
+    /// A person who has nothing to do with `LiteLLM` has that name, which is said here.
+    Other(String),
+}
+
+impl Found {
+    fn person(&self) -> Option<&Person> {
+        match self {
+            Self::Person(person) => Some(person),
+            Self::Nobody | Self::Other(_) => None,
+        }
+    }
 }
 
 /// A team whose account pays.
@@ -169,6 +190,8 @@ pub(super) struct Team {
     pub(super) name: String,
     pub(super) models: Vec<String>,
     pub(super) blocked: bool,
+    /// Who may have keys to its account.
+    pub(super) holders: HashSet<Uuid>,
 }
 
 /// Who comes, and who is here.
@@ -176,7 +199,7 @@ pub(super) struct Team {
 pub(super) struct People {
     pub(super) come: Vec<ImportedUser>,
     /// By `user_id`.
-    pub(super) persons: HashMap<String, Person>,
+    pub(super) persons: HashMap<String, Found>,
     /// By `team_id`; or why it cannot come.
     pub(super) teams: HashMap<String, Result<Team, String>>,
     /// Who takes what belongs to nobody.
@@ -190,22 +213,27 @@ const LIMITS: [&str; 3] = ["tpm_limit", "rpm_limit", "max_parallel_requests"];
 pub(super) fn plan(
     users: &[Named],
     teams: Vec<Named>,
-    known: &[User],
+    here: &Here<'_>,
     owner: Option<&str>,
     report: &mut Report,
 ) -> anyhow::Result<People> {
-    let known: HashMap<&str, &User> = known.iter().map(|user| (user.name.as_str(), user)).collect();
     let mut people = People::default();
     report.count(USER).found = users.len() as u64;
     for row in users {
-        people.user(row, &known, report);
+        let id = row.get("user_id").cloned().unwrap_or_default();
+        let found = people.user(&id, row, here, report);
+        people.persons.insert(id, found);
     }
     if let Some(name) = owner {
-        let here = known.get(name).filter(|user| user.kind == "person");
-        let here =
-            here.map(|user| Person { id: user.id, name: user.name.clone(), models: Vec::new() });
-        let comes = || people.persons.get(name).cloned();
-        let found = here.or_else(comes).map(|person| Person { models: Vec::new(), ..person });
+        let known = here.names.get(name).filter(|user| user.kind == "person");
+        let known = known.map(|user| Person {
+            id: user.id,
+            name: user.name.clone(),
+            models: Vec::new(),
+            operator: user.operator,
+        });
+        let comes = || people.persons.get(name).and_then(Found::person).cloned();
+        let found = known.or_else(comes).map(|person| Person { models: Vec::new(), ..person });
         people.owner =
             Some(found.ok_or_else(|| anyhow::anyhow!("--owner: there is no user {name}"))?);
     }
@@ -215,10 +243,13 @@ pub(super) fn plan(
         .into_iter()
         .map(|row| (row.get("team_id").cloned().unwrap_or_default(), row))
         .collect();
-    let mut taken: HashSet<String> =
-        people.persons.values().map(|person| person.name.clone()).collect();
+    let persons = people.persons.values().filter_map(Found::person);
+    let mut taken: HashSet<String> = persons.map(|person| person.name.clone()).collect();
+    // Those that an earlier run has made keep theirs.
+    let made = teams.keys().filter_map(|id| here.ids.get(&litellm::id(TEAM, id)));
+    taken.extend(made.map(|made| made.name.clone()));
     for (id, row) in &teams {
-        let team = people.team(id, row, &known, &mut taken, report);
+        let team = people.team(id, row, here, &mut taken, report);
         if let Err(why) = &team {
             report.refuse(TEAM, filled(row, "team_alias").unwrap_or(id), why, 1);
         }
@@ -227,66 +258,93 @@ pub(super) fn plan(
     Ok(people)
 }
 
+/// What the organization of a team that is not here is called.
+fn name_of_team(
+    id: &str,
+    row: &Named,
+    here: &Here<'_>,
+    taken: &HashSet<String>,
+) -> Result<String, String> {
+    let free = |name: &str| {
+        let person = here.names.get(name).is_some_and(|user| user.kind == "person");
+        people::name(name).is_ok() && !person && !taken.contains(name)
+    };
+    let names = [filled(row, "team_alias"), Some(id)];
+    let name = names.into_iter().flatten().find(|name| free(name));
+    let name = name.ok_or("neither its alias nor its id can be an organization's name")?;
+    if here.names.contains_key(name) {
+        return Err(format!(
+            "an organization {name} is here that no import made of this team: give the team another alias in LiteLLM, then import again"
+        ));
+    }
+    Ok(name.to_owned())
+}
+
 impl People {
-    fn user(&mut self, row: &Named, known: &HashMap<&str, &User>, report: &mut Report) {
-        let id = row.get("user_id").map(String::as_str).unwrap_or_default();
+    fn user(&mut self, id: &str, row: &Named, here: &Here<'_>, report: &mut Report) -> Found {
         let name = match people::name(id) {
             Ok(name) => name,
-            Err(why) => return report.refuse(USER, id, why, 1),
+            Err(why) => {
+                report.refuse(USER, id, why, 1);
+                return Found::Nobody;
+            }
         };
+        let own = litellm::id(USER, id);
         let models = list(row, "models");
-        let put = |uuid, name: String| Person { id: uuid, name, models };
-        match known.get(name.as_str()) {
-            Some(user) if user.kind == "person" => {
-                report.count(USER).here += 1;
-                self.persons.insert(id.to_owned(), put(user.id, name));
-            }
-            Some(_) => report.refuse(USER, id, "an organization here has that name", 1),
-            None => {
-                report.count(USER).comes += 1;
-                leave_limits((USER, id), row, report);
-                let rest = ["model_max_budget", "policies", "allowed_cache_controls"];
-                leave((USER, id), row, &rest, report);
-                if filled(row, "user_role").is_some_and(|role| role.starts_with("proxy_admin")) {
-                    let why = "is no operator here; `tollgate user operator NAME --yes` says so";
-                    report.leave(USER, id, why, 1);
-                }
-                let mut new = person(&name);
-                let (limit, notes) = budget(row);
-                new.budget = limit.map(|limit| set(BudgetOwner::User(new.new.id), limit));
-                for note in notes {
-                    report.leave(USER, id, note, 1);
-                }
-                self.persons.insert(id.to_owned(), put(new.new.id, name));
-                self.come.push(new);
-            }
+        let Some(user) = here.names.get(name.as_str()) else {
+            report.count(USER).comes += 1;
+            self.come.push(new_person((own, &name), row, report));
+            return Found::Person(Person { id: own, name, models, operator: false });
+        };
+        if user.kind != "person" {
+            report.refuse(USER, id, "an organization here has that name", 1);
+            return Found::Nobody;
         }
+        if user.id == own || here.joined.contains(&name) {
+            report.count(USER).here += 1;
+            let operator = user.operator;
+            return Found::Person(Person { id: user.id, name, models, operator });
+        }
+        let why = if user.operator {
+            "an operator here has that name, who gets no key by an import".to_owned()
+        } else {
+            format!(
+                "a user here has that name whom no import made; --join {name} says that both are the same"
+            )
+        };
+        report.refuse(USER, id, &why, 1);
+        Found::Other(why)
     }
 
     fn team(
         &mut self,
         id: &str,
         row: &Named,
-        known: &HashMap<&str, &User>,
+        here: &Here<'_>,
         taken: &mut HashSet<String>,
         report: &mut Report,
     ) -> Result<Team, String> {
-        let free = |name: &str| {
-            let person = known.get(name).is_some_and(|user| user.kind == "person");
-            people::name(name).is_ok() && !person && !taken.contains(name)
-        };
-        let names = [filled(row, "team_alias"), Some(id)];
-        let name = names.into_iter().flatten().find(|name| free(name));
-        let name =
-            name.ok_or("neither its alias nor its id can be an organization's name")?.to_owned();
-        taken.insert(name.clone());
+        let own = litellm::id(TEAM, id);
+        let models = list(row, "models");
         let blocked = filled(row, "blocked").is_some_and(|word| word.starts_with('t'));
-        let team = Team { name: name.clone(), models: list(row, "models"), blocked };
-        if known.contains_key(name.as_str()) {
+        if let Some(known) = here.ids.get(&own) {
             report.count(TEAM).here += 1;
-            return Ok(team);
+            let (team, holders) = (&known.name, here.holders.get(&own));
+            let holders = holders.cloned().unwrap_or_default();
+            let members = self.members(row, team, report);
+            // Who belongs to it by now is the business of its admins here.
+            for (member, _) in members.iter().filter(|(member, _)| !holders.contains(&member.id)) {
+                let name = &member.name;
+                let why = format!(
+                    "its member {name} may have no keys to it here: `tollgate org member set {team} {name} --role member`"
+                );
+                report.leave(TEAM, team, why, 1);
+            }
+            return Ok(Team { name: team.clone(), models, blocked, holders });
         }
-        let mut members = self.members(row);
+        let name = name_of_team(id, row, here, taken)?;
+        taken.insert(name.clone());
+        let mut members = self.members(row, &name, report);
         let first = members.iter().position(|(_, role)| *role == Role::Admin);
         let owner = match first {
             Some(place) => members.remove(place).0,
@@ -295,7 +353,7 @@ impl People {
             }
         };
         members.retain(|(member, _)| member.id != owner.id);
-        let new = account(&name, Some(owner.id));
+        let new = NewUser { id: own, ..account(&name, Some(owner.id)) };
         let (limit, notes) = budget(row);
         let budget = limit.map(|limit| set(BudgetOwner::Account(new.account_id), limit));
         for note in notes {
@@ -314,32 +372,67 @@ impl People {
         if blocked {
             report.leave(TEAM, &name, "it is blocked: its keys come switched off", 1);
         }
+        let holders = members.iter().map(|(member, _)| member.id).chain([owner.id]).collect();
         let members = members.into_iter().map(|(member, role)| (member.id, member.name, role));
         self.come.push(ImportedUser { new, budget, members: members.collect() });
         report.count(TEAM).comes += 1;
-        Ok(team)
+        Ok(Team { name, models, blocked, holders })
     }
 
-    /// The members that come, with their roles, each once.
-    fn members(&self, row: &Named) -> Vec<(Person, Role)> {
+    /// The members that come, with their roles, each once. Of the others it is said.
+    fn members(&self, row: &Named, team: &str, report: &mut Report) -> Vec<(Person, Role)> {
         let cell = filled(row, "members_with_roles").unwrap_or("[]");
         let listed = serde_json::from_str::<Vec<Value>>(cell).unwrap_or_default();
-        let listed = listed.iter().filter_map(|member| {
+        let mut wanted: Vec<(String, Role)> = Vec::new();
+        for member in &listed {
             let role = if member["role"] == "admin" { Role::Admin } else { Role::Member };
-            Some((member["user_id"].as_str()?.to_owned(), role))
-        });
-        let admins = list(row, "admins").into_iter().map(|id| (id, Role::Admin));
-        let plain = list(row, "members").into_iter().map(|id| (id, Role::Member));
+            if let Some(id) = member["user_id"].as_str() {
+                wanted.push((id.to_owned(), role));
+            } else {
+                let who = member["user_email"].as_str().unwrap_or("without an address");
+                let why = format!("its member {who} has no user_id and does not come");
+                report.leave(TEAM, team, why, 1);
+            }
+        }
+        wanted.extend(list(row, "admins").into_iter().map(|id| (id, Role::Admin)));
+        wanted.extend(list(row, "members").into_iter().map(|id| (id, Role::Member)));
+        let mut seen = HashSet::new();
+        wanted.retain(|(id, _)| seen.insert(id.clone()));
         let mut members: Vec<(Person, Role)> = Vec::new();
-        for (id, role) in listed.chain(admins).chain(plain) {
-            if let Some(person) = self.persons.get(&id)
-                && members.iter().all(|(member, _)| member.id != person.id)
-            {
-                members.push((person.clone(), role));
+        for (id, role) in wanted {
+            match self.persons.get(&id) {
+                Some(Found::Person(person)) => members.push((person.clone(), role)),
+                Some(Found::Nobody | Found::Other(_)) => {
+                    let why = format!("its member {id} does not come: that user cannot");
+                    report.leave(TEAM, team, why, 1);
+                }
+                None => {
+                    let why =
+                        format!("its member {id} does not come: LiteLLM has no user of that id");
+                    report.leave(TEAM, team, why, 1);
+                }
             }
         }
         members
     }
+}
+
+/// A user who comes, and what of the row does not.
+fn new_person((id, name): (Uuid, &str), row: &Named, report: &mut Report) -> ImportedUser {
+    leave_limits((USER, name), row, report);
+    leave((USER, name), row, &["model_max_budget", "policies", "allowed_cache_controls"], report);
+    if filled(row, "user_role").is_some_and(|role| role.starts_with("proxy_admin")) {
+        let why = "is no operator here; `tollgate user operator NAME --yes` says so";
+        report.leave(USER, name, why, 1);
+    }
+    let mut new = person(name);
+    new.new.id = id;
+    let (limit, notes) = budget(row);
+    new.budget = limit.map(|limit| set(BudgetOwner::User(id), limit));
+    for note in notes {
+        report.leave(USER, name, note, 1);
+    }
+    new
 }
 
 fn set(owner: BudgetOwner, (period, limit): (BudgetPeriod, Usd)) -> NewBudget {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ledger::Decimal;
+use ledger::{Decimal, UsdError};
 use store::Imported;
 
 use super::report::Report;
@@ -106,7 +106,10 @@ fn named(text: Option<String>, provider: bool) -> String {
 fn counted([input, output, total, price]: &[Option<String>; 4]) -> Result<Counted, &'static str> {
     let tokens = |cell: &Option<String>| -> Result<Option<i128>, &'static str> {
         let Some(text) = cell else { return Ok(None) };
-        let number = Decimal::parse(text.trim()).map_err(|_| "its tokens are no number")?;
+        let number = Decimal::parse(text.trim()).map_err(|error| match error {
+            UsdError::NotDecimal => "its tokens are no number",
+            _ => "its tokens are out of range",
+        })?;
         if number.is_negative() {
             return Err("its tokens are negative");
         }
