@@ -1,4 +1,4 @@
-// What pages cannot do without a script: copy, switch at once, read a file, and the playground's stream.
+// What pages cannot do without a script: copy, show at once, read a file, and the playground's stream.
 (() => {
   "use strict";
   const csrf = document.querySelector("meta[name=csrf]")?.content ?? "";

@@ -6,6 +6,8 @@ use ledger::{Catalogue, ImportFault, PriceFiles, import, to_hex};
 use sha2::{Digest as _, Sha256};
 use store::{Actor, Store};
 
+use crate::providers;
+
 const MODELS: &str = include_str!("../../../pricing/model_prices.csv");
 const HISTORY: &str = include_str!("../../../pricing/price_history.csv");
 const IMAGES: &str = include_str!("../../../pricing/image_prices.csv");
@@ -58,4 +60,16 @@ pub(crate) fn fingerprint(texts: &[&str]) -> String {
         hash.update(text.as_bytes());
     }
     to_hex(&hash.finalize())
+}
+
+/// What is wrong with prices of providers that nobody here can call; nothing where there are none.
+pub(crate) fn stranger(prices: &Catalogue) -> Option<String> {
+    let known: Vec<_> = providers::ROWS.iter().map(|row| row.name).collect();
+    let model = prices.models().find(|model| !known.contains(&model.provider.as_str()))?;
+    Some(format!(
+        "{} of {}: there is no such provider here; expected {}",
+        model.name,
+        model.provider,
+        known.join(", ")
+    ))
 }

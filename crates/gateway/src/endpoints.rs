@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -196,9 +197,10 @@ fn endpoint(face: Face, operation: Operation) -> axum::routing::MethodRouter<Arc
 /// `models/{model}:{verb}`: the model's own name may have a colon too.
 async fn generate(
     State(app): State<Arc<App>>,
-    Path(path): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
+    let path = models::text(path);
     let (model, verb) = path.rsplit_once(':').unwrap_or((path.as_str(), ""));
     let operation = match verb {
         "generateContent" | "streamGenerateContent" => Operation::Chat,

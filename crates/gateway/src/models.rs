@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
@@ -66,14 +67,20 @@ pub(crate) async fn list(State(app): State<Arc<App>>, parts: Parts) -> Response 
 pub(crate) async fn one(
     State(app): State<Arc<App>>,
     parts: Parts,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Response {
     if is_gemini(&parts) {
-        return one_gemini(State(app), parts, Path(id)).await;
+        return one_gemini(State(app), parts, id).await;
     }
+    let id = text(id);
     let (face, view) = faced(&parts.headers);
     find(&app, &parts, &id)
         .map_or_else(|problem| problem.response(face), |listed| Json(view(&listed)).into_response())
+}
+
+/// The rest of a path. One that is no text is nobody's name.
+pub(crate) fn text(path: Result<Path<String>, PathRejection>) -> String {
+    path.map(|Path(path)| path).unwrap_or_default()
 }
 
 /// Whether the caller is one of Gemini's, whose SDKs have a version `v1` too.
@@ -120,9 +127,9 @@ fn gemini_page(listed: &[Listed], page: &Page) -> Result<Json<Value>, Problem> {
 pub(crate) async fn one_gemini(
     State(app): State<Arc<App>>,
     parts: Parts,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Response {
-    find(&app, &parts, &id).map_or_else(
+    find(&app, &parts, &text(id)).map_or_else(
         |problem| problem.response(GEMINI_FACE),
         |listed| Json(listed.gemini()).into_response(),
     )

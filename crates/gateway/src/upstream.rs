@@ -22,7 +22,7 @@ use hyper_util::service::TowerToHyperService;
 use crate::credentials::{InForce, Secret};
 use crate::providers::{Address, Credential, Provider, Speaks};
 use connections::{BodyError, Shared};
-use line::{Failed, Line};
+use line::{Line, Unanswered};
 
 pub(crate) use connections::{Body, Connections};
 
@@ -52,13 +52,15 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) body: Bytes,
 }
 
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpstreamError {
     #[error("no connection")]
-    Connect(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Connect(#[source] AnyError),
     #[error("no answer")]
-    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Broken(#[source] AnyError),
     #[error("no answer in time")]
     Timeout,
     /// Of this program itself.
@@ -76,13 +78,6 @@ pub(crate) enum UpstreamError {
 enum Way {
     Own(Box<Line>),
     Shared(Shared),
-}
-
-/// A request that has no answer.
-struct Unanswered {
-    error: Box<dyn std::error::Error + Send + Sync>,
-    /// Nothing of it has left this program.
-    unsent: bool,
 }
 
 /// With a path for its URI.
@@ -248,13 +243,13 @@ impl Way {
         self,
         at: &Address,
         request: &mut Outbound,
-    ) -> Result<Result<Response<Body>, Unanswered>, UpstreamError> {
+    ) -> Result<Result<Response<Body>, Unanswered<AnyError>>, UpstreamError> {
         Ok(match self {
             Self::Own(mut line) => {
                 request.headers_mut().insert(header::HOST, at.host.clone());
                 match line.send(request).await {
                     Ok(head) => Ok(head.map(|()| Body::own(line, at.connections.clone()))),
-                    Err(Failed { error, unsent }) => {
+                    Err(Unanswered { error, unsent }) => {
                         Err(Unanswered { error: error.into(), unsent })
                     }
                 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::output::Output;
 use crate::clock;
 use crate::config::Settings;
+use crate::manage::acts::reason;
 
 /// Transactions shown.
 const SHOWN: u16 = 20;
@@ -47,7 +48,7 @@ pub(super) struct Add {
     expires_at: Option<i64>,
 
     /// Why, for the books
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", value_parser = reason)]
     reason: String,
 
     /// The id of this act, so that doing it again does nothing; made up where it is left out
@@ -84,7 +85,7 @@ pub(super) struct Correct {
     corrects: Uuid,
 
     /// Why, for the books
-    #[arg(long)]
+    #[arg(long, value_parser = reason)]
     reason: String,
 
     /// The id of this act, so that doing it again does nothing; made up where it is left out

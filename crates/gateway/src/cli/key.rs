@@ -1,18 +1,18 @@
 //! `tollgate key create|list|rotate|disable|enable|revoke`
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use ledger::{BudgetPeriod, Usd};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
-use store::{Key, KeyChange, Store, StoreError, Whose};
+use store::{Key, KeyChange, Role, Store, StoreError, Whose};
 use uuid::Uuid;
 
 use super::output::Output;
 use crate::config::Settings;
 use crate::manage::keys::{self, Made, Wanted};
 use crate::native::keys::KeyRow;
-use crate::scopes::Scopes;
+use crate::scopes::{Scope, Scopes};
 use crate::{clock, keys as secrets};
 
 #[derive(Debug, clap::Subcommand)]
@@ -188,7 +188,30 @@ impl Create {
         wanted.tokens_per_minute = self.tokens_per_minute;
         wanted.concurrent_requests = self.concurrent_requests;
         let payer = self.payer.as_deref();
+        if let Some(payer) = payer.filter(|payer| *payer != self.user) {
+            may_spend(store, &self.user, payer, wanted.scopes).await?;
+        }
         Ok(keys::create(store, &self.user, payer, wanted, clock::now()).await?)
+    }
+}
+
+/// Whether somebody may have a key to an organization's account that may do that.
+async fn may_spend(store: &Store, user: &str, payer: &str, scopes: Scopes) -> anyhow::Result<()> {
+    let (user, payer) = (store.user(user).await?, store.user(payer).await?);
+    let memberships = store.memberships(user.id).await?;
+    match memberships.iter().find(|member| member.organization_id == payer.id) {
+        None => bail!("--payer: {} is no member of {}", user.name, payer.name),
+        Some(member)
+            if member.role == Role::Billing
+                && (scopes.has(Scope::Inference) || scopes.has(Scope::Keys)) =>
+        {
+            bail!(
+                "--scope: {} is there for billing at {}: expected usage and billing alone",
+                user.name,
+                payer.name
+            )
+        }
+        Some(_) => Ok(()),
     }
 }
 

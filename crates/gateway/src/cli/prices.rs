@@ -103,6 +103,9 @@ async fn import_file(args: Import, store: &Store, output: &Output) -> anyhow::Re
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("{}: nothing was imported\n  {}", args.file.display(), faults.join("\n  "))
     })?;
+    if let Some(stranger) = catalogue::stranger(&imported) {
+        anyhow::bail!("{}: nothing was imported\n  {stranger}", args.file.display());
+    }
     let base = store.latest_price_version().await?.map(|version| version.id);
     let taken = imported.len();
     let now = clock::now();

@@ -1,5 +1,6 @@
 //! What operators and customers do to the place: one function for the command line, the API and the console.
 
+pub(crate) mod acts;
 pub(crate) mod aliases;
 pub(crate) mod key_fields;
 pub(crate) mod keys;

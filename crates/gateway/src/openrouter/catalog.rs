@@ -42,7 +42,7 @@ pub(crate) struct ModelView {
     pub(super) id: String,
     canonical_slug: String,
     pub(super) name: String,
-    created: i64,
+    pub(super) created: i64,
     pub(super) description: &'static str,
     pub(super) context_length: Option<u64>,
     pub(super) architecture: Architecture,

@@ -31,7 +31,12 @@ impl<'de> Deserialize<'de> for Dollars {
         let amount = match serde_json::from_str::<serde_json::Value>(raw.get()) {
             // JavaScript writes a small number as 1e-7, and 0.1 + 0.2 as 0.30000000000000004.
             Ok(serde_json::Value::Number(_)) => {
-                plain(raw.get()).and_then(|number| Usd::parse_rounded(short(&number)).ok())
+                let number = plain(raw.get());
+                let some =
+                    number.as_deref().is_some_and(|n| n.contains(|c| ('1'..='9').contains(&c)));
+                let amount = number.and_then(|number| Usd::parse_rounded(short(&number)).ok());
+                // What is something must not become nothing.
+                amount.filter(|amount| !some || *amount != Usd::ZERO)
             }
             Ok(serde_json::Value::String(text)) => Usd::parse(&text).ok(),
             _ => None,
@@ -98,7 +103,7 @@ mod tests {
             ("0.30000000000000004", "0.3"),
             ("2.9999999999999996", "3"),
             ("1.2345678901234567e-7", "0.000000123457"),
-            ("1e-13", "0"),
+            ("0e-13", "0"),
         ] {
             let read: Dollars = serde_json::from_str(json).expect(json);
             assert_eq!(serde_json::to_string(&read).expect("JSON"), written, "{json}");
@@ -110,6 +115,8 @@ mod tests {
             "\"\"",
             "\"1e-7\"",
             "\"0.30000000000000004\"",
+            // Less than can be counted, and more than nothing.
+            "1e-13",
             "1e300",
             "1e99999999999",
         ] {

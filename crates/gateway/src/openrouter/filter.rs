@@ -43,6 +43,18 @@ impl Modalities {
     pub(super) const EMBEDDINGS: Self = Self("embeddings");
 }
 
+/// Orders by figures that nobody has here: the models stay as they are.
+const UNRANKED: [&str; 8] = [
+    "most-popular",
+    "top-weekly",
+    "throughput-high-to-low",
+    "latency-low-to-high",
+    "intelligence-high-to-low",
+    "coding-high-to-low",
+    "agentic-high-to-low",
+    "design-arena-elo-high-to-low",
+];
+
 fn items(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
@@ -76,10 +88,14 @@ impl Filter {
                     models.reverse();
                 }
             }
+            Some("newest") => models.sort_by_key(|model| Reverse(model.created)),
+            Some(sort) if UNRANKED.contains(&sort) => {}
             None => {}
             Some(_) => {
-                let message = "sort: expected context-high-to-low, pricing-low-to-high or \
-                               pricing-high-to-low";
+                let message = format!(
+                    "sort: expected context-high-to-low, pricing-low-to-high, pricing-high-to-low, newest, {}",
+                    UNRANKED.join(", ")
+                );
                 return Err(Problem::bad_request(message));
             }
         }

@@ -72,6 +72,12 @@ pub(crate) struct KeyWish {
     concurrent_requests: Given<i64>,
 }
 
+/// A name, which is not left empty here.
+fn some_name(text: &str) -> Result<String, Problem> {
+    let name = if text.is_empty() { Err("expected a name".to_owned()) } else { keys::name(text) };
+    name.map_err(named("name"))
+}
+
 impl NewKeyWish {
     pub(super) fn wanted(self, call: &Call) -> Result<Wanted, Problem> {
         self.check_owner(call)?;
@@ -80,7 +86,7 @@ impl NewKeyWish {
             None => Scopes::INFERENCE.and(granted),
             Some(names) => keys::scopes(names, granted).map_err(named("scopes"))?,
         };
-        let name = keys::name(&self.name).map_err(named("name"))?;
+        let name = some_name(&self.name)?;
         let limit = limits::wanted(Some(self.limit), Some(self.limit_reset), None)?;
         if limit == Some(None) && self.limit_reset.is_some() {
             let message = "limit_reset: there is no limit that could begin anew";
@@ -124,7 +130,7 @@ impl KeyWish {
     /// `limit` is that which the key has.
     pub(super) fn change(self, call: &Call, limit: Option<Limit>) -> Result<KeyChange, Problem> {
         check_workspace(call, self.workspace_id.as_deref())?;
-        let name = self.name.map(|name| keys::name(&name)).transpose().map_err(named("name"))?;
+        let name = self.name.map(|name| some_name(&name)).transpose()?;
         let granted = call.who.grants();
         let scopes = self.scopes.map(|names| keys::scopes(&names, granted));
         let scopes = scopes.transpose().map_err(named("scopes"))?;

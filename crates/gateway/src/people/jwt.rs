@@ -5,8 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 use ring::signature::{self, UnparsedPublicKey};
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 
 /// Longer than any token that people sign in with.
 const LONGEST: usize = 16 * 1_024;
@@ -48,8 +48,11 @@ pub(super) struct Claims {
     pub(super) sub: String,
     aud: Audience,
     /// Seconds since 1970, as are the following.
+    #[serde(deserialize_with = "date")]
     pub(super) exp: i64,
+    #[serde(default, deserialize_with = "some_date")]
     nbf: Option<i64>,
+    #[serde(default, deserialize_with = "some_date")]
     iat: Option<i64>,
     azp: Option<String>,
     role: Option<String>,
@@ -57,6 +60,36 @@ pub(super) struct Claims {
     pub(super) nonce: Option<String>,
     pub(super) email: Option<String>,
     pub(super) preferred_username: Option<String>,
+}
+
+/// A number of seconds, which may have a fraction: <https://www.rfc-editor.org/rfc/rfc7519#section-2>. The fraction counts
+/// for nothing.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Seconds {
+    Whole(i64),
+    Broken(f64),
+}
+
+impl Seconds {
+    fn whole<E: serde::de::Error>(self) -> Result<i64, E> {
+        match self {
+            Self::Whole(seconds) => Ok(seconds),
+            Self::Broken(seconds) => {
+                let whole = seconds.floor().to_string().parse();
+                whole.map_err(|_| E::custom("no date"))
+            }
+        }
+    }
+}
+
+fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    Seconds::deserialize(deserializer)?.whole()
+}
+
+fn some_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let seconds = Option::<Seconds>::deserialize(deserializer)?;
+    seconds.map(Seconds::whole).transpose()
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -318,5 +351,20 @@ mod tests {
             assert!(key(published).is_some(), "{field}: {value}");
         }
         assert!(key(json!({ "kty": "oct", "k": "AAAA" })).is_none());
+    }
+
+    #[test]
+    fn dates_may_have_a_fraction() {
+        let read = |exp: &str| {
+            let claims = format!(r#"{{"iss":"joe","sub":"x","aud":"x","exp":{exp},"iat":0.5}}"#);
+            serde_json::from_str::<super::Claims>(&claims)
+        };
+        for (exp, seconds) in [("1300819380", 1_300_819_380), ("12.9", 12), ("1e3", 1000)] {
+            let claims = read(exp).expect(exp);
+            assert_eq!((claims.exp, claims.iat, claims.nbf), (seconds, Some(0), None), "{exp}");
+        }
+        for exp in ["null", "\"5\"", "[]", "1e300", "-1e19"] {
+            assert!(read(exp).is_err(), "{exp}");
+        }
     }
 }

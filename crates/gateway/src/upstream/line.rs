@@ -35,8 +35,8 @@ pub(crate) enum LineError {
 
 /// A request that has no answer.
 #[derive(Debug)]
-pub(super) struct Failed {
-    pub(super) error: LineError,
+pub(super) struct Unanswered<E> {
+    pub(super) error: E,
     /// Nothing of it has left this program.
     pub(super) unsent: bool,
 }
@@ -74,12 +74,15 @@ impl Line {
     }
 
     /// Sends a request and waits for the head of its answer.
-    pub(super) async fn send(&mut self, request: &Request<Bytes>) -> Result<Response<()>, Failed> {
+    pub(super) async fn send(
+        &mut self,
+        request: &Request<Bytes>,
+    ) -> Result<Response<()>, Unanswered<LineError>> {
         let head = Bytes::from(http1::write_head(request));
         self.unsent = head.chain(request.body().clone());
         (self.begun, self.flushed) = (false, false);
         let answer = std::future::poll_fn(|context| self.poll_head(context)).await;
-        answer.map_err(|error| Failed { error, unsent: !self.begun })
+        answer.map_err(|error| Unanswered { error, unsent: !self.begun })
     }
 
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<Response<()>, LineError>> {

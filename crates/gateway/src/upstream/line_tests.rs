@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Failed, Line, LineError};
+use super::{Line, LineError, Unanswered};
 
 const EMPTY: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
@@ -100,7 +100,7 @@ async fn what_never_left_is_told_apart() {
         take(&mut far, 3).await;
         far.shutdown().await.expect("the connection stands");
     });
-    let Err(Failed { error: LineError::Cut, unsent: false }) = answer else {
+    let Err(Unanswered { error: LineError::Cut, unsent: false }) = answer else {
         panic!("{answer:?}");
     };
 }

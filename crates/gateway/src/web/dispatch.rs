@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{MethodFilter, on};
@@ -11,7 +12,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use serde::Deserialize;
 
-use super::{Call, Policy, Proof, Route, SignedIn, Who, headers, origin, routes, session};
+use super::{Call, Policy, Proof, Route, SignedIn, Who, headers, origin, routes, session, texts};
 use crate::app::App;
 use crate::auth::{self, Asked};
 use crate::body::{self, Whole};
@@ -29,22 +30,19 @@ const FORM_LIMIT: u32 = 8 * 1024 * 1024;
 pub(crate) fn router() -> Router<Arc<App>> {
     routes().fold(Router::new(), |router, route| {
         let Ok(method) = MethodFilter::try_from(route.method.clone()) else { return router };
-        let serve = move |State(app): State<Arc<App>>, params: RawPathParams, request: Request| {
+        let serve = move |State(app): State<Arc<App>>, params: Params, request: Request| {
             serve(app, route, params, request)
         };
         router.route(route.path, on(method, serve))
     })
 }
 
-async fn serve(
-    app: Arc<App>,
-    route: &'static Route,
-    params: RawPathParams,
-    request: Request,
-) -> Response {
+/// The parts of a path that a route names, which may be no text.
+type Params = Result<RawPathParams, RawPathParamsRejection>;
+
+async fn serve(app: Arc<App>, route: &'static Route, params: Params, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let (headers, path) = (parts.headers.clone(), parts.uri.clone());
-    let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let secure = app.settings.is_secure();
     let mut response = match answer(app, route, params, parts, body).await {
         Ok(response) => response,
@@ -58,12 +56,15 @@ async fn serve(
 async fn answer(
     app: Arc<App>,
     route: &Route,
-    params: Vec<(String, String)>,
+    params: Params,
     parts: Parts,
     body: Body,
 ) -> Result<Response, Problem> {
     let now = clock::now();
     let who = admit(&app, route.policy, &parts, now).await?;
+    let params = params.map_err(|_| Problem::bad_request("the path: expected UTF-8"))?;
+    let params: Vec<_> =
+        params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let limit = if route.policy.is_page() { FORM_LIMIT } else { BODY_LIMIT };
     let Whole { bytes: body, held: _held } = body::read(&app, &parts.headers, body, limit).await?;
     if let Who::Person(SignedIn { proof: Proof::Session { csrf, .. }, .. }) = &who
@@ -72,6 +73,7 @@ async fn answer(
     {
         check_form(csrf, &parts.headers, &body)?;
     }
+    texts::check(&params, &parts, &body)?;
     (route.handler)(Call { app, who, parts, body, now, params }).await
 }
 

@@ -7,6 +7,7 @@ mod origin;
 mod pages;
 mod routes;
 pub(crate) mod session;
+mod texts;
 
 use std::fmt;
 use std::future::Future;

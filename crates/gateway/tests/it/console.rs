@@ -559,14 +559,21 @@ async fn credit_and_corrections(olga: &Browser) {
     let other =
         olga.post("/operator/customers/eve/credit", &[("usd", "1"), ("act", act.as_str())]).await;
     assert_eq!(other.status, 409, "another act under its id");
+    let undone = uuid::Uuid::now_v7().to_string();
     let wrong = olga
         .post(
             "/operator/customers/eve/correct",
-            &[("usd", "1"), ("kind", "refund"), ("corrects", &act)],
+            &[("usd", "1"), ("kind", "refund"), ("corrects", &act), ("act", &undone)],
         )
         .await;
     assert!(wrong.status == 400 && wrong.text.contains("reason: "), "{}", wrong.text);
-    let refund = [("usd", "2.5"), ("kind", "refund"), ("corrects", &act), ("reason", "paid out")];
+    let refund = [
+        ("usd", "2.5"),
+        ("kind", "refund"),
+        ("corrects", &act),
+        ("reason", "paid out"),
+        ("act", &undone),
+    ];
     olga.done("/operator/customers/eve/correct", &refund).await;
     assert!(olga.page("/operator/customers/eve").await.contains("title=\"10 USD\""));
 }

@@ -53,6 +53,7 @@ mod memory;
 mod moments;
 mod network;
 mod odd_answers;
+mod odd_input;
 mod openai_ways;
 mod openrouter;
 mod openrouter_reads;

@@ -313,7 +313,7 @@ async fn a_key_does_what_it_may_and_no_more() {
     // What it has not, it does not give; but who manages keys decides who asks models.
     let keys = app.books.key_with(USER, &["keys"]).await;
     app.knows(&keys).await;
-    let (_, all) = app.made(&management, json!({ "name": "", "scopes": MANAGEMENT })).await;
+    let (_, all) = app.made(&management, json!({ "name": "k", "scopes": MANAGEMENT })).await;
     for scopes in [json!(["usage"]), json!(["inference", "billing"])] {
         let wish = json!({ "name": "wide", "scopes": scopes });
         let answer = app.v1(&keys, Method::POST, "keys", Some(wish)).await;
@@ -322,7 +322,7 @@ async fn a_key_does_what_it_may_and_no_more() {
         refused(&answer, 400, "scopes: you may grant no more than");
     }
     refused(&app.rotate(&keys, &all, json!({})).await, 403, "more than you may grant");
-    let (asks, _) = app.made(&keys, json!({ "name": "", "scopes": ["inference", "keys"] })).await;
+    let (asks, _) = app.made(&keys, json!({ "name": "k", "scopes": ["inference", "keys"] })).await;
     app.examples(&asks, 1).await;
     app.close().await;
 }
@@ -344,14 +344,14 @@ async fn a_narrowed_key_makes_none_that_is_wider() {
     assert_eq!(answer.body["data"]["allowed_ips"], json!(["127.0.0.0/8"]));
     for (wish, words) in [
         (
-            json!({ "name": "", "models": ["openai/gpt-4o", "openai/o3"] }),
+            json!({ "name": "k", "models": ["openai/gpt-4o", "openai/o3"] }),
             "models: the key that asks",
         ),
         (
-            json!({ "name": "", "allowed_ips": ["127.0.0.1", "10.0.0.0/8"] }),
+            json!({ "name": "k", "allowed_ips": ["127.0.0.1", "10.0.0.0/8"] }),
             "allowed_ips: the key that asks",
         ),
-        (json!({ "name": "", "allowed_ips": ["0.0.0.0/0"] }), "allowed_ips: the key that asks"),
+        (json!({ "name": "k", "allowed_ips": ["0.0.0.0/0"] }), "allowed_ips: the key that asks"),
     ] {
         refused(&app.v1(&narrow, Method::POST, "keys", Some(wish)).await, 400, words);
     }
@@ -381,11 +381,11 @@ async fn a_key_does_not_get_around_its_own_budget_rates_or_end() {
         ("expires_at", json!(end), json!("2099-01-02T00:00:00Z"), "this API key expires"),
     ] {
         let scopes = json!(["inference", "usage", "keys"]);
-        let mut wish = json!({ "name": "", "scopes": scopes });
+        let mut wish = json!({ "name": "k", "scopes": scopes });
         let free = wish.clone();
         wish[field] = value.clone();
         let (key, hash) = app.made(&management, wish).await;
-        let (_, other) = app.made(&management, json!({ "name": "" })).await;
+        let (_, other) = app.made(&management, json!({ "name": "k" })).await;
         let native = app.request(Method::POST, "/api/keys/generate").header("user", USER);
         let native = Answer::of(native.header("api-key", &key)).await;
         let child = app.v1(&key, Method::POST, "keys", Some(free.clone())).await;
@@ -440,7 +440,8 @@ async fn the_keys_of_others_are_not_there() {
 #[tokio::test]
 async fn limits_begin_anew_or_not() {
     let (app, management) = App::managed().await;
-    let (key, hash) = app.made(&management, json!({ "name": "", "limit": "0.000000000001" })).await;
+    let (key, hash) =
+        app.made(&management, json!({ "name": "k", "limit": "0.000000000001" })).await;
     refused(&app.example(&key).await, 402, "");
     let limits = |data: &Value| {
         [&data["limit"], &data["limit_remaining"], &data["limit_reset"]].map(Clone::clone)
@@ -565,7 +566,7 @@ async fn a_key_gives_its_place_to_another() {
 #[tokio::test]
 async fn from_where_and_how_fast() {
     let (app, management) = App::managed().await;
-    let wish = json!({ "name": "", "allowed_ips": ["203.0.113.9/24"], "requests_per_minute": 2 });
+    let wish = json!({ "name": "k", "allowed_ips": ["203.0.113.9/24"], "requests_per_minute": 2 });
     let (key, hash) = app.made(&management, wish).await;
     refused(&app.example(&key).await, 403, "may not be used from 127.0.0.1");
     refused(&app.v1(&key, Method::GET, "key", None).await, 403, "may not be used from 127.0.0.1");

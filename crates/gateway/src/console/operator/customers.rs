@@ -22,6 +22,7 @@ use super::customer_lists;
 use super::limits::{self, Shown as Limits};
 use super::users::state;
 use crate::clock;
+use crate::manage::acts;
 use crate::manage::keys::expiry;
 use crate::people::links;
 use crate::problem::Problem;
@@ -201,22 +202,28 @@ type Done = Result<&'static str, Problem>;
 
 /// The reason that stands in the books.
 fn reason(fields: &Fields) -> Result<String, Problem> {
-    fields
+    let text = fields
         .some("reason")
-        .map(str::to_owned)
-        .ok_or_else(|| Problem::bad_request("reason: expected a few words, for the books"))
+        .ok_or_else(|| Problem::bad_request("reason: expected a few words, for the books"))?;
+    acts::reason(text).map_err(page::wrong("reason"))
+}
+
+/// The id that the form had, so that one that is sent twice is done once.
+fn act_id(fields: &Fields) -> Result<Uuid, Problem> {
+    let id = fields.id("act");
+    id.ok_or_else(|| Problem::bad_request("act: expected the id that the form had; open it again"))
 }
 
 async fn credit(call: &Call, user: &User, fields: &Fields) -> Done {
     let expires_at = fields.some("expires").map(|text| expiry(text, call.now)).transpose();
     let new = NewCredit {
-        id: fields.id("act").unwrap_or_else(clock::new_id),
+        id: act_id(fields)?,
         account_id: user.account_id,
         amount: dollars(fields.text("usd")).map_err(page::wrong("amount"))?,
         source: if fields.is_on("promo") { CreditSource::Promo } else { CreditSource::Paid },
         expires_at: expires_at.map_err(page::wrong("expires"))?,
         actor: call.user()?.1.to_owned(),
-        reason: fields.text("reason").to_owned(),
+        reason: acts::reason(fields.text("reason")).map_err(page::wrong("reason"))?,
         at: call.now,
     };
     call.store().add_credit(new).await.map_err(told)?;
@@ -238,7 +245,7 @@ async fn correct(call: &Call, user: &User, fields: &Fields) -> Done {
         )
     })?;
     let adjustment = Adjustment {
-        id: fields.id("act").unwrap_or_else(clock::new_id),
+        id: act_id(fields)?,
         account_id: user.account_id,
         amount,
         kind,
@@ -257,7 +264,8 @@ async fn budget(call: &Call, user: &User, fields: &Fields) -> Done {
         .map_err(page::wrong("budget"))?;
     let owner = match fields.text("whose") {
         "user" => BudgetOwner::User(user.id),
-        _ => BudgetOwner::Account(user.account_id),
+        "account" => BudgetOwner::Account(user.account_id),
+        _ => return Err(Problem::bad_request("whose: expected account or user")),
     };
     let new = NewBudget { id: clock::new_id(), owner, period, limit, at: call.now };
     call.store().set_budget(new).await.map_err(told)?;
@@ -281,7 +289,11 @@ async fn pays(call: &Call, user: &User, fields: &Fields) -> Done {
         Some(text) => dollars(text).map_err(page::wrong("credit line"))?,
     };
     let floor = Usd::from_pico(line.pico().saturating_neg());
-    let prepaid = fields.text("pays") == "first";
+    let prepaid = match fields.text("pays") {
+        "first" => true,
+        "later" => false,
+        _ => return Err(Problem::bad_request("pays: expected first or later")),
+    };
     call.store().set_prepaid(user.account_id, prepaid, floor).await.map_err(told)?;
     Ok("pays")
 }

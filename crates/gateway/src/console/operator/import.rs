@@ -13,7 +13,8 @@ use super::super::page::{self, Desk, Fields, Frame, Notice, told};
 use super::price_changes::{self, Change};
 use super::prices::{alarms, id};
 use super::upcoming;
-use crate::catalogue::fingerprint;
+use crate::catalogue::{fingerprint, stranger};
+use crate::manage::acts;
 use crate::problem::Problem;
 use crate::web::Call;
 
@@ -61,6 +62,9 @@ pub(crate) async fn post(call: Call) -> Result<Response, Problem> {
     // The version is read where the prices are, so that the preview is of what will be done.
     page::refreshed(&call).await?;
     let snapshot = call.app.snapshots.current();
+    for field in ["source", "note"] {
+        acts::reason(fields.text(field)).map_err(page::wrong(field))?;
+    }
     let (text, replace) = (fields.text("models").to_owned(), fields.is_on("replace"));
     let mut page = Page {
         frame: Frame::new(&call, &desk, "Import prices"),
@@ -72,14 +76,9 @@ pub(crate) async fn post(call: Call) -> Result<Response, Problem> {
         replace,
         text,
     };
-    let imported = import(PriceFiles { models: &page.text, history: None, images: None });
-    let imported = match imported {
-        Ok(imported) if !imported.is_empty() => imported,
-        Ok(_) => return refused(page, "The file has no models."),
-        Err(faults) => {
-            let faults: Vec<_> = faults.iter().take(10).map(ToString::to_string).collect();
-            return refused(page, &format!("Nothing was imported. {}", faults.join("; ")));
-        }
+    let imported = match read(&page.text) {
+        Ok(imported) => imported,
+        Err(why) => return refused(page, &why),
     };
     let from = match upcoming::moment(&page.from, replace, call.now) {
         Ok(from) => from,
@@ -126,6 +125,20 @@ pub(crate) async fn post(call: Call) -> Result<Response, Problem> {
     }
     page.preview = Some(preview);
     page::show(&page)
+}
+
+/// The prices of a file, or why they are none.
+fn read(text: &str) -> Result<Catalogue, String> {
+    let nothing = |why: &str| format!("Nothing was imported. {why}");
+    let imported = import(PriceFiles { models: text, history: None, images: None });
+    let imported = imported.map_err(|faults| {
+        let faults: Vec<_> = faults.iter().take(10).map(ToString::to_string).collect();
+        nothing(&faults.join("; "))
+    })?;
+    if imported.is_empty() {
+        return Err("The file has no models.".to_owned());
+    }
+    stranger(&imported).map_or(Ok(imported), |stranger| Err(nothing(&stranger)))
 }
 
 fn refused(mut page: Page, why: &str) -> Result<Response, Problem> {

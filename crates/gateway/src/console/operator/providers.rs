@@ -46,14 +46,14 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
 }
 
 async fn sheet(call: &Call) -> Result<Option<Response>, Problem> {
-    let wish = Wish::whole(call, "providers", COLUMNS, "")?;
+    let wish = Wish::whole(call, "providers", COLUMNS, "provider")?;
     if wish.csv {
         let hour = call.now / HOUR;
         let hours = call.app.store.provider_hours(hour - 23).await.map_err(told)?;
         let rows = wish.sorted(COLUMNS, rows(call, &hours));
         return export::whole("providers.csv", COLUMNS, &rows).map(Some);
     }
-    let wish = Wish::whole(call, "endpoints", ENDPOINTS, "")?;
+    let wish = Wish::whole(call, "endpoints", ENDPOINTS, "endpoint")?;
     let rows = || wish.sorted(ENDPOINTS, further(call));
     wish.csv.then(|| export::whole("endpoints.csv", ENDPOINTS, &rows())).transpose()
 }
@@ -83,7 +83,7 @@ pub(super) async fn show(
     let errors = series(&|name| by_hour(&told_hours, name, hours, is_fault));
     let day: Vec<ProviderHour> =
         told_hours.iter().filter(|hour| hour.hour > now - 24).cloned().collect();
-    let wish = Wish::whole(call, "providers", COLUMNS, "")?;
+    let wish = Wish::whole(call, "providers", COLUMNS, "provider")?;
     let rows = wish.sorted(COLUMNS, rows(call, &day));
     Ok(Page {
         frame: Frame::new(call, &desk, "Providers").saying(notice),
@@ -237,7 +237,7 @@ fn further(call: &Call) -> Vec<Row> {
 }
 
 fn endpoints(call: &Call) -> Result<Option<List>, Problem> {
-    let wish = Wish::whole(call, "endpoints", ENDPOINTS, "")?;
+    let wish = Wish::whole(call, "endpoints", ENDPOINTS, "endpoint")?;
     let rows = wish.sorted(ENDPOINTS, further(call));
     let list = wish.list("Further endpoints", ENDPOINTS, &rows).titled("Further endpoints");
     Ok((!rows.is_empty()).then_some(list))
