@@ -372,3 +372,20 @@ async fn prices_as_they_are_wanted() {
     assert_eq!(books.cli_json(&["prices", "list"]).await.as_array().map(Vec::len), Some(2));
     source.remove().await;
 }
+
+/// Whoever runs the place gets no key that somebody else has seen.
+#[tokio::test]
+async fn an_operator_gets_no_key() {
+    let Some(source) = source("operator").await else { return };
+    fill(&source).await;
+    let books = Books::sqlite();
+    books.cli(&["user", "add", "ada", "--operator"]).await;
+    for _ in 0..2 {
+        let report = books.cli_json(&import(&source.url, &["--apply"])).await;
+        let why = reason(&report, "API_Keys", "sk_l");
+        assert!(why.contains("ada is an operator here, who gets no key"), "{report}");
+    }
+    let keys = books.cli_json(&["key", "list", "--user", "ada"]).await;
+    assert_eq!(keys.as_array().map(Vec::len), Some(0), "{keys}");
+    source.remove().await;
+}

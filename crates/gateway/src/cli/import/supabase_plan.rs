@@ -32,6 +32,14 @@ pub(super) struct Plan {
 struct Owner {
     id: Uuid,
     account_id: Uuid,
+    /// Runs the place, and gets no key by an import.
+    operator: bool,
+}
+
+impl Owner {
+    fn of(user: &User) -> Self {
+        Self { id: user.id, account_id: user.account_id, operator: user.operator }
+    }
 }
 
 pub(super) async fn plan(
@@ -49,9 +57,10 @@ pub(super) async fn plan(
     let owners: HashMap<&str, Owner> = known
         .values()
         .filter(|user| user.kind == "person")
-        .map(|user| (user.name.as_str(), Owner { id: user.id, account_id: user.account_id }))
+        .map(|user| (user.name.as_str(), Owner::of(user)))
         .chain(users.iter().map(|ImportedUser { new, .. }| {
-            (new.name.as_str(), Owner { id: new.id, account_id: new.account_id })
+            let (id, account_id) = (new.id, new.account_id);
+            (new.name.as_str(), Owner { id, account_id, operator: false })
         }))
         .collect();
     let (keys, mut owned) = keys(source.keys, &owners, &here, label, report);
@@ -209,9 +218,13 @@ fn holder<'a>(
         let held = Held { id: here.id, user: here.user_id, account: here.account_id };
         return Ok(Holder::Here(held));
     }
-    let owner = owners.get(user.as_str());
-    let comes = owner.map(|owner| Holder::Comes(user, owner));
-    comes.ok_or_else(|| format!("its user {user} is not in Users, or cannot come"))
+    match owners.get(user.as_str()) {
+        None => Err(format!("its user {user} is not in Users, or cannot come")),
+        Some(Owner { operator: true, .. }) => {
+            Err(format!("its user {user} is an operator here, who gets no key by an import"))
+        }
+        Some(owner) => Ok(Holder::Comes(user, owner)),
+    }
 }
 
 /// Why a text cannot be a key here.
