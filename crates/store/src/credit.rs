@@ -41,6 +41,15 @@ const CHARGED: Sql = sql!(
     "JOIN tollgate.ledger_entries e ON e.tx_id = t.id AND e.account_id = $2 ",
     "WHERE t.corrects = $1 AND t.kind = 'credit_note' AND t.id <> $3), 0) AS BIGINT)"
 );
+/// What was paid by that transaction, and what of it was paid out before.
+const PAID: Sql = sql!(
+    "SELECT CAST(COALESCE((SELECT SUM(e.amount) FROM tollgate.ledger_transactions t ",
+    "JOIN tollgate.ledger_entries e ON e.tx_id = t.id AND e.account_id = $2 ",
+    "WHERE t.id = $1 AND t.kind = 'top_up'), 0) AS BIGINT), ",
+    "CAST(COALESCE((SELECT -SUM(e.amount) FROM tollgate.ledger_transactions t ",
+    "JOIN tollgate.ledger_entries e ON e.tx_id = t.id AND e.account_id = $2 ",
+    "WHERE t.corrects = $1 AND t.kind = 'refund' AND t.id <> $3), 0) AS BIGINT)"
+);
 const MOVE: Sql = sql!(
     "UPDATE tollgate.ledger_accounts SET posted = posted + $1 ",
     "WHERE id = $2 AND kind = 'customer' AND (prepaid = FALSE OR posted + $1 - leased >= floor)"
@@ -277,16 +286,18 @@ async fn check_corrected(conn: &mut Conn, new: &Adjustment) -> Result<(), StoreE
     if !known {
         return Err(StoreError::NotFound { what: "transaction or request of that account" });
     }
-    if new.kind != AdjustmentKind::CreditNote {
-        return Ok(());
-    }
-    let (charged, back): (i64, i64) = on!(*conn, CHARGED => _, (q, c) => {
+    let (most, done, to_be) = match new.kind {
+        AdjustmentKind::CreditNote => (CHARGED, "charged", "taken back"),
+        AdjustmentKind::Refund => (PAID, "paid", "paid out"),
+        AdjustmentKind::Adjustment => return Ok(()),
+    };
+    let (sum, before): (i64, i64) = on!(*conn, most => _, (q, c) => {
         q.bind(corrects).bind(new.account_id).bind(new.id).fetch_one(c).await
     })?;
-    let left = charged.saturating_sub(back).max(0);
-    if new.amount.pico() > left {
+    let left = sum.saturating_sub(before).max(0);
+    if new.amount.pico().saturating_abs() > left {
         let left = Usd::from_pico(left);
-        let what = format!("of what was charged there {left} USD are left to be taken back");
+        let what = format!("of what was {done} there {left} USD are left to be {to_be}");
         return Err(StoreError::TooLittle { what });
     }
     Ok(())

@@ -178,7 +178,9 @@ fn is_transient_code(code: &str) -> bool {
     if code.len() == 5 {
         // SQLSTATE: connection, serialization, deadlock, resources, shutdown and start-up of the server.
         let class = |prefix| code.starts_with(prefix);
-        return class("08") || class("40") || class("53") || class("57P");
+        // And a server that only reads, as after a change of the primary, or that takes nobody in.
+        let shut = matches!(code, "25006" | "55000");
+        return class("08") || class("40") || class("53") || class("57P") || shut;
     }
     // SQLite: the low byte is the primary code; 5 is BUSY, 6 is LOCKED.
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6))
@@ -191,7 +193,9 @@ mod tests {
     #[test]
     fn a_failed_sync_is_never_tried_again() {
         assert!(is_transient_code("5") && is_transient_code("517") && is_transient_code("40P01"));
-        assert!(is_transient_code("57P01"));
+        for code in ["57P01", "25006", "55000"] {
+            assert!(is_transient_code(code), "{code}");
+        }
         for code in ["10", "1034", "13", "11", "23505", "42601"] {
             assert!(!is_transient_code(code), "{code}");
         }

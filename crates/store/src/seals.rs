@@ -66,7 +66,7 @@ pub struct SealAudit {
     pub seals: u64,
     /// How many receipts are where their seal says.
     pub sealed: u64,
-    /// How many came without a batch, before there were seals.
+    /// How many have no seal: none that this program has written.
     pub unsealed: u64,
     /// By replica, the keys that have signed, in the order in which they were first used.
     pub keys: BTreeMap<Uuid, Vec<[u8; 32]>>,
@@ -224,10 +224,12 @@ impl Store {
         while let Some(page) = self.places(&mut after).await? {
             let mut batches: BTreeMap<Uuid, Vec<Place>> = BTreeMap::new();
             for place in page {
-                match place.batch_id {
-                    Some(batch) => batches.entry(batch).or_default().push(place),
-                    None => audit.told.unsealed += 1,
-                }
+                let Some(batch) = place.batch_id else {
+                    audit.told.unsealed += 1;
+                    fault(format!("{}: it has no seal", place.name()));
+                    continue;
+                };
+                batches.entry(batch).or_default().push(place);
             }
             let ids: Vec<Uuid> = batches.keys().copied().collect();
             for ids in ids.chunks(AT_A_TIME) {
@@ -297,6 +299,12 @@ struct Place {
     content_hash: Vec<u8>,
 }
 
+impl Place {
+    fn name(&self) -> String {
+        format!("receipts: receipt {}/{}", self.request_id, self.attempt)
+    }
+}
+
 #[derive(Default)]
 struct Audit {
     told: SealAudit,
@@ -313,7 +321,7 @@ impl Audit {
     fn places(&mut self, seal: Option<&SealRow>, places: &[Place], fault: &mut impl FnMut(String)) {
         for place in places {
             let (batch, leaf) = (place.batch_id.unwrap_or_default(), place.leaf.unwrap_or(-1));
-            let name = || format!("receipts: receipt {}/{}", place.request_id, place.attempt);
+            let name = || place.name();
             let Some(seal) = seal else {
                 fault(format!("{}: the seal of its batch {batch} is missing", name()));
                 continue;

@@ -205,7 +205,9 @@ fn text(bill: &Statement, title: &str, since: i64) -> String {
     });
     let rows = lines.chain([row("total".to_owned(), &bill.totals)]).collect();
     let columns: Vec<Column> = [("MODEL", false)].into_iter().chain(SUMS).collect();
-    let (from, to) = (clock::rfc3339(bill.period.from.max(since)), clock::rfc3339(bill.period.to));
+    // Of all time, what there is begins with the account.
+    let from = if bill.period.from == Period::ALL.from { since } else { bill.period.from };
+    let (from, to) = (clock::rfc3339(from), clock::rfc3339(bill.period.to));
     format!(
         "{title}  from {from} to {to}\n\n{}\n{}To pay: {} USD, exactly {}\n{}{}\n",
         aligned(&columns, rows),

@@ -14,7 +14,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<(Value, SealAudit)> {
     let audit = store.verify_seals(fault).await?;
     output.note(format_args!(
-        "{} seals of {} replicas checked: {} receipts are where they were sealed, {} are older than seals.",
+        "{} seals of {} replicas checked: {} receipts are where they were sealed, {} have no seal.",
         audit.seals,
         audit.keys.len(),
         audit.sealed,

@@ -2,6 +2,7 @@
 //! its field, before anything is looked up.
 
 use http::request::Parts;
+use serde_json::Value;
 
 use crate::problem::Problem;
 
@@ -19,7 +20,7 @@ pub(super) fn check(
         return Err(refused(name));
     }
     if body.first().is_some_and(|byte| matches!(byte, b'{' | b'[')) {
-        return if escaped(body) { Err(refused("the body")) } else { Ok(()) };
+        return if escaped(body) { Err(refused(&in_json(body))) } else { Ok(()) };
     }
     if body.contains(&0) {
         return Err(refused("the body"));
@@ -38,6 +39,25 @@ fn in_pairs(text: &str) -> Option<&str> {
     let pair = text.split('&').find(|pair| pair.contains("%00"))?;
     let name = pair.split('=').next().filter(|name| !name.contains('%'));
     Some(name.unwrap_or("a field"))
+}
+
+/// Where JSON has it, as `limits[0].name`.
+fn in_json(body: &[u8]) -> String {
+    fn find(value: &Value, at: &str) -> Option<String> {
+        match value {
+            Value::String(text) => text.contains('\0').then(|| at.to_owned()),
+            Value::Array(items) => {
+                items.iter().enumerate().find_map(|(i, item)| find(item, &format!("{at}[{i}]")))
+            }
+            Value::Object(members) => members.iter().find_map(|(name, value)| {
+                let dot = if at.is_empty() { "" } else { "." };
+                find(value, &format!("{at}{dot}{name}"))
+            }),
+            Value::Null | Value::Bool(_) | Value::Number(_) => None,
+        }
+    }
+    let found = serde_json::from_slice(body).ok().and_then(|value| find(&value, ""));
+    found.filter(|name| !name.is_empty()).unwrap_or_else(|| "the body".to_owned())
 }
 
 /// Whether JSON has it as an escape, or as it is.
@@ -69,8 +89,9 @@ mod tests {
             ("", "a=1&q=%00", "", "q"),
             ("", "", "user=a%00b&password=x", "user"),
             ("", "%00=1", "", "a field"),
-            ("", "", r#"{"name":"a\u0000"}"#, "the body"),
-            ("", "", r#"["\\\u0000"]"#, "the body"),
+            ("", "", r#"{"name":"a\u0000"}"#, "name"),
+            ("", "", r#"{"a":[1,{"b":"\\\u0000"}]}"#, "a[1].b"),
+            ("", "", r#"{"\u0000":1}"#, "the body"),
             ("", "", "a=\0", "the body"),
         ] {
             let told = told(path, query, body).unwrap_or_default();

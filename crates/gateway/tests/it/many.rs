@@ -162,10 +162,16 @@ async fn session(store: &Store, name: &str, now: u64) -> String {
     token
 }
 
+/// Whether the times count.
+fn is_measured() -> bool {
+    std::env::var_os("TOLLGATE_TEST_RECEIPTS").is_some()
+}
+
 /// What an address takes: the third of five tries. Of a sheet, until its first rows are there. With the page.
 async fn taken(app: &App, path: &str, cookies: &str) -> (Duration, String) {
     let (mut times, mut shown) = (Vec::new(), String::new());
-    for _ in 0..5 {
+    let tries = if is_measured() { 5 } else { 1 };
+    for _ in 0..tries {
         let begun = Instant::now();
         let request = app.request(Method::GET, path).header(header::COOKIE, cookies);
         let mut answer = request.send().await.expect("an answer");
@@ -197,8 +203,9 @@ async fn taken(app: &App, path: &str, cookies: &str) -> (Duration, String) {
         }
     }
     times.sort_unstable();
-    println!("{path}: {:.1} ms", times[2].as_secs_f64() * 1e3);
-    (times[2], shown)
+    let time = times[tries / 2];
+    println!("{path}: {:.1} ms", time.as_secs_f64() * 1e3);
+    (time, shown)
 }
 
 /// The other orders of a page's lists, and the pages that follow.
@@ -262,7 +269,6 @@ fn views(now: u64, keys: u64) -> Vec<String> {
 }
 
 async fn every_page(books: Books) {
-    let measured = std::env::var_os("TOLLGATE_TEST_RECEIPTS").is_some();
     let receipts = number("TOLLGATE_TEST_RECEIPTS", 10_000);
     let keys = number("TOLLGATE_TEST_KEYS", 300);
     let now = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_micros();
@@ -326,7 +332,7 @@ async fn every_page(books: Books) {
             slow.push((format!("{who}: {path}"), time));
         }
     }
-    assert!(!measured || slow.is_empty(), "{slow:?}");
+    assert!(!is_measured() || slow.is_empty(), "{slow:?}");
     app.kill().await;
     app.books.remove().await;
 }

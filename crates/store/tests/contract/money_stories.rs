@@ -77,7 +77,18 @@ async fn credit_comes_and_is_corrected(database: TestDatabase) {
     // What a replica holds is not there to be paid out.
     let too_much = books.store.adjust(refund(104, -751)).await;
     assert!(matches!(too_much, Err(StoreError::TooLittle { .. })), "{too_much:?}");
+    // What is paid out was paid in, by what it corrects.
+    let never_paid = correction(107, AdjustmentKind::Refund, -1, request);
+    for more in [never_paid, refund(107, -1_001)] {
+        let more = books.store.adjust(more).await;
+        assert!(matches!(more, Err(StoreError::TooLittle { .. })), "{more:?}");
+    }
     assert!(books.store.adjust(refund(104, -750)).await.unwrap());
+    let twice = books.store.adjust(refund(108, -251)).await;
+    assert!(
+        matches!(&twice, Err(StoreError::TooLittle { what }) if what.contains("paid")),
+        "{twice:?}"
+    );
     assert_eq!(books.balance().await, (100, 100));
     for (number, kind, pico, corrects) in [
         (105, AdjustmentKind::CreditNote, -1, request),

@@ -194,6 +194,10 @@ fn cases() -> Vec<(String, Vec<String>)> {
         ),
         (of_receipt("UPDATE tollgate.receipts SET leaf = 5"), vec![moved(5)]),
         (
+            of_receipt("UPDATE tollgate.receipts SET batch_id = NULL, leaf = NULL"),
+            vec![format!("{}it has no seal", receipt(73))],
+        ),
+        (
             "DELETE FROM tollgate.seals WHERE number = 2".to_owned(),
             [unsealed(72, 76), vec![format!("{second} is missing, and all up to 2")]].concat(),
         ),
