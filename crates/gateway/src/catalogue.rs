@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ledger::{Catalogue, ImportFault, PriceFiles, import, to_hex};
+use ledger::{Catalogue, ImportFault, Model, PriceFiles, import, to_hex};
 use sha2::{Digest as _, Sha256};
 use store::{Actor, Store};
 
@@ -64,12 +64,8 @@ pub(crate) fn fingerprint(texts: &[&str]) -> String {
 
 /// What is wrong with prices of providers that nobody here can call; nothing where there are none.
 pub(crate) fn stranger(prices: &Catalogue) -> Option<String> {
-    let known: Vec<_> = providers::ROWS.iter().map(|row| row.name).collect();
-    let model = prices.models().find(|model| !known.contains(&model.provider.as_str()))?;
-    Some(format!(
-        "{} of {}: there is no such provider here; expected {}",
-        model.name,
-        model.provider,
-        known.join(", ")
-    ))
+    let is_known = |model: &Model| providers::ROWS.iter().any(|row| row.name == model.provider);
+    let model = prices.models().find(|model| !is_known(model))?;
+    let (name, provider, names) = (&model.name, &model.provider, providers::names());
+    Some(format!("{name} of {provider}: there is no such provider here; expected {names}"))
 }

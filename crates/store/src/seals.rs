@@ -321,9 +321,8 @@ impl Audit {
     fn places(&mut self, seal: Option<&SealRow>, places: &[Place], fault: &mut impl FnMut(String)) {
         for place in places {
             let (batch, leaf) = (place.batch_id.unwrap_or_default(), place.leaf.unwrap_or(-1));
-            let name = || place.name();
             let Some(seal) = seal else {
-                fault(format!("{}: the seal of its batch {batch} is missing", name()));
+                fault(format!("{}: the seal of its batch {batch} is missing", place.name()));
                 continue;
             };
             let (leaves, _) = seal.leaves.as_chunks::<32>();
@@ -334,7 +333,7 @@ impl Audit {
             } else {
                 let (number, replica) = (seal.number, seal.replica_id);
                 let text = format!("is not leaf {leaf} of seal {number} of replica {replica}");
-                fault(format!("{}: its content hash {text}", name()));
+                fault(format!("{}: its content hash {text}", place.name()));
                 self.changed.insert((batch, leaf));
             }
         }

@@ -449,7 +449,7 @@ fn member_at(body: &[u8], name: &str) -> Option<Range<usize>> {
 }
 
 /// Where a part of a text is in it.
-fn at(text: &str, part: &str) -> Option<Range<usize>> {
+pub(crate) fn at(text: &str, part: &str) -> Option<Range<usize>> {
     let start = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
     Some(start..start + part.len())
 }

@@ -5,10 +5,7 @@ const LONGEST: usize = 500;
 
 /// A few words on one line.
 pub(crate) fn reason(text: &str) -> Result<String, String> {
-    if text.chars().count() > LONGEST || text.chars().any(char::is_control) {
-        return Err(format!("expected at most {LONGEST} characters on one line"));
-    }
-    Ok(text.to_owned())
+    super::one_line(text, LONGEST)
 }
 
 #[cfg(test)]

@@ -193,10 +193,7 @@ pub(crate) fn successors(keys: &[Key]) -> HashMap<Uuid, Uuid> {
 
 /// What to call a key.
 pub(crate) fn name(text: &str) -> Result<String, String> {
-    if text.chars().count() > LONGEST_NAME || text.chars().any(char::is_control) {
-        return Err(format!("expected at most {LONGEST_NAME} characters on one line"));
-    }
-    Ok(text.to_owned())
+    super::one_line(text, LONGEST_NAME)
 }
 
 /// From when on it is refused.

@@ -8,3 +8,11 @@ pub(crate) mod limits;
 pub(crate) mod organizations;
 pub(crate) mod own_keys;
 pub(crate) mod people;
+
+/// A text that stands in a list or in the books.
+fn one_line(text: &str, longest: usize) -> Result<String, String> {
+    if text.chars().count() > longest || text.chars().any(char::is_control) {
+        return Err(format!("expected at most {longest} characters on one line"));
+    }
+    Ok(text.to_owned())
+}

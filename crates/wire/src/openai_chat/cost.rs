@@ -12,7 +12,7 @@ use super::usage;
 use crate::Dialect;
 use crate::json::{self, Json};
 use crate::openai_responses;
-use crate::peek::{insert_member, splice};
+use crate::peek::{self, insert_member, splice};
 use crate::sse::Frame;
 use crate::stream::Cost;
 
@@ -102,17 +102,14 @@ fn with_cost(data: &str, parts: PartNames, cost: &Cost) -> Option<String> {
     let outer: Outer<'_> = serde_json::from_str(data).ok()?;
     let usage = outer.usage.or(outer.response.and_then(|response| response.usage))?.get();
     let inner: Inner<'_> = serde_json::from_str(usage).ok()?;
-    let start = offset(data, usage)?;
+    let start = peek::at(data, usage)?.start;
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     let mut added = Vec::new();
     let old = [inner.cost, inner.is_byok, inner.cost_details];
     for ((name, value), old) in members(cost, parts)?.into_iter().zip(old) {
         match old {
             // A provider that tells what it takes: the client gets what it pays.
-            Some(raw) => {
-                let at = offset(data, raw.get())?;
-                edits.push((at..at + raw.get().len(), value.get().to_owned()));
-            }
+            Some(raw) => edits.push((peek::at(data, raw.get())?, value.get().to_owned())),
             None => added.push(format!("\"{name}\":{}", value.get())),
         }
     }
@@ -121,10 +118,6 @@ fn with_cost(data: &str, parts: PartNames, cost: &Cost) -> Option<String> {
         edits.push((start + at.start..start + at.end, text));
     }
     String::from_utf8(splice(data.as_bytes(), edits)).ok()
-}
-
-fn offset(text: &str, part: &str) -> Option<usize> {
-    (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)
 }
 
 /// The members of a usage object that tell the cost; none if an amount is no number.

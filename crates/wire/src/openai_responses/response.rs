@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::types::Tool;
 use super::usage;
 use crate::json::{self, Json};
-use crate::peek::{insert_member, splice};
+use crate::peek::{self, insert_member, splice};
 use crate::reply::Finish;
 use crate::stream::{Metered, Shape};
 
@@ -75,7 +75,7 @@ pub fn with_required(data: &str) -> Option<String> {
     if missing.is_empty() {
         return None;
     }
-    let start = (answer.as_ptr() as usize).checked_sub(data.as_ptr() as usize)?;
+    let start = peek::at(data, answer)?.start;
     let (at, text) = insert_member(answer.as_bytes(), &missing.join(","))?;
     let edit = (start + at.start..start + at.end, text);
     String::from_utf8(splice(data.as_bytes(), vec![edit])).ok()
