@@ -126,8 +126,9 @@ const SLICES: Sql = sql!(
     "SELECT replica_id, epoch, scope_id FROM tollgate.slices WHERE spent < 0 OR spent > granted"
 );
 const CEILINGS: Sql = sql!(
-    "SELECT budget_id, period_start, used, leased, ceiling FROM tollgate.budget_periods ",
-    "WHERE used + leased > ceiling ORDER BY budget_id, period_start"
+    "SELECT p.budget_id, p.period_start, p.used, p.leased, p.ceiling, b.limit_pico ",
+    "FROM tollgate.budget_periods p JOIN tollgate.budgets b ON b.id = p.budget_id ",
+    "WHERE p.used + p.leased > p.ceiling OR p.ceiling < b.limit_pico ORDER BY p.budget_id, p.period_start"
 );
 /// By scope, as receipts write them in 25 bytes each, what was charged. No receipt has as many scopes as there are places.
 const LISTED: Sql = sql!(
@@ -200,7 +201,8 @@ impl Store {
     ///
     /// * each transaction's entries sum to zero, are those that were written, and where it posts receipts are their sums;
     /// * an account has what its entries sum to, leases what its open slices hold, and a prepaid one is above its floor;
-    /// * a budget has used what its receipts say, and no more with what is leased than its ceiling;
+    /// * a budget has used what its receipts say, and no more with what is leased than its ceiling, which is no less than
+    ///   its limit;
     /// * a receipt's charge and what is absorbed are cost and commission, and the charge is within its bound;
     /// * what all customers have is what was ever put in, less what was charged.
     pub async fn audit(
@@ -283,11 +285,16 @@ async fn receipts(conn: &mut Conn, look: Look<'_>) -> Result<(), StoreError> {
 /// Returns how many periods there are.
 async fn budgets(conn: &mut Conn, look: Look<'_>) -> Result<u64, StoreError> {
     let table = "budget_periods";
-    let high: Vec<(Uuid, i64, i64, i64, i64)> =
+    let wrong: Vec<(Uuid, i64, i64, i64, i64, i64)> =
         on!(*conn, CEILINGS => _, (q, c) => q.fetch_all(c).await)?;
-    for (id, start, used, leased, ceiling) in high {
-        let [sum, ceiling] = [i128::from(used) + i128::from(leased), ceiling.into()].map(sum_exact);
-        let what = format!("{sum} USD are used or leased, above its ceiling of {ceiling}");
+    for (id, start, used, leased, ceiling, limit) in wrong {
+        let sum = i128::from(used) + i128::from(leased);
+        let [told, most, limit_told] = [sum, ceiling.into(), limit.into()].map(sum_exact);
+        let what = if sum > i128::from(ceiling) {
+            format!("{told} USD are used or leased, above its ceiling of {most}")
+        } else {
+            format!("its ceiling of {most} USD is below the budget's limit of {limit_told}")
+        };
         look(AuditFault { table, row: format!("{id}/{start}"), what });
     }
     let listed: Vec<(Vec<u8>, i64, i64)> = on!(*conn, LISTED => _, (q, c) => q.fetch_all(c).await)?;

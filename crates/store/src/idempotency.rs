@@ -107,8 +107,9 @@ const FIND: Sql = sql!(
     "SELECT fingerprint, request_id, state, held_until, expires_at, status, streamed, content_type, ",
     "dropped, cost, body FROM tollgate.idempotency WHERE key_id = $1 AND name = $2"
 );
-const CHARGED: Sql =
-    sql!("SELECT 1 FROM tollgate.receipts WHERE request_id = $1 AND outcome = 'ok' LIMIT 1");
+const CHARGED: Sql = sql!(
+    "SELECT 1 FROM tollgate.receipts WHERE request_id = $1 AND (outcome = 'ok' OR charge > 0) LIMIT 1"
+);
 const TAKE_OVER: Sql = sql!(
     "UPDATE tollgate.idempotency SET fingerprint = $1, request_id = $2, replica = $3, ",
     "state = 'running', held_until = $4, expires_at = $5, status = NULL, streamed = NULL, ",

@@ -2,7 +2,8 @@
 //!
 //! The first request claims its key in the database, before anything is sent, and leaves there what its client was
 //! answered. A retry is given that, or is told to come back while the first still runs. What failed and cost nothing is given
-//! up, and runs anew; a stream that broke off and was charged is an answer, and is given again as it broke off. A request without the header meets none of this.
+//! up, and runs anew; a stream that broke off and was charged is an answer, and is given again as it broke off. What was
+//! charged and has gone with its process is not bought a second time. A request without the header meets none of this.
 
 mod capture;
 mod claim;

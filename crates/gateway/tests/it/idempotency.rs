@@ -453,6 +453,32 @@ async fn a_crash() {
     assert_eq!(answered.iter().filter(|receipt| receipt.outcome == Outcome::Ok).count(), 2);
 }
 
+/// What a client has of a stream when the process dies is paid, and so its key does not buy it a second time.
+#[tokio::test]
+async fn a_crash_in_a_stream_is_paid_once() {
+    let mut app = App::start().await;
+    let ask = Ask::new(Client::Chat, 0, "Tell me", true);
+    app.simulator.push_fault("hang:4".parse().expect("a fault"));
+    let mut first = ask.request(&app, "crash").send().await.expect("a stream");
+    let id = first.headers()["x-request-id"].to_str().expect("an id").to_owned();
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains(r#""content":"#) {
+        seen.extend(first.chunk().await.expect("a chunk").expect("more of it"));
+    }
+    app.kill().await;
+    app.restart().await;
+    let lost = ask.told(&app, "crash").await;
+    assert_eq!((lost.status, lost.header("x-should-retry")), (409, "false"), "{}", lost.raw);
+    assert_eq!(lost.body()["error"]["code"], "idempotency_result_lost");
+    assert!(lost.raw.contains(&id), "{}", lost.raw);
+    assert_eq!(ask.told(&app, "another").await.status, 200);
+    assert_eq!(app.simulator.count(), 2);
+    let receipts = app.close().await;
+    let crashed = receipts.iter().find(|receipt| receipt.outcome == Outcome::Crashed);
+    assert!(crashed.is_some_and(|receipt| receipt.charge > ledger::Usd::ZERO), "{receipts:?}");
+    assert_eq!(receipts.len(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_on_postgres() {
     let Some(books) = Books::postgres("claims").await else { return };

@@ -1,7 +1,7 @@
 //! Idempotency keys: one claims, the others hear of it, and what is kept goes when its time has come.
 
 use crate::common::{TestDatabase, id, new_key, new_user, receipt};
-use ledger::{Outcome, Receipt};
+use ledger::{Outcome, Receipt, Usd};
 use store::{Claimed, IdempotencyKey, Kept, NewClaim, Refusal, Store};
 use tokio::task::JoinSet;
 
@@ -138,8 +138,15 @@ async fn what_was_charged_is_not_run_again(store: &Store) {
         outcome,
         ..receipt(number, id(0), id(21), 1_000, 50)
     };
-    let receipts = [charged(41, Outcome::Ok), charged(42, Outcome::UpstreamFailed)];
+    let free = Receipt {
+        charge: Usd::ZERO,
+        cost: Usd::ZERO,
+        commission: Usd::ZERO,
+        ..charged(42, Outcome::UpstreamFailed)
+    };
+    let receipts = [charged(41, Outcome::Ok), free, charged(46, Outcome::Crashed)];
     store.insert_receipts(id(77), &receipts, 1).await.unwrap();
+    assert_eq!(store.claim(&wish("cut", 46), NOW).await.unwrap(), Claimed::Granted);
     assert_eq!(store.claim(&wish("lost", 41), NOW).await.unwrap(), Claimed::Granted);
     assert_eq!(store.claim(&wish("failed", 42), NOW).await.unwrap(), Claimed::Granted);
     let later = NOW + 5 * MINUTE;
@@ -148,6 +155,8 @@ async fn what_was_charged_is_not_run_again(store: &Store) {
     let other = NewClaim { fingerprint: [8; 32], ..wish("lost", 44) };
     assert_eq!(store.claim(&other, later).await.unwrap(), Claimed::Refused(Refusal::Other));
     assert_eq!(store.claim(&wish("failed", 45), later).await.unwrap(), Claimed::Granted);
+    let again = store.claim(&wish("cut", 47), later).await.unwrap();
+    assert_eq!(again, Claimed::Refused(Refusal::Lost(id(46))));
 }
 
 async fn a_start_lets_go_of_its_own(store: &Store) {

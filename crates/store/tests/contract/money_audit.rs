@@ -65,7 +65,7 @@ async fn numbers_that_are_kept(books: &Books, period: &str, usage: &str) {
     let promo = format!("ledger_accounts {}: ", Uuid::from_u128(4));
     // The column, what it is made, what it was, and what is named.
     let customers = "ledger_accounts SET {} WHERE kind = 'customer'";
-    let cases: [(&str, [&str; 2], &[&str]); 8] = [
+    let cases: [(&str, [&str; 2], &[&str]); 9] = [
         (customers, ["posted = posted + 1", "posted = posted - 1"], &[account, all]),
         (
             "ledger_accounts SET {} WHERE kind = 'promo'",
@@ -76,6 +76,7 @@ async fn numbers_that_are_kept(books: &Books, period: &str, usage: &str) {
         (customers, ["floor = 1000", "floor = 0"], &[account]),
         ("budget_periods SET {}", ["used = used - 1", "used = used + 1"], &[period]),
         ("budget_periods SET {}", ["ceiling = 99", "ceiling = 500"], &[period]),
+        ("budget_periods SET {}", ["ceiling = 499", "ceiling = 500"], &[period]),
         ("budget_periods SET {}", ["leased = leased + 1", "leased = leased - 1"], &[period]),
         (
             "ledger_transactions SET {} WHERE kind = 'usage'",
