@@ -10,7 +10,7 @@ pub(crate) mod own_keys;
 pub(crate) mod people;
 
 /// A text that stands in a list or in the books.
-fn one_line(text: &str, longest: usize) -> Result<String, String> {
+pub(crate) fn one_line(text: &str, longest: usize) -> Result<String, String> {
     if text.chars().count() > longest || text.chars().any(char::is_control) {
         return Err(format!("expected at most {longest} characters on one line"));
     }

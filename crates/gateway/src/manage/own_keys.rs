@@ -35,13 +35,11 @@ impl Brought {
             return Err(Problem::bad_request(message));
         }
         let provider = find(providers, provider)?;
-        if name.chars().count() > LONGEST_NAME || name.contains(char::is_control) {
-            let message = format!("name: expected one line of at most {LONGEST_NAME} characters");
-            return Err(Problem::bad_request(message));
-        }
+        let name = super::one_line(name, LONGEST_NAME)
+            .map_err(|why| Problem::bad_request(format!("name: {why}")))?;
         let secret =
             credentials::read(typed).map_err(|why| Problem::bad_request(format!("key: {why}")))?;
-        Ok(Self { provider, name: name.to_owned(), secret, always })
+        Ok(Self { provider, name, secret, always })
     }
 }
 

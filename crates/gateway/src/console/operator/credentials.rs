@@ -8,6 +8,7 @@ use super::super::html::{self, Html};
 use super::super::page::{self, Fields, Notice, missing, told};
 use super::providers;
 use crate::credentials::{self, Checked, InForce, Origin};
+use crate::manage::one_line;
 use crate::problem::Problem;
 use crate::providers::Provider;
 use crate::web::Call;
@@ -103,8 +104,8 @@ pub(crate) async fn set(call: Call) -> Result<Response, Problem> {
     let keys = &call.app.providers.master_keys;
     let secret = if keys.first().is_none() {
         Err("TOLLGATE_MASTER_KEY is not set here, so that nothing can be sealed".to_owned())
-    } else if name.chars().count() > LONGEST_NAME || name.contains(char::is_control) {
-        Err(format!("name: one line of at most {LONGEST_NAME} characters"))
+    } else if let Err(why) = one_line(name, LONGEST_NAME) {
+        Err(format!("name: {why}"))
     } else {
         credentials::read(fields.text("secret")).map_err(|why| format!("the credential: {why}"))
     };
