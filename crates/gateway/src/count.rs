@@ -82,7 +82,7 @@ pub(crate) fn prepare(inbound: &Inbound, target: &Target) -> Result<Option<Outbo
         };
         return Ok(Some(pass(inbound, target, path, |dialect| dialect.reader())));
     }
-    translated(path, (counting.write)(inbound.chat()?, &target.wire())).map(Some)
+    translated(inbound.face, path, (counting.write)(inbound.chat()?, &target.wire())).map(Some)
 }
 
 /// The client's question in the canonical form.

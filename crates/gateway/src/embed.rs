@@ -54,7 +54,7 @@ pub(crate) fn prepare(inbound: &Inbound, target: &Target) -> Result<Outbound, Pr
         "gemini" => gemini::write_request(&embed, &target.wire()),
         _ => openai::write_request(&embed, &target.wire()),
     };
-    translated(path, written)
+    translated(inbound.face, path, written)
 }
 
 fn read(inbound: &Inbound) -> Result<Embed, Malformed> {

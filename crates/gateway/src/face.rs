@@ -67,6 +67,16 @@ impl Face {
         self.dialect().is_some_and(|own| own.name() == dialect)
     }
 
+    /// The client's name for a field, or its words for a note about one.
+    pub(crate) fn word_for(self, note: &str) -> String {
+        match self.dialect() {
+            // Its clients have an object of that name.
+            Some(_) if self.openrouter && note.starts_with("reasoning") => note.to_owned(),
+            Some(dialect) => wire::in_words_of(dialect.name(), note),
+            None => note.to_owned(),
+        }
+    }
+
     pub(crate) fn read_request(self, body: &[u8]) -> Result<Chat, Problem> {
         match self.speech {
             Speech::Native => native::chat::read(body).map(|(_, chat)| chat),

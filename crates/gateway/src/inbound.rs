@@ -170,6 +170,7 @@ impl Inbound {
         } else {
             "model: is missing; it holds a model such as openai/gpt-4o or gpt-4o"
         })
+        .about("model")
     }
 
     /// The body, with the first model of the client's list where it names no other.

@@ -1,6 +1,7 @@
 //! Step 6 of a request: what goes to one target. Bytes pass where both sides speak one dialect; elsewhere the request is
 //! read into the canonical form and written again.
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use aho_corasick::packed::Searcher;
@@ -10,7 +11,7 @@ use memchr::memmem;
 use wire::peek;
 use wire::{Chat, Dialect, Reader, Unsupported, Written};
 
-use crate::face::Speech;
+use crate::face::{Face, Speech};
 use crate::inbound::{Inbound, Operation};
 use crate::problem::Problem;
 use crate::routing::Target;
@@ -77,7 +78,7 @@ pub(crate) fn prepare(inbound: &Inbound, target: &Target) -> Result<Outbound, Pr
         return Ok(pass(inbound, target, path, |_| wire::openai_chat::completions::reader()));
     }
     if !same_dialect(inbound, target) || thinks_in_other_words(inbound, target) {
-        return translate(target, path(inbound, target, false), inbound.chat()?);
+        return translate(inbound, target, path(inbound, target, false), inbound.chat()?);
     }
     let path = path(inbound, target, true);
     if passes(inbound, target) {
@@ -273,7 +274,7 @@ fn rewrite(
     path: String,
     chat: &Chat,
 ) -> Result<Outbound, Problem> {
-    let mut outbound = translate(target, path, chat)?;
+    let mut outbound = translate(inbound, target, path, chat)?;
     outbound.headers = forwarded(inbound, target);
     if matches!(&outbound.carry, Carry::Translated { renamed } if renamed.is_empty()) {
         outbound.carry = Carry::same(inbound, target, |dialect| dialect.reader());
@@ -281,25 +282,35 @@ fn rewrite(
     Ok(outbound)
 }
 
-fn translate(target: &Target, path: String, chat: &Chat) -> Result<Outbound, Problem> {
-    translated(path, target.dialect().write_request(chat, &target.wire()))
+fn translate(
+    inbound: &Inbound,
+    target: &Target,
+    path: String,
+    chat: &Chat,
+) -> Result<Outbound, Problem> {
+    translated(inbound.face, path, target.dialect().write_request(chat, &target.wire()))
 }
 
-/// A request written for a target in its dialect.
+/// A request of a client's written for a target in its dialect.
 pub(crate) fn translated(
+    face: Face,
     path: String,
     written: Result<Written, Unsupported>,
 ) -> Result<Outbound, Problem> {
-    let written = written.map_err(|error| {
-        Problem::bad_request(error.to_string())
+    let written = written.map_err(|Unsupported { field, reason }| {
+        let field = face.word_for(&field);
+        Problem::bad_request(format!("{field}: {reason}"))
             .with_code("unsupported_parameter")
-            .about(&error.field)
+            .about(&field)
     })?;
+    let mut known = HashSet::new();
+    let words = written.dropped.iter().map(|note| face.word_for(note));
+    let dropped = words.filter(|word| known.insert(word.clone())).collect();
     Ok(Outbound {
         path,
         headers: HeaderMap::new(),
         body: Bytes::from(written.body),
         carry: Carry::Translated { renamed: written.renamed },
-        dropped: written.dropped,
+        dropped,
     })
 }

@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use ledger::Tried;
 use wire::Malformed;
 use wire::problem::{Kind, Problem as WireProblem};
+pub(crate) use wire::shortened;
 
 use crate::answer;
 use crate::breaker::Went;
@@ -72,7 +73,11 @@ impl Problem {
     /// 400: a body that is not what its dialect asks for.
     #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err asks for")]
     pub(crate) fn malformed(error: Malformed) -> Self {
-        Self::bad_request(error.to_string()).about(&error.path)
+        let message = match error.path.as_str() {
+            "" => format!("the request body: {error}"),
+            _ => error.to_string(),
+        };
+        Self::bad_request(message).about(&error.path)
     }
 
     /// The same, with the field that is at fault.
@@ -222,15 +227,6 @@ fn dialect_code(code: &'static str) -> Option<&'static str> {
         "invalid_request" | "internal_error" => None,
         other => Some(other),
     }
-}
-
-/// The first characters of a client's text, `most` of them: enough to know it again in a message.
-pub(crate) fn shortened(text: &str, most: usize) -> String {
-    let mut short: String = text.chars().take(most).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
 }
 
 impl IntoResponse for Problem {

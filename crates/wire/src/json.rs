@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::chat::Native;
+use crate::fault::fault;
 
 /// A JSON value kept as its own text, byte for byte: numbers of any length and the order of keys survive.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -92,7 +93,7 @@ impl Malformed {
 }
 
 pub(crate) fn utf8(body: &[u8]) -> Result<&str, Malformed> {
-    std::str::from_utf8(body).map_err(|_| Malformed::new("", "the body is not UTF-8"))
+    std::str::from_utf8(body).map_err(|_| Malformed::new("", "not UTF-8"))
 }
 
 /// Reads a wire struct. serde names no path, so on failure the fields are tried one by one to find the wrong one.
@@ -112,19 +113,10 @@ pub(crate) fn blame(
     for (name, value) in fields(text) {
         if let Err(error) = alone(&format!("{{{}:{}}}", Json::of(&name).get(), value.get())) {
             let dot = if path.is_empty() { "" } else { "." };
-            return Malformed::new(format!("{path}{dot}{name}"), reason(&error));
+            return fault(&format!("{path}{dot}{name}"), &error);
         }
     }
-    Malformed::new(path, reason(error))
-}
-
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" at line ") {
-        // The place inside a part says nothing about the place in the body; of a syntax error it is all there is.
-        Some(end) if error.is_data() => text.get(..end).unwrap_or_default().to_owned(),
-        _ => text,
-    }
+    fault(path, error)
 }
 
 /// The members of an object in their order; empty for anything else.

@@ -19,6 +19,7 @@ pub mod deepseek;
 mod deferral;
 pub mod embed;
 mod families;
+mod fault;
 pub mod gemini;
 mod inline;
 mod json;
@@ -36,6 +37,7 @@ mod skip;
 pub mod sse;
 pub mod stream;
 pub mod weigh;
+mod words;
 
 use std::collections::HashSet;
 
@@ -43,10 +45,12 @@ use ledger::UsageReport;
 
 pub use crate::chat::Chat;
 pub use crate::families::{needs_responses, openai_searches, responses_only};
+pub use crate::fault::{fault, shortened};
 pub use crate::json::{Json, Malformed};
 pub use crate::problem::Problem;
 pub use crate::reply::Reply;
 pub use crate::stream::{Event, Reader, Shape, Writer};
+pub use crate::words::in_words_of;
 
 /// One wire format, both ways.
 pub trait Dialect: Sync {
@@ -126,7 +130,8 @@ pub struct Target<'a> {
 pub struct Written {
     /// The body.
     pub body: Vec<u8>,
-    /// What could not be carried, by name, each once; `name: from -> to` where a value was replaced by a near one.
+    /// What could not be carried, by its canonical name, each once; `name: from -> to` where a value was replaced by a near
+    /// one. [`in_words_of`] has the client's names.
     pub dropped: Vec<String>,
     /// Tool names that had to be changed for the provider: its name, then the client's. Whoever reads the answer puts the
     /// client's names back.
@@ -137,7 +142,7 @@ pub struct Written {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {reason}")]
 pub struct Unsupported {
-    /// The field.
+    /// The field, by its canonical name.
     pub field: String,
     /// Why not.
     pub reason: String,

@@ -318,7 +318,7 @@ impl Peek {
         let text = json::utf8(body)?;
         // A list would be read as one of the members' values.
         if text.trim_start().starts_with('[') {
-            return Err(Malformed::new("the request body", "must be an object"));
+            return Err(Malformed::new("", "expected an object, not a list"));
         }
         let fields = Fields::scan(text).map_or_else(|| Fields::read(text), Ok)?;
         Self::made(text, &fields)

@@ -2,10 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::problem::{Problem, shortened};
-
-/// The most characters of a wrong value that its error repeats.
-const LONGEST_SHOWN: usize = 60;
+use crate::problem::Problem;
 
 /// Reads a JSON object.
 pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
@@ -25,66 +22,13 @@ pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> 
     // Once more, to find out where it is wrong.
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        // The two signs of its own for "here" and for "somewhere".
         let path = error.path().to_string();
-        Problem::bad_request(describe(&path, error.inner()))
+        let path = if matches!(path.as_str(), "." | "?") { "" } else { &path };
+        Problem::malformed(wire::fault(path, error.inner()))
     })?;
-    reader.end().map_err(|error| Problem::bad_request(describe("", &error)))?;
+    reader.end().map_err(|error| Problem::malformed(wire::fault("", &error)))?;
     Ok(value)
-}
-
-fn describe(path: &str, error: &serde_json::Error) -> String {
-    let whole = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    let text = whole.strip_suffix(&place).unwrap_or(&whole);
-    // The two signs of serde for "here" and for "somewhere".
-    let path = if matches!(path, "." | "?") { "" } else { path };
-    let field = if path.is_empty() { "the request body" } else { path };
-    if !error.is_data() {
-        return format!("{field}: not valid JSON: {whole}");
-    }
-    let inside = |name: &str| match path {
-        "" => name.to_owned(),
-        // The path may end with the very field.
-        path if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
-        path => format!("{path}.{name}"),
-    };
-    if let Some((name, _)) = named(text, "missing field `") {
-        return format!("{}: is missing", inside(name));
-    }
-    if let Some((name, _)) = named(text, "duplicate field `") {
-        return format!("{}: is given twice", inside(name));
-    }
-    if let Some((name, rest)) = named(text, "unknown field `") {
-        return format!("{}: there is no such field{rest}", shown(&inside(name)));
-    }
-    match text.rsplit_once(", expected ") {
-        Some((found, wanted)) => {
-            let found = found.strip_prefix("invalid type: ").unwrap_or(found);
-            let found = found.strip_prefix("invalid value: ").unwrap_or(found);
-            format!("{field}: expected {}, not {}", in_words(wanted), shown(found))
-        }
-        None => format!("{field}: {}", shown(text)),
-    }
-}
-
-/// The name that `text` begins with after `words`, and what follows.
-fn named<'a>(text: &'a str, words: &str) -> Option<(&'a str, &'a str)> {
-    text.strip_prefix(words)?.split_once('`')
-}
-
-/// Rust's words for what was expected, in everybody's.
-fn in_words(wanted: &str) -> &str {
-    match wanted {
-        "u64" => "a whole number",
-        "f64" => "a number",
-        "a boolean" => "true or false",
-        "a sequence" => "a list",
-        wanted => wanted,
-    }
-}
-
-fn shown(text: &str) -> String {
-    shortened(text, LONGEST_SHOWN)
 }
 
 #[cfg(test)]

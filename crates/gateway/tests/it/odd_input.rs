@@ -157,7 +157,7 @@ async fn keys_and_models_as_openrouter_has_them() {
     }
     let list = app.request(Method::POST, "/v1/chat/completions").bearer_auth(&app.key).body("[]");
     let told: Value = list.send().await.expect("an answer").json().await.expect("JSON");
-    assert_eq!(told["error"]["message"], "the request body: must be an object");
+    assert_eq!(told["error"]["message"], "the request body: expected an object, not a list");
     app.close().await;
 }
 

@@ -548,3 +548,63 @@ async fn what_is_lost_is_named_or_refused() {
     app.close().await;
     wrong.end();
 }
+
+/// What is left out or refused is named as the client has written it.
+#[tokio::test]
+async fn fields_have_the_clients_own_names() {
+    let app = App::start().await;
+    let url = json!({ "type": "image_url", "image_url": { "url": "https://example.com/a.png" } });
+    let elsewhere = json!([{ "role": "user", "content": [url] }]);
+    let cases = [
+        (
+            Client::Messages,
+            "gemini",
+            "metadata",
+            json!({ "user_id": "u" }),
+            200,
+            "metadata.user_id",
+        ),
+        (
+            Client::Messages,
+            "openai",
+            "stop_sequences",
+            json!(["a", "b", "c", "d", "e"]),
+            200,
+            "stop_sequences",
+        ),
+        (
+            Client::Responses,
+            "anthropic",
+            "text",
+            json!({ "verbosity": "low" }),
+            200,
+            "text.verbosity",
+        ),
+        (
+            Client::Gemini,
+            "openai",
+            "generationConfig",
+            json!({ "topK": 5 }),
+            200,
+            "generationConfig.topK",
+        ),
+        (Client::Chat, "anthropic", "seed", json!(5), 200, "seed"),
+        (Client::Chat, "gemini", "messages", elsewhere, 400, "image_url"),
+    ];
+    for (client, to, field, value, status, name) in cases {
+        let (provider, model) =
+            MODELS.into_iter().find(|(provider, _)| *provider == to).expect("a model");
+        let mut body = client.ask(provider, model, "Hello", false);
+        body[field] = value;
+        let told = Told::of(client, client.send(&app, model, &body, false)).await;
+        let at = format!("{client:?} × {model}, {field}: {} {}", told.status, told.raw);
+        assert_eq!(told.status, status, "{at}");
+        let dropped = told.header("x-tollgate-dropped");
+        let is_named = match status {
+            200 => dropped.split(", ").any(|word| word.split(": ").next() == Some(name)),
+            _ => told.raw.contains(&format!("\"{name}: ")),
+        };
+        assert!(is_named, "{at}, dropped {dropped:?}");
+    }
+    app.close().await;
+}

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use wire::{Chat, dialect};
+use wire::{Chat, dialect, in_words_of};
 
 use crate::probes::{CHAT, CLAUDE, GEMINI, PROBES, Probe, RESPONSES, least};
 use crate::replies;
@@ -84,7 +84,7 @@ fn fate(probe: &Probe, client: &str, to: &To) -> Fate {
     assert_ne!(said, probe.fact(&plain), "{}: the probe of {client} says nothing", probe.name);
     let written = match to.write(&chat) {
         Ok(written) => written,
-        Err(refusal) => return Fate::Refused(refusal.field),
+        Err(refusal) => return Fate::Refused(in_words_of(client, &refusal.field)),
     };
     let body = String::from_utf8(written.body).unwrap();
     let faults = to.faults(body.as_bytes());
@@ -97,8 +97,9 @@ fn fate(probe: &Probe, client: &str, to: &To) -> Fate {
         return Fate::Kept;
     }
     let usual = to.write(&plain).unwrap().dropped;
-    let names: Vec<String> =
-        written.dropped.into_iter().filter(|name| !usual.contains(name)).collect();
+    let names = written.dropped.iter().filter(|name| !usual.contains(name));
+    let mut names: Vec<String> = names.map(|name| in_words_of(client, name)).collect();
+    names.dedup();
     if names.is_empty() { Fate::Silent } else { Fate::Named(names) }
 }
 
@@ -257,7 +258,7 @@ translation and reads what comes out: nothing here is a promise made by hand.
 | refused: `name`| the answer would be another one without it: an error names the field, and nothing is sent         |
 | some models    | older or newer models of the provider do not take it; then what follows happens                   |
 
-A test makes sure that there is no fourth case: a field that neither arrives nor is named.
+Names are the client's own. A test makes sure that there is no fourth case: a field that neither arrives nor is named.
 
 ## Scores
 
