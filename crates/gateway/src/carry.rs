@@ -1,16 +1,19 @@
 //! What becomes of a stream's frames: they pass, or are read and written again. Metered in either case, by the same
 //! reader.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use bytes::Bytes;
 use http::HeaderValue;
 use ledger::{Receipt, UsageReport};
 use wire::problem::{Kind, Problem as WireProblem};
+use wire::reply::Finish;
 use wire::sse::Frame;
 use wire::stream::{End, Event, Metered, Opening, Seen, Stage};
 use wire::{Reader, Writer};
 
+use crate::failure;
 use crate::hops::Hops;
 use crate::outbound::Carry;
 use crate::pipeline::Attempt;
@@ -37,6 +40,8 @@ pub(crate) struct Carrier<'a> {
     garbled: bool,
     /// What went wrong with a stream that passes. Seldom anything does, and a stream has no room for it until then.
     problem: Option<Box<WireProblem>>,
+    /// Whether a stream that passes has come to the end of what can be paid for.
+    spent: bool,
 }
 
 enum Way {
@@ -64,6 +69,8 @@ struct Translation {
     events: Vec<Event>,
     /// The event that ends the stream, which waits for the receipt.
     last: Option<Event>,
+    /// The blocks that have begun and are not complete.
+    open: BTreeSet<u32>,
     hops: Hops,
 }
 
@@ -76,8 +83,8 @@ impl<'a> Carrier<'a> {
             }
             Carry::Translated { .. } => {
                 let writer = attempt.inbound.face.writer(whole::shape(attempt));
-                let (events, hops) = (Vec::new(), Hops::default());
-                let translation = Translation { writer, events, last: None, hops };
+                let (events, open, hops) = (Vec::new(), BTreeSet::new(), Hops::default());
+                let translation = Translation { writer, events, last: None, open, hops };
                 (dialect.reader(), Way::Translated(Box::new(translation)))
             }
         };
@@ -93,6 +100,7 @@ impl<'a> Carrier<'a> {
             unended: false,
             garbled: false,
             problem: None,
+            spent: false,
         }
     }
 
@@ -177,8 +185,13 @@ impl<'a> Carrier<'a> {
     /// Writes the events read so far.
     fn write(&mut self) {
         let Way::Translated(translation) = &mut self.way else { return };
-        let Translation { writer, events, last, .. } = &mut **translation;
+        let Translation { writer, events, last, open, .. } = &mut **translation;
         for mut event in events.drain(..) {
+            match &event {
+                Event::Open { index, .. } => drop(open.insert(*index)),
+                Event::Close { index } => drop(open.remove(index)),
+                _ => {}
+            }
             if matches!(event, Event::End | Event::Problem(_)) {
                 *last = Some(event);
                 break;
@@ -302,23 +315,45 @@ impl<'a> Carrier<'a> {
     pub(crate) fn fail(&mut self, problem: &WireProblem) {
         self.held.clear();
         match &mut self.way {
-            Way::Same { .. } => self.write_problem(problem.clone()),
-            Way::Translated(_) => self.cut_off(problem.clone()),
+            Way::Same { .. } => self.write_last(vec![Event::Problem(problem.clone())]),
+            Way::Translated(_) => self.cut(Event::Problem(problem.clone())),
         }
     }
 
-    /// The rest of the answer is not passed on, for this reason.
-    pub(crate) fn cut_off(&mut self, problem: WireProblem) {
+    /// What ends a stream that is translated.
+    fn cut(&mut self, event: Event) {
+        if let Way::Translated(translation) = &mut self.way {
+            translation.last = Some(event);
+        }
+    }
+
+    /// There is no credit for more of the answer: it ends as one that has reached its ceiling. Where bytes have passed and
+    /// their format has blocks and numbers to go on with, which nobody has kept, it ends with an error.
+    pub(crate) fn run_dry(&mut self) {
+        let face = self.attempt.inbound.face;
         match &mut self.way {
-            Way::Same { .. } => self.problem = Some(Box::new(problem)),
-            Way::Translated(translation) => translation.last = Some(Event::Problem(problem)),
+            Way::Same { .. } => {
+                self.spent =
+                    !face.is(wire::anthropic::NAME) && !face.is(wire::openai_responses::NAME);
+                self.problem = Some(Box::new(failure::overdrawn()));
+            }
+            Way::Translated(translation) => {
+                translation.events.clear();
+                let open = std::mem::take(&mut translation.open);
+                translation.events.extend(open.into_iter().map(|index| Event::Close { index }));
+                translation.events.push(FULL);
+                self.write();
+                self.cut(Event::End);
+            }
         }
     }
 
-    fn write_problem(&mut self, problem: WireProblem) {
+    fn write_last(&mut self, events: Vec<Event>) {
         let mut writer = self.attempt.inbound.face.writer(whole::shape(self.attempt));
         let mut said = Vec::new();
-        writer.event(Event::Problem(problem), &mut said);
+        for event in events {
+            writer.event(event, &mut said);
+        }
         if self.attempt.inbound.json_array {
             // It is one more element of the array that has begun.
             if (self.passed || !self.held.is_empty())
@@ -335,8 +370,14 @@ impl<'a> Carrier<'a> {
     /// What ends the client's answer, after the receipt.
     pub(crate) fn last(&mut self) -> Bytes {
         if self.passes() && (self.garbled || !self.is_over()) {
-            let problem = self.problem();
-            self.write_problem(problem);
+            let seen = self.reader.seen();
+            let start = Event::Start { id: seen.id, model: seen.model };
+            let events = if self.spent {
+                vec![start, FULL, Event::End]
+            } else {
+                vec![Event::Problem(self.problem())]
+            };
+            self.write_last(events);
         } else if self.passes() {
             self.held.append(&mut self.rest);
         }
@@ -358,6 +399,9 @@ impl<'a> Carrier<'a> {
         }
     }
 }
+
+/// The end of an answer that may not be longer.
+const FULL: Event = Event::Finish { finish: Finish::Length, stop_sequence: None };
 
 fn problem_of(event: Event) -> Option<WireProblem> {
     if let Event::Problem(problem) = event { Some(problem) } else { None }

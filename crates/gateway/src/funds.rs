@@ -5,6 +5,7 @@
 //! replica needs more. Nothing ever goes back because time has passed somewhere else.
 
 mod keeper;
+mod silent;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -21,6 +22,7 @@ use crate::clock;
 use crate::journal::Journal;
 
 pub(crate) use keeper::keep;
+use silent::Silent;
 
 /// How long a request waits for credit that others hold.
 const PATIENCE: Duration = Duration::from_millis(1_500);
@@ -99,6 +101,8 @@ pub(crate) struct Funds {
     /// When the ledger was last reached, in seconds of a clock that goes on while the machine sleeps.
     heard: AtomicI64,
     fenced: AtomicBool,
+    /// Replicas that were not heard of, as this process has seen it.
+    silent: Mutex<Silent>,
     /// Requests that have held something, and how often the ledger was asked for more while one of them waited.
     holds: AtomicU64,
     asks: AtomicU64,
@@ -133,6 +137,7 @@ impl Funds {
             is_low: Notify::new(),
             heard: AtomicI64::new(clock::seconds_since_boot()),
             fenced: AtomicBool::new(false),
+            silent: Mutex::default(),
             holds: AtomicU64::new(0),
             asks: AtomicU64::new(0),
         }
@@ -183,7 +188,7 @@ impl Funds {
     }
 
     /// Whether this process may not take any more out of its slices.
-    fn is_fenced(&self) -> bool {
+    pub(crate) fn is_fenced(&self) -> bool {
         let silent = clock::seconds_since_boot() - self.heard.load(Ordering::Relaxed);
         self.fenced.load(Ordering::Relaxed) || silent > FENCE_SECONDS
     }
@@ -247,11 +252,15 @@ impl Funds {
             let elsewhere = grant.leased_elsewhere > Usd::ZERO;
             let late = Instant::now() >= deadline;
             if late || !(held || elsewhere) {
+                let here = lock(&self.purse).free(scope);
+                let left = here.checked_add(grant.available).unwrap_or(here);
+                if left >= ask.want && !late {
+                    // What the ledger did not have any more has come in the meantime, by the keeper.
+                    continue;
+                }
                 if let Some(taken) = self.try_rest(scopes, ask.least) {
                     return Ok(taken);
                 }
-                let here = lock(&self.purse).free(scope);
-                let left = here.checked_add(grant.available).unwrap_or(here);
                 return Err(Refusal::Short { scope, left, renews_at: grant.renews_at });
             }
             if elsewhere {

@@ -77,6 +77,11 @@ async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
     if !app.journal.is_open() {
         return Err(Problem::store("the journal takes no more receipts"));
     }
+    if app.funds.is_fenced() {
+        return Err(Problem::store(
+            "no more credit is spent here: this process has to be started anew",
+        ));
+    }
     match timeout(PING, app.store.ping()).await {
         Ok(answer) => answer.map_err(Problem::store)?,
         Err(_) => return Err(Problem::store("the database does not answer")),

@@ -224,8 +224,12 @@ impl<'a, 'b> Relay<'a, 'b> {
             while !self.attempt.hold.covers(bytes) {
                 if !Box::pin(self.attempt.hold.extend()).await {
                     self.overdrawn = true;
-                    return Err(End::Broken);
+                    break;
                 }
+            }
+            // Where it is translated, what has come is a part of what its end stands on.
+            if self.overdrawn && self.carrier.passes() {
+                return Err(End::Broken);
             }
             self.delivered |= bytes > 0;
             let written = self.attempt.hold.progress(bytes, report);
@@ -236,7 +240,7 @@ impl<'a, 'b> Relay<'a, 'b> {
             })?;
         }
         self.send(out).await;
-        Ok(())
+        if self.overdrawn { Err(End::Broken) } else { Ok(()) }
     }
 
     async fn send(&mut self, bytes: Bytes) {
@@ -278,7 +282,7 @@ impl<'a, 'b> Relay<'a, 'b> {
     /// Settles, and then gives the client what ends its answer.
     async fn finish(&mut self, end: End, body: Body) -> Result<(), Problem> {
         if self.overdrawn {
-            self.carrier.cut_off(failure::overdrawn());
+            self.carrier.run_dry();
         }
         let seen = self.carrier.seen();
         let nothing_came = !self.head.is_sent() && !self.gone && seen.output_bytes == 0;

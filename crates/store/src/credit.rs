@@ -29,6 +29,16 @@ const ENDS: Sql = sql!(
     "WHERE account_id = $1 AND remaining > 0"
 );
 const REMAINING: Sql = sql!("SELECT remaining FROM tollgate.credit_grants WHERE id = $1");
+/// Of what was paid, and not given: first that of one payment.
+const LEFT_PAID: Sql = sql!(
+    "SELECT id, remaining FROM tollgate.credit_grants WHERE account_id = $1 AND remaining > 0 ",
+    "AND source = 'paid' ORDER BY CASE WHEN id = $2 THEN 0 ELSE 1 END, ",
+    "COALESCE(expires_at, 9223372036854775807), created_at, id"
+);
+const GIVEN: Sql = sql!(
+    "SELECT CAST(COALESCE(SUM(remaining), 0) AS BIGINT) FROM tollgate.credit_grants ",
+    "WHERE account_id = $1 AND source = 'promo'"
+);
 const CORRECTED: Sql = sql!(
     "SELECT 1 WHERE EXISTS (SELECT 1 FROM tollgate.ledger_entries WHERE tx_id = $1 AND account_id = $2) ",
     "OR EXISTS (SELECT 1 FROM tollgate.receipts WHERE request_id = $1 AND account_id = $2)"
@@ -199,8 +209,12 @@ impl Store {
                 return Ok(false);
             }
             shift(&mut conn, new.account_id, amount).await?;
-            if amount < 0 {
-                consume(&mut conn, new.account_id, amount.saturating_neg(), new.at).await?;
+            match new.corrects {
+                _ if amount > 0 => {}
+                Some(paid) if new.kind == AdjustmentKind::Refund => {
+                    pay_out(&mut conn, new.account_id, amount.saturating_neg(), paid).await?;
+                }
+                _ => consume(&mut conn, new.account_id, amount.saturating_neg(), new.at).await?,
             }
             let detail = json!({
                 "kind": kind, "usd": new.amount.to_string(), "corrects": new.corrects,
@@ -311,6 +325,10 @@ fn expiry_id(grant: Uuid, now: i64, remaining: i64) -> Uuid {
 
 /// Moves an account's balance, where its floor allows that.
 async fn shift(conn: &mut Conn, account: Uuid, amount: i64) -> Result<(), StoreError> {
+    let posted = accounts::balance(conn, account).await?.posted;
+    if posted.pico().checked_add(amount).is_none() {
+        return Err(StoreError::OutOfRange { what: "balance" });
+    }
     let moved = on!(*conn, MOVE, (q, c) => {
         q.bind(amount).bind(account).execute(c).await.map(|done| done.rows_affected())
     })?;
@@ -336,12 +354,40 @@ pub(crate) async fn ends(
 pub(crate) async fn consume(
     conn: &mut Conn,
     account: Uuid,
-    mut amount: i64,
+    amount: i64,
     at: i64,
 ) -> Result<(), StoreError> {
     let left: Vec<(Uuid, i64)> =
         on!(*conn, LEFT => _, (q, c) => q.bind(account).bind(at).fetch_all(c).await)?;
-    for (grant, remaining) in left {
+    take(conn, left, amount).await
+}
+
+/// Notes which credit was paid out: of the payment that is named, then of others. What was given is never paid out.
+async fn pay_out(
+    conn: &mut Conn,
+    account: Uuid,
+    amount: i64,
+    payment: Uuid,
+) -> Result<(), StoreError> {
+    let (given,): (i64,) = on!(*conn, GIVEN => _, (q, c) => q.bind(account).fetch_one(c).await)?;
+    let posted = accounts::balance(conn, account).await?.posted.pico();
+    if given > 0 && posted < given {
+        let left = Usd::from_pico(posted.saturating_add(amount).saturating_sub(given).max(0));
+        let what = format!("of what was paid {left} USD are left: the rest was given");
+        return Err(StoreError::TooLittle { what });
+    }
+    let left: Vec<(Uuid, i64)> =
+        on!(*conn, LEFT_PAID => _, (q, c) => q.bind(account).bind(payment).fetch_all(c).await)?;
+    take(conn, left, amount).await
+}
+
+/// Takes an amount off grants, one after the other, as far as they go.
+async fn take(
+    conn: &mut Conn,
+    grants: Vec<(Uuid, i64)>,
+    mut amount: i64,
+) -> Result<(), StoreError> {
+    for (grant, remaining) in grants {
         let used = remaining.min(amount);
         if used <= 0 {
             break;

@@ -104,13 +104,19 @@ impl Funds {
         Ok(())
     }
 
-    /// Gives back what replicas hold that were not heard of for a day.
+    /// Gives back what replicas hold that were not heard of for a day, by what they said and by what this process has seen: one
+    /// whose clock is wrong buries nobody.
     async fn bury(&self) -> Result<(), StoreError> {
         let now = clock::now();
         let actor = Actor { id: None, name: "tollgate".to_owned(), via: "program", at: now };
         let store = self.store.by(actor);
-        for replica in store.replicas().await? {
-            if replica.released_at.is_none() && store.release(replica.id, now, false).await? {
+        let replicas = store.replicas().await?;
+        let silent: Vec<_> = {
+            let silent = &mut *lock(&self.silent);
+            silent.of(&replicas, clock::seconds_since_boot()).into_iter().copied().collect()
+        };
+        for replica in silent {
+            if store.release(replica.id, now, false).await? {
                 tracing::warn!(replica = %replica.id, held = %replica.held, "a replica was not heard of for 24 hours; what it held is given back");
             }
         }

@@ -29,6 +29,7 @@ fn correction(number: u128, kind: AdjustmentKind, pico: i64, corrects: Uuid) -> 
 
 on_both!(
     credit_comes_and_is_corrected,
+    a_gift_is_not_paid_out,
     nobody_is_granted_what_is_not_there,
     settling_leaves_available_as_it_is,
     any_cut_makes_the_same_ledger,
@@ -114,6 +115,39 @@ async fn credit_comes_and_is_corrected(database: TestDatabase) {
         paged.push(one.clone());
     }
     assert_eq!(paged, statement);
+    books.close().await;
+}
+
+/// A refund takes what was paid off, and leaves what was given: that still ends at its time.
+async fn a_gift_is_not_paid_out(database: TestDatabase) {
+    let books = Books::open(database).await;
+    books.add_credit(100, 1_000, None).await;
+    books.add_credit(101, 500, Some(NOW + 10)).await;
+    let refund = |number, pico| correction(number, AdjustmentKind::Refund, pico, id(100));
+    assert!(books.store.adjust(refund(102, -400)).await.unwrap());
+    assert!(!books.store.adjust(refund(102, -400)).await.unwrap());
+    assert_eq!(books.store.expire_credit(NOW + 10).await.unwrap(), usd(500));
+    assert_eq!(books.balance().await, (600, 0));
+
+    // The payment is used up, so that only a gift is there.
+    let used = correction(103, AdjustmentKind::Adjustment, -600, id(100));
+    assert!(books.store.adjust(used).await.unwrap());
+    books.add_credit(104, 500, Some(NOW + 20)).await;
+    let gift = books.store.adjust(refund(105, -1)).await;
+    assert!(
+        matches!(&gift, Err(StoreError::TooLittle { what }) if what.contains("given")),
+        "{gift:?}"
+    );
+    // A second payment is money that can go back, whichever of the two is named.
+    books.add_credit(106, 200, None).await;
+    assert!(books.store.adjust(refund(107, -200)).await.unwrap());
+    let more = books.store.adjust(refund(108, -1)).await;
+    assert!(matches!(more, Err(StoreError::TooLittle { .. })), "{more:?}");
+    assert_eq!(books.balance().await, (500, 0));
+
+    let over = books.store.add_credit(credit(109, i64::MAX - 499, None)).await;
+    assert!(matches!(over, Err(StoreError::OutOfRange { what: "balance" })), "{over:?}");
+    assert_eq!(books.balance().await, (500, 0));
     books.close().await;
 }
 
