@@ -166,14 +166,15 @@ pub struct ModelLine {
     pub sums: Sums,
 }
 
-/// A transaction that corrects what was charged: a credit note, or an adjustment.
+/// A transaction that corrects what was charged: a credit note, an adjustment, or what the house has paid because no credit
+/// was left for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Correction {
     /// The transaction.
     #[serde(with = "hex::id")]
     pub id: Uuid,
-    /// `credit_note` or `adjustment`.
+    /// `credit_note`, `adjustment` or `absorb`.
     pub kind: String,
     /// What the account gets; negative: what is taken.
     pub amount: Amount,

@@ -482,8 +482,23 @@ fn corrections_lower_what_is_due() {
     let right = with(&[one.clone(), two.clone()]);
     assert!(right.verify(&[]).is_ok());
     assert_eq!(right.bill.due().pico, whole.bill.totals.charge.pico - 20);
-    let text = serde_json::to_string(&right).unwrap();
-    assert_eq!(serde_json::from_str::<Document>(&text).unwrap(), right);
+    let written = serde_json::to_string(&right).unwrap();
+    assert_eq!(serde_json::from_str::<Document>(&written).unwrap(), right);
+    let rows = right.bill.rows(&|at| at.to_string()).unwrap().collect::<Result<Vec<_>, _>>();
+    let rows = rows.unwrap();
+    let summary = verify_sheet(&text(&rows)).unwrap();
+    assert_eq!(summary.charge + summary.corrections, right.bill.due().pico);
+    let end = rows.len() - 3;
+    let items: Vec<&str> = rows[end..].iter().map(|row| row[4].as_str()).collect();
+    assert_eq!(items, ["correction: credit_note", "correction: credit_note", "to pay"]);
+    for gone in end..rows.len() {
+        let changed = [&rows[..gone], &rows[gone + 1..]].concat();
+        assert!(verify_sheet(&text(&changed)).is_err(), "without row {gone}");
+        let mut changed = rows.clone();
+        changed[gone][7] = "0.5".to_owned();
+        assert!(verify_sheet(&text(&changed)).is_err(), "row {gone} changed");
+        assert!(verify_sheet(&text(&[&rows[..=gone], &rows[gone..]].concat())).is_err(), "{gone}");
+    }
     let mut wrong = one.clone();
     wrong.amount.usd = "1".to_owned();
     for (corrections, field) in [

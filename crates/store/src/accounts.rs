@@ -52,7 +52,7 @@ const OF_ACCOUNT: Sql = sql!(
 const CORRECTIONS: Sql = sql!(
     "SELECT t.id, t.kind, CAST(SUM(e.amount) AS BIGINT) AS amount, t.corrects, t.actor, t.reason, t.created_at ",
     "FROM tollgate.ledger_entries e JOIN tollgate.ledger_transactions t ON t.id = e.tx_id ",
-    "WHERE e.account_id = $1 AND t.kind IN ('credit_note', 'adjustment') AND t.created_at >= $2 AND t.created_at < $3 ",
+    "WHERE e.account_id = $1 AND t.kind IN ('credit_note', 'adjustment', 'absorb') AND t.created_at >= $2 AND t.created_at < $3 ",
     "GROUP BY t.id, t.kind, t.corrects, t.actor, t.reason, t.created_at ORDER BY t.created_at, t.id"
 );
 
@@ -137,7 +137,8 @@ impl Store {
         conn.commit().await
     }
 
-    /// What corrects the charges of an account in a period: credit notes and adjustments, oldest first.
+    /// What corrects the charges of an account in a period, oldest first: credit notes, adjustments, and what the house has
+    /// paid because no credit was left for it.
     pub async fn corrections(
         &self,
         account_id: Uuid,

@@ -119,14 +119,15 @@ fn of_document(summary: &Summary) -> (Value, String) {
 
 fn of_sheet(summary: &SheetSummary) -> (Value, String) {
     let SheetSummary { receipts, .. } = summary;
-    let [cost, commission, charge] =
-        [summary.cost, summary.commission, summary.charge].map(sum_exact);
+    let to_pay = summary.charge.saturating_add(summary.corrections);
+    let [cost, commission, charge, to_pay] =
+        [summary.cost, summary.commission, summary.charge, to_pay].map(sum_exact);
     let json = json!({
         "good": true, "format": "csv", "receipts": receipts, "sealed": 0, "unproved": receipts,
-        "cost": cost, "commission": commission, "charge": charge,
+        "cost": cost, "commission": commission, "charge": charge, "to_pay": to_pay,
     });
     let text = format!(
-        "Adds up. {receipts} receipts: cost {cost} + commission {commission} = charge {charge} USD.\n\
+        "Adds up. {receipts} receipts: cost {cost} + commission {commission} = charge {charge} USD, to pay {to_pay}.\n\
          CSV carries no signatures: only the bill as JSON proves that nothing was changed."
     );
     (json, text)

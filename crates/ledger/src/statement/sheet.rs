@@ -23,6 +23,9 @@ const DIRECT: &str = "paid to the provider";
 /// What the house pays, likewise.
 const ABSORBED: &str = "absorbed";
 const TOTALS: [&str; 3] = ["total cost", "total commission", "total charge"];
+/// What was corrected, with the kind of correction behind it; only where there is any, as is what is left to pay then.
+const CORRECTION: &str = "correction: ";
+const TO_PAY: &str = "to pay";
 
 /// A row of the table.
 pub type Row = [String; 8];
@@ -36,8 +39,10 @@ pub struct SheetSummary {
     pub cost: i128,
     /// The share on top.
     pub commission: i128,
-    /// What is to be paid.
+    /// What was charged.
     pub charge: i128,
+    /// What was added to that later; negative: what was taken back.
+    pub corrections: i128,
 }
 
 impl Statement {
@@ -62,7 +67,18 @@ impl Statement {
             let none = String::new;
             Ok([none(), none(), none(), none(), name, quantity, none(), amount.usd.clone()])
         });
-        Ok(of_items.chain(totals))
+        let last = |at: String, item: String, amount: String| -> Row {
+            let none = String::new;
+            [at, none(), none(), none(), item, none(), none(), amount]
+        };
+        let corrections = self.corrections.iter().map(move |correction| {
+            let item = format!("{CORRECTION}{}", correction.kind);
+            let off = sum_exact(correction.amount.pico.saturating_neg());
+            Ok(last(time(correction.at), item, off))
+        });
+        let to_pay = (!self.corrections.is_empty())
+            .then(|| Ok(last(String::new(), TO_PAY.to_owned(), self.due().usd)));
+        Ok(of_items.chain(totals).chain(corrections).chain(to_pay))
     }
 }
 
@@ -140,6 +156,9 @@ struct Sheet {
     open: Option<Open>,
     last: Option<(Uuid, i16)>,
     totals: usize,
+    /// Whether there are corrections, and whether what is to be paid stands behind them.
+    is_corrected: bool,
+    is_closed: bool,
 }
 
 /// A receipt before its charge.
@@ -224,7 +243,10 @@ impl Sheet {
         if self.open.is_some() {
             return Err(at.differs("item", item, "the charge of the receipt above"));
         }
-        let SheetSummary { receipts, cost, commission, charge } = self.sums;
+        if self.totals == TOTALS.len() && !self.is_closed {
+            return self.corrected(item, amount, at);
+        }
+        let SheetSummary { receipts, cost, commission, charge, .. } = self.sums;
         let mut sums = TOTALS.into_iter().zip([cost, commission, charge]);
         let Some((name, sum)) = sums.nth(self.totals) else {
             return Err(at.differs("item", item, "behind the end"));
@@ -236,8 +258,26 @@ impl Sheet {
         Ok(())
     }
 
+    fn corrected(&mut self, item: &str, amount: i128, at: &At<'_>) -> Result<(), Difference> {
+        if item.starts_with(CORRECTION) {
+            self.sums.corrections = self.sums.corrections.saturating_add(amount);
+            self.is_corrected = true;
+            return Ok(());
+        }
+        if !self.is_corrected {
+            return Err(at.differs("item", item, "behind the end"));
+        }
+        at.same("item", &item, &TO_PAY)?;
+        let left = self.sums.charge.saturating_add(self.sums.corrections);
+        at.same("amount", &sum_exact(amount), &sum_exact(left))?;
+        self.is_closed = true;
+        Ok(())
+    }
+
     fn end(self) -> Result<SheetSummary, Difference> {
-        At(&|| "the end".to_owned()).same("totals", &self.totals, &TOTALS.len())?;
+        let at = At(&|| "the end".to_owned());
+        at.same("totals", &self.totals, &TOTALS.len())?;
+        at.same(TO_PAY, &self.is_closed, &self.is_corrected)?;
         Ok(self.sums)
     }
 }
