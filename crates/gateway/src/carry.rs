@@ -36,7 +36,7 @@ pub(crate) struct Carrier<'a> {
     rest: Vec<u8>,
     /// Whether the last event came without the blank line behind it.
     unended: bool,
-    /// Whether something came that cannot be read, and nothing of the provider's passes any more.
+    /// Whether something came that cannot be read, or that the client cannot, and nothing of the provider's passes any more.
     garbled: bool,
     /// What went wrong with a stream that passes. Seldom anything does, and a stream has no room for it until then.
     problem: Option<Box<WireProblem>>,
@@ -140,9 +140,10 @@ impl<'a> Carrier<'a> {
                     let mut events = Vec::new();
                     self.attempt.target.dialect().reader().frame(frame, &mut events);
                     self.problem = events.into_iter().find_map(problem_of).map(Box::new);
-                    // What the provider itself says of its failure passes.
-                    self.garbled =
-                        self.problem.as_ref().is_some_and(|it| it.kind == Kind::Malformed);
+                    // What the provider itself says of its failure passes, but to clients who read it in another form.
+                    let face = self.attempt.inbound.face;
+                    self.garbled = (face.openrouter && face.is(wire::openai_chat::NAME))
+                        || self.problem.as_ref().is_some_and(|it| it.kind == Kind::Malformed);
                 }
                 if self.garbled {
                     return;
@@ -203,8 +204,13 @@ impl<'a> Carrier<'a> {
         }
     }
 
-    /// What the client gets of the frames taken so far.
+    /// What the client gets of the frames taken so far. Comments in front of the first event wait for it: until then another
+    /// target can answer.
     pub(crate) fn take(&mut self) -> Bytes {
+        let is_begun = self.passed || self.holding || self.out.len() > MOST_COMMENTS;
+        if self.passes() && !is_begun {
+            return Bytes::new();
+        }
         Bytes::from(std::mem::take(&mut self.out))
     }
 
@@ -320,6 +326,14 @@ impl<'a> Carrier<'a> {
         }
     }
 
+    /// The rest of the answer is not passed on, for this reason.
+    pub(crate) fn cut_off(&mut self, problem: WireProblem) {
+        match &mut self.way {
+            Way::Same { .. } => self.problem = Some(Box::new(problem)),
+            Way::Translated(_) => self.cut(Event::Problem(problem)),
+        }
+    }
+
     /// What ends a stream that is translated.
     fn cut(&mut self, event: Event) {
         if let Way::Translated(translation) = &mut self.way {
@@ -349,7 +363,12 @@ impl<'a> Carrier<'a> {
     }
 
     fn write_last(&mut self, events: Vec<Event>) {
-        let mut writer = self.attempt.inbound.face.writer(whole::shape(self.attempt));
+        let (seen, mut shape) = (self.reader.seen(), whole::shape(self.attempt));
+        if !seen.id.is_empty() {
+            // It goes on with what has passed.
+            shape.id = seen.id;
+        }
+        let mut writer = self.attempt.inbound.face.writer(shape);
         let mut said = Vec::new();
         for event in events {
             writer.event(event, &mut said);
@@ -380,6 +399,9 @@ impl<'a> Carrier<'a> {
             self.write_last(events);
         } else if self.passes() {
             self.held.append(&mut self.rest);
+            if self.attempt.inbound.json_array && !self.held.trim_ascii_end().ends_with(b"]") {
+                self.held.push(b']');
+            }
         }
         if let Way::Translated(translation) = &mut self.way
             && let Some(event) = translation.last.take()
@@ -400,6 +422,8 @@ impl<'a> Carrier<'a> {
     }
 }
 
+/// In bytes.
+const MOST_COMMENTS: usize = 16_384;
 /// The end of an answer that may not be longer.
 const FULL: Event = Event::Finish { finish: Finish::Length, stop_sequence: None };
 

@@ -15,7 +15,7 @@ use crate::pipeline::Attempt;
 use crate::problem::Problem;
 use crate::routing::Target;
 use crate::upstream::Body;
-use crate::{failure, large, settle};
+use crate::{failure, large, settle, whole};
 
 /// What Gemini calls it when there are several.
 const BATCH: &str = "batchEmbedContents";
@@ -85,13 +85,14 @@ pub(crate) async fn relay(
     without_output(&mut finished.report);
     let outcome = if head.is_gone() { Outcome::ClientGone } else { Outcome::Ok };
     let receipt = settle::settle(attempt, finished, outcome, false).await?;
-    embedded.usage = Some(receipt.report);
+    embedded.usage = Some(receipt.report.clone());
     let (content_type, body) = match attempt.outbound.carry {
         Carry::Same { .. } => (parts.headers.get(header::CONTENT_TYPE).cloned(), body),
         Carry::Translated { .. } => {
             (None, Bytes::from(write(attempt, embedded).map_err(unreadable)?))
         }
     };
+    let body = whole::told_of_cost(attempt, body, &receipt);
     let answer = Answer::whole(body, content_type)
         .with_dropped(&attempt.outbound.dropped)
         .with_tried(&attempt.hold.tried());

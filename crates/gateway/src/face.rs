@@ -110,7 +110,7 @@ impl Face {
     /// Status and body of an error.
     pub(crate) fn write_problem(self, problem: &WireProblem, code: &str) -> (u16, Vec<u8>) {
         if self.openrouter && !self.is(wire::anthropic::NAME) {
-            return openrouter_problem(problem);
+            return wire::openai_chat::openrouter::write_problem(problem);
         }
         match self.speech {
             Speech::Native => native::write_problem(problem, code),
@@ -124,20 +124,3 @@ pub(crate) static OPENAI_CHAT: &dyn Dialect = &wire::openai_chat::OpenaiChat;
 pub(crate) static OPENAI_RESPONSES: &dyn Dialect = &wire::openai_responses::OpenaiResponses;
 pub(crate) static ANTHROPIC: &dyn Dialect = &wire::anthropic::Anthropic;
 pub(crate) static GEMINI: &dyn Dialect = &wire::gemini::Gemini;
-
-/// `{"error":{"code":402,"message":"…"}}`: the code is the status. <https://openrouter.ai/docs/api-reference/errors>
-fn openrouter_problem(problem: &WireProblem) -> (u16, Vec<u8>) {
-    let (status, _) = OPENAI_CHAT.write_problem(problem);
-    // OpenAI calls spent credit a 429; OpenRouter a 402.
-    let status = if problem.kind == wire::problem::Kind::Billing && !problem.upstream {
-        402
-    } else {
-        status
-    };
-    let body = serde_json::json!({ "error": {
-        "code": status,
-        "message": problem.message,
-        "metadata": { "error_type": problem.code },
-    }});
-    (status, body.to_string().into_bytes())
-}

@@ -132,6 +132,9 @@ async fn race(
 /// endpoint is slow is.
 fn came_to_nothing(run: &Run<'_>, attempt: &Attempt<'_>, failed: Option<Problem>) {
     let took = attempt.begun.elapsed();
+    if let Some(problem) = &failed {
+        attempt.went(Some(problem));
+    }
     let error = failed.map_or(HEDGED, |problem| problem.code);
     if error == HEDGED {
         attempt.provider.speed.began(took);

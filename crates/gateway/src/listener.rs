@@ -45,7 +45,7 @@ pub(crate) fn listen_anywhere(app: &App) -> anyhow::Result<(Door, SocketAddr)> {
     Ok((Door { listener, inherited: false }, address))
 }
 
-fn bind(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
+pub(crate) fn bind(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     if shared {

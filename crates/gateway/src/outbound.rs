@@ -178,12 +178,21 @@ fn ceiling_field(inbound: &Inbound, target: &Target) -> Option<&'static str> {
 /// envelope.
 fn is_sealed(body: &[u8]) -> bool {
     const OWN: usize = 0;
-    const MARKS: [&str; 3] = ["tg1.", "dGcxL", "\"reasoning_details\""];
+    const THOUGHTS: usize = 3;
+    const MARKS: [&str; 4] = ["tg1.", "dGcxL", "\"reasoning_details\"", "\"rs_"];
     /// All of them in one pass, where the processor can.
     static SEARCHER: LazyLock<Option<Searcher>> = LazyLock::new(|| Searcher::new(MARKS));
-    let seals = |mark: usize, at: usize| {
-        let before = body.get(..at).unwrap_or_default();
-        mark != OWN || before.ends_with(b"\"") || before.ends_with(b"\"call.")
+    let seals = |mark: usize, at: usize| match mark {
+        OWN => {
+            let before = body.get(..at).unwrap_or_default();
+            before.ends_with(b"\"") || before.ends_with(b"\"call.")
+        }
+        // The provider keeps only its own, whose ids have no second underscore.
+        THOUGHTS => {
+            let id = body.get(at + MARKS[THOUGHTS].len()..).unwrap_or_default();
+            id.iter().take_while(|byte| **byte != b'"').take(64).any(|byte| *byte == b'_')
+        }
+        _ => true,
     };
     if let Some(searcher) = &*SEARCHER {
         let mut found = searcher.find_iter(body);

@@ -1,6 +1,6 @@
 //! Where a request really comes from, behind proxies that are trusted to say it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
 use ipnet::IpNet;
@@ -29,7 +29,7 @@ impl Proxies {
         let lines = headers.get_all("x-forwarded-for").iter().rev();
         let hops = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(','));
         for hop in hops {
-            let Ok(address) = hop.trim().parse::<IpAddr>() else { return nearest };
+            let Some(address) = address(hop.trim()) else { return nearest };
             nearest = address.to_canonical();
             if !self.trusts(nearest) {
                 return nearest;
@@ -37,6 +37,12 @@ impl Proxies {
         }
         nearest
     }
+}
+
+/// Some proxies name the port too.
+fn address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse().ok().map(|socket: SocketAddr| socket.ip());
+    text.parse().ok().or_else(with_port)
 }
 
 /// A network such as `10.0.0.0/8`, or one address.
@@ -60,6 +66,8 @@ mod tests {
             ("10.1.2.3", "198.51.100.1", "198.51.100.1"),
             ("10.1.2.3", "192.0.2.7, 198.51.100.1", "198.51.100.1"),
             ("10.1.2.3", "192.0.2.7, 198.51.100.1, 10.9.9.9", "198.51.100.1"),
+            ("10.1.2.3", "198.51.100.1:4711", "198.51.100.1"),
+            ("10.1.2.3", "[2001:db8::7]:4711", "2001:db8::7"),
             ("10.1.2.3", "", "10.1.2.3"),
             ("10.1.2.3", "nonsense", "10.1.2.3"),
             ("10.1.2.3", "198.51.100.1, nonsense", "10.1.2.3"),

@@ -353,7 +353,8 @@ fn unwanted(inbound: &Inbound, provider: &str) -> Option<Problem> {
     let names = |list: &Option<Vec<String>>| {
         // One of its endpoints is reason enough to ask it.
         let part = |name: &String| is(name.split_once('/').map_or(name, |(name, _)| name));
-        list.as_ref().map(|list| list.iter().any(part))
+        // One that names nobody says nothing.
+        list.as_ref().filter(|list| !list.is_empty()).map(|list| list.iter().any(part))
     };
     let ignored = preferences.ignore.as_ref().is_some_and(|list| list.iter().any(|name| is(name)));
     let excluded = names(&preferences.only) == Some(false)

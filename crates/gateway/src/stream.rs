@@ -283,6 +283,8 @@ impl<'a, 'b> Relay<'a, 'b> {
     async fn finish(&mut self, end: End, body: Body) -> Result<(), Problem> {
         if self.overdrawn {
             self.carrier.run_dry();
+        } else if self.attempt.app.ending.is_cut() && !self.carrier.is_over() {
+            self.carrier.cut_off(failure::ending().wire());
         }
         let seen = self.carrier.seen();
         let nothing_came = !self.head.is_sent() && !self.gone && seen.output_bytes == 0;
@@ -311,7 +313,9 @@ impl<'a, 'b> Relay<'a, 'b> {
         };
         let (id, model) = (Some(seen.id), Some(seen.model));
         let output = usize::try_from(seen.output_bytes).unwrap_or(usize::MAX);
-        let finished = if seen.whole {
+        // Behind its last word on the usage an answer lacks no more than the mark of its end.
+        let is_counted = seen.whole || (seen.usage_final && seen.finish.is_some());
+        let finished = if is_counted {
             let mut usage = seen.usage;
             // What was said on the way is not the last word.
             if let Some(usage) = usage.as_mut().filter(|_| !seen.usage_final) {

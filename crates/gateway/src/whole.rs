@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{Response, header};
 use ledger::{Bill, Outcome, Receipt, UsageReport};
+use serde::de::IgnoredAny;
 use wire::chat::Block;
 use wire::collect::collect;
 use wire::peek::Names;
@@ -75,6 +76,10 @@ impl Read {
                 let names = Names::of(body);
                 check_end(attempt, names.finish)?;
                 let is_told = report.is_some();
+                if !is_told && !is_answer(body) {
+                    let problem = "neither an answer nor its usage".to_owned();
+                    return Err(unreadable(wire::Malformed { path: String::new(), problem }));
+                }
                 let came = || match dialect.read_reply(body) {
                     Ok(reply) => settle::output_bytes(&reply),
                     // What is no answer may well have used nothing, where that is what it says.
@@ -107,10 +112,27 @@ impl Read {
     }
 }
 
-/// An answer that `DeepSeek` broke off for want of capacity is none: another try may bring the whole.
+/// Whether a body has what answers are made of, in whichever dialect, and no error in its place.
+fn is_answer(body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Parts {
+        error: Option<IgnoredAny>,
+        choices: Option<Vec<IgnoredAny>>,
+        content: Option<Vec<IgnoredAny>>,
+        output: Option<Vec<IgnoredAny>>,
+        candidates: Option<Vec<IgnoredAny>>,
+    }
+    serde_json::from_slice(body).is_ok_and(|parts: Parts| {
+        let Parts { error, choices, content, output, candidates } = parts;
+        let mut parts = [choices, content, output, candidates].into_iter().flatten();
+        error.is_none() && parts.any(|list| !list.is_empty())
+    })
+}
+
+/// An answer that says itself that it failed is none, such as one that `DeepSeek` broke off for want of capacity: another try
+/// may bring the whole.
 fn check_end(attempt: &Attempt<'_>, finish: Option<Finish>) -> Result<(), Problem> {
-    let is_chat = attempt.target.dialect().name() == wire::openai_chat::NAME;
-    if !is_chat || finish != Some(Finish::Failed) {
+    if finish != Some(Finish::Failed) {
         return Ok(());
     }
     let mut problem = WireProblem::own(Kind::Overloaded, "the provider broke off its answer");
@@ -160,7 +182,7 @@ pub(crate) fn shape(attempt: &Attempt<'_>) -> Shape {
         model: attempt.target.model.clone(),
         created: u64::try_from(clock::now() / 1_000_000).unwrap_or(0),
         include_usage: inbound.peek.include_usage || inbound.face.openrouter,
-        no_null_usage: inbound.face.openrouter,
+        openrouter: inbound.face.openrouter,
         json_array: inbound.json_array,
         cost: None,
         echo: inbound.face.echo(&inbound.body),
@@ -193,7 +215,7 @@ pub(crate) fn settled_cost(attempt: &Attempt<'_>, receipt: &Receipt) -> Option<C
 }
 
 /// A body that passes, with what it costs where the client is to be told.
-fn told_of_cost(attempt: &Attempt<'_>, body: Bytes, receipt: &Receipt) -> Bytes {
+pub(crate) fn told_of_cost(attempt: &Attempt<'_>, body: Bytes, receipt: &Receipt) -> Bytes {
     let Some(cost) = settled_cost(attempt, receipt) else { return body };
     match std::str::from_utf8(&body) {
         Ok(text) => {

@@ -1,6 +1,6 @@
 //! The canonical request: what the dialects have in common, in the shape of the richest of them.
 
-use crate::json::Json;
+use crate::json::{self, Json};
 
 /// One request for an answer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,6 +35,19 @@ pub struct Chat {
     pub service_tier: Option<String>,
     /// Fields that only the source dialect knows.
     pub native: Vec<Native>,
+}
+
+impl Chat {
+    /// Whether a name is that of a tool which the provider runs itself.
+    pub(crate) fn names_hosted(&self, name: &str) -> bool {
+        self.tools.iter().any(|tool| {
+            let Tool::Hosted { native, .. } = tool else { return false };
+            let members = json::fields(native.raw.get());
+            members
+                .iter()
+                .any(|(field, value)| field == "name" && value.as_string().as_deref() == Some(name))
+        })
+    }
 }
 
 /// Whether a text among these speaks of JSON: `OpenAI` and `DeepSeek` refuse to write it for a prompt that does not.

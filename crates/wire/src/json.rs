@@ -96,10 +96,21 @@ pub(crate) fn utf8(body: &[u8]) -> Result<&str, Malformed> {
     std::str::from_utf8(body).map_err(|_| Malformed::new("", "not UTF-8"))
 }
 
-/// Reads a wire struct. serde names no path, so on failure the fields are tried one by one to find the wrong one.
+/// Reads a wire struct. On failure it is read once more, to find out where it is wrong.
 pub(crate) fn read<T: DeserializeOwned>(text: &str, path: &str) -> Result<T, Malformed> {
     serde_json::from_str(text).map_err(|error| {
-        blame(text, path, &error, |alone| serde_json::from_str::<T>(alone).map(drop))
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let Err(found) = serde_path_to_error::deserialize::<_, T>(&mut reader) else {
+            return fault(path, &error);
+        };
+        let inside = found.path().to_string();
+        // The two signs of its own for "here" and for "somewhere".
+        let path = match (path, inside.as_str()) {
+            (path, "." | "?") => path.to_owned(),
+            ("", inside) => inside.to_owned(),
+            (path, inside) => format!("{path}.{inside}"),
+        };
+        fault(&path, found.inner())
     })
 }
 

@@ -204,7 +204,7 @@ pub(crate) fn natives(
     dropped: &mut Dropped,
 ) -> Result<Vec<(String, Json)>, Unsupported> {
     /// Without these the answer is not the one asked for, or stands on a state that the provider does not have.
-    const ESSENTIAL: [&str; 18] = [
+    const ESSENTIAL: [&str; 19] = [
         "n",
         "logprobs",
         "audio",
@@ -214,6 +214,7 @@ pub(crate) fn natives(
         "continuationToken",
         "generationConfig.candidateCount",
         "generationConfig.responseLogprobs",
+        "generationConfig.responseMimeType",
         "generationConfig.responseModalities",
         "web_search_options",
         "fallbacks",
@@ -275,6 +276,13 @@ fn kept_elsewhere(native: &chat::Native) -> Result<(), Unsupported> {
             "names an item that only its provider keeps; with `store: false` clients send the item itself"
         }
         "compaction" => "holds a conversation that only its provider can read",
+        "search_result" => {
+            "holds text that only its provider reads; a document of plain text goes everywhere"
+        }
+        "computer_call_output"
+        | "local_shell_call_output"
+        | "shell_call_output"
+        | "apply_patch_call_output" => "is the result of a tool that only its provider has",
         _ => return Ok(()),
     };
     Err(Unsupported::new(&native.field, reason))
@@ -282,6 +290,10 @@ fn kept_elsewhere(native: &chat::Native) -> Result<(), Unsupported> {
 
 /// An operator's word in the middle, where there is no role for it.
 pub(crate) const SYSTEM_AS_NOTE: &str = "system: turn -> note in a user turn";
+/// A choice of a tool that the provider runs itself, where such a one cannot be asked for.
+pub(crate) const HOSTED_CHOICE: &str = "tool_choice: required -> auto";
+/// An answer that the client has begun, where the model begins anew.
+pub(crate) const PREFILL: &str = "prefill: begun answer -> earlier answer";
 /// The model's refusal, where text alone can say it.
 pub(crate) const REFUSAL_AS_TEXT: &str = "refusal: refusal -> text";
 

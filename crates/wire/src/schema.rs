@@ -2,7 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::json::Json;
+use crate::json::{Json, Malformed};
+
+/// The schema of a tool's arguments as a request has it. A text that holds one is none.
+pub(crate) fn object(schema: Option<Json>, path: &str) -> Result<Option<Json>, Malformed> {
+    match &schema {
+        Some(given) if !given.is_object() => {
+            Err(Malformed::new(path, "must be an object: a JSON Schema"))
+        }
+        _ => Ok(schema),
+    }
+}
 
 /// The schema of a tool's arguments with the root that Anthropic requires.
 pub(crate) fn rooted(schema: Option<&Json>) -> Json {

@@ -243,8 +243,8 @@ pub struct Shape {
     pub created: u64,
     /// Whether a client of Chat Completions asked for the usage of a stream.
     pub include_usage: bool,
-    /// Whether the chunks before it have no usage in place of one that is null, which `OpenRouter`'s SDK does not take.
-    pub no_null_usage: bool,
+    /// Whether the client is one of `OpenRouter`'s: its SDK takes no usage that is null, and an error is the last chunk.
+    pub openrouter: bool,
     /// Whether a stream comes as one JSON array in place of server-sent events (Gemini without `alt=sse`).
     pub json_array: bool,
     /// What a client of `OpenRouter` is told that a whole answer costs; in a stream [`Event::Usage`] has it.

@@ -567,8 +567,8 @@ fn one_word_of_a_list_is_no_json() {
     assert_eq!(again["generationConfig"], body["generationConfig"]);
     let target =
         Target { provider: "openai", model: "m", max_output_tokens: None, reasoning: false };
-    let written = wire::openai_chat::OpenaiChat.write_request(&chat, &target).unwrap();
-    assert!(written.dropped.contains(&"generationConfig.responseMimeType".to_owned()));
+    let refused = wire::openai_chat::OpenaiChat.write_request(&chat, &target).unwrap_err();
+    assert_eq!(refused.field, "generationConfig.responseMimeType");
 }
 
 #[test]

@@ -845,7 +845,10 @@ fn state_of_other_providers_passes_through_its_clients() {
     // None of it goes to OpenAI.
     let (body, dropped) = write(&chat, "gpt-5.4");
     assert!(!body.to_string().contains("tg1.") && !body.to_string().contains("Hm."));
-    assert_eq!(dropped, ["thinking", "thoughtSignature"]);
+    assert_eq!(
+        dropped,
+        ["thinking", "thoughtSignature", "prefill: begun answer -> earlier answer"]
+    );
 }
 
 // Properties.

@@ -26,7 +26,7 @@ pub(super) async fn run(
     lines: Lines,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let metrics = telemetry::listen(&settings).await?;
+    let metrics = telemetry::listen(&settings)?;
     let folder = tempfile::Builder::new().prefix("tollgate-demo-").tempdir()?;
     settings.data_dir = folder.path().join("data");
     settings.database_url = format!("sqlite://{}", folder.path().join("tollgate.db").display());

@@ -27,7 +27,7 @@ pub(super) async fn run(
     let mut stop = signals()?;
     let hangup = signal(SignalKind::hangup())?;
     let reload = Reload::new(source, relog)?;
-    let listener = telemetry::listen(&settings).await?;
+    let listener = telemetry::listen(&settings)?;
     let app = tokio::select! {
         app = Box::pin(App::build(settings, lines)) => app?,
         () = stop.asked() => return Ok(()),

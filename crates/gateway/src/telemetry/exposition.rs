@@ -22,6 +22,7 @@ use super::families;
 use super::histogram::Reading;
 use crate::app::App;
 use crate::config::Settings;
+use crate::listener;
 use crate::problem::Problem;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -30,9 +31,10 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 ///
 /// # Errors
 /// It is none, or somebody has it.
-pub(crate) async fn listen(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
+pub(crate) fn listen(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
     let Some(address) = address(settings)? else { return Ok(None) };
-    let listener = TcpListener::bind(address).await.map_err(|error| {
+    // Shared as the other door is, so that one process can take over from another.
+    let listener = listener::bind(address, settings.network.reuse_port).map_err(|error| {
         anyhow::anyhow!("TOLLGATE_METRICS_ADDR: cannot listen on {address}: {error}")
     })?;
     Ok(Some(listener))

@@ -68,7 +68,7 @@ const TIMEOUT: Case = Case {
     how: How::Silent,
     timeout: 4,
     error: Some(["upstream_timeout"; 2]),
-    statuses: [504; 5],
+    statuses: [408, 504, 504, 504, 504],
     result: ["timeout"; 2],
     outcome: ["upstream_timeout"; 2],
     ..UNREACHABLE

@@ -58,6 +58,77 @@ async fn a_status_of_neither_kind_is_the_providers_fault() {
     }
 }
 
+/// An answer that is none is nobody's to pay, whatever its status, and another may have one.
+#[tokio::test]
+async fn a_success_that_is_no_answer_is_a_failure() {
+    for said in [
+        json!({ "error": { "message": "boom", "type": "server_error" } }),
+        json!({ "detail": "Not found" }),
+        json!({ "id": "c1", "choices": [] }),
+        json!({}),
+    ] {
+        let text = said.to_string();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            text.len()
+        );
+        let app = start(format!("{head}{text}").into_bytes()).await;
+        for path in ["/v1/chat/completions", "/v1/messages"] {
+            let answer = ask(&app, path).await;
+            assert_eq!(answer.status, 502, "{said} at {path}: {}", answer.body);
+        }
+        let request = app.request(Method::POST, "/v1/chat/completions").bearer_auth(&app.key);
+        let body = json!({ "model": "gpt-4o", "models": ["gpt-4o", "deepseek/deepseek-v4-pro"],
+                           "messages": [{ "role": "user", "content": "Hello" }] });
+        let answer = Answer::of(request.json(&body)).await;
+        assert_eq!(answer.status, 200, "{said}: {}", answer.body);
+        let receipts = app.close().await;
+        let paid = receipts.iter().filter(|receipt| receipt.charge > ledger::Usd::ZERO);
+        assert_eq!(paid.map(|receipt| receipt.provider.as_str()).collect::<Vec<_>>(), ["deepseek"]);
+    }
+}
+
+/// A provider's signs of life are not yet an answer: where nothing else comes, another is asked.
+#[tokio::test]
+async fn comments_alone_are_no_answer() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    let app = start(format!("{head}: keep-alive\n\n: keep-alive\n\n").into_bytes()).await;
+    let request = app.request(Method::POST, "/v1/chat/completions").bearer_auth(&app.key);
+    let body = json!({ "model": "gpt-4o", "models": ["gpt-4o", "deepseek/deepseek-v4-pro"],
+                       "messages": [{ "role": "user", "content": "Hello" }], "stream": true });
+    let answer = request.json(&body).send().await.expect("an answer");
+    let text = answer.text().await.expect("whole");
+    assert!(text.ends_with("data: [DONE]\n\n") && !text.contains("keep-alive"), "{text}");
+    let receipts = app.close().await;
+    let answered = receipts.iter().filter(|receipt| receipt.outcome == ledger::Outcome::Ok);
+    assert_eq!(answered.map(|one| one.provider.as_str()).collect::<Vec<_>>(), ["deepseek"]);
+}
+
+/// `OpenRouter`'s SDKs read an error in a stream as a chunk with all that a chunk has.
+#[tokio::test]
+async fn an_error_in_a_stream_is_a_chunk_for_openrouters_clients() {
+    let app = App::start().await;
+    for model in ["openai/gpt-4o", "deepseek/deepseek-v4-pro", "anthropic/claude-sonnet-4-5"] {
+        for fault in ["error:2", "cut:2"] {
+            app.simulator.push_fault(fault.parse().expect("a fault"));
+            let body = json!({ "model": model, "stream": true,
+                               "messages": [{ "role": "user", "content": "Tell me" }] });
+            let request = app.request(Method::POST, "/api/v1/chat/completions");
+            let answer = request.bearer_auth(&app.key).json(&body).send().await.expect("an answer");
+            let text = answer.text().await.expect("whole");
+            let last = text.trim_end().rsplit("data: ").next().unwrap_or_default();
+            let last: Value = serde_json::from_str(last).expect("a chunk");
+            let at = format!("{model}, {fault}: {text}");
+            assert!(last["error"]["code"].as_u64().is_some_and(|code| code >= 500), "{at}");
+            assert!(last["error"]["metadata"]["error_type"].is_string(), "{at}");
+            assert_eq!(last["choices"][0]["finish_reason"], "error", "{at}");
+            assert!(last["id"].is_string() && last["created"].is_u64(), "{at}");
+            assert_eq!(text.matches("\"error\":{").count(), 1, "{at}");
+        }
+    }
+    app.close().await;
+}
+
 fn packed(encoding: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(

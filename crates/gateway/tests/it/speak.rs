@@ -220,10 +220,14 @@ impl Told {
         let values = self.values();
         let any = |pointer: &str| values.iter().any(|value| is_set(value.pointer(pointer)));
         let kind = |kind: &str| values.iter().any(|value| value["type"] == kind);
+        // OpenRouter's word for an answer that failed.
+        let finish = |value: &Value| value.pointer("/choices/0/finish_reason").cloned();
+        let mut finishes = values.iter().filter_map(finish);
+        let finished = finishes.any(|finish| !finish.is_null() && finish != "error");
         self.events.iter().any(|event| event.data == "[DONE]")
             || kind("message_stop")
             || kind("response.completed")
-            || (any("/choices/0/finish_reason") && self.client.base() != Messages)
+            || (finished && self.client.base() != Messages)
             || any("/candidates/0/finishReason")
     }
 

@@ -2,6 +2,7 @@
 
 mod cache;
 mod count;
+mod plain;
 mod problem;
 mod read;
 mod read_blocks;
@@ -22,6 +23,7 @@ mod write_turns;
 use ledger::UsageReport;
 
 pub use self::count::{read_count, read_count_request, write_count, write_count_request};
+pub(crate) use self::plain::in_plain_words;
 pub(crate) use self::search::{returns, search};
 use crate::{
     Chat, Dialect, Malformed, Problem, Reader, Reply, Shape, Target, Unsupported, Writer, Written,

@@ -14,6 +14,7 @@ use crate::chat::{
 };
 use crate::json::{self, Json, Malformed, TextOr};
 use crate::reply::{Finish, Reply};
+use crate::schema;
 
 pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
     let text = json::utf8(body)?;
@@ -124,7 +125,7 @@ fn tools(list: &[Json]) -> Result<Vec<Tool>, Malformed> {
             _ => Tool::Function {
                 name: tool.name.ok_or_else(|| missing(&format!("{path}.name"), "a name"))?,
                 description: tool.description,
-                schema: tool.input_schema,
+                schema: schema::object(tool.input_schema, &format!("{path}.input_schema"))?,
                 strict: tool.strict,
                 cache: tool.cache_control.as_ref().map(life),
             },

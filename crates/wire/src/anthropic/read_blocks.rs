@@ -122,7 +122,7 @@ fn block(raw: &Json, path: &str) -> Result<Vec<Block>, Malformed> {
 }
 
 /// A member of the block before it.
-fn member(name: &str, raw: Json) -> Block {
+pub(super) fn member(name: &str, raw: Json) -> Block {
     Block::Native(Native { dialect: NAME, field: format!("content.{name}"), raw })
 }
 
@@ -195,11 +195,26 @@ pub(super) fn life(control: &CacheControl) -> CacheLife {
     if control.ttl.as_deref() == Some("1h") { CacheLife::Long } else { CacheLife::Short }
 }
 
+/// The text of a document that is given in parts; none where one of them is no text.
+pub(super) fn plain(content: Content) -> Option<String> {
+    let list = match content {
+        TextOr::Text(text) => return Some(text),
+        TextOr::List(list) => list,
+    };
+    let text = |raw: &Json| {
+        let block: WireBlock = serde_json::from_str(raw.get()).ok()?;
+        block.text.filter(|_| block.kind.as_deref() == Some("text"))
+    };
+    let texts: Option<Vec<String>> = list.iter().map(text).collect();
+    Some(texts?.join("\n"))
+}
+
 /// Nothing for a source that has no counterpart elsewhere.
 fn media(kind: &str, wire: WireBlock) -> Option<Media> {
     let kind = if kind == "image" { MediaKind::Image } else { MediaKind::Document };
-    let WireSource { kind: source, media_type, data, url, file_id } = wire.source?;
+    let WireSource { kind: source, media_type, data, url, file_id, content } = wire.source?;
     let source = match source.as_deref()? {
+        "content" => Source::Text(plain(content?)?),
         "base64" => Source::Base64(data?),
         "text" => Source::Text(data?),
         "url" => Source::Url(url?),

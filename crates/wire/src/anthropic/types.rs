@@ -112,6 +112,7 @@ wire! {
         data: String,
         url: String,
         file_id: String,
+        content: Content,
     }
     struct Answer {
         id: String,

@@ -268,6 +268,7 @@ impl Draft {
                 let is_object = crate::schema::rooted(Some(schema)) == *schema;
                 let forced = claude.forced_tool && !self.rules.deepseek && !self.thinks();
                 if let Some(schema) = enforceable {
+                    let schema = described(schema, description.as_deref());
                     let kind = Some("json_schema".to_owned());
                     self.config.format = Some(WireFormat { kind, schema: Some(schema) });
                 } else if forced && is_object && chat.tool_choice != ToolChoice::None {
@@ -322,6 +323,7 @@ impl Draft {
             // Calls in the history need a definition, even where none may follow.
             let called = write_turns::called(chat).into_iter();
             tools.extend(called.map(|name| write_tools::stub(self.names.of(name))));
+            self.wire.tool_choice = (!tools.is_empty()).then(write_tools::no_call);
         } else {
             let forced = self.rules.claude.forced_tool
                 && self.thinking.as_ref().is_none_or(|thinking| thinking.budget_tokens.is_none());
@@ -463,5 +465,16 @@ impl Own {
             dropped.note(format!("output_config.{name}"));
         }
         Ok(())
+    }
+}
+
+/// A schema with a description, where it has none of its own.
+fn described(schema: Json, description: Option<&str>) -> Json {
+    let has = json::fields(schema.get()).iter().any(|(name, _)| name == "description");
+    match description {
+        Some(text) if !has => {
+            json::object_with(&schema, &[("description".to_owned(), Json::of(&text))])
+        }
+        _ => schema,
     }
 }

@@ -240,6 +240,11 @@ pub(super) fn stub(name: String) -> Json {
     })
 }
 
+/// Nobody offers a tool: none is to be called.
+pub(super) fn no_call() -> Choice {
+    Choice { kind: Some("none".to_owned()), ..Choice::default() }
+}
+
 /// How a call is asked for.
 pub(super) fn choice(
     chat: &Chat,

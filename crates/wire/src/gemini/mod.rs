@@ -32,6 +32,7 @@ pub(crate) use self::grounding::search;
 pub(crate) use self::types::one_or_many;
 use crate::{
     Chat, Dialect, Malformed, Problem, Reader, Reply, Shape, Target, Unsupported, Writer, Written,
+    anthropic,
 };
 
 /// The name of the dialect.
@@ -69,7 +70,7 @@ impl Dialect for Gemini {
         read::request(body)
     }
     fn write_request(&self, chat: &Chat, target: &Target<'_>) -> Result<Written, Unsupported> {
-        write::request(chat, target)
+        write::request(&anthropic::in_plain_words(chat), target)
     }
     fn read_reply(&self, body: &[u8]) -> Result<Reply, Malformed> {
         read_reply::reply(body)

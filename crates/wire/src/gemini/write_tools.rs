@@ -6,7 +6,7 @@ use super::{NAME, schema};
 use crate::chat::{Chat, Format, Hosted, Tool, ToolChoice, WebSearch};
 use crate::families::{Gemini, gemini_version};
 use crate::json::{self, Json};
-use crate::{Dropped, Target, Unsupported};
+use crate::{Dropped, HOSTED_CHOICE, Target, Unsupported};
 
 /// What a request says of tools.
 pub(super) struct Tools {
@@ -161,6 +161,10 @@ fn calling(
         ToolChoice::Unsaid | ToolChoice::Auto => (free, None),
         ToolChoice::None => ("NONE", None),
         ToolChoice::Required => ("ANY", None),
+        ToolChoice::One(name) if chat.names_hosted(name) => {
+            dropped.note(HOSTED_CHOICE);
+            (free, None)
+        }
         ToolChoice::One(name) => ("ANY", Some(vec![names.get(name)])),
         ToolChoice::Among { names: among, required } => {
             let among = among.iter().map(|name| names.get(name)).collect();

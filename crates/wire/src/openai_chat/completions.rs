@@ -157,7 +157,7 @@ struct CompletionWriter {
 impl CompletionWriter {
     fn chunk(&self, text: &str, finish: Option<&str>, out: &mut Vec<u8>) {
         let (text, finish) = (Json::of(&text), Json::of(&finish));
-        let with_null = self.shape.include_usage && !self.shape.no_null_usage;
+        let with_null = self.shape.include_usage && !self.shape.openrouter;
         let usage = if with_null { ",\"usage\":null}" } else { "}" };
         send(
             out,

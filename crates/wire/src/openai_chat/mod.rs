@@ -8,7 +8,9 @@ pub mod completions;
 mod cost;
 pub(crate) mod custom;
 mod details;
+mod legacy;
 pub(crate) mod names;
+pub mod openrouter;
 mod plain;
 mod problem;
 mod read;
@@ -29,7 +31,7 @@ use ledger::UsageReport;
 
 use crate::{
     Chat, Dialect, Json, Malformed, Problem, Reader, Reply, Shape, Target, Unsupported, Writer,
-    Written,
+    Written, anthropic,
 };
 
 pub(crate) use cost::cost_members;
@@ -77,7 +79,7 @@ impl Dialect for OpenaiChat {
         read::request(body)
     }
     fn write_request(&self, chat: &Chat, target: &Target<'_>) -> Result<Written, Unsupported> {
-        write::request(chat, target)
+        write::request(&anthropic::in_plain_words(chat), target)
     }
     fn read_reply(&self, body: &[u8]) -> Result<Reply, Malformed> {
         read_reply::reply(body)
@@ -92,7 +94,7 @@ impl Dialect for OpenaiChat {
         Box::new(stream_write::StreamWriter::new(shape))
     }
     fn echo(&self, body: &[u8]) -> Vec<(String, Json)> {
-        custom::echo(body)
+        custom::echo(body).into_iter().chain(legacy::echo(body)).collect()
     }
     fn read_problem(&self, status: u16, retry_after: Option<&str>, body: &[u8]) -> Problem {
         problem::read(status, retry_after, body)

@@ -11,6 +11,7 @@ use crate::chat::{
     WebSearch,
 };
 use crate::json::{self, Json, Malformed, TextOr};
+use crate::schema;
 
 pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
     let text = json::utf8(body)?;
@@ -122,7 +123,7 @@ fn function(f: Function, path: &str, cache: Option<CacheLife>) -> Result<Tool, M
     Ok(Tool::Function {
         name,
         description: f.description,
-        schema: f.parameters,
+        schema: schema::object(f.parameters, &format!("{path}.parameters"))?,
         strict: f.strict,
         cache,
     })

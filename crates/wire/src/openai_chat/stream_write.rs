@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::types::{Audio, Detail, Extra};
 use super::write_media::{audio, picture};
-use super::write_reply::{finish, id, model, tier};
+use super::write_reply::{id, model, tier};
 use super::write_turns::extra;
-use super::{NAME, citations, cost, custom, details, problem};
+use super::{NAME, citations, cost, custom, details, legacy, openrouter, problem};
 use crate::chat::{Citation, Media, MediaKind, Native, Seal};
 use crate::json::{self, Json};
 use crate::stream::{Event, Metered, Opening, Shape, Writer};
@@ -68,6 +68,8 @@ pub(super) struct StreamWriter {
     usage: Option<Metered>,
     /// The client's tools that take free text.
     custom: Vec<String>,
+    /// Whether it asked for a call of a function, as there were before there were tools.
+    legacy: bool,
 }
 
 struct Slot {
@@ -117,6 +119,8 @@ struct Delta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_calls: Option<[Json; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    function_call: Option<Called<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     annotations: Option<[Json; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     images: Option<[Json; 1]>,
@@ -147,7 +151,7 @@ struct Free<'a> {
     input: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Copy, Clone, Serialize)]
 struct Called<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
@@ -159,6 +163,7 @@ impl StreamWriter {
         Self {
             head: head("chat.completion.chunk", "", "", &shape),
             custom: custom::names(&shape.echo),
+            legacy: legacy::is_asked(&shape.echo),
             shape,
             blocks: Vec::new(),
             calls: 0,
@@ -172,7 +177,7 @@ impl StreamWriter {
 
     fn chunk(&self, delta: &Delta<'_>, finish: Option<&str>, out: &mut Vec<u8>) {
         let (delta, finish) = (Json::of(delta), Json::of(&finish));
-        let with_null = self.shape.include_usage && !self.shape.no_null_usage;
+        let with_null = self.shape.include_usage && !self.shape.openrouter;
         let usage = if with_null { ",\"usage\":null}" } else { "}" };
         send(
             out,
@@ -189,8 +194,15 @@ impl StreamWriter {
     }
 
     fn call(&self, call: &CallDelta<'_>, out: &mut Vec<u8>) {
-        let tool_calls = Some([Json::of(call)]);
-        self.chunk(&Delta { tool_calls, ..Delta::default() }, None, out);
+        let delta = match call.function {
+            // There is room for one.
+            Some(_) if self.legacy && call.index > 0 => return,
+            Some(function) if self.legacy => {
+                Delta { function_call: Some(function), ..Delta::default() }
+            }
+            _ => Delta { tool_calls: Some([Json::of(call)]), ..Delta::default() },
+        };
+        self.chunk(&delta, None, out);
     }
 
     fn arguments(&self, number: u64, arguments: &str, out: &mut Vec<u8>) {
@@ -395,7 +407,10 @@ impl Writer for StreamWriter {
             Event::Close { index } => self.close(index, out),
             Event::Usage(metered) => self.usage = Some(metered),
             Event::Finish { finish: why, .. } => {
-                self.chunk(&Delta::default(), Some(finish(why)), out);
+                self.chunk(&Delta::default(), Some(legacy::finish(why, self.legacy)), out);
+            }
+            Event::Problem(problem) if self.shape.openrouter => {
+                send(out, &[&self.head, &openrouter::last_chunk(&problem)]);
             }
             Event::Problem(problem) => send_problem(out, &problem),
             Event::End => send_end(out, &self.head, self.usage.as_ref(), &self.shape),

@@ -4,6 +4,7 @@ use super::names::{self, Names};
 use super::types::{
     JsonSchema, Reasoning as WireReasoning, Request, ResponseFormat, StreamOptions, Thinking,
 };
+use super::write_tools::fits;
 use super::{EXTENSION_FIELDS, NAME, custom, write_tools, write_turns};
 use crate::chat::{self, Chat, Effort, Format, Reasoning, Role, Sampling};
 use crate::families;
@@ -60,7 +61,7 @@ pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsup
     wire.messages =
         Some(write_turns::messages(chat, rules, instruction, &free, &mut names, &mut dropped)?);
     if chat.turns.last().is_some_and(|turn| turn.role == Role::Assistant) {
-        dropped.note("prefill: begun answer -> earlier answer");
+        dropped.note(crate::PREFILL);
     }
     if rules.openai {
         wire.max_completion_tokens = chat.max_tokens;
@@ -277,7 +278,7 @@ fn format(chat: &Chat, rules: Rules, wire: &mut Request, dropped: &mut Dropped) 
                     name: Some(Names::default().fit(name)),
                     description: description.clone(),
                     schema: Some(schema.clone()),
-                    strict: *strict,
+                    strict: strict.map(|strict| strict && fits(schema, rules, dropped)),
                 }),
             });
             None

@@ -2,7 +2,7 @@
 
 use super::types::{Choice, Completion, Message};
 use super::write_turns;
-use super::{cost, custom};
+use super::{cost, custom, legacy};
 use crate::json::{self, Json};
 use crate::reply::{Finish, Reply};
 use crate::stream::Shape;
@@ -15,6 +15,10 @@ pub(super) fn reply(reply: &Reply, shape: &Shape) -> Vec<u8> {
     if let Some(calls) = &mut message.tool_calls {
         custom::restore(calls, &custom::names(&shape.echo));
     }
+    let is_legacy = legacy::is_asked(&shape.echo);
+    if is_legacy {
+        legacy::restore(&mut message);
+    }
     let message = Json::of(&message);
     // SDKs require `content` and `refusal` to be there, if only as null.
     let mut absent = Vec::new();
@@ -26,7 +30,7 @@ pub(super) fn reply(reply: &Reply, shape: &Shape) -> Vec<u8> {
     let message = json::object_with(&message, &absent);
     let choice = Choice {
         index: Some(0),
-        finish_reason: Some(finish(reply.finish_for_client()).to_owned()),
+        finish_reason: Some(legacy::finish(reply.finish_for_client(), is_legacy).to_owned()),
         ..Choice::default()
     };
     let members = [("message".to_owned(), message), ("logprobs".to_owned(), Json::of(&()))];

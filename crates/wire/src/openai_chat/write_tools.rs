@@ -11,7 +11,7 @@ use super::write_turns::cache_control;
 use crate::chat::{Chat, Hosted, Native, Tool, ToolChoice, WebSearch};
 use crate::families;
 use crate::json::{self, Json};
-use crate::{Dropped, Target, Unsupported};
+use crate::{Dropped, Target, Unsupported, openai_responses, schema};
 
 pub(super) fn tools(
     chat: &Chat,
@@ -48,7 +48,9 @@ pub(super) fn tools(
                         name: Some(names.fit(name)),
                         description: description.clone(),
                         parameters: schema.clone(),
-                        strict: if rules.deepseek { None } else { *strict },
+                        strict: strict.filter(|_| !rules.deepseek).map(|strict| {
+                            strict && fits(&schema::rooted(schema.as_ref()), rules, dropped)
+                        }),
                     }),
                     cache_control: cache.filter(|_| rules.any()).map(cache_control),
                 }));
@@ -123,6 +125,15 @@ fn web_search(
     });
     let search_context_size = search.context_size.clone();
     Ok(Json::of(&WebSearchOptions { search_context_size, user_location }))
+}
+
+/// Whether OpenAI can hold a model to a schema; noted where it cannot.
+pub(super) fn fits(schema: &Json, rules: Rules, dropped: &mut Dropped) -> bool {
+    let fits = !rules.openai || openai_responses::fits(schema);
+    if !fits {
+        dropped.note("strict");
+    }
+    fits
 }
 
 fn choice(

@@ -7,7 +7,7 @@ use super::write_media::{audio, media_part, picture};
 use super::{NAME, citations, custom, details};
 use crate::chat::{Block, CacheLife, Chat, Media, MediaKind, Role, Seal, Source, Turn};
 use crate::json::{Json, TextOr};
-use crate::{Dropped, REFUSAL_AS_TEXT, Unsupported, inline, rounds};
+use crate::{Dropped, REFUSAL_AS_TEXT, Unsupported, inline, openai_responses, rounds};
 
 /// `OpenAI` writes at most so many cache entries for one request.
 const MOST_MARKS: usize = 4;
@@ -327,7 +327,8 @@ impl Turns<'_> {
         let mut own: Option<String> = None;
         for block in blocks {
             let Block::Thinking { text, seal } = block else { continue };
-            let foreign = seal.as_ref().is_some_and(|seal| seal.dialect != NAME);
+            let foreign = |seal: &Seal| seal.dialect != NAME && !openai_responses::is_bare(seal);
+            let foreign = seal.as_ref().is_some_and(foreign);
             let gemini = seal.as_ref().filter(|seal| seal.dialect == crate::gemini::NAME);
             match gemini {
                 Some(seal) if self.rules.gemini && text.is_empty() => {

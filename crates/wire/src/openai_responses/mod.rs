@@ -18,6 +18,8 @@ mod stream_items;
 mod stream_read;
 mod stream_write;
 mod strict;
+pub(crate) use state::is_bare;
+pub(crate) use strict::fits;
 mod types;
 pub mod usage;
 mod write;
@@ -34,7 +36,7 @@ pub use self::response::with_required;
 pub(crate) use self::search::search;
 use crate::{
     Chat, Dialect, Json, Malformed, Problem, Reader, Reply, Shape, Target, Unsupported, Writer,
-    Written,
+    Written, anthropic,
 };
 
 /// The name of the dialect.
@@ -57,7 +59,7 @@ impl Dialect for OpenaiResponses {
         read::request(body)
     }
     fn write_request(&self, chat: &Chat, target: &Target<'_>) -> Result<Written, Unsupported> {
-        write::request(chat, target)
+        write::request(&anthropic::in_plain_words(chat), target)
     }
     fn read_reply(&self, body: &[u8]) -> Result<Reply, Malformed> {
         read_reply::reply(body)

@@ -7,6 +7,7 @@ use super::types::{Additional, Choose, Tool as WireTool, WebSearch as WireSearch
 use super::{ADDITIONAL_TOOLS, NAME};
 use crate::chat::{Block, Hosted, Native, Tool, ToolChoice, Turn, WebSearch};
 use crate::json::{self, Json, Malformed};
+use crate::schema;
 
 /// What the name of a native field begins with that keeps a function as it was written.
 pub(super) const KEPT: &str = "tools.";
@@ -111,7 +112,7 @@ fn function(tool: WireTool, path: &str) -> Result<Tool, Malformed> {
     Ok(Tool::Function {
         name: tool.name.ok_or_else(|| missing(&format!("{path}.name"), "a name"))?,
         description: tool.description,
-        schema: tool.parameters,
+        schema: schema::object(tool.parameters, &format!("{path}.parameters"))?,
         strict: tool.strict,
         cache: None,
     })

@@ -70,6 +70,11 @@ pub(super) fn seal(item: &Thoughts) -> Option<Seal> {
     Some(Seal { dialect: NAME, value: Json::of(&state).get().to_owned() })
 }
 
+/// Whether a seal is one of this dialect without anything sealed: what has it may as well be another provider's.
+pub(crate) fn is_bare(seal: &Seal) -> bool {
+    seal.dialect == NAME && of_seal(seal).encrypted_content.is_none()
+}
+
 /// The state in a seal of this dialect.
 pub(super) fn of_seal(seal: &Seal) -> State {
     let bare = || State { encrypted_content: Some(seal.value.clone()), ..State::default() };

@@ -9,7 +9,7 @@ use crate::json::Json;
 const DEEPEST: u32 = 64;
 
 /// Whether the API takes this schema as a strict one.
-pub(super) fn fits(schema: &Json) -> bool {
+pub(crate) fn fits(schema: &Json) -> bool {
     serde_json::from_str(schema.get()).is_ok_and(|schema| node_fits(&schema, 0))
 }
 

@@ -5,7 +5,7 @@ use super::read::STATEFUL;
 use super::read_tools::KEPT;
 use super::types::{Format as WireFormat, Reasoning as WireReasoning, Request, Text};
 use super::{NAME, effort, strict, write_items, write_tools};
-use crate::chat::{Chat, Effort, Format, Native, Output, Sampling};
+use crate::chat::{Chat, Effort, Format, Native, Output, Role, Sampling};
 use crate::families;
 use crate::json::{self, Json, TextOr};
 use crate::openai_chat;
@@ -49,6 +49,9 @@ pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsup
     let offer = write_tools::Offer { rules, searches, kept: &kept, deferred };
     write_tools::tools(chat, &offer, &mut own, &mut wire, &mut dropped)?;
     let items = write_items::input(chat, rules, write_tools::custom_names(&kept), &mut dropped)?;
+    if chat.turns.last().is_some_and(|turn| turn.role == Role::Assistant) {
+        dropped.note(crate::PREFILL);
+    }
     wire.instructions = items.instructions;
     if !(items.list.is_empty() && rules.continues) {
         wire.input = Some(TextOr::List(items.list));

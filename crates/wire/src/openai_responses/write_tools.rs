@@ -8,7 +8,7 @@ use super::write::Rules;
 use super::{NAME, read_tools, strict};
 use crate::chat::{Chat, Hosted, Native, Tool, ToolChoice, WebSearch};
 use crate::json::{self, Json};
-use crate::{Dropped, Unsupported, deferral, schema};
+use crate::{Dropped, HOSTED_CHOICE, Unsupported, deferral, schema};
 
 /// Native fields by name.
 type Members = [(String, Json)];
@@ -81,7 +81,13 @@ pub(super) fn tools(
         return Ok(());
     }
     wire.tools = (!tools.is_empty()).then_some(tools);
-    wire.tool_choice = choice(&chat.tool_choice, &custom_names(kept), rules);
+    wire.tool_choice = match &chat.tool_choice {
+        ToolChoice::One(name) if chat.names_hosted(name) => {
+            dropped.note(HOSTED_CHOICE);
+            Some(Json::of(&"auto"))
+        }
+        asked => choice(asked, &custom_names(kept), rules),
+    };
     wire.parallel_tool_calls = chat.parallel_tools;
     Ok(())
 }

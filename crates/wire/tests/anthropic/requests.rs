@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use wire::Chat;
 use wire::chat::{
     Block, CacheLife, Effort, Hosted, Media, MediaKind, Native, Reasoning, Role, Seal, Source,
     Tool, ToolChoice, Turn,
 };
+use wire::{Chat, Target, dialect};
 
 use super::{anthropic, body_of, chat_of, json as raw, request_for, target, write_to};
 
@@ -567,4 +567,44 @@ proptest! {
             }
         }
     }
+}
+
+/// What a client has found itself is text to every provider, its title and source included.
+#[test]
+fn results_of_the_clients_own_search_are_text_elsewhere() {
+    let found = json!({"type": "search_result", "source": "https://example.com/a", "title": "Ships",
+        "content": [{"type": "text", "text": "FOUND"}], "citations": {"enabled": true}});
+    let parts = json!({"type": "document", "title": "Lanes",
+        "source": {"type": "content", "content": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]}});
+    let body = json!({"model": "m", "max_tokens": 100, "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "q"}, found, parts]},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "f", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": [found]}]},
+    ], "tools": [{"name": "f", "input_schema": {"type": "object"}}]});
+    let own = dialect("anthropic").unwrap();
+    let chat = own.read_request(body.to_string().as_bytes()).unwrap();
+    for (name, provider) in
+        [("openai_chat", "openai"), ("openai_responses", "openai"), ("gemini", "gemini")]
+    {
+        let target = Target { provider, model: "m", max_output_tokens: None, reasoning: false };
+        let written = dialect(name).unwrap().write_request(&chat, &target).unwrap();
+        let sent = String::from_utf8(written.body).unwrap();
+        let text = "[Search result: Ships]\\nhttps://example.com/a\\nFOUND";
+        assert_eq!(sent.matches(text).count(), 2, "{name}: {sent}");
+        assert!(sent.contains("one\\ntwo"), "{name}: {sent}");
+        assert!(
+            written.dropped.iter().any(|name| name == "content.citations"),
+            "{:?}",
+            written.dropped
+        );
+    }
+    let target = Target {
+        provider: "anthropic",
+        model: "claude-sonnet-4-5",
+        max_output_tokens: None,
+        reasoning: false,
+    };
+    let written = own.write_request(&chat, &target).unwrap();
+    let sent: Value = serde_json::from_slice(&written.body).unwrap();
+    assert_eq!(sent["messages"][0]["content"][1], found);
 }

@@ -58,7 +58,7 @@ const OPEN: &str = r#"{"type":"object","additionalProperties":{"type":"string"}}
 fn a_schema_that_can_be_enforced_is_the_output_s_format() {
     let (body, dropped) = request_for(NEWEST, &formatted(CLOSED));
     let schema = json!({"type": "object", "properties": {"n": {"type": "integer", "description": "(minimum: 1)"}},
-        "required": ["n"], "additionalProperties": false});
+        "required": ["n"], "additionalProperties": false, "description": "The lanes."});
     assert_eq!(body["output_config"]["format"], json!({"type": "json_schema", "schema": schema}));
     assert!(dropped.is_empty() && body.get("tools").is_none());
 }
@@ -295,6 +295,8 @@ fn calls_in_the_history_need_a_definition() {
     let (body, _) = request_for(NEWEST, &chat);
     let stub = json!({"name": "f", "input_schema": {"type": "object", "properties": {}}});
     assert_eq!(body["tools"], json!([stub]));
+    // Nobody offers it, so that it is not to be called.
+    assert_eq!(body["tool_choice"], json!({"type": "none"}));
     assert_eq!(body["messages"][2]["content"][0]["is_error"], true);
 }
 

@@ -283,6 +283,26 @@ fn a_malformed_request_names_the_place() {
             r#"{"model":"m","messages":[],"tools":[{"input_schema":{}}]}"#,
             "tools[0].name",
         ),
+        (
+            "openai_chat",
+            r#"{"model":"m","messages":[],"tools":[{"type":"function","function":{"name":5}}]}"#,
+            "tools[0].function.name",
+        ),
+        (
+            "openai_chat",
+            r#"{"model":"m","messages":[],"tools":[{"type":"function","function":{"name":"f","parameters":"{}"}}]}"#,
+            "tools[0].function.parameters",
+        ),
+        (
+            "openai_responses",
+            r#"{"model":"m","input":[],"tools":[{"type":"function","name":"f","parameters":5}]}"#,
+            "tools[0].parameters",
+        ),
+        (
+            "anthropic",
+            r#"{"model":"m","messages":[],"tools":[{"name":"f","input_schema":[]}]}"#,
+            "tools[0].input_schema",
+        ),
         ("gemini", r#"{"contents":[{"parts":[{"text":7}]}]}"#, "contents[0].parts[0].text"),
         ("gemini", r#"{"contents":[],"generationConfig":{"topP":"x"}}"#, "generationConfig.topP"),
     ] {

@@ -415,6 +415,33 @@ fn calls_of_tools_that_take_free_text_come_back_as_such() {
     assert!(text.contains(r#""type":"function","function":{"name":"f""#), "{text}");
 }
 
+/// Who asked for functions, as it was done before there were tools, reads no calls of tools.
+#[test]
+fn functions_are_called_in_their_own_form() {
+    let own = dialect("openai_chat").unwrap();
+    let body = r#"{"functions":[{"name":"f"}],"messages":[]}"#;
+    let shape = || Shape { echo: own.echo(body.as_bytes()), ..Shape::default() };
+    let blocks = vec![call("call_1", "f"), call("call_2", "g")];
+    let reply = Reply { blocks, finish: wire::reply::Finish::ToolUse, ..Reply::default() };
+    let whole: Value = serde_json::from_slice(&own.write_reply(&reply, &shape())).unwrap();
+    let choice = &whole["choices"][0];
+    assert_eq!(choice["finish_reason"], "function_call");
+    assert_eq!(choice["message"]["function_call"]["name"], "f");
+    assert!(choice["message"]["function_call"]["arguments"].is_string(), "{whole}");
+    assert_eq!(choice["message"].get("tool_calls"), None);
+    let mut writer = own.writer(shape());
+    let mut out = Vec::new();
+    for event in wire::collect::events(reply) {
+        writer.event(event, &mut out);
+    }
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains(r#""function_call":{"name":"f","arguments":""}"#), "{text}");
+    assert!(text.contains(r#""finish_reason":"function_call""#), "{text}");
+    assert!(!text.contains("tool_calls") && !text.contains(r#""name":"g""#), "{text}");
+    let both = r#"{"functions":[{"name":"f"}],"tools":[],"messages":[]}"#;
+    assert!(own.echo(both.as_bytes()).is_empty());
+}
+
 #[test]
 fn json_is_spoken_of_where_it_must_be() {
     let chat = request(&with(&json!({"response_format": {"type": "json_object"}})));
