@@ -213,7 +213,7 @@ async fn a_short_share_of_the_time_opens_no_breaker() {
     );
     // With all of the time it does.
     for answer in at_once(&app, &MODELS[..1]).await {
-        assert_eq!(answer.status, 504, "{}", answer.body);
+        assert_eq!(answer.status, 408, "{}", answer.body);
     }
     let metrics = Scraped::of(&app).await;
     assert!(
