@@ -297,7 +297,7 @@ async fn an_operator_sets_checks_and_removes_one() {
     for (fields, why) in [
         (vec![("secret", "canary 0123")], "The credential: it has a character"),
         (vec![("secret", "")], "The credential: there is none"),
-        (vec![("secret", "canary-0123"), ("name", "two\nlines")], "Name: one line"),
+        (vec![("secret", "canary-0123"), ("name", "two\nlines")], "Name: expected at most"),
     ] {
         let got = olga.post(set, &fields).await;
         assert!(got.status == 400 && got.text.contains(why), "{}", got.text);

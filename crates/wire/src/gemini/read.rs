@@ -10,6 +10,7 @@ use crate::chat::{
     Turn, WebSearch,
 };
 use crate::json::{self, Json, Malformed};
+use crate::schema::object as an_object;
 
 pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
     let text = json::utf8(body)?;
@@ -140,11 +141,13 @@ fn tools(list: &[Json], lost: &mut Vec<Native>) -> Result<Vec<Tool>, Malformed> 
             let declaration: Declaration = json::read(raw.get(), &path)?;
             let Declaration { name, description, parameters, parameters_json_schema } = declaration;
             let missing = || Malformed::new(format!("{path}.name"), "missing; a name is required");
+            let schema =
+                an_object(parameters_json_schema, &format!("{path}.parametersJsonSchema"))?;
+            let older = an_object(parameters, &format!("{path}.parameters"))?;
             tools.push(Tool::Function {
                 name: name.ok_or_else(missing)?,
                 description,
-                schema: parameters_json_schema
-                    .or_else(|| parameters.as_ref().map(schema::from_openapi)),
+                schema: schema.or_else(|| older.as_ref().map(schema::from_openapi)),
                 strict: None,
                 cache: None,
             });

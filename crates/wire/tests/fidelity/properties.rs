@@ -303,6 +303,16 @@ fn a_malformed_request_names_the_place() {
             r#"{"model":"m","messages":[],"tools":[{"name":"f","input_schema":[]}]}"#,
             "tools[0].input_schema",
         ),
+        (
+            "gemini",
+            r#"{"contents":[],"tools":[{"functionDeclarations":[{"name":"f","parametersJsonSchema":-3}]}]}"#,
+            "tools[0].functionDeclarations[0].parametersJsonSchema",
+        ),
+        (
+            "gemini",
+            r#"{"contents":[],"tools":[{"functionDeclarations":[{"name":"f","parameters":[]}]}]}"#,
+            "tools[0].functionDeclarations[0].parameters",
+        ),
         ("gemini", r#"{"contents":[{"parts":[{"text":7}]}]}"#, "contents[0].parts[0].text"),
         ("gemini", r#"{"contents":[],"generationConfig":{"topP":"x"}}"#, "generationConfig.topP"),
     ] {
