@@ -4,12 +4,11 @@ use super::names::{self, Names};
 use super::types::{
     JsonSchema, Reasoning as WireReasoning, Request, ResponseFormat, StreamOptions, Thinking,
 };
-use super::write_tools::fits;
 use super::{EXTENSION_FIELDS, NAME, custom, write_tools, write_turns};
 use crate::chat::{self, Chat, Effort, Format, Reasoning, Role, Sampling};
 use crate::families;
 use crate::json::{self, Json, TextOr};
-use crate::{Dropped, Target, Unsupported, Written};
+use crate::{Dropped, Target, Unsupported, Written, openai_responses};
 
 /// Rules of the provider and model within the dialect. Who is none of those named may be any server of the dialect, and
 /// is given what `OpenRouter` takes.
@@ -278,7 +277,9 @@ fn format(chat: &Chat, rules: Rules, wire: &mut Request, dropped: &mut Dropped) 
                     name: Some(Names::default().fit(name)),
                     description: description.clone(),
                     schema: Some(schema.clone()),
-                    strict: strict.map(|strict| strict && fits(schema, rules, dropped)),
+                    strict: strict.map(|strict| {
+                        strict && openai_responses::holds(schema, rules.openai, dropped)
+                    }),
                 }),
             });
             None

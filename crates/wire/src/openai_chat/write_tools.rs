@@ -49,7 +49,8 @@ pub(super) fn tools(
                         description: description.clone(),
                         parameters: schema.clone(),
                         strict: strict.filter(|_| !rules.deepseek).map(|strict| {
-                            strict && fits(&schema::rooted(schema.as_ref()), rules, dropped)
+                            let parameters = schema::rooted(schema.as_ref());
+                            strict && openai_responses::holds(&parameters, rules.openai, dropped)
                         }),
                     }),
                     cache_control: cache.filter(|_| rules.any()).map(cache_control),
@@ -125,15 +126,6 @@ fn web_search(
     });
     let search_context_size = search.context_size.clone();
     Ok(Json::of(&WebSearchOptions { search_context_size, user_location }))
-}
-
-/// Whether OpenAI can hold a model to a schema; noted where it cannot.
-pub(super) fn fits(schema: &Json, rules: Rules, dropped: &mut Dropped) -> bool {
-    let fits = !rules.openai || openai_responses::fits(schema);
-    if !fits {
-        dropped.note("strict");
-    }
-    fits
 }
 
 fn choice(

@@ -18,8 +18,6 @@ mod stream_items;
 mod stream_read;
 mod stream_write;
 mod strict;
-pub(crate) use state::is_bare;
-pub(crate) use strict::fits;
 mod types;
 pub mod usage;
 mod write;
@@ -34,6 +32,8 @@ pub use self::count::{
 };
 pub use self::response::with_required;
 pub(crate) use self::search::search;
+pub(crate) use self::state::is_bare;
+pub(crate) use self::strict::holds;
 use crate::{
     Chat, Dialect, Json, Malformed, Problem, Reader, Reply, Shape, Target, Unsupported, Writer,
     Written, anthropic,

@@ -3,13 +3,23 @@
 
 use serde_json::{Map, Value};
 
+use crate::Dropped;
 use crate::json::Json;
 
 /// Deeper than the API takes anyway.
 const DEEPEST: u32 = 64;
 
+/// Whether a provider holds a model to this schema; noted where `OpenAI` does not.
+pub(crate) fn holds(schema: &Json, openai: bool, dropped: &mut Dropped) -> bool {
+    let holds = !openai || fits(schema);
+    if !holds {
+        dropped.note("strict");
+    }
+    holds
+}
+
 /// Whether the API takes this schema as a strict one.
-pub(crate) fn fits(schema: &Json) -> bool {
+fn fits(schema: &Json) -> bool {
     serde_json::from_str(schema.get()).is_ok_and(|schema| node_fits(&schema, 0))
 }
 

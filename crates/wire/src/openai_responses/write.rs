@@ -224,13 +224,6 @@ fn reasoning(
 
 fn text(output: &Output, rules: Rules, native: &Members, dropped: &mut Dropped) -> Option<Json> {
     let of_kind = |kind: &str| WireFormat { kind: Some(kind.to_owned()), ..WireFormat::default() };
-    let mut fits = |schema: &Json| {
-        let fits = !rules.openai || strict::fits(schema);
-        if !fits {
-            dropped.note("strict");
-        }
-        fits
-    };
     let format = match &output.format {
         Format::Text => None,
         Format::JsonObject => Some(of_kind("json_object")),
@@ -238,7 +231,7 @@ fn text(output: &Output, rules: Rules, native: &Members, dropped: &mut Dropped) 
             name: Some(names::legal(name.as_deref().unwrap_or("response")).into_owned()),
             description: description.clone(),
             schema: Some(schema.clone()),
-            strict: strict.map(|strict| strict && fits(schema)),
+            strict: strict.map(|strict| strict && strict::holds(schema, rules.openai, dropped)),
             ..of_kind("json_schema")
         }),
     };

@@ -98,17 +98,13 @@ fn function(tool: &Tool, rules: Rules, dropped: &mut Dropped) -> Json {
         return Json::empty_object();
     };
     let parameters = schema::rooted(schema.as_ref());
-    let strict = strict.unwrap_or(false);
-    let fits = !rules.openai || strict::fits(&parameters);
-    if strict && !fits {
-        dropped.note("strict");
-    }
+    let is_strict = strict.unwrap_or(false) && strict::holds(&parameters, rules.openai, dropped);
     Json::of(&WireTool {
         kind: Some("function".to_owned()),
         name: Some(legal(name).into_owned()),
         description: description.clone(),
         parameters: Some(parameters),
-        strict: Some(strict && fits),
+        strict: Some(is_strict),
     })
 }
 
