@@ -193,6 +193,15 @@ impl Funds {
         self.fenced.load(Ordering::Relaxed) || silent > FENCE_SECONDS
     }
 
+    /// The ledger has said that this replica's place is taken.
+    fn fence(&self) {
+        if !self.fenced.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                "another process has taken this replica's place: no more credit is spent here"
+            );
+        }
+    }
+
     /// Holds from what is here.
     fn try_hold(&self, scopes: &[Scope], amount: Usd) -> bool {
         let mut purse = lock(&self.purse);
@@ -342,7 +351,10 @@ impl Funds {
         }
         self.asks.fetch_add(1, Ordering::Relaxed);
         self.grant(scope, least, want).await.map_err(|error| match error {
-            StoreError::Fenced => Refusal::Fenced,
+            StoreError::Fenced => {
+                self.fence();
+                Refusal::Fenced
+            }
             error => Refusal::Away(error),
         })
     }

@@ -44,10 +44,7 @@ pub(crate) async fn keep(funds: Arc<Funds>, stop: CancellationToken) {
         match kept {
             Ok(()) => failing = false,
             Err(StoreError::Fenced) => {
-                tracing::error!(
-                    "another process has taken this replica's place: no more credit is spent here"
-                );
-                funds.fenced.store(true, Ordering::Relaxed);
+                funds.fence();
                 return;
             }
             Err(error) if !failing => {

@@ -167,6 +167,24 @@ async fn replicas_spend_no_more_than_there_is() {
     app.books.remove().await;
 }
 
+/// A process whose place was given up spends no more, and says so from the first request on that it finds out by.
+#[tokio::test]
+async fn whose_place_is_taken_is_not_ready() {
+    let mut app = App::start().await;
+    app.pays_first(1_000_000_000_000).await;
+    let ready = || Answer::of(app.request(Method::GET, "/readyz"));
+    assert_eq!(ready().await.status, 200);
+    let replicas = app.books.cli_json(&["replica", "list"]).await;
+    let id = replicas[0]["id"].as_str().expect("an id");
+    app.books.cli(&["replica", "release", id, "--force"]).await;
+    let refused = Answer::of(app.chat(&short())).await;
+    assert_eq!((refused.status, refused.code()), (503, "store_unavailable"), "{}", refused.body);
+    let told = ready().await;
+    assert_eq!((told.status, told.code()), (503, "store_unavailable"), "{}", told.body);
+    app.kill().await;
+    app.books.remove().await;
+}
+
 /// A client's own ceiling is kept or refused, with the one that would do.
 #[tokio::test]
 async fn a_ceiling_that_cannot_be_paid() {
