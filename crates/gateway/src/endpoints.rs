@@ -141,7 +141,7 @@ pub(crate) fn described() -> Vec<Described> {
         (get, "/v1beta/models/{*id}", "One model", key, gemini),
         (get, "/api/v1/models", "All models and what they cost", Policy::Public, None),
         (get, "/healthz", "Whether the process runs", Policy::Public, None),
-        (get, "/readyz", "Whether it can keep the books", Policy::Public, None),
+        (get, "/readyz", "Whether it can serve requests now", Policy::Public, None),
     ];
     let others = others.into_iter().map(|(method, path, summary, policy, source)| Described {
         method,

@@ -118,7 +118,6 @@ pub use statements::Stored;
 pub use totals::PeriodUsage;
 pub use users::{NewUser, User};
 
-const PING: Sql = sql!("SELECT 1");
 const REVISION: Sql = sql!("SELECT value FROM tollgate.revision WHERE id = 1");
 const BUMP: Sql = sql!("UPDATE tollgate.revision SET value = value + 1 WHERE id = 1");
 
@@ -176,13 +175,6 @@ impl Store {
             Pool::Sqlite(_) => "SQLite",
             Pool::Postgres(..) => "PostgreSQL",
         }
-    }
-
-    /// Whether the database answers.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        let mut conn = self.read().await?;
-        on!(conn, PING, (q, c) => q.execute(c).await.map(drop))?;
-        Ok(())
     }
 
     /// Whether the server takes connections now. Where it does not, that is said at once; every other call waits a while for

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::app::{App, Start};
+use crate::app::{Answer, App, Start};
 use crate::books::{Books, number};
 use crate::cable::Cable;
 use crate::chat::say;
@@ -70,6 +71,21 @@ async fn receipts(shell: &mut PgConnection) -> usize {
     usize::try_from(count).expect("few")
 }
 
+/// Load balancers are told yes, whatever else, and sooner or later this.
+async fn ready(app: &App, what: &str) {
+    let start = Instant::now();
+    loop {
+        let answer = Answer::of(app.request(Method::GET, "/readyz")).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let text = answer.body.as_str().expect("a line");
+        if text.starts_with(what) {
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "not {what:?} but {text:?}");
+        sleep(LOOK_EVERY).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_away_for_a_while() {
     let seconds = number("TOLLGATE_TEST_OUTAGE", SECONDS);
@@ -81,6 +97,8 @@ async fn a_database_that_is_away_for_a_while() {
     let mut shell = PgConnection::connect(&app.books.url).await.expect("the books");
     cable.stop().await;
     let away = load(&app, seconds).await;
+    // Nobody is to be sent elsewhere, where the same database is away.
+    ready(&app, "ready, but the database has not answered for ").await;
     cable.mend();
     // From when the database takes connections until it has every receipt, looked at past the program: nobody asks it for
     // usage, which would have it look for the database at once.
@@ -90,6 +108,7 @@ async fn a_database_that_is_away_for_a_while() {
         sleep(LOOK_EVERY).await;
     }
     let drained = start.elapsed();
+    ready(&app, "ready\n").await;
     app.price_to_pay().await;
     let rate = f64::from(u32::try_from(away.len()).expect("few")) / drained.as_secs_f64();
     println!(
