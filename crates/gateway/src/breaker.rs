@@ -3,6 +3,7 @@
 //! provider's own word is worth more to a client than ours.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Microseconds.
 const SECOND: i64 = 1_000_000;
@@ -56,8 +57,14 @@ pub(crate) struct Breaker(Mutex<State>);
 struct State {
     seconds: [Second; WINDOW],
     open: Option<Open>,
-    /// The models of which it has asked to be left alone until then: a rate limit is that of a model.
-    limited: Vec<(String, i64)>,
+    /// The models of which it has asked to be left alone: a rate limit is that of a model.
+    limited: Vec<Limited>,
+}
+
+struct Limited {
+    model: String,
+    since: i64,
+    until: i64,
 }
 
 #[derive(Copy, Clone, Default)]
@@ -69,6 +76,8 @@ struct Second {
 
 struct Open {
     rest: i64,
+    /// When it opened, or opened again. What began before says nothing new.
+    since: i64,
     until: i64,
     /// Since when an attempt is under way that tries it.
     probing: Option<i64>,
@@ -93,7 +102,7 @@ impl Breaker {
     /// one attempt that tries it.
     pub(crate) fn admits(&self, model: &str, now: i64) -> Admission {
         let mut state = self.state();
-        if state.limited.iter().any(|(limited, until)| limited == model && *until > now) {
+        if state.limited.iter().any(|limited| limited.model == model && limited.until > now) {
             return Admission::No;
         }
         let Some(open) = &mut state.open else { return Admission::Yes };
@@ -112,26 +121,27 @@ impl Breaker {
         }
     }
 
-    /// Notes how an attempt at that model went.
-    pub(crate) fn note(&self, model: &str, went: Went, now: i64) {
+    /// Notes how an attempt at that model went, which has taken so long.
+    pub(crate) fn note(&self, model: &str, went: Went, took: Duration, now: i64) {
+        let began = now.saturating_sub(i64::try_from(took.as_micros()).unwrap_or(i64::MAX));
         let mut state = self.state();
         match went {
             Went::Well => {
                 state.second(now).well += 1;
-                state.open = None;
-                state.limited.retain(|(limited, _)| limited != model);
+                state.open = state.open.take().filter(|open| began < open.since);
+                state.limited.retain(|limited| limited.model != model || began < limited.since);
             }
+            // That it is there is no proof that it does well, and no failure: whatever is open stays so.
             Went::Limited(seconds) => {
                 let rest = seconds.and_then(|s| i64::try_from(s).ok());
                 let rest = rest.map_or(LIMITED_REST, |s| s.saturating_mul(SECOND));
-                state.limited.retain(|(limited, until)| limited != model && *until > now);
-                state.limited.push((model.to_owned(), now.saturating_add(rest.min(LONGEST_REST))));
-                // It answers, which is all that a probe asks.
-                state.open = None;
+                let until = now.saturating_add(rest.min(LONGEST_REST));
+                state.limited.retain(|limited| limited.model != model && limited.until > now);
+                state.limited.push(Limited { model: model.to_owned(), since: now, until });
             }
             Went::Failed => {
                 state.second(now).failed += 1;
-                state.fail(now);
+                state.fail(began, now);
             }
         }
     }
@@ -149,12 +159,11 @@ impl State {
         second
     }
 
-    fn fail(&mut self, now: i64) {
+    fn fail(&mut self, began: i64, now: i64) {
         if let Some(open) = &mut self.open {
-            // One that began before the breaker opened says nothing new.
-            if open.until <= now {
+            if open.until <= now && began >= open.since {
                 let rest = open.rest.saturating_mul(2).min(LONGEST_REST);
-                *open = Open { rest, until: now.saturating_add(rest), probing: None };
+                *open = Open { rest, since: now, until: now.saturating_add(rest), probing: None };
             }
             return;
         }
@@ -164,7 +173,7 @@ impl State {
             .fold((0, 0), |(well, failed), second| (well + second.well, failed + second.failed));
         if failed >= FAILURES && failed >= well {
             let until = now.saturating_add(FIRST_REST);
-            self.open = Some(Open { rest: FIRST_REST, until, probing: None });
+            self.open = Some(Open { rest: FIRST_REST, since: now, until, probing: None });
         }
     }
 }
@@ -182,9 +191,14 @@ mod tests {
         breaker.admits(model, now) != Admission::No
     }
 
+    /// Of an attempt that has taken no time.
+    fn note(breaker: &Breaker, went: Went, now: i64) {
+        breaker.note(MODEL, went, Duration::ZERO, now);
+    }
+
     fn opened() -> Breaker {
         let breaker = Breaker::default();
-        (0..FAILURES).for_each(|_| breaker.note(MODEL, Went::Failed, NOW));
+        (0..FAILURES).for_each(|_| note(&breaker, Went::Failed, NOW));
         breaker
     }
 
@@ -196,10 +210,10 @@ mod tests {
         // One probe at a time.
         assert_eq!(breaker.standing(NOW + SECOND), Standing::HalfOpen);
         assert!(admits(&breaker, MODEL, NOW + SECOND) && !admits(&breaker, MODEL, NOW + SECOND));
-        breaker.note(MODEL, Went::Failed, NOW + SECOND);
+        note(&breaker, Went::Failed, NOW + SECOND);
         assert_eq!(breaker.standing(NOW + SECOND), Standing::Open(NOW + 3 * SECOND));
         assert!(admits(&breaker, MODEL, NOW + 3 * SECOND));
-        breaker.note(MODEL, Went::Well, NOW + 3 * SECOND);
+        note(&breaker, Went::Well, NOW + 3 * SECOND);
         assert_eq!(breaker.standing(NOW + 3 * SECOND), Standing::Closed);
         assert!(
             admits(&breaker, MODEL, NOW + 3 * SECOND) && admits(&breaker, MODEL, NOW + 3 * SECOND)
@@ -207,18 +221,55 @@ mod tests {
     }
 
     #[test]
+    fn what_began_before_it_opened_says_nothing() {
+        let breaker = opened();
+        let late = |went, now: i64| {
+            let took = u64::try_from(now - NOW + 1).unwrap();
+            breaker.note(MODEL, went, Duration::from_micros(took), now);
+        };
+        late(Went::Well, NOW + 7);
+        assert_eq!(breaker.standing(NOW + 7), Standing::Open(NOW + SECOND));
+        let half_open = NOW + SECOND;
+        late(Went::Well, half_open);
+        late(Went::Failed, half_open);
+        assert_eq!(breaker.standing(half_open), Standing::HalfOpen);
+        // Nor that the model is not limited any more.
+        let limited = Breaker::default();
+        note(&limited, Went::Limited(Some(7)), NOW);
+        limited.note(MODEL, Went::Well, Duration::from_secs(9), NOW + SECOND);
+        assert!(!admits(&limited, MODEL, NOW + SECOND));
+        // What was sent all the same while it rested does.
+        breaker.note(MODEL, Went::Well, Duration::from_micros(1), half_open);
+        assert_eq!(breaker.standing(half_open), Standing::Closed);
+    }
+
+    #[test]
+    fn a_429_leaves_it_half_open() {
+        const OTHER: &str = "gpt-4o-mini";
+        let (breaker, half_open) = (opened(), NOW + SECOND);
+        assert_eq!(breaker.admits(MODEL, half_open), Admission::Probe);
+        note(&breaker, Went::Limited(Some(7)), half_open);
+        breaker.give_back(half_open);
+        assert_eq!(breaker.standing(half_open), Standing::HalfOpen);
+        // Another model is the next to try it.
+        assert_eq!(breaker.admits(MODEL, half_open), Admission::No);
+        assert_eq!(breaker.admits(OTHER, half_open), Admission::Probe);
+        assert_eq!(breaker.admits(OTHER, half_open), Admission::No);
+    }
+
+    #[test]
     fn few_failures_and_old_ones_do_not() {
         let breaker = Breaker::default();
-        (1..FAILURES).for_each(|_| breaker.note(MODEL, Went::Failed, NOW));
+        (1..FAILURES).for_each(|_| note(&breaker, Went::Failed, NOW));
         assert_eq!(breaker.standing(NOW), Standing::Closed);
         // Ten seconds later those are forgotten.
-        breaker.note(MODEL, Went::Failed, NOW + 10 * SECOND);
+        note(&breaker, Went::Failed, NOW + 10 * SECOND);
         assert_eq!(breaker.standing(NOW + 10 * SECOND), Standing::Closed);
         let busy = Breaker::default();
-        (0..100).for_each(|_| busy.note(MODEL, Went::Well, NOW));
-        (0..99).for_each(|_| busy.note(MODEL, Went::Failed, NOW));
+        (0..100).for_each(|_| note(&busy, Went::Well, NOW));
+        (0..99).for_each(|_| note(&busy, Went::Failed, NOW));
         assert_eq!(busy.standing(NOW), Standing::Closed);
-        busy.note(MODEL, Went::Failed, NOW);
+        note(&busy, Went::Failed, NOW);
         assert_eq!(busy.standing(NOW), Standing::Open(NOW + SECOND));
     }
 
@@ -241,26 +292,26 @@ mod tests {
         breaker.give_back(half_open);
         assert_eq!(breaker.admits(MODEL, later), Admission::Probe);
         // What was sent and noted is none any more.
-        breaker.note(MODEL, Went::Failed, later);
+        note(&breaker, Went::Failed, later);
         breaker.give_back(later);
         assert_eq!(breaker.standing(later), Standing::Open(later + 2 * SECOND));
-        breaker.note(MODEL, Went::Well, later);
+        note(&breaker, Went::Well, later);
         assert_eq!(breaker.admits(MODEL, later), Admission::Yes);
     }
 
     #[test]
     fn whoever_has_too_much_to_do_is_left_alone_as_long_as_it_says() {
         let breaker = Breaker::default();
-        breaker.note(MODEL, Went::Limited(Some(7)), NOW);
+        note(&breaker, Went::Limited(Some(7)), NOW);
         assert!(admits(&breaker, "gpt-4o-mini", NOW), "a limit of another model");
         assert!(
             !admits(&breaker, MODEL, NOW + 7 * SECOND - 1)
                 && admits(&breaker, MODEL, NOW + 7 * SECOND)
         );
-        breaker.note(MODEL, Went::Limited(Some(u64::MAX)), NOW);
+        note(&breaker, Went::Limited(Some(u64::MAX)), NOW);
         assert!(admits(&breaker, MODEL, NOW + LONGEST_REST));
-        breaker.note(MODEL, Went::Limited(None), NOW);
-        breaker.note(MODEL, Went::Well, NOW);
+        note(&breaker, Went::Limited(None), NOW);
+        note(&breaker, Went::Well, NOW);
         assert!(admits(&breaker, MODEL, NOW));
     }
 
@@ -273,9 +324,9 @@ mod tests {
             for (what, seconds) in steps {
                 now += seconds * SECOND / 2;
                 match what {
-                    0 => breaker.note(MODEL, Went::Well, now),
-                    1 => breaker.note(MODEL, Went::Failed, now),
-                    2 => breaker.note(MODEL, Went::Limited(Some(seconds.unsigned_abs())), now),
+                    0 => note(&breaker, Went::Well, now),
+                    1 => note(&breaker, Went::Failed, now),
+                    2 => note(&breaker, Went::Limited(Some(seconds.unsigned_abs())), now),
                     _ => { admits(&breaker, MODEL, now); }
                 }
             }

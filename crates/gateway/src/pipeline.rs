@@ -312,7 +312,8 @@ impl Attempt<'_> {
         }
         if !is_cut_short {
             let went = failed.map_or(Went::Well, Problem::went);
-            self.provider.breaker.note(&self.target.model, went, clock::now());
+            let breaker = &self.provider.breaker;
+            breaker.note(&self.target.model, went, self.begun.elapsed(), clock::now());
         }
     }
 
