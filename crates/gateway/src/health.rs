@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clock;
+use crate::hedge::HEDGED;
 use crate::problem::Problem;
 use crate::providers::ROWS;
 
@@ -18,9 +19,9 @@ const FLUSH_EVERY: Duration = Duration::from_secs(5);
 const HOUR: i64 = 3_600_000_000;
 /// Powers of two of milliseconds: the last is of a minute and more.
 const BUCKETS: usize = 18;
-/// How attempts end. The first is well; the second is the client's doing.
-const OUTCOMES: [&str; 7] =
-    ["ok", "refused", "rate_limited", "overloaded", "timeout", "unreachable", "failed"];
+/// How attempts end. The first is well; the second is the client's doing; the last was given up for another.
+const OUTCOMES: [&str; 8] =
+    ["ok", "refused", "rate_limited", "overloaded", "timeout", "unreachable", "failed", HEDGED];
 
 /// The counters of this process.
 pub(crate) struct Health {
@@ -83,8 +84,23 @@ fn bucket(took: Duration) -> usize {
 impl Health {
     /// Counts an attempt, once its first byte or its failure is there.
     pub(crate) fn note(&self, provider: &str, took: Duration, failed: Option<&Problem>) {
-        let Some(row) = ROWS.iter().position(|row| row.name == provider) else { return };
         let outcome = failed.map_or("ok", outcome_of);
+        let Some(provider) = self.count(provider, took, outcome) else { return };
+        if let Some(problem) = failed.filter(|_| outcome != "refused") {
+            let (at, message) = (clock::now(), problem.message.to_string());
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.insert(provider, Failure { at, outcome, message });
+        }
+    }
+
+    /// Counts an attempt that was given up because another has begun to answer.
+    pub(crate) fn gave_up(&self, provider: &str, took: Duration) {
+        self.count(provider, took, HEDGED);
+    }
+
+    /// With the name of the provider, if it is one.
+    fn count(&self, provider: &str, took: Duration, outcome: &str) -> Option<&'static str> {
+        let row = ROWS.iter().position(|row| row.name == provider)?;
         let place = OUTCOMES.iter().position(|known| *known == outcome).unwrap_or(0);
         let cell = (row * OUTCOMES.len() + place) * BUCKETS + bucket(took);
         if let Some(counter) = self.counters.get(cell) {
@@ -92,11 +108,7 @@ impl Health {
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             self.micros[row].fetch_add(micros, Ordering::Relaxed);
         }
-        if let Some(problem) = failed.filter(|_| outcome != "refused") {
-            let (at, message) = (clock::now(), problem.message.to_string());
-            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            last.insert(ROWS[row].name, Failure { at, outcome, message });
-        }
+        Some(ROWS[row].name)
     }
 
     /// What went wrong last at a provider, since this process began.

@@ -19,8 +19,8 @@ use crate::routing::Target;
 use crate::upstream::Body;
 use crate::{clock, large};
 
-/// What the receipt says of the request that was given up.
-const HEDGED: &str = "hedged";
+/// What the receipt says of the request that was given up, and the metrics.
+pub(crate) const HEDGED: &str = "hedged";
 
 type Answer = Result<Response<Body>, Problem>;
 
@@ -64,7 +64,7 @@ pub(crate) async fn send<'a>(
     run.inbound.passage.waited(after);
     match race(one, second.send(second.outbound.body.clone())).await {
         Won::First(response, failed) => {
-            came_to_nothing(run, &second, failed);
+            came_to_nothing(run, &second, failed, false);
             // What the client gets is its, whatever was sent since.
             run.inbound.passage.aims(first.target);
             let named = run.hold.dispatch(first.number, first.target).await;
@@ -72,11 +72,11 @@ pub(crate) async fn send<'a>(
             Ok((first, response))
         }
         Won::Second(response, failed) => {
-            came_to_nothing(run, &first, failed);
+            came_to_nothing(run, &first, failed, true);
             Ok((second, response))
         }
         Won::Neither(failed, last) => {
-            came_to_nothing(run, &first, Some(failed));
+            came_to_nothing(run, &first, Some(failed), true);
             (turn.target, turn.begun) = (second.target, second.begun);
             Err(last)
         }
@@ -128,16 +128,14 @@ async fn race(
     }
 }
 
-/// Notes the attempt that is not relayed: it failed, or its answer comes too late. How late is not known, but that its
-/// endpoint is slow is.
-fn came_to_nothing(run: &Run<'_>, attempt: &Attempt<'_>, failed: Option<Problem>) {
+/// Notes the attempt that is not relayed: it failed and was counted then, or its answer comes too late. How late is not known,
+/// but that its endpoint is slow is.
+fn came_to_nothing(run: &Run<'_>, attempt: &Attempt<'_>, failed: Option<Problem>, was_first: bool) {
     let took = attempt.begun.elapsed();
-    if let Some(problem) = &failed {
-        attempt.went(Some(problem));
-    }
     let error = failed.map_or(HEDGED, |problem| problem.code);
     if error == HEDGED {
         attempt.provider.speed.began(took);
+        attempt.gave_up(took, was_first);
         run.inbound.passage.gave_up(attempt.number, attempt.target, took, HEDGED);
     }
     run.hold.try_failed(tried(attempt.target, error, took));

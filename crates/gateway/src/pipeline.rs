@@ -317,6 +317,15 @@ impl Attempt<'_> {
         }
     }
 
+    /// Counts that it was given up after so long, because another has begun to answer. Whoever was asked first, had a head start
+    /// and is silent all the same does badly; of whoever was asked second that is not known.
+    pub(crate) fn gave_up(&self, took: Duration, was_first: bool) {
+        self.app.health.gave_up(self.target.provider, took);
+        if was_first {
+            self.provider.breaker.note(&self.target.model, Went::Failed, took, clock::now());
+        }
+    }
+
     /// Whether it failed because it had clearly less time than the settings give an answer, others having the rest. That says
     /// nothing of its provider.
     fn is_cut_short(&self, problem: &Problem) -> bool {

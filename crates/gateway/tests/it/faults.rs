@@ -327,7 +327,7 @@ async fn check(case: Case, url: &str, books: Books, start: Start) {
 }
 
 /// The metrics, once so many requests have ended.
-async fn settled(app: &App, requests: usize) -> Scraped {
+pub(crate) async fn settled(app: &App, requests: usize) -> Scraped {
     let start = Instant::now();
     loop {
         let metrics = Scraped::of(app).await;

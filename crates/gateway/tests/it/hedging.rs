@@ -3,14 +3,16 @@
 use std::time::{Duration, Instant};
 
 use ledger::{Outcome, Receipt};
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use testkit::{Fault, Running};
+use tokio::task::JoinSet;
 
 use crate::app::{Answer, App, Start};
 use crate::books::Books;
 use crate::credentials::{MASTER_KEY, master};
 use crate::endpoints::{add, elsewhere};
+use crate::faults::settled;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -28,12 +30,15 @@ async fn app(settings: &[(&'static str, &'static str)]) -> (App, Running) {
 }
 
 async fn ask(app: &App, stream: bool) -> Answer {
+    Answer::of(request(app, stream)).await
+}
+
+fn request(app: &App, stream: bool) -> RequestBuilder {
     let body = json!({
         "model": "openai/gpt-4o", "stream": stream,
         "messages": [{ "role": "user", "content": "Are you there?" }],
     });
-    let asked = app.request(Method::POST, "/v1/chat/completions").bearer_auth(&app.key);
-    Answer::of(asked.json(&body)).await
+    app.request(Method::POST, "/v1/chat/completions").bearer_auth(&app.key).json(&body)
 }
 
 /// Which attempt has answered and where, and what is said of the other.
@@ -86,6 +91,53 @@ async fn the_first_that_begins_is_relayed_and_charged_alone() {
     ];
     assert_eq!(receipts.iter().map(told).collect::<Vec<_>>(), expected);
     assert!(receipts.iter().all(|r| r.outcome == Outcome::Ok && r.charge.pico() > 0));
+}
+
+/// So many at once; each has to be answered.
+async fn all(app: &App, count: usize) {
+    let mut asked = JoinSet::new();
+    for _ in 0..count {
+        asked.spawn(Answer::of(request(app, true)));
+    }
+    for answer in asked.join_all().await {
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+}
+
+/// Each attempt is in the metrics once. An endpoint that was asked first and loses does badly, one that was asked second need not.
+#[tokio::test]
+async fn what_is_given_up_counts() {
+    const MANY: usize = 10;
+    let metrics = ("TOLLGATE_METRICS_ADDR", "127.0.0.1:0");
+    let (app, spare) = app(&[metrics, ("TOLLGATE_HEDGE_AFTER_MS", "100")]).await;
+    let check = async |requests: usize, failed: usize, hedged: usize| {
+        let metrics = settled(&app, requests).await;
+        let expected = [("ok", requests), ("failed", failed), ("hedged", hedged)];
+        for (result, count) in expected {
+            let labels = [("provider", "openai"), ("result", result)];
+            let counted = metrics.count("tollgate_upstream_attempts_total", &labels);
+            assert_eq!(counted, count as u64, "{result} of {requests} requests");
+        }
+        ["", "spare"].map(|endpoint| {
+            let labels = [("provider", "openai"), ("endpoint", endpoint)];
+            metrics.count("tollgate_breaker_state", &labels) > 0
+        })
+    };
+    app.simulator.push_fault(Fault::Delay(SECOND));
+    spare.push_fault(Fault::Status(500));
+    all(&app, 1).await;
+    check(1, 1, 0).await;
+    for _ in 0..MANY {
+        app.simulator.push_fault(Fault::Delay(SECOND));
+        spare.push_fault(Fault::Hang);
+    }
+    all(&app, MANY).await;
+    assert_eq!(check(1 + MANY, 1, MANY).await, [false, false]);
+    // As many failures as there were answers.
+    (0..=MANY).for_each(|_| app.simulator.push_fault(Fault::Hang));
+    all(&app, 1 + MANY).await;
+    assert_eq!(check(2 + 2 * MANY, 1, 1 + 2 * MANY).await, [true, false]);
+    app.close().await;
 }
 
 #[tokio::test]

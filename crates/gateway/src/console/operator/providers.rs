@@ -14,6 +14,7 @@ use super::super::page::{self, Desk, Frame, Notice, told};
 use super::credentials::{self, Card};
 use crate::breaker::Standing;
 use crate::clock;
+use crate::hedge::HEDGED;
 use crate::problem::Problem;
 use crate::providers::Provider;
 use crate::web::Call;
@@ -102,9 +103,9 @@ fn label(hour: i64) -> String {
     text.get(5..16).unwrap_or_default().replace('T', " ")
 }
 
-/// What is the provider's fault, and no client's.
+/// What is the provider's fault, and no client's, nor that another was faster.
 fn is_fault(outcome: &str) -> bool {
-    !matches!(outcome, "ok" | "refused")
+    !matches!(outcome, "ok" | "refused" | HEDGED)
 }
 
 fn by_hour(
