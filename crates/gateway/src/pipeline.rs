@@ -291,7 +291,7 @@ impl Attempt<'_> {
         if self.inbound.stream && answer.is_ok() {
             self.provider.speed.began(took);
         }
-        self.inbound.passage.attempted(self.number, took, answer.as_ref().err());
+        self.inbound.passage.attempted(self.number, self.target, took, answer.as_ref().err());
         answer
     }
 

@@ -140,23 +140,27 @@ impl Passage {
     }
 
     /// The head of a provider's answer was there, or its failure.
-    pub(crate) fn attempted(&self, number: i16, took: Duration, failed: Option<&Problem>) {
+    pub(crate) fn attempted(
+        &self,
+        number: i16,
+        target: &Target,
+        took: Duration,
+        failed: Option<&Problem>,
+    ) {
         self.waited(took);
-        let mut noted = self.noted();
-        noted.attempts = noted.attempts.max(number);
-        let Noted { traced, model, .. } = &mut *noted;
-        if let (Some(traced), Some(model)) = (traced, model) {
-            traced.attempted(number, model, took, failed.map(|problem| problem.code));
-        }
+        self.ended(number, target, took, failed.map(|problem| problem.code));
     }
 
     /// An attempt was given up for another that answered first.
     pub(crate) fn gave_up(&self, number: i16, target: &Target, took: Duration, why: &'static str) {
-        let model = self.telemetry.metrics.model(target.provider, &target.model);
+        self.ended(number, target, took, Some(why));
+    }
+
+    fn ended(&self, number: i16, target: &Target, took: Duration, failed: Option<&'static str>) {
         let mut noted = self.noted();
         noted.attempts = noted.attempts.max(number);
         if let Some(traced) = &mut noted.traced {
-            traced.attempted(number, &model, took, Some(why));
+            traced.attempted(number, target, took, failed);
         }
     }
 

@@ -22,6 +22,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::{Answer, App, Start};
 use crate::chat::say;
+use crate::credentials::{MASTER_KEY, master};
+use crate::endpoints::{add, elsewhere};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -158,6 +160,29 @@ async fn a_request_is_a_span_with_its_attempts() {
         (&of["gen_ai.request.model"], of.get("error.type")),
         (&"claude-sonnet-4-5".into(), None)
     );
+    app.books.remove().await;
+}
+
+/// An attempt's span names the server that was asked, which need not be the provider's own.
+#[tokio::test]
+async fn an_attempt_is_where_its_endpoint_is() {
+    let (collector, url) = Collector::start().await;
+    let start = to(&url).set(MASTER_KEY, master(1)).set("OPENAI_BASE_URL", "http://127.0.0.1:1/v1");
+    let mut app = App::start_with(start).await;
+    let spare = elsewhere().await;
+    add(&app, &spare, "spare", &["--priority", "1"]).await;
+    // So that it is known.
+    app.kill().await;
+    app.restart().await;
+    app.chatted(&say("openai", "gpt-4o", "Hello")).await;
+    app.finish().await;
+    let spans = collector.spans();
+    let mut attempts: Vec<_> =
+        spans.iter().filter(|span| span.kind == SpanKind::Client as i32).collect();
+    attempts.sort_by_key(|span| span.start_time_unix_nano);
+    let ports = attempts.iter().map(|span| attributes(&span.attributes)["server.port"].take());
+    let port = spare.url().rsplit_once(':').expect("a port").1.parse::<u16>().expect("a number");
+    assert_eq!(ports.collect::<Vec<_>>(), [json!(1), json!(port)]);
     app.books.remove().await;
 }
 

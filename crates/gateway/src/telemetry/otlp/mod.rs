@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
+use http::uri::Scheme;
 use opentelemetry::metrics::{Histogram, MeterProvider as _};
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{
@@ -25,13 +26,14 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
 pub(super) use settings::check;
 
-use super::metrics::{Model, operation_name};
+use super::metrics::operation_name;
 use super::outcome::Outcome;
 use super::passage::{Noted, Passage, Settled};
 use crate::clock;
 use crate::config::Settings;
 use crate::inbound::Operation;
-use crate::providers::ROWS;
+use crate::providers::Address;
+use crate::routing::Target;
 
 /// How long the end of the program may take to send what is left.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -65,8 +67,6 @@ pub(crate) struct Otlp {
     tokens: Histogram<u64>,
     operation: Histogram<f64>,
     first_token: Histogram<f64>,
-    /// Where each provider is, in the order of the table.
-    places: [Option<(String, i64)>; ROWS.len()],
 }
 
 /// What only spans need to know of a request.
@@ -79,7 +79,10 @@ pub(crate) struct Traced {
 /// An attempt at a provider.
 struct Tried {
     number: i16,
-    model: Arc<Model>,
+    provider: &'static str,
+    model: String,
+    /// Where its endpoint was.
+    at: Arc<Address>,
     began_at: i64,
     /// None where its answer came.
     failed: Option<(i64, &'static str)>,
@@ -96,14 +99,16 @@ impl Traced {
     pub(super) fn attempted(
         &mut self,
         number: i16,
-        model: &Arc<Model>,
+        target: &Target,
         took: Duration,
         failed: Option<&'static str>,
     ) {
         let now = clock::now();
         let began_at = now.saturating_sub(i64::try_from(took.as_micros()).unwrap_or(0));
         let failed = failed.map(|code| (now, code));
-        self.attempts.push(Tried { number, model: Arc::clone(model), began_at, failed });
+        let (model, at) = (target.model.clone(), target.endpoint.address());
+        let provider = target.provider;
+        self.attempts.push(Tried { number, provider, model, at, began_at, failed });
     }
 }
 
@@ -133,9 +138,8 @@ impl Otlp {
             .with_description("Number of input and output tokens used.")
             .with_boundaries(TOKENS.to_vec())
             .build();
-        let places = std::array::from_fn(|row| place(settings, row));
         let tracer = spans.tracer("tollgate");
-        Ok(Some(Self { spans, tracer, meters, tokens, operation, first_token, places }))
+        Ok(Some(Self { spans, tracer, meters, tokens, operation, first_token }))
     }
 
     /// A request has ended.
@@ -180,23 +184,20 @@ impl Otlp {
 
     /// The span of an attempt.
     fn tried(&self, passage: &Passage, tried: &Tried, within: &Context, ended_at: i64) {
-        let Tried { number, model, began_at, failed } = tried;
+        let Tried { number, model, at, began_at, failed, .. } = tried;
         let operation = operation_of(passage);
         let mut attributes = vec![
             KeyValue::new("gen_ai.operation.name", operation),
-            KeyValue::new("gen_ai.provider.name", provider(model)),
-            KeyValue::new("gen_ai.request.model", model.name.clone()),
+            KeyValue::new("gen_ai.provider.name", provider(tried.provider)),
+            KeyValue::new("gen_ai.request.model", model.clone()),
             KeyValue::new("tollgate.attempt", i64::from(*number)),
+            KeyValue::new("server.address", at.authority.host().to_owned()),
+            KeyValue::new("server.port", port(at)),
         ];
-        let row = ROWS.iter().position(|row| row.name == model.provider);
-        if let Some((address, port)) = row.and_then(|row| self.places[row].as_ref()) {
-            attributes.push(KeyValue::new("server.address", address.clone()));
-            attributes.push(KeyValue::new("server.port", *port));
-        }
         attributes.extend(failed.map(|(_, code)| KeyValue::new("error.type", code)));
         let builder = self
             .tracer
-            .span_builder(format!("{operation} {}", model.name))
+            .span_builder(format!("{operation} {model}"))
             .with_kind(SpanKind::Client)
             .with_start_time(moment(*began_at))
             .with_attributes(attributes);
@@ -212,7 +213,7 @@ impl Otlp {
         let Some(model) = noted.model.as_deref() else { return };
         let mut labels = vec![
             KeyValue::new("gen_ai.operation.name", operation_of(passage)),
-            KeyValue::new("gen_ai.provider.name", provider(model)),
+            KeyValue::new("gen_ai.provider.name", provider(model.provider)),
             KeyValue::new("gen_ai.request.model", model.name.clone()),
         ];
         if let Some(first_byte) = passage.first_byte().filter(|_| outcome == Outcome::Ok) {
@@ -238,13 +239,9 @@ impl Otlp {
     }
 }
 
-/// Where a provider is, as the settings have it.
-fn place(settings: &Settings, row: usize) -> Option<(String, i64)> {
-    let row = &ROWS[row];
-    let url = settings.provider(row.name).1.unwrap_or(row.base_url);
-    let url: http::Uri = url.parse().ok()?;
-    let usual = if url.scheme_str() == Some("http") { 80 } else { 443 };
-    Some((url.host()?.to_owned(), url.port_u16().unwrap_or(usual).into()))
+fn port(at: &Address) -> i64 {
+    let usual = if at.scheme == Scheme::HTTP { 80 } else { 443 };
+    at.authority.port_u16().unwrap_or(usual).into()
 }
 
 fn tokens(settled: Option<&Settled>) -> impl Iterator<Item = (&'static str, u64)> {
@@ -265,7 +262,7 @@ fn request(passage: &Passage, noted: &Noted) -> Vec<KeyValue> {
     let cached = settled.map(|settled| settled.cached_tokens).filter(|cached| *cached > 0);
     let pairs = [
         ("gen_ai.operation.name", Some(operation_of(passage).into())),
-        ("gen_ai.provider.name", model.map(|model| provider(model).into())),
+        ("gen_ai.provider.name", model.map(|model| provider(model.provider).into())),
         ("gen_ai.request.model", model.map(|model| text(&model.name))),
         ("gen_ai.response.model", settled.and_then(|s| s.model_served.as_deref()).map(text)),
         ("gen_ai.response.id", settled.and_then(|s| s.upstream_id.as_deref()).map(text)),
@@ -293,8 +290,8 @@ fn operation_of(passage: &Passage) -> &'static str {
 }
 
 /// What the conventions call the provider.
-fn provider(model: &Model) -> &'static str {
-    if model.provider == "gemini" { "gcp.gemini" } else { model.provider }
+fn provider(name: &'static str) -> &'static str {
+    if name == "gemini" { "gcp.gemini" } else { name }
 }
 
 /// One of a short list; none where nothing went wrong. That a client hangs up is no error.
