@@ -5,10 +5,13 @@ use std::sync::Arc;
 use tokio::signal::unix::Signal;
 
 use crate::app::App;
-use crate::config::{Source, Values};
+use crate::config::{Settings, Source, Values};
 use crate::credentials;
+use crate::people::People;
 use crate::proxies::Proxies;
+use crate::rates::Shared;
 use crate::telemetry::{self, Relog};
+use crate::vault::MasterKeys;
 
 /// What can change while the program runs.
 const LIVE: [&str; 33] = [
@@ -76,6 +79,7 @@ impl Reload {
     async fn take_up(&mut self, app: &App) -> anyhow::Result<()> {
         let (settings, values) = self.source.read()?;
         let filter = telemetry::filter(&settings)?;
+        would_start(&settings)?;
         let changed = app.providers.renew(&settings)?;
         // From here on nothing goes wrong.
         app.limits.renew(&settings.network);
@@ -106,6 +110,19 @@ impl Reload {
         }
         warn_of_oddities(&self.source);
         Ok(())
+    }
+}
+
+/// Refuses what a start would refuse, of the settings that need one too: it would be found out at the worst time.
+fn would_start(settings: &Settings) -> anyhow::Result<()> {
+    MasterKeys::from_settings(settings)?;
+    People::from_settings(settings)?;
+    settings.capture.keys()?;
+    settings.redis_url().map(Shared::new).transpose()?;
+    telemetry::address(settings)?;
+    match settings.otlp.endpoint() {
+        Some(_) => telemetry::check(settings),
+        None => Ok(()),
     }
 }
 

@@ -135,6 +135,11 @@ async fn a_bad_file_changes_nothing() {
         ("TOLLGATE_TRUSTED_PROXIES=everybody\n", "TOLLGATE_TRUSTED_PROXIES"),
         ("DEEPSEEK_API_KEY=x\nRUST_LOG=no=such=thing\n", "RUST_LOG"),
         ("sk-secret without a name\n", "NAME=value"),
+        // Of what needs a restart, too: it would not start.
+        ("TOLLGATE_MASTER_KEY=sk-too-short\n", "TOLLGATE_MASTER_KEY"),
+        ("TOLLGATE_METRICS_ADDR=9464\n", "TOLLGATE_METRICS_ADDR"),
+        ("REDIS_URL=nowhere\n", "REDIS_URL"),
+        ("TOLLGATE_CAPTURE_KEYS=all\n", "TOLLGATE_CAPTURE_KEYS"),
     ] {
         // What is good in it is not taken up either.
         let text =
