@@ -235,7 +235,8 @@ pub(crate) fn find<'a>(
     wanted: &Wanted,
 ) -> Result<(&'a Provider, &'a Model), Problem> {
     let name = wanted.model.strip_prefix("models/").unwrap_or(&wanted.model);
-    if let Some(found) = aliased(app, snapshot, wanted, name) {
+    let other = || aliased(app, snapshot, wanted, without_choice(name)?);
+    if let Some(found) = aliased(app, snapshot, wanted, name).or_else(other) {
         return found;
     }
     if let Some(provider) = &wanted.provider {
@@ -301,14 +302,17 @@ fn aliased<'a>(
     )
 }
 
+/// The name in front of a variant that asks for a choice among endpoints (`preference::sort_of`).
+fn without_choice(name: &str) -> Option<&str> {
+    name.strip_suffix(":nitro").or_else(|| name.strip_suffix(":floor"))
+}
+
 /// `OpenRouter` writes Anthropic's versions with a dot, and may put a variant behind a colon.
 fn in_catalogue<'a>(
     snapshot: &'a Snapshot,
     provider: &str,
     model: &str,
 ) -> Result<Option<&'a Model>, Problem> {
-    /// Variants that ask for a choice among endpoints (`preference::sort_of`).
-    const CHOICES: [&str; 2] = ["nitro", "floor"];
     const KNOWN: [&str; 6] = ["free", "online", "thinking", "extended", "exacto", "beta"];
     let get = |model: &str| {
         let dashed = || (provider == "anthropic").then(|| model.replace('.', "-"));
@@ -317,8 +321,10 @@ fn in_catalogue<'a>(
     if let Some(found) = get(model) {
         return Ok(Some(found));
     }
+    if let Some(base) = without_choice(model) {
+        return Ok(get(base));
+    }
     match model.rsplit_once(':') {
-        Some((base, variant)) if CHOICES.contains(&variant) => Ok(get(base)),
         Some((base, variant)) if KNOWN.contains(&variant) && get(base).is_some() => {
             Err(Problem::bad_request(format!(
                 "model: the variant `:{variant}` is not offered here; leave it out"

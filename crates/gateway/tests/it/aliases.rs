@@ -40,12 +40,13 @@ async fn a_model_has_other_names(books: Books) {
         let request = app.request(Method::POST, "/v1/chat/completions").json(&body);
         Answer::of(request.bearer_auth(key)).await
     };
-    for model in ["house/fast", "smart"] {
+    for model in ["house/fast", "smart", "house/fast:floor", "smart:nitro"] {
         assert_eq!(ask(model, &app.key).await.status, 200, "{model}");
     }
     assert_eq!(ask("house/fast", &narrow).await.status, 200);
     assert_eq!(ask("smart", &narrow).await.status, 403, "lists of keys are of models");
     assert_eq!(ask("fast", &app.key).await.status, 404);
+    assert_eq!(ask("house/fast:floor:floor", &app.key).await.status, 404);
     app.chatted(&say("openai", "house/fast", "Hello")).await;
     assert_eq!(Answer::of(app.chat(&say("gemini", "house/fast", "Hello"))).await.status, 404);
 
