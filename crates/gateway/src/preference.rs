@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use http::StatusCode;
-use ledger::{Catalogue, Meter, Model, Rates, Terms, UnitPrice};
+use ledger::{Catalogue, Decimal, Meter, Model, Rates, Terms, UsdError};
 use wire::peek::{DataCollection, Dollars, MaxPrice, Preferences, Sort, SortBy};
 
 use crate::inbound::{Inbound, Wanted};
@@ -161,19 +161,25 @@ pub(crate) fn too_dear(
         [("prompt", prompt, Meter::Input), ("completion", completion, Meter::Output)]
     {
         let Some(Dollars(text)) = most else { continue };
-        let most = UnitPrice::parse(text, 6).map_err(|_| {
-            let text = quoted(text);
-            let expected = "expected dollars per million tokens, such as 2.5";
-            Problem::bad_request(format!("provider.max_price.{field}: {text}; {expected}"))
-        })?;
+        let most = match Decimal::parse(text) {
+            Ok(most) if !most.is_negative() => most.pico(),
+            // So much that nothing is too dear.
+            Err(UsdError::OutOfRange) if !text.starts_with('-') => continue,
+            _ => {
+                let text = quoted(text);
+                let expected = "expected dollars per million tokens, such as 2.5";
+                let message = format!("provider.max_price.{field}: {text}; {expected}");
+                return Err(Problem::bad_request(message));
+            }
+        };
         let Some(price) = rates.get(meter) else { continue };
-        let asked = i128::from(price.pico()).saturating_mul(WHOLE + i128::from(bps));
-        if asked > i128::from(most.pico()).saturating_mul(WHOLE) {
-            // A pico-dollar a token is a millionth of a dollar for a million.
-            let asked = ledger::sum_exact(asked.saturating_mul(100));
+        // A pico-dollar a token is a million of them for a million, and a basis point a hundred.
+        let asked = i128::from(price.pico()).saturating_mul((WHOLE + i128::from(bps)) * 100);
+        if asked > most {
+            let (asked, most) = (ledger::sum_exact(asked), ledger::sum_exact(most));
             let (provider, name) = (&model.provider, &model.name);
             let message = format!(
-                "provider.max_price: {provider}/{name} costs ${asked} for a million tokens of the {field}, and you allow ${text}"
+                "provider.max_price: {provider}/{name} costs ${asked} for a million tokens of the {field}, and you allow ${most}"
             );
             return Err(Problem::new(StatusCode::NOT_FOUND, "max_price_exceeded", message));
         }

@@ -317,6 +317,7 @@ async fn price_decides_where_the_client_says_so() {
         (json!({ "sort": { "by": "price", "partition": "none" } }), "gpt-4o-mini"),
         // With the commission of 5 %, 2.5 dollars of the list are 2.625.
         (json!({ "max_price": { "prompt": 2.625, "completion": "10.5" } }), "gpt-4o"),
+        (json!({ "max_price": { "prompt": "2625e-3", "completion": 1e300 } }), "gpt-4o"),
         (json!({ "max_price": { "prompt": 2.62 } }), "gpt-4o-mini"),
         (json!({ "max_price": { "completion": 5 } }), "gpt-4o-mini"),
     ] {
@@ -325,7 +326,11 @@ async fn price_decides_where_the_client_says_so() {
     }
     for (wish, status, words) in [
         (json!({ "max_price": { "prompt": 0.01 } }), 404, "and you allow $0.01"),
+        // As Python and JavaScript write small numbers.
+        (json!({ "max_price": { "prompt": 1e-5 } }), 404, "and you allow $0.00001"),
         (json!({ "max_price": { "prompt": "cheap" } }), 400, "expected dollars per million tokens"),
+        (json!({ "max_price": { "prompt": -1 } }), 400, "expected dollars per million tokens"),
+        (json!({ "max_price": { "prompt": -1e300 } }), 400, "expected dollars per million tokens"),
         (json!({ "max_price": { "image": 1 } }), 400, "only prompt and completion"),
         (json!({ "max_price": { "request": 1 } }), 400, "only prompt and completion"),
         (json!({ "sort": "beauty" }), 400, "provider.sort"),
