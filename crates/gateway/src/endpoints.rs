@@ -59,6 +59,7 @@ pub(crate) fn direct(method: &Method, path: &str) -> Option<(Face, Operation)> {
 pub(crate) fn inference() -> Routes {
     let gemini = Router::new()
         .route("/v1beta/models/{*id}", post(generate))
+        .route("/v1alpha/models/{*id}", post(generate))
         .route("/v1/models/{*id}", post(generate));
     ENDPOINTS.iter().fold(gemini, |routes, (path, face, operation)| {
         routes.route(path, endpoint(*face, *operation))
@@ -72,6 +73,8 @@ pub(crate) fn models() -> Routes {
         .route("/v1/models/{*id}", get(models::one))
         .route("/v1beta/models", get(models::list_gemini))
         .route("/v1beta/models/{*id}", get(models::one_gemini))
+        .route("/v1alpha/models", get(models::list_gemini))
+        .route("/v1alpha/models/{*id}", get(models::one_gemini))
 }
 
 /// An endpoint that is not in the table of routes, for whoever describes the API.
@@ -134,11 +137,14 @@ pub(crate) fn described() -> Vec<Described> {
     let (post, get) = ("POST", "GET");
     let others = [
         (post, "/v1beta/models/{*id}", "Ask a model of Gemini's form", Policy::Inference, gemini),
+        (post, "/v1alpha/models/{*id}", "Ask a model of Gemini's form", Policy::Inference, gemini),
         (post, "/v1/models/{*id}", "Ask a model of Gemini's form", Policy::Inference, gemini),
         (get, "/v1/models", "The models that the key may use", key, CHAT.source()),
         (get, "/v1/models/{*id}", "One model", key, CHAT.source()),
         (get, "/v1beta/models", "The models that the key may use", key, gemini),
         (get, "/v1beta/models/{*id}", "One model", key, gemini),
+        (get, "/v1alpha/models", "The models that the key may use", key, gemini),
+        (get, "/v1alpha/models/{*id}", "One model", key, gemini),
         (get, "/api/v1/models", "All models and what they cost", Policy::Public, None),
         (get, "/healthz", "Whether the process runs", Policy::Public, None),
         (get, "/readyz", "Whether it can serve requests now", Policy::Public, None),
@@ -173,7 +179,7 @@ pub(crate) fn face(path: &str, headers: &HeaderMap) -> Face {
         Some(rest) if is_anthropic(rest) => MESSAGES,
         Some(rest) if rest.starts_with("/models/") && rest.contains(':') => GENERATE,
         Some(_) => CHAT,
-        None if below("/v1beta").is_some() => GENERATE,
+        None if below("/v1beta").or_else(|| below("/v1alpha")).is_some() => GENERATE,
         None => Face::NATIVE,
     }
 }

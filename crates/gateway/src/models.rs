@@ -101,7 +101,7 @@ fn faced(headers: &HeaderMap) -> (Face, fn(&Listed) -> Value) {
     }
 }
 
-/// `GET /v1beta/models`
+/// `GET /v1beta/models`, and of `v1alpha`, which `google-genai` can be told to use
 pub(crate) async fn list_gemini(State(app): State<Arc<App>>, parts: Parts) -> Response {
     let page = open(&app, &parts).and_then(|listed| gemini_page(&listed, &Page::of(&parts.uri)?));
     page.map_or_else(|problem| problem.response(GEMINI_FACE), IntoResponse::into_response)

@@ -224,7 +224,7 @@ fn operation_id(method: &str, path: &str) -> String {
 fn tag(path: &str) -> &'static str {
     match path {
         path if path.starts_with("/api/v1/") => "OpenRouter",
-        path if path.starts_with("/v1beta/") => "Gemini",
+        path if path.starts_with("/v1beta/") || path.starts_with("/v1alpha/") => "Gemini",
         path if path.starts_with("/v1/messages") => "Anthropic",
         path if path.starts_with("/v1/") => "OpenAI",
         path if path.starts_with("/api/") => "Native",

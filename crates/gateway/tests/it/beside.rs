@@ -250,6 +250,8 @@ async fn lists_of_models() {
         }
     }
     assert_eq!(paged, all);
+    let other = get(Client::Gemini, "/v1alpha/models?pageSize=1000".to_owned()).await;
+    assert_eq!(names(&other.body["models"], "name").len(), all.len());
 
     let router = get(Client::RouterChat, "/api/v1/models".to_owned()).await;
     let ids = names(&router.body["data"], "id");
@@ -272,6 +274,7 @@ async fn one_model() {
                 (Client::Chat, format!("/v1/models/{id}"), "id", id.clone()),
                 (Client::Messages, format!("/v1/models/{id}"), "id", id.clone()),
                 (Client::Gemini, format!("/v1beta/models/{id}"), "name", format!("models/{id}")),
+                (Client::Gemini, format!("/v1alpha/models/{id}"), "name", format!("models/{id}")),
             ] {
                 let told = get(client, path.clone()).await;
                 let good = told.status == 200 && told.body()[field] == name;

@@ -313,6 +313,7 @@ async fn paths_and_methods_that_are_none() {
         (Client::Messages, "/v1/nothing"),
         (Client::Gemini, "/v1beta/nothing"),
         (Client::Gemini, "/v1beta/models/gemini-2.5-flash:nothing"),
+        (Client::Gemini, "/v1alpha/nothing"),
         (Client::RouterChat, "/api/v1/nothing"),
         (Client::RouterMessages, "/api/v1/messages/nothing"),
         (Client::Native, "/nothing"),

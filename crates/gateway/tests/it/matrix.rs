@@ -276,7 +276,8 @@ async fn everybody_at_every_door(books: Books) {
             if path == "/sign-out" && matches!(proof, Proof::Session(_) | Proof::Member(_)) {
                 continue;
             }
-            let asks_models = ["/v1/", "/v1beta/"].iter().any(|base| path.starts_with(base));
+            let asks_models =
+                ["/v1/", "/v1beta/", "/v1alpha/"].iter().any(|base| path.starts_with(base));
             let wanted = match *role {
                 // Below these bases SDKs ask for models, with keys alone.
                 // Of nobody who runs the house.
