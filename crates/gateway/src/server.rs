@@ -329,13 +329,14 @@ impl Server {
         let leave = if over { cancelled() } else { leave.clone() };
         let (app, answers) = (Arc::clone(&self.app), Arc::clone(front));
         let answer = move |request: http::Request<Incoming>| {
-            if over {
-                return Served::Direct(Box::pin(one_too_many(
-                    Arc::clone(&app),
-                    request.map(Body::new),
-                )));
+            let refused = if over { Some(limits::overloaded()) } else { without_host(&request) };
+            match refused {
+                None => (answers.answers)(peer, request),
+                Some(problem) => {
+                    let (app, request) = (Arc::clone(&app), request.map(Body::new));
+                    Served::Direct(Box::pin(turned_away(app, request, problem)))
+                }
             }
-            (answers.answers)(peer, request)
         };
         let served = front.protocols.serve(begun, (stream, opened), leave, answer);
         if let Err(error) = served.await {
@@ -357,14 +358,25 @@ fn cancelled() -> CancellationToken {
     token
 }
 
-/// Answers whoever comes while there are too many. Who asks only whether the process runs is told that it does, lest it be
-/// killed for being busy.
-async fn one_too_many(app: Arc<App>, request: Request) -> Response {
+/// 400: a request of HTTP/1.1 says whom it is for, and none says it twice, so that whoever passes it on reads it as it is read here.
+/// <https://www.rfc-editor.org/rfc/rfc9112#section-3.2>
+fn without_host<B>(request: &http::Request<B>) -> Option<Problem> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let is_said = hosts.next().is_some() || request.version() != Version::HTTP_11;
+    let is_well = is_said && hosts.next().is_none();
+    (!is_well).then(|| Problem::bad_request("host: expected one such header in a request"))
+}
+
+/// Answers whoever is not served, and ends the connection. Who asks only whether the process runs while there are too many is
+/// told that it does, lest it be killed for being busy.
+async fn turned_away(app: Arc<App>, request: Request, problem: Problem) -> Response {
     let is_http1 = request.version() < Version::HTTP_2;
-    let mut response = if request.method() == Method::GET && request.uri().path() == HEALTHZ {
+    let is_busy = problem.status == StatusCode::SERVICE_UNAVAILABLE;
+    let asks_health = request.method() == Method::GET && request.uri().path() == HEALTHZ;
+    let mut response = if is_busy && asks_health {
         ALIVE.into_response()
     } else {
-        no_endpoint(&app, request, limits::overloaded()).await
+        no_endpoint(&app, request, problem).await
     };
     if is_http1 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -98,6 +98,41 @@ async fn connections_that_wait_for_nothing_are_closed() {
     app.close().await;
 }
 
+/// A request of HTTP/1.1 says once whom it is for, or it is refused in the form of its path; one of HTTP/1.0 need not say it.
+#[tokio::test]
+async fn one_host_header_and_no_more() {
+    let app = App::start().await;
+    let of = |path: &str, more: &str| format!("POST {path}{more}content-length: 2\r\n\r\n{{}}");
+    for (path, client) in [
+        ("/v1/chat/completions", Client::Chat),
+        ("/v1/messages", Client::Messages),
+        ("/v1beta/models/gemini-2.5-flash:generateContent", Client::Gemini),
+        ("/api/layers/chat", Client::Native),
+    ] {
+        for (more, status) in [
+            (" HTTP/1.1\r\n", 400),
+            (" HTTP/1.1\r\nhost: one\r\nhost: two\r\n", 400),
+            (" HTTP/1.0\r\nhost: one\r\nhost: one\r\n", 400),
+            // Nobody known.
+            (" HTTP/1.1\r\nhost:\r\nconnection: close\r\n", 401),
+            (" HTTP/1.0\r\n", 401),
+        ] {
+            let mut stream = connect(&app).await;
+            stream.write_all(of(path, more).as_bytes()).await.expect("sent");
+            // To the end of the connection, too.
+            let told = String::from_utf8(rest(&mut stream).await).expect("text");
+            let (head, body) = told.split_once("\r\n\r\n").expect("a head");
+            let told_status = head.split(' ').nth(1).and_then(|word| word.parse::<u16>().ok());
+            let body = serde_json::from_str(body).unwrap_or(Value::Null);
+            let good = told_status == Some(status) && is_error(client, &body);
+            assert!(good, "{path}{more}: {told}");
+        }
+    }
+    let asked = app.chatted(&say("openai", OPENAI, "Hello")).await;
+    assert_eq!(asked.status, 200);
+    app.close().await;
+}
+
 /// A connection of HTTP/2 that nobody uses ends; the next request makes another.
 #[tokio::test]
 async fn an_idle_connection_of_http2() {
