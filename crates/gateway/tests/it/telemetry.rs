@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use ledger::{Receipt, Usd};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 
-use crate::app::{Answer, App, Start, USER, are_free};
+use crate::app::{Answer, App, Start, USER, are_free, signal};
 use crate::books::Books;
 use crate::chat::{MODELS, say};
 
@@ -313,6 +314,30 @@ async fn nothing_else_is_at_the_address_of_metrics() {
     let said = String::from_utf8_lossy(&third.stderr).into_owned();
     assert!(said.contains("TOLLGATE_METRICS_ADDR: expected an address"), "{said}");
     app.close().await;
+}
+
+/// The address of metrics is shared as the other is, while one process takes over from another.
+#[tokio::test]
+async fn metrics_of_the_next_process() {
+    // Held, and not listened on, so that nobody else takes it.
+    let held = TcpSocket::new_v4().expect("a socket");
+    held.set_reuseport(true).expect("an option");
+    held.set_reuseaddr(true).expect("an option");
+    held.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let address = held.local_addr().expect("an address").to_string();
+    let start =
+        Start::default().set("TOLLGATE_METRICS_ADDR", &address).set("TOLLGATE_REUSE_PORT", "true");
+    let mut app = App::start_with(start).await;
+    let scrape = || reqwest::get(format!("http://{address}/metrics"));
+    assert_eq!(scrape().await.expect("an answer").status(), 200);
+    let (mut next, _) = app.another().await;
+    app.signal("TERM").await;
+    assert!(app.ended().await.success());
+    assert_eq!(scrape().await.expect("an answer of the other").status(), 200);
+    signal(&next, "TERM").await;
+    assert!(next.wait().await.expect("an end").success());
+    assert!(scrape().await.is_err());
+    app.books.remove().await;
 }
 
 fn repository() -> PathBuf {
