@@ -134,7 +134,7 @@ pub(crate) struct Gauge {
 }
 
 impl Gauge {
-    fn new(most: u64) -> Arc<Self> {
+    pub(crate) fn new(most: u64) -> Arc<Self> {
         Arc::new(Self { now: AtomicU64::new(0), most: most.into() })
     }
 

@@ -2,15 +2,19 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::sleep;
 
 use crate::app::App;
 use crate::config;
 
 /// Connections that may wait to be taken.
 const BACKLOG: u32 = 1_024;
+/// How long nobody is let in when a connection could not be accepted.
+const NO_FILES: Duration = Duration::from_millis(50);
 /// What may wait in the kernel that the client has no room for, in bytes.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 * 1024;
@@ -68,6 +72,22 @@ fn keep_little(listener: &SockRef<'_>) {
 
 #[cfg(not(target_os = "linux"))]
 fn keep_little(_: &SockRef<'_>) {}
+
+/// Whoever comes next.
+pub(crate) async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                // Mostly there is no file left for it, which takes a while to change.
+                if !matches!(error.kind(), ErrorKind::ConnectionAborted) {
+                    sleep(NO_FILES).await;
+                }
+            }
+        }
+    }
+}
 
 impl Door {
     /// Closes it, and returns those who had come before: dropped with it, their connections would be reset.

@@ -1,7 +1,6 @@
 //! The way in: routes, the listener, and a clean end.
 
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,7 +32,7 @@ use crate::connection::LAST_WORDS;
 use crate::idempotency::REPLAYED;
 use crate::inbound::Named;
 use crate::limits::{self, Entrance};
-use crate::listener::Door;
+use crate::listener::{self, Door};
 use crate::problem::Problem;
 use crate::protocols::{Begun, Protocols};
 use crate::proxies::Proxies;
@@ -43,8 +42,6 @@ use crate::{answer, clock, console, endpoints, pipeline, rates, unread, web};
 const LAST_FRAMES: Duration = Duration::from_secs(5);
 /// How long the database may be silent before that is told: it is asked four times a second.
 const SILENT: Duration = Duration::from_secs(5);
-/// How long nobody is let in when a connection could not be accepted.
-const NO_FILES: Duration = Duration::from_millis(50);
 
 const HEALTHZ: &str = "/healthz";
 const ALIVE: &str = "ok\n";
@@ -163,7 +160,7 @@ pub(crate) async fn serve(app: &Arc<App>, door: Door, stop: &mut impl Stop) -> I
     let server = Arc::new(Server::new(app));
     loop {
         tokio::select! {
-            accepted = door.listener.accept() => server.accepted(accepted).await,
+            (stream, peer) = listener::accept(&door.listener) => server.take(stream, peer),
             () = stop.asked() => break,
         }
     }
@@ -175,7 +172,7 @@ pub(crate) async fn serve(app: &Arc<App>, door: Door, stop: &mut impl Stop) -> I
     let mut again = false;
     while !again {
         tokio::select! {
-            accepted = door.listener.accept() => server.accepted(accepted).await,
+            (stream, peer) = listener::accept(&door.listener) => server.take(stream, peer),
             () = &mut grace => break,
             () = stop.asked() => again = true,
         }
@@ -277,19 +274,6 @@ impl Server {
         let front = Front::new(&self.app);
         self.front.store(Arc::clone(&front));
         front
-    }
-
-    async fn accepted(self: &Arc<Self>, accepted: io::Result<(TcpStream, SocketAddr)>) {
-        match accepted {
-            Ok((stream, peer)) => self.take(stream, peer),
-            Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
-                // Mostly there is no file left for it, which takes a while to change.
-                if !matches!(error.kind(), io::ErrorKind::ConnectionAborted) {
-                    sleep(NO_FILES).await;
-                }
-            }
-        }
     }
 
     /// Serves a connection in a task of its own, if there is a place for it.

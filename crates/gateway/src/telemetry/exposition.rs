@@ -11,20 +11,28 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode as encode_open_metrics;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, prometheus_text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::families;
 use super::histogram::Reading;
 use crate::app::App;
 use crate::config::Settings;
+use crate::limits::Gauge;
 use crate::listener;
 use crate::problem::Problem;
+use crate::protocols::Protocols;
 
+/// So many connections at once; whoever comes then finds the door shut.
+const CONNECTIONS: u64 = 64;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Opens the address of the settings, if there is one.
@@ -49,15 +57,28 @@ pub(crate) fn address(settings: &Settings) -> anyhow::Result<Option<SocketAddr>>
     settings.metrics_addr().map(|text| text.parse().context(wrong)).transpose()
 }
 
-/// Serves the metrics until the program ends.
+/// Serves the metrics until the program ends, to connections that have the same time as others and no place among them.
 pub(crate) async fn serve(app: Arc<App>, listener: TcpListener) {
-    let stop = app.stop.clone();
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Everything(app)));
+    registry.register_collector(Box::new(Everything(Arc::clone(&app))));
     let router = Router::new().route("/metrics", get(metrics)).with_state(Arc::new(registry));
-    let serving = axum::serve(listener, router).into_future();
-    if let Some(Err(error)) = stop.run_until_cancelled(serving).await {
-        tracing::error!(%error, "metrics are not served any more");
+    let places = Gauge::new(CONNECTIONS);
+    let next = || app.stop.run_until_cancelled(listener::accept(&listener));
+    while let Some((stream, _)) = next().await {
+        let Some(place) = places.take(1) else { continue };
+        let (stop, answers) = (app.stop.clone(), TowerToHyperService::new(router.clone()));
+        let protocols = Protocols::new(&app.live.load().network, &app.ending);
+        let serving = async move {
+            let _place = place;
+            let opened = Instant::now();
+            let Some(begun) = protocols.begun(&stream).await else { return };
+            let answer = move |request| Box::pin(answers.call(request));
+            let leave = CancellationToken::new();
+            if let Err(error) = protocols.serve(begun, (stream, opened), leave, answer).await {
+                tracing::debug!(%error, "a connection for metrics ended early");
+            }
+        };
+        app.background.spawn(async move { stop.run_until_cancelled(serving).await });
     }
 }
 

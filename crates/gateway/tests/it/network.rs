@@ -66,36 +66,44 @@ async fn connections_that_wait_for_nothing_are_closed() {
     const IDLE: Duration = Duration::from_secs(3);
     let start = Start::default()
         .set("TOLLGATE_HEADER_TIMEOUT_SECONDS", "1")
-        .set("TOLLGATE_IDLE_TIMEOUT_SECONDS", "3");
+        .set("TOLLGATE_IDLE_TIMEOUT_SECONDS", "3")
+        .set("TOLLGATE_METRICS_ADDR", "127.0.0.1:0");
     let app = App::start_with(start).await;
-    let health = format!("GET /healthz HTTP/1.1\r\nhost: {}\r\n\r\n", address(&app));
-    let half = &health[..health.len() - 2];
-    let after = format!("{health}{half}");
-    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0";
-    let said: [(&str, Duration, usize); 6] = [
-        ("", HEADER, 0),
-        (half, HEADER, 0),
-        ("PRI * HTTP/2.0\r\n", HEADER, 0),
-        (preface, HEADER, 0),
-        (&health, IDLE, 1),
-        (&after, HEADER, 1),
-    ];
+    let metrics = app.metrics.as_ref().and_then(|url| url.strip_prefix("http://"));
+    let (metrics, path) = metrics.and_then(|url| url.split_once('/')).expect("an address");
     let mut waiting = JoinSet::new();
-    for (text, limit, answers) in said {
-        let (mut stream, text) = (connect(&app).await, text.to_owned());
-        waiting.spawn(async move {
-            let begun = Instant::now();
-            stream.write_all(text.as_bytes()).await.expect("sent");
-            let told = String::from_utf8_lossy(&rest(&mut stream).await).into_owned();
-            let took = begun.elapsed();
-            assert_eq!(told.matches("HTTP/1.1 200").count(), answers, "{text:?}: {told}");
-            assert!(took + EARLY >= limit && took < limit + LATE, "{text:?} after {took:?}");
-        });
+    for (at, path) in [(address(&app), "healthz"), (metrics, path)] {
+        let whole = format!("GET /{path} HTTP/1.1\r\nhost: {at}\r\n\r\n");
+        let half = &whole[..whole.len() - 2];
+        let after = format!("{whole}{half}");
+        let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0";
+        let said: [(&str, Duration, usize); 6] = [
+            ("", HEADER, 0),
+            (half, HEADER, 0),
+            ("PRI * HTTP/2.0\r\n", HEADER, 0),
+            (preface, HEADER, 0),
+            (&whole, IDLE, 1),
+            (&after, HEADER, 1),
+        ];
+        for (text, limit, answers) in said {
+            let stream = TcpStream::connect(at).await.expect("a connection");
+            waiting.spawn(ends(stream, text.to_owned(), limit, answers));
+        }
     }
     while let Some(done) = waiting.join_next().await {
         done.expect("as it should");
     }
     app.close().await;
+}
+
+/// Says that, and waits until the other side has had enough of it: within the limit, after so many answers.
+async fn ends(mut stream: TcpStream, text: String, limit: Duration, answers: usize) {
+    let begun = Instant::now();
+    stream.write_all(text.as_bytes()).await.expect("sent");
+    let told = String::from_utf8_lossy(&rest(&mut stream).await).into_owned();
+    let took = begun.elapsed();
+    assert_eq!(told.matches("HTTP/1.1 200").count(), answers, "{text:?}: {told}");
+    assert!(took + EARLY >= limit && took < limit + LATE, "{text:?} after {took:?}");
 }
 
 /// A request of HTTP/1.1 says once whom it is for, or it is refused in the form of its path; one of HTTP/1.0 need not say it.

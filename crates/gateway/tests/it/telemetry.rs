@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use ledger::{Receipt, Usd};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::net::TcpSocket;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::app::{Answer, App, Start, USER, are_free, signal};
 use crate::books::Books;
@@ -313,6 +314,32 @@ async fn nothing_else_is_at_the_address_of_metrics() {
     let third = command.env("TOLLGATE_METRICS_ADDR", "9464").output().await.expect("it runs");
     let said = String::from_utf8_lossy(&third.stderr).into_owned();
     assert!(said.contains("TOLLGATE_METRICS_ADDR: expected an address"), "{said}");
+    app.close().await;
+}
+
+/// Connections for metrics have a limit of their own: whoever is one too many finds the door shut, and it opens again.
+#[tokio::test]
+async fn one_scraper_too_many() {
+    const MOST: usize = 64;
+    let app = App::start_with(measured()).await;
+    let metrics = app.metrics.as_ref().and_then(|url| url.strip_prefix("http://"));
+    let address = metrics.and_then(|url| url.strip_suffix("/metrics")).expect("an address");
+    let mut kept = Vec::new();
+    for _ in 0..=MOST {
+        kept.push(TcpStream::connect(address).await.expect("a connection"));
+    }
+    let mut last = kept.pop().expect("the last one");
+    let begun = Instant::now();
+    assert_eq!(last.read(&mut [0]).await.expect("an end"), 0);
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "sooner than one that says nothing is let go"
+    );
+    drop(kept);
+    let begun = Instant::now();
+    while app.client.get(format!("http://{address}/metrics")).send().await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(5), "no room");
+    }
     app.close().await;
 }
 
