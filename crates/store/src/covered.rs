@@ -118,8 +118,8 @@ const PRICES: Sql = sql!(
     "ORDER BY provider, model, valid_from, service_tier, long_context, off_peak, meter"
 );
 
-#[derive(sqlx::FromRow)]
-struct Transaction {
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub(crate) struct Transaction {
     id: Uuid,
     kind: String,
     corrects: Option<Uuid>,
@@ -130,6 +130,11 @@ struct Transaction {
 }
 
 impl Transaction {
+    /// The hash of all but its lines, of which it has a hash itself.
+    pub(crate) fn head(&self) -> Hash {
+        self.hash(&[])
+    }
+
     fn hash(&self, lines: &[(i64, Uuid, i64)]) -> Hash {
         let digest = Digest::of(b"tollgate transaction v1\0").id(self.id).text(&self.kind);
         let digest = digest.maybe(self.corrects, Digest::id).text(&self.actor);
@@ -222,6 +227,17 @@ struct Price {
     rate: i64,
     unit_price: i64,
     free: bool,
+}
+
+/// The hash of all of a transaction but its lines.
+///
+/// # Errors
+/// [`StoreError::NotFound`] where there is none.
+pub(crate) async fn head(conn: &mut Conn, transaction: Uuid) -> Result<Hash, StoreError> {
+    let found: Option<Transaction> =
+        on!(*conn, TRANSACTION => _, (q, c) => q.bind(transaction).fetch_optional(c).await)?;
+    let found = found.ok_or(StoreError::NotFound { what: "ledger_transactions" })?;
+    Ok(found.head())
 }
 
 /// The hash of what stands in a row.

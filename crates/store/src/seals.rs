@@ -26,16 +26,21 @@ const INSERT: Sql = sql!(
     seal_columns!(),
     ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
 );
-const OF_BATCHES: Sql = sql!(
-    "SELECT ",
-    seal_columns!(),
-    " FROM tollgate.seals WHERE batch_id IN ($1, $2, $3, $4, $5, $6, $7, $8)"
-);
-const ALL_AFTER: Sql = sql!(
-    "SELECT ",
-    seal_columns!(),
-    " FROM tollgate.seals WHERE (replica_id, number) > ($1, $2) ORDER BY replica_id, number LIMIT $3"
-);
+/// Seals, each with the transaction that posts its receipts.
+macro_rules! seals {
+    ($rest:literal) => {
+        sql!(
+            "SELECT ",
+            seal_columns!(),
+            ", id, kind, corrects, actor, reason, content_hash, created_at ",
+            "FROM tollgate.seals JOIN tollgate.ledger_transactions ON id = batch_id ",
+            $rest
+        )
+    };
+}
+const OF_BATCHES: Sql = seals!("WHERE batch_id IN ($1, $2, $3, $4, $5, $6, $7, $8)");
+const ALL_AFTER: Sql =
+    seals!("WHERE (replica_id, number) > ($1, $2) ORDER BY replica_id, number LIMIT $3");
 const RECEIPTS: Sql = sql!(
     "SELECT request_id, attempt, batch_id, leaf, content_hash FROM tollgate.receipts ",
     "WHERE (request_id, attempt) > ($1, $2) ORDER BY request_id, attempt LIMIT $3"
@@ -79,6 +84,8 @@ pub struct SealAudit {
 /// A seal as it is stored.
 #[derive(Clone, Debug, sqlx::FromRow)]
 struct SealRow {
+    #[sqlx(flatten)]
+    transaction: covered::Transaction,
     batch_id: Uuid,
     replica_id: Uuid,
     number: i64,
@@ -92,10 +99,15 @@ struct SealRow {
     absorbed: Option<Vec<u8>>,
 }
 
-/// What is hashed of the books: the newest act, and what the house has paid of the batch.
-fn books(acts: i64, acts_hash: &[u8], absorbed: &[u8]) -> Hash {
-    let digest = Digest::of(b"tollgate seal books v1\0").number(acts);
-    digest.bytes(acts_hash).bytes(absorbed).finish()
+/// What is hashed of the books: the newest act, what the house has paid of the batch, and the transaction that posts it. Seals
+/// of before that was named have none.
+fn books(acts: i64, acts_hash: &[u8], absorbed: &[u8], transaction: Option<Hash>) -> Hash {
+    let domain: &[u8] = match transaction {
+        None => b"tollgate seal books v1\0",
+        Some(_) => b"tollgate seal books v2\0",
+    };
+    let digest = Digest::of(domain).number(acts).bytes(acts_hash).bytes(absorbed);
+    transaction.iter().fold(digest, |digest, hash| digest.bytes(hash)).finish()
 }
 
 /// The length of a transaction among what the house has paid: its id and a hash.
@@ -118,25 +130,28 @@ impl SealRow {
     }
 
     /// The hash over what it vouches for beside its receipts.
-    fn books(&self) -> Option<Hash> {
+    fn books(&self, transaction: Option<Hash>) -> Option<Hash> {
         let (hash, absorbed) = (self.acts_hash.as_deref()?, self.absorbed.as_deref()?);
-        Some(books(self.acts?, hash, absorbed))
+        Some(books(self.acts?, hash, absorbed, transaction))
     }
 
     /// The seal of this row: count and root are worked out from the leaves. Nothing where that makes no seal.
     fn sealed(&self) -> Option<Sealed> {
         let (leaves, rest) = self.leaves.as_chunks::<32>();
-        let seal = Seal {
+        let mut seal = Seal {
             replica: self.replica_id,
             number: self.number.try_into().ok()?,
             previous: self.previous.as_slice().try_into().ok()?,
             count: leaves.len().try_into().ok()?,
             root: merkle::root(leaves),
-            books: self.books(),
+            books: self.books(None),
             hash: self.hash.as_slice().try_into().ok()?,
             signature: self.signature.as_slice().try_into().ok()?,
             public_key: self.public_key.as_slice().try_into().ok()?,
         };
+        if seal.check().is_err() {
+            seal.books = self.books(Some(self.transaction.head()));
+        }
         let leaves = leaves.to_vec();
         rest.is_empty().then_some(Sealed { batch: self.batch_id, seal, leaves })
     }
@@ -165,7 +180,8 @@ pub(crate) async fn seal(
         paid.extend_from_slice(id.as_bytes());
         paid.extend(covered::read(conn, &Covered::Transaction(*id)).await?);
     }
-    let books = Some(books(acts, &acts_hash, &paid));
+    let transaction = covered::head(conn, batch).await?;
+    let books = Some(books(acts, &acts_hash, &paid, Some(transaction)));
     let seal = signer.seal(replica, number.unsigned_abs(), previous, leaves, books);
     on!(*conn, INSERT, (q, c) => {
         let q = q.bind(batch).bind(replica).bind(number).bind(seal.previous.to_vec());

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::merkle::Hash;
 use ledger::{Content, Receipt, Signer};
+use sha2::{Digest as _, Sha256};
 use store::{Batch, Entry, Period, SealAudit, Sealed, Store, StoreError};
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use crate::common::{TestDatabase, id, insert, receipt};
 #[tokio::test(flavor = "multi_thread")]
 async fn seals_on_sqlite() {
     let unlock = |table| format!("DROP TRIGGER {table}_no_update; DROP TRIGGER {table}_no_delete;");
-    let unlock = ["receipts", "seals"].map(unlock).concat();
+    let unlock = ["receipts", "seals", "ledger_transactions"].map(unlock).concat();
     Box::pin(seals(TestDatabase::sqlite(), &unlock)).await;
 }
 
@@ -20,7 +21,7 @@ async fn seals_on_sqlite() {
 async fn seals_on_postgres() {
     if let Some(database) = TestDatabase::postgres("seals").await {
         let unlock = |table| format!("ALTER TABLE tollgate.{table} DISABLE TRIGGER USER;");
-        let unlock = ["receipts", "seals"].map(unlock).concat();
+        let unlock = ["receipts", "seals", "ledger_transactions"].map(unlock).concat();
         Box::pin(seals(database, &unlock)).await;
     }
 }
@@ -44,6 +45,7 @@ async fn seals(database: TestDatabase, unlock: &str) {
     cannot_be_changed(&database).await;
     database.shell(unlock).await.unwrap();
     tampering_is_named(&database, &store).await;
+    older_seals_hold(&database, &store).await;
     a_batch_without_a_seal_is_named(&store).await;
     database.drop(store).await;
 }
@@ -230,14 +232,26 @@ fn cases() -> Vec<(String, Vec<String>)> {
     ]
 }
 
+/// The same of the transaction that posts a batch.
+fn of_what_is_posted() -> impl Iterator<Item = (String, Vec<String>)> {
+    ["created_at = created_at + 1", "actor = 'somebody'"].into_iter().map(|what| {
+        let statement = format!(
+            "UPDATE tollgate.ledger_transactions SET {what} WHERE id = \
+             (SELECT batch_id FROM tollgate.seals WHERE number = 2)"
+        );
+        let seal = format!("seals: seal 2 of replica {}", id(ONE));
+        (statement, vec![seal + ": its hash is not that of its content"])
+    })
+}
+
 /// Whoever gets past the triggers is found out, and what was changed is named.
 async fn tampering_is_named(database: &TestDatabase, store: &Store) {
     let clean = audit(store).await;
-    for table in ["receipts", "seals"] {
+    for table in ["receipts", "seals", "ledger_transactions"] {
         let copy = format!("CREATE TABLE tollgate.{table}_copy AS SELECT * FROM tollgate.{table}");
         database.shell(&copy).await.unwrap();
     }
-    for (statement, expected) in cases() {
+    for (statement, expected) in cases().into_iter().chain(of_what_is_posted()) {
         assert_eq!(database.shell(&statement).await.unwrap(), 1, "{statement}");
         let (_, faults) = audit(store).await;
         assert_eq!(faults.len(), expected.len(), "{statement}: {faults:#?}");
@@ -246,7 +260,11 @@ async fn tampering_is_named(database: &TestDatabase, store: &Store) {
         }
         // A bill takes no seal that proves nothing, and no receipt that is another.
         let refused = matches!(all_seals(store).await, Err(StoreError::Corrupt { .. }));
-        let changed = ["UPDATE tollgate.seals", "UPDATE tollgate.receipts SET content_hash"];
+        let changed = [
+            "UPDATE tollgate.seals",
+            "UPDATE tollgate.receipts SET content_hash",
+            "UPDATE tollgate.ledger_transactions",
+        ];
         let expected = changed.iter().any(|start| statement.starts_with(start));
         assert_eq!(refused, expected, "{statement}");
         for table in ["receipts", "seals"] {
@@ -256,8 +274,32 @@ async fn tampering_is_named(database: &TestDatabase, store: &Store) {
             );
             database.shell(&restore).await.unwrap();
         }
+        // Others stand upon it.
+        let restore = "UPDATE tollgate.ledger_transactions SET (actor, created_at) = \
+                       (SELECT actor, created_at FROM tollgate.ledger_transactions_copy c \
+                        WHERE c.id = ledger_transactions.id)";
+        database.shell(restore).await.unwrap();
         assert_eq!(audit(store).await, clean, "it is as it was");
     }
+}
+
+/// A seal of before the transaction was named in it is as good for what it names.
+async fn older_seals_hold(database: &TestDatabase, store: &Store) {
+    let Sealed { seal, leaves, .. } = &all_seals(store).await.unwrap()[&(id(ONE), 3)];
+    // No act, and nothing that the house has paid.
+    let books = Sha256::new_with_prefix(b"tollgate seal books v1\0").chain_update([0; 8]);
+    let books = books.chain_update(32_u64.to_be_bytes()).chain_update([0; 32 + 8]).finalize();
+    let older = signer(ONE).seal(id(ONE), 3, seal.previous, leaves, Some(books.into()));
+    assert_ne!(older.hash, seal.hash);
+    let bytes = |bytes: &[u8]| match store.engine_name() {
+        "SQLite" => format!("X'{}'", ledger::to_hex(bytes)),
+        _ => format!("decode('{}', 'hex')", ledger::to_hex(bytes)),
+    };
+    let (hash, signature) = (bytes(&older.hash), bytes(&older.signature));
+    let set = format!("SET hash = {hash}, signature = {signature}");
+    database.shell(&format!("UPDATE tollgate.seals {set} WHERE number = 3")).await.unwrap();
+    assert_eq!(audit(store).await.1, Vec::<String>::new());
+    assert_eq!(all_seals(store).await.unwrap()[&(id(ONE), 3)].seal, older);
 }
 
 /// Receipts that no journal has brought stand out.
