@@ -6,7 +6,6 @@ use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::chat::Native;
 use crate::fault::fault;
 
 /// A JSON value kept as its own text, byte for byte: numbers of any length and the order of keys survive.
@@ -135,21 +134,6 @@ pub(crate) fn fields(text: &str) -> Vec<(String, Json)> {
     serde_json::from_str::<Fields>(text).map_or_else(|_| Vec::new(), |fields| fields.0)
 }
 
-/// The members of the object `text` that the wire struct `T` has no field for.
-pub(crate) fn leftovers<T: DeserializeOwned>(text: &str) -> Vec<(String, Json)> {
-    let known = names::<T>();
-    fields(text)
-        .into_iter()
-        .filter(|(name, value)| !known.contains(&name.as_str()) && value.get() != "null")
-        .collect()
-}
-
-/// The members inside blocks or tools that `T` has no field for, to be reported by name when they are not carried.
-pub(crate) fn inside<T: DeserializeOwned>(place: &str, list: &[Json]) -> Vec<Native> {
-    let named = |(name, raw)| Native { dialect: "", field: format!("{place}.{name}"), raw };
-    list.iter().flat_map(|raw| leftovers::<T>(raw.get())).map(named).collect()
-}
-
 /// `value` as an object with `more` members behind its own.
 pub(crate) fn object_with(value: &impl Serialize, more: &[(String, Json)]) -> Json {
     let own = Json::of(value);
@@ -189,39 +173,6 @@ impl<'de> Deserialize<'de> for Fields {
             }
         }
         deserializer.deserialize_map(Members)
-    }
-}
-
-/// The names (aliases too) of the fields of `T`, asked of its derived `Deserialize`: a list kept by hand would rot.
-fn names<T: DeserializeOwned>() -> &'static [&'static str] {
-    let mut names: &'static [&'static str] = &[];
-    // Always an error: nothing is read, only the names are wanted.
-    let _ = T::deserialize(Names(&mut names));
-    names
-}
-
-struct Names<'a>(&'a mut &'static [&'static str]);
-
-impl<'de> Deserializer<'de> for Names<'_> {
-    type Error = serde::de::value::Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
-        Err(serde::de::Error::custom("names only"))
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Self::Error> {
-        *self.0 = fields;
-        self.deserialize_any(visitor)
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }
 

@@ -7,6 +7,7 @@ use super::{NAME, names, signature};
 use crate::chat::{Block, Media, MediaKind, Native, Seal, Source};
 use crate::inline::standard_base64;
 use crate::json::{self, Json, Malformed};
+use crate::unknown;
 
 /// Calls without an id get one here, and results without an id the one of the first open call of their function.
 #[derive(Default)]
@@ -63,11 +64,13 @@ pub(super) fn parts(
 ) -> Result<(), Malformed> {
     for (i, raw) in content.and_then(|content| content.parts).iter().flatten().enumerate() {
         let path = format!("{path}.parts[{i}]");
-        let part: Part = json::read(raw.get(), &path)?;
+        let mut more = Vec::new();
+        let part: Part = unknown::read(raw.get(), &path, "", "parts", &mut more)?;
         let before = blocks.len();
-        part_to_blocks(part, raw, &path, calls, blocks)?;
+        part_to_blocks(part, raw, &path, calls, &mut more, blocks)?;
+        // What only Google knows is kept as it was written.
         if !matches!(blocks.get(before..), Some([Block::Native(_)])) {
-            lost.extend(json::inside::<Part>("parts", std::slice::from_ref(raw)));
+            lost.extend(more);
         }
     }
     Ok(())
@@ -78,6 +81,7 @@ fn part_to_blocks(
     raw: &Json,
     path: &str,
     calls: &mut Calls,
+    lost: &mut Vec<Native>,
     blocks: &mut Vec<Block>,
 ) -> Result<(), Malformed> {
     let seal = part.thought_signature.as_deref().map(signature::read);
@@ -91,7 +95,7 @@ fn part_to_blocks(
             blocks.push(Block::ToolUse { id, name, input, seal });
         }
         Part { function_response: Some(response), .. } => {
-            blocks.push(result(response, path, calls)?);
+            blocks.push(result(response, path, calls, lost)?);
         }
         Part { inline_data: Some(_), .. } | Part { file_data: Some(_), .. } if thought => {
             blocks.extend(native(raw));
@@ -204,7 +208,12 @@ fn detailed(media: Media, resolution: Option<Resolution>) -> Media {
     Media { detail: known.map(|(_, ours)| (*ours).to_owned()), ..media }
 }
 
-fn result(response: FunctionResponse, path: &str, calls: &mut Calls) -> Result<Block, Malformed> {
+fn result(
+    response: FunctionResponse,
+    path: &str,
+    calls: &mut Calls,
+    lost: &mut Vec<Native>,
+) -> Result<Block, Malformed> {
     let name = response.name.unwrap_or_default();
     let id = calls.answer(response.id.filter(|id| !id.is_empty()), &name);
     let whole = response.response.unwrap_or_else(Json::empty_object);
@@ -218,9 +227,15 @@ fn result(response: FunctionResponse, path: &str, calls: &mut Calls) -> Result<B
     };
     let mut blocks = vec![Block::Text(said)];
     for (i, raw) in response.parts.iter().flatten().enumerate() {
-        let part = serde_json::from_str::<Part>(raw.get()).unwrap_or_default();
         let path = format!("{path}.functionResponse.parts[{i}]");
-        part_to_blocks(part, raw, &path, calls, &mut blocks)?;
+        let place = "parts.functionResponse.parts";
+        let mut more = Vec::new();
+        let part = unknown::read(raw.get(), &path, "", place, &mut more).unwrap_or_default();
+        let before = blocks.len();
+        part_to_blocks(part, raw, &path, calls, &mut more, &mut blocks)?;
+        if !matches!(blocks.get(before..), Some([Block::Native(_)])) {
+            lost.extend(more);
+        }
     }
     Ok(Block::ToolResult { id, name: Some(name), blocks, failed })
 }

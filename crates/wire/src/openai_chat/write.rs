@@ -50,7 +50,7 @@ pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsup
     let rules = Rules::of(target);
     let mut dropped = Dropped::default();
     let mut names = Names::default();
-    let mut native = crate::natives(chat, NAME, &mut dropped)?;
+    let mut native = crate::natives(chat, NAME, |_| None, &mut dropped)?;
     let custom = custom::take(&mut native);
     let free: Vec<String> = custom.iter().map(|(name, _)| name.clone()).collect();
     let mut wire = Request { model: Some(target.model.to_owned()), ..Request::default() };

@@ -295,6 +295,10 @@ impl Turns<'_> {
                     if self.rules.any() => {}
                 // Told by then.
                 Block::Thinking { .. } | Block::CachePoint(_) => {}
+                // Any server is given it beside its thoughts.
+                Block::ToolUse { seal, .. } if !self.rules.any() => {
+                    self.dropped.call_members(seal.as_ref());
+                }
                 other => self.note(other),
             }
         }
@@ -441,6 +445,7 @@ fn call(id: &str, name: &str, input: &Json, seal: Option<&Seal>) -> ToolCall {
         }),
         custom: None,
         extra_content: signature.map(extra),
+        index: None,
     }
 }
 

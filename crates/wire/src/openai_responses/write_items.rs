@@ -253,6 +253,9 @@ impl Writer<'_> {
                 Block::ToolUse { id, name, input, seal } => {
                     message.flush(&mut self.list);
                     self.dropped.unless_kept(seal.as_ref());
+                    if !self.rules.openai {
+                        self.dropped.call_members(seal.as_ref());
+                    }
                     let call = self.call(id, name, input, seal.as_ref());
                     self.list.push(call);
                 }
