@@ -26,6 +26,14 @@ pub(super) fn from_openapi(schema: &Json) -> Json {
         number(members);
         order(members);
         let nullable = take(members, "nullable").is_some_and(|flag| flag.is("true"));
+        if nullable
+            && let Some((_, Node::Array(values))) =
+                members.iter_mut().find(|(word, _)| word == "enum")
+            && !values.iter().any(|value| value.is("null"))
+        {
+            // A list of values holds for all types there.
+            values.push(Node::Leaf(Json::of(&())));
+        }
         if let Some(kind) = take(members, "type").and_then(|kind| kind.text())
             && kind != "TYPE_UNSPECIFIED"
         {
