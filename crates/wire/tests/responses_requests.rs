@@ -960,3 +960,52 @@ fn citations_on_replay() {
         (&json!(1), &json!("https://e.example"))
     );
 }
+
+#[test]
+fn calls_and_results_belong_together() {
+    let call = |id: &str| turn(Role::Assistant, vec![tool_use(id, "f", "{}")]);
+    let done = |id: &str| turn(Role::User, vec![result(id, "x")]);
+    let written = |turns: Vec<Turn>| {
+        let chat = Chat { turns, ..Chat::default() };
+        responses().write_request(&chat, &target("gpt-5.2")).map_err(|refusal| refusal.to_string())
+    };
+    for turns in [
+        vec![user("a"), call("c"), done("c"), user("b")],
+        // The model went on before the first was done; ids begin anew in each round.
+        vec![user("a"), call("c"), call("d"), done("d"), done("c"), call("c"), done("c")],
+        // Somebody else is to add the result.
+        vec![user("a"), call("c")],
+    ] {
+        written(turns).unwrap();
+    }
+    for (turns, told) in [
+        (vec![user("a"), call("c"), user("b")], "messages: the call c has no result"),
+        (vec![user("a"), done("c"), call("c")], "messages: the result c has no call before it"),
+        (
+            vec![user("a"), call("c"), done("c"), done("c")],
+            "messages: the result c has no call before it",
+        ),
+    ] {
+        assert_eq!(written(turns).unwrap_err(), told);
+    }
+}
+
+#[test]
+fn results_of_calls_that_the_server_remembers_go_on() {
+    let output = r#"{"type":"function_call_output","call_id":"c","output":"x"}"#;
+    for (more, before) in [
+        (r#""previous_response_id":"resp_1","#, ""),
+        ("", r#"{"type":"item_reference","id":"fc_1"},"#),
+        ("", r#"{"type":"tool_search_call","call_id":"c","execution":"client","arguments":{}},"#),
+        (
+            "",
+            r#"{"type":"function_call","call_id":"c","name":"f","arguments":"{}","async":true},{"role":"user","content":"y"},"#,
+        ),
+    ] {
+        let body = format!(
+            r#"{{"model":"m",{more}"input":[{before}{output},{{"role":"user","content":"y"}}]}}"#
+        );
+        let chat = responses().read_request(body.as_bytes()).unwrap();
+        responses().write_request(&chat, &target("gpt-5.2")).unwrap();
+    }
+}

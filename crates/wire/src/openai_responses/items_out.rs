@@ -403,6 +403,12 @@ pub(super) fn free_text(arguments: &str) -> String {
         .map_or_else(|_| arguments.to_owned(), |free| free.input)
 }
 
+/// Whether the conversation goes on before a call has its result.
+pub(crate) fn is_async(seal: Option<&Seal>) -> bool {
+    let mut members = call_members(seal).into_iter();
+    members.any(|(name, raw)| name == "async" && raw.get() == "true")
+}
+
 /// What a call of this dialect says beside name and arguments, as members of its item.
 pub(crate) fn call_members(seal: Option<&Seal>) -> Vec<(String, Json)> {
     let own = seal.filter(|seal| seal.dialect == NAME);

@@ -64,10 +64,23 @@ pub(super) fn input(
         _ if system.is_empty() => {}
         _ => writer.message(writer.operator(), &system)?,
     }
+    rounds::complete(&chat.turns, rules.continues || refers(&chat.turns))?;
     for turn in rounds::distinct(&chat.turns).iter() {
         writer.turn(turn)?;
     }
     Ok(Input { instructions, list: writer.list })
+}
+
+/// Whether there are items that may be calls of their own kind, or stand for calls that only the server has.
+fn refers(turns: &[Turn]) -> bool {
+    turns.iter().flat_map(|turn| &turn.blocks).any(|block| match block {
+        Block::Native(native) => {
+            let is_part =
+                [IN_CONTENT, ANNOTATION].iter().any(|part| native.field.starts_with(part));
+            native.dialect == NAME && !is_part && !read_items::is_mark(native)
+        }
+        _ => false,
+    })
 }
 
 /// The text of the system, if it is nothing but text.
