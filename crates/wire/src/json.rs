@@ -1,5 +1,6 @@
 //! JSON where it must stay as it was written, and reading that says which field was wrong.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
@@ -49,6 +50,23 @@ impl Json {
     /// The text inside, if this is a JSON string.
     pub fn as_string(&self) -> Option<String> {
         serde_json::from_str(self.get()).ok()
+    }
+
+    /// Whether this holds arguments in an object of ours, or would have to where an object is asked for.
+    pub(crate) fn is_no_object(&self) -> bool {
+        !self.is_object() || self.broken_arguments().is_some()
+    }
+
+    /// These arguments as the text that OpenAI takes: what was no JSON is what it was.
+    pub(crate) fn to_arguments(&self) -> Cow<'_, str> {
+        self.broken_arguments().map_or(Cow::Borrowed(self.get()), Cow::Owned)
+    }
+
+    /// The text that [`Json::from_arguments`] could not read, if this is what it made of one.
+    fn broken_arguments(&self) -> Option<String> {
+        let raw = self.get().strip_prefix("{\"_raw\":")?.strip_suffix('}')?;
+        let text = Self::parse(raw)?.as_string()?;
+        Self::parse(&text).is_none().then_some(text)
     }
 
     /// Tool arguments, which OpenAI sends as text. Empty text means no arguments; text that is no JSON is kept in an

@@ -184,6 +184,13 @@ impl Dropped {
         }
     }
 
+    /// Notes arguments that are no object, where only an object is taken.
+    pub(crate) fn unless_object(&mut self, arguments: &Json) {
+        if arguments.is_no_object() {
+            self.note("arguments: no object -> _raw");
+        }
+    }
+
     /// Notes what a call of Responses says beside name and arguments.
     pub(crate) fn call_members(&mut self, seal: Option<&chat::Seal>) {
         for (name, raw) in openai_responses::call_members(seal) {

@@ -441,7 +441,7 @@ fn call(id: &str, name: &str, input: &Json, seal: Option<&Seal>) -> ToolCall {
         kind: Some("function".to_owned()),
         function: Some(Called {
             name: Some(name.to_owned()),
-            arguments: Some(Json::of(&input.get())),
+            arguments: Some(Json::of(&input.to_arguments())),
         }),
         custom: None,
         extra_content: signature.map(extra),

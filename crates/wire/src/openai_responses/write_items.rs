@@ -345,7 +345,7 @@ impl Writer<'_> {
             call.kind = Some("custom_tool_call".to_owned());
             call.input = Some(free_text(input.get()));
         } else {
-            call.arguments = Some(Json::of(&input.get()));
+            call.arguments = Some(Json::of(&input.to_arguments()));
         }
         json::object_with(&call, &call_members(own))
     }
