@@ -297,6 +297,9 @@ fn lose(native: &chat::Native, of: &str, dropped: &mut Dropped) -> Result<(), Un
 
 /// Whether a field asks for what happens anyway.
 fn is_default(native: &chat::Native) -> bool {
+    if native.field.ends_with(".external_web_access") {
+        return native.raw.get() == "true";
+    }
     let one = matches!(native.field.as_str(), "n" | "generationConfig.candidateCount");
     let reasoning =
         native.field == "include" && native.raw.get() == "[\"reasoning.encrypted_content\"]";

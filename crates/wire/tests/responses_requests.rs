@@ -1009,3 +1009,49 @@ fn results_of_calls_that_the_server_remembers_go_on() {
         responses().write_request(&chat, &target("gpt-5.2")).unwrap();
     }
 }
+
+/// What becomes of a tool that runs at OpenAI.
+fn hosted_at(to: &str, model: &str, tool: &Value) -> Result<(Value, Vec<String>), String> {
+    let chat = read(&json!({"model": "m", "input": "x", "store": false, "tools": [tool]}));
+    let target = Target { provider: to, model, max_output_tokens: None, reasoning: false };
+    let written = dialect(to).unwrap().write_request(&chat, &target);
+    let Written { body, dropped, .. } = written.map_err(|refusal| refusal.to_string())?;
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    Ok((body["tools"][0].clone(), dropped))
+}
+
+#[test]
+fn terms_of_hosted_tools_are_carried_or_named() {
+    let place = json!({"type": "approximate", "city": "Utrecht"});
+    let search = json!({
+        "type": "web_search", "filters": {"allowed_domains": ["a.example"], "blocked_domains": ["b.example"]},
+        "search_context_size": "low", "user_location": place, "external_web_access": false,
+    });
+    let (tool, named) = hosted_at("anthropic", "claude-opus-5", &search).unwrap();
+    assert_eq!((&tool["allowed_domains"], &tool["user_location"]), (&json!(["a.example"]), &place));
+    let own = ["web_search.external_web_access", "web_search.filters.blocked_domains"];
+    assert_eq!(named, [own[0], own[1], "web_search.search_context_size"]);
+    let (_, named) = hosted_at("gemini", "gemini-3-flash-preview", &search).unwrap();
+    let known = ["allowed_domains", "user_location", "search_context_size"];
+    assert_eq!(named, [own.as_slice(), known.as_slice()].concat());
+    let usual = json!({"type": "web_search", "external_web_access": true, "user_location": null});
+    assert_eq!(hosted_at("anthropic", "claude-opus-5", &usual).unwrap().1.len(), 0);
+
+    let run = |container: Value| {
+        let tool = json!({"type": "code_interpreter", "container": container});
+        hosted_at("anthropic", "claude-opus-5", &tool).map(|(_, named)| named)
+    };
+    assert_eq!(run(json!({"type": "auto", "file_ids": []})), Ok(vec![]));
+    let named = vec!["code_interpreter.container.memory_limit".to_owned()];
+    assert_eq!(run(json!({"type": "auto", "memory_limit": "4g"})), Ok(named));
+    for (container, field) in [
+        (json!("cntr_1"), "code_interpreter.container: is known"),
+        (
+            json!({"type": "auto", "file_ids": ["file-1"]}),
+            "code_interpreter.container.file_ids: is known",
+        ),
+    ] {
+        let told = run(container).unwrap_err();
+        assert!(told.starts_with(field), "{told}");
+    }
+}
