@@ -1,7 +1,8 @@
 //! Wire messages to canonical turns.
 
+use super::details::{self, Told};
 use super::types::{CacheControl, Called, Content, Extra, Message, Part, Picture, ToolCall};
-use super::{NAME, citations, custom, details, names};
+use super::{NAME, citations, custom, names};
 use crate::chat::{Block, CacheLife, Media, MediaKind, Native, Role, Seal, Source, Turn};
 use crate::json::{Json, Malformed, TextOr};
 use crate::unknown;
@@ -118,14 +119,15 @@ pub(super) fn assistant(
     let calls = message.tool_calls.unwrap_or_default();
     let ids: Vec<&str> = calls.iter().filter_map(|call| call.id.as_deref()).collect();
     let details = message.reasoning_details.unwrap_or_default();
-    let (mut blocks, of_calls) = details::read(&details, &ids);
+    let mut told = details::read(&details, &ids);
     let plain = message.reasoning_content.or(message.reasoning);
-    add_plain_thoughts(&mut blocks, plain, !calls.is_empty());
+    add_plain_thoughts(&mut told, plain, !calls.is_empty());
 
     // Calls come with an empty text or with none, as servers like.
     let mut visible = content(message.content, path, lost)?;
     visible.retain(|block| !matches!(block, Block::Text(text) if text.is_empty()));
-    blocks.extend(citations::place(visible, &message.annotations.unwrap_or_default()));
+    let visible = told.cut(visible);
+    let mut blocks = citations::place(visible, &message.annotations.unwrap_or_default());
     blocks.extend(message.refusal.filter(|text| !text.is_empty()).map(Block::Refusal));
     blocks.extend(pictures(&message.images.unwrap_or_default()));
     if let Some(audio) = message.audio {
@@ -138,12 +140,13 @@ pub(super) fn assistant(
         media.transcript = audio.transcript;
         blocks.push(Block::Media(media));
     }
-    for (i, call) in calls.into_iter().enumerate() {
-        blocks.push(tool_call(call, i, seed, &of_calls));
-    }
+    let calls = calls.into_iter().enumerate();
+    let mut calls: Vec<Block> =
+        calls.map(|(i, call)| tool_call(call, i, seed, &told.of_calls)).collect();
     if let Some(call) = message.function_call {
-        blocks.push(tool_use(names::minted(seed, 0), call, None));
+        calls.push(tool_use(names::minted(seed, 0), call, None));
     }
+    let mut blocks = told.arranged(blocks, calls);
     if let Some(signature) = signature(message.extra_content) {
         sign(&mut blocks, signature);
     }
@@ -151,10 +154,12 @@ pub(super) fn assistant(
 }
 
 /// Thoughts told as plain text too: where the entries have none, this is theirs.
-fn add_plain_thoughts(blocks: &mut Vec<Block>, plain: Option<String>, calls: bool) {
+fn add_plain_thoughts(told: &mut Told, plain: Option<String>, calls: bool) {
     let Some(plain) = plain else { return };
-    let told = |block: &Block| matches!(block, Block::Thinking { text, .. } if !text.is_empty());
-    if blocks.iter().any(told) {
+    let blocks = &mut told.blocks;
+    let has_text =
+        |block: &Block| matches!(block, Block::Thinking { text, .. } if !text.is_empty());
+    if blocks.iter().any(has_text) {
         return;
     }
     let bare_call = calls && blocks.is_empty();
@@ -167,7 +172,7 @@ fn add_plain_thoughts(blocks: &mut Vec<Block>, plain: Option<String>, calls: boo
         Some(text) => *text = plain,
         // DeepSeek wants the thoughts of a call back even if there were none.
         None if !plain.is_empty() || bare_call => {
-            blocks.insert(0, Block::Thinking { text: plain, seal: None });
+            told.begin_with(Block::Thinking { text: plain, seal: None });
         }
         None => {}
     }

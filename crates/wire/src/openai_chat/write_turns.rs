@@ -390,7 +390,7 @@ pub(super) fn answer(blocks: &[Block], id: &str) -> Message {
         .collect();
     message.reasoning_content = (!thoughts.is_empty()).then_some(thoughts);
     message.reasoning.clone_from(&message.reasoning_content);
-    let (details, citations) = (details::write(blocks), citations::write(blocks));
+    let (details, citations) = (details::tell(blocks), citations::write(blocks));
     message.reasoning_details = (!details.is_empty()).then_some(details);
     message.annotations = (!citations.is_empty()).then_some(citations);
     if let Some(audio) = message.audio.as_mut() {
