@@ -1010,6 +1010,27 @@ fn results_of_calls_that_the_server_remembers_go_on() {
     }
 }
 
+#[test]
+fn a_tool_with_many_members_is_kept_once() {
+    let mut tool =
+        json!({"type": "function", "name": "f", "parameters": {}, "defer_loading": true});
+    for i in 0..500 {
+        tool[format!("new_{i}")] = i.into();
+    }
+    let search = json!({"type": "tool_search"});
+    let chat = read(&json!({"model": "m", "input": "x", "store": false, "tools": [tool, search]}));
+    let kept: usize = chat.native.iter().map(|native| native.raw.get().len()).sum();
+    assert!(kept < 2 * tool.to_string().len(), "{kept}");
+    assert_eq!(write(&chat, "gpt-5.4").0["tools"][0], tool);
+    let Written { body, dropped, .. } = dialect("anthropic")
+        .unwrap()
+        .write_request(&chat, &Target { provider: "anthropic", ..target("claude-opus-5") })
+        .unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["tools"][0]["defer_loading"], true);
+    assert_eq!(dropped.len(), 500);
+}
+
 /// What becomes of a tool that runs at OpenAI.
 fn hosted_at(to: &str, model: &str, tool: &Value) -> Result<(Value, Vec<String>), String> {
     let chat = read(&json!({"model": "m", "input": "x", "store": false, "tools": [tool]}));

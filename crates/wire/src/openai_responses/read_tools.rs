@@ -10,7 +10,7 @@ use super::types::{
 use super::{ADDITIONAL_TOOLS, NAME};
 use crate::chat::{Block, Hosted, Native, Tool, ToolChoice, Turn, WebSearch};
 use crate::json::{self, Json, Malformed};
-use crate::{schema, unknown};
+use crate::{deferral, schema, unknown};
 
 /// What the name of a native field begins with that keeps a function as it was written.
 pub(super) const KEPT: &str = "tools.";
@@ -35,7 +35,14 @@ pub(super) fn tools(
             "function" => {
                 let mut more = Vec::new();
                 let tool = unknown::read(raw.get(), &path, NAME, "", &mut more)?;
-                native.extend(more.iter().map(|member| keep(&member.field)));
+                // One of them holds the tool, be they ever so many.
+                let whole = more.iter().position(|member| member.field == deferral::MARK);
+                native.extend(more.into_iter().enumerate().map(|(i, member)| {
+                    if i == whole.unwrap_or_default() {
+                        return keep(&member.field);
+                    }
+                    Native { field: format!("{KEPT}{}", member.field), ..member }
+                }));
                 function(tool, &path)?
             }
             "custom" => {
