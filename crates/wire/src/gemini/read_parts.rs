@@ -103,11 +103,11 @@ fn part_to_blocks(
         Part { inline_data: Some(blob), media_resolution, .. } => {
             sealed(seal, blocks);
             let blob = plain(blob, path)?;
-            blocks.push(Block::Media(detailed(blob.into_media(), media_resolution)));
+            blocks.push(Block::Media(detailed(blob.into_media(), media_resolution, lost)));
         }
         Part { file_data: Some(file), media_resolution, .. } => {
             sealed(seal, blocks);
-            blocks.push(Block::Media(detailed(file.into_media(), media_resolution)));
+            blocks.push(Block::Media(detailed(file.into_media(), media_resolution, lost)));
         }
         Part { text: Some(text), .. } if thought => thinking(text, seal, blocks),
         Part { text: Some(text), .. } => {
@@ -202,9 +202,13 @@ pub(super) const RESOLUTIONS: [(&str, &str); 3] = [
     ("MEDIA_RESOLUTION_ULTRA_HIGH", "original"),
 ];
 
-fn detailed(media: Media, resolution: Option<Resolution>) -> Media {
+fn detailed(media: Media, resolution: Option<Resolution>, lost: &mut Vec<Native>) -> Media {
     let level = resolution.and_then(|resolution| resolution.level);
     let known = RESOLUTIONS.iter().find(|(theirs, _)| level.as_deref() == Some(*theirs));
+    if let (None, Some(level)) = (known, level.filter(|level| !level.ends_with("_UNSPECIFIED"))) {
+        let field = "parts.mediaResolution".to_owned();
+        lost.push(Native { dialect: "", field, raw: Json::of(&level) });
+    }
     Media { detail: known.map(|(_, ours)| (*ours).to_owned()), ..media }
 }
 

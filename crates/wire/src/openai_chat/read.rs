@@ -10,7 +10,7 @@ use crate::chat::{
     WebSearch,
 };
 use crate::json::{self, Json, Malformed, TextOr};
-use crate::{schema, unknown};
+use crate::{openai_responses, schema, unknown};
 
 pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
     let text = json::utf8(body)?;
@@ -28,6 +28,14 @@ pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
     let streamed = request.stream_options.as_ref().and_then(|options| options.include_usage);
     let tools = tools(&request, &mut native)?;
     let tool_choice = tool_choice(&request, &mut native)?;
+    let reasoning = reasoning(&request)?;
+    let summary = request.reasoning.as_ref().and_then(|asked| asked.summary.as_ref());
+    native.extend(summary.filter(|word| *word != "auto").map(|word| Native {
+        // In the words of Responses.
+        dialect: openai_responses::NAME,
+        field: "reasoning.summary".to_owned(),
+        raw: Json::of(word),
+    }));
     native.extend(custom::kept(request.tools.as_deref().unwrap_or_default()));
     Ok(Chat {
         model,
@@ -36,7 +44,7 @@ pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
         tools,
         tool_choice,
         parallel_tools: request.parallel_tool_calls,
-        reasoning: reasoning(&request)?,
+        reasoning,
         output: Output { format: format(request.response_format)?, verbosity: request.verbosity },
         max_tokens: request.max_completion_tokens.or(request.max_tokens),
         stream: request.stream.unwrap_or(false),

@@ -113,70 +113,96 @@ fn lost(client: &str, request: &str, at: &str) -> Vec<String> {
     to.write(&chat).unwrap().dropped.iter().map(|note| in_words_of(client, note)).collect()
 }
 
+/// The words of Responses that OpenRouter's clients use.
+#[test]
+fn a_summary_asked_for_over_chat_reaches_responses() {
+    let request = |word: &str| {
+        format!(
+            r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}],"reasoning":{{"summary":"{word}"}}}}"#
+        )
+    };
+    let to = groups().filter_map(<[To]>::first).find(|to| to.dialect == RESPONSES).unwrap();
+    for word in ["auto", "detailed"] {
+        let chat = dialect(CHAT).unwrap().read_request(request(word).as_bytes()).unwrap();
+        let written: Value = serde_json::from_slice(&to.write(&chat).unwrap().body).unwrap();
+        assert_eq!(written["reasoning"]["summary"], word);
+    }
+    assert_eq!(lost(CHAT, &request("detailed"), CLAUDE), ["reasoning.summary"]);
+    assert_eq!(lost(CHAT, &request("auto"), CLAUDE).len(), 0);
+}
+
+/// A client, what it says, and the name of what is lost of that.
+const NAMED: [(&str, &str, &str); 13] = [
+    (
+        CHAT,
+        r#"{"model":"m","thinking":{"type":"enabled","budget":7},"messages":[{"role":"user","content":"x"}]}"#,
+        "thinking.budget",
+    ),
+    (
+        CHAT,
+        r#"{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a.example/b.png","x":1}}]}]}"#,
+        "messages.content.image_url.x",
+    ),
+    (
+        CHAT,
+        r#"{"model":"m","messages":[{"role":"user","content":"x"},{"role":"assistant","tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}","x":1}}]},{"role":"tool","tool_call_id":"a","content":""}]}"#,
+        "messages.tool_calls.function.x",
+    ),
+    (
+        CHAT,
+        r#"{"model":"m","messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_schema","json_schema":{"name":"a","x":1,"schema":{"type":"object","properties":{},"additionalProperties":false}}}}"#,
+        "response_format.json_schema.x",
+    ),
+    (
+        CHAT,
+        r#"{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f","x":1}}]}"#,
+        "tools.function.x",
+    ),
+    (
+        RESPONSES,
+        r#"{"model":"m","store":false,"input":[{"role":"user","content":"x"},{"type":"function_call","id":"fc_1","status":"completed","call_id":"a","name":"f","arguments":"{}","namespace":"n"},{"type":"function_call_output","id":"o","status":"completed","call_id":"a","output":"y"}]}"#,
+        "input.namespace",
+    ),
+    (
+        RESPONSES,
+        r#"{"model":"m","store":false,"input":"x","text":{"format":{"type":"text","x":1}}}"#,
+        "text.format.x",
+    ),
+    (
+        CLAUDE,
+        r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"https://a.example/b.png","x":1}}]}]}"#,
+        "content.source.x",
+    ),
+    (
+        CLAUDE,
+        r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x","x":1}]}"#,
+        "messages.x",
+    ),
+    (
+        GEMINI,
+        r#"{"contents":[{"parts":[{"inline_data":{"mime_type":"image/png","data":"iVBORw0KGgo=","display_name":"a"}}]}]}"#,
+        "parts.inlineData.displayName",
+    ),
+    (
+        GEMINI,
+        r#"{"contents":[{"parts":[{"text":"x"}]},{"role":"model","parts":[{"functionCall":{"name":"f","args":{}}}]},{"parts":[{"functionResponse":{"name":"f","response":{"output":"y"},"scheduling":"SILENT","willContinue":false}}]}]}"#,
+        "parts.functionResponse.scheduling",
+    ),
+    (
+        GEMINI,
+        r#"{"contents":[{"parts":[{"inlineData":{"mimeType":"image/png","data":"iVBORw0KGgo="},"mediaResolution":{"level":"MEDIA_RESOLUTION_MEDIUM"}}]}]}"#,
+        "parts.mediaResolution",
+    ),
+    (
+        GEMINI,
+        r#"{"contents":[{"parts":[{"text":"x"}]}],"generationConfig":{"thinkingConfig":{"x":1}}}"#,
+        "generationConfig.thinkingConfig.x",
+    ),
+];
+
 #[test]
 fn the_names_are_the_clients_own() {
-    for (client, request, name) in [
-        (
-            CHAT,
-            r#"{"model":"m","thinking":{"type":"enabled","budget":7},"messages":[{"role":"user","content":"x"}]}"#,
-            "thinking.budget",
-        ),
-        (
-            CHAT,
-            r#"{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a.example/b.png","x":1}}]}]}"#,
-            "messages.content.image_url.x",
-        ),
-        (
-            CHAT,
-            r#"{"model":"m","messages":[{"role":"user","content":"x"},{"role":"assistant","tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}","x":1}}]},{"role":"tool","tool_call_id":"a","content":""}]}"#,
-            "messages.tool_calls.function.x",
-        ),
-        (
-            CHAT,
-            r#"{"model":"m","messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_schema","json_schema":{"name":"a","x":1,"schema":{"type":"object","properties":{},"additionalProperties":false}}}}"#,
-            "response_format.json_schema.x",
-        ),
-        (
-            CHAT,
-            r#"{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f","x":1}}]}"#,
-            "tools.function.x",
-        ),
-        (
-            RESPONSES,
-            r#"{"model":"m","store":false,"input":[{"role":"user","content":"x"},{"type":"function_call","id":"fc_1","status":"completed","call_id":"a","name":"f","arguments":"{}","namespace":"n"},{"type":"function_call_output","id":"o","status":"completed","call_id":"a","output":"y"}]}"#,
-            "input.namespace",
-        ),
-        (
-            RESPONSES,
-            r#"{"model":"m","store":false,"input":"x","text":{"format":{"type":"text","x":1}}}"#,
-            "text.format.x",
-        ),
-        (
-            CLAUDE,
-            r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"https://a.example/b.png","x":1}}]}]}"#,
-            "content.source.x",
-        ),
-        (
-            CLAUDE,
-            r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x","x":1}]}"#,
-            "messages.x",
-        ),
-        (
-            GEMINI,
-            r#"{"contents":[{"parts":[{"inline_data":{"mime_type":"image/png","data":"iVBORw0KGgo=","display_name":"a"}}]}]}"#,
-            "parts.inlineData.displayName",
-        ),
-        (
-            GEMINI,
-            r#"{"contents":[{"parts":[{"text":"x"}]},{"role":"model","parts":[{"functionCall":{"name":"f","args":{}}}]},{"parts":[{"functionResponse":{"name":"f","response":{"output":"y"},"scheduling":"SILENT","willContinue":false}}]}]}"#,
-            "parts.functionResponse.scheduling",
-        ),
-        (
-            GEMINI,
-            r#"{"contents":[{"parts":[{"text":"x"}]}],"generationConfig":{"thinkingConfig":{"x":1}}}"#,
-            "generationConfig.thinkingConfig.x",
-        ),
-    ] {
+    for (client, request, name) in NAMED {
         // Nothing but it: places in a stream, ids and states of items mean nothing to anybody else.
         let quiet = request.replace(":1}", ":null}").replace(":7}", ":null}");
         for at in [CHAT, CLAUDE].into_iter().filter(|at| *at != client) {
