@@ -1,12 +1,12 @@
 //! JSON where it must stay as it was written, and reading that says which field was wrong.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::chat::Native;
 use crate::fault::fault;
 
 /// A JSON value kept as its own text, byte for byte: numbers of any length and the order of keys survive.
@@ -50,6 +50,23 @@ impl Json {
     /// The text inside, if this is a JSON string.
     pub fn as_string(&self) -> Option<String> {
         serde_json::from_str(self.get()).ok()
+    }
+
+    /// Whether this holds arguments in an object of ours, or would have to where an object is asked for.
+    pub(crate) fn is_no_object(&self) -> bool {
+        !self.is_object() || self.broken_arguments().is_some()
+    }
+
+    /// These arguments as the text that OpenAI takes: what was no JSON is what it was.
+    pub(crate) fn to_arguments(&self) -> Cow<'_, str> {
+        self.broken_arguments().map_or(Cow::Borrowed(self.get()), Cow::Owned)
+    }
+
+    /// The text that [`Json::from_arguments`] could not read, if this is what it made of one.
+    fn broken_arguments(&self) -> Option<String> {
+        let raw = self.get().strip_prefix("{\"_raw\":")?.strip_suffix('}')?;
+        let text = Self::parse(raw)?.as_string()?;
+        Self::parse(&text).is_none().then_some(text)
     }
 
     /// Tool arguments, which OpenAI sends as text. Empty text means no arguments; text that is no JSON is kept in an
@@ -135,21 +152,6 @@ pub(crate) fn fields(text: &str) -> Vec<(String, Json)> {
     serde_json::from_str::<Fields>(text).map_or_else(|_| Vec::new(), |fields| fields.0)
 }
 
-/// The members of the object `text` that the wire struct `T` has no field for.
-pub(crate) fn leftovers<T: DeserializeOwned>(text: &str) -> Vec<(String, Json)> {
-    let known = names::<T>();
-    fields(text)
-        .into_iter()
-        .filter(|(name, value)| !known.contains(&name.as_str()) && value.get() != "null")
-        .collect()
-}
-
-/// The members inside blocks or tools that `T` has no field for, to be reported by name when they are not carried.
-pub(crate) fn inside<T: DeserializeOwned>(place: &str, list: &[Json]) -> Vec<Native> {
-    let named = |(name, raw)| Native { dialect: "", field: format!("{place}.{name}"), raw };
-    list.iter().flat_map(|raw| leftovers::<T>(raw.get())).map(named).collect()
-}
-
 /// `value` as an object with `more` members behind its own.
 pub(crate) fn object_with(value: &impl Serialize, more: &[(String, Json)]) -> Json {
     let own = Json::of(value);
@@ -189,39 +191,6 @@ impl<'de> Deserialize<'de> for Fields {
             }
         }
         deserializer.deserialize_map(Members)
-    }
-}
-
-/// The names (aliases too) of the fields of `T`, asked of its derived `Deserialize`: a list kept by hand would rot.
-fn names<T: DeserializeOwned>() -> &'static [&'static str] {
-    let mut names: &'static [&'static str] = &[];
-    // Always an error: nothing is read, only the names are wanted.
-    let _ = T::deserialize(Names(&mut names));
-    names
-}
-
-struct Names<'a>(&'a mut &'static [&'static str]);
-
-impl<'de> Deserializer<'de> for Names<'_> {
-    type Error = serde::de::value::Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
-        Err(serde::de::Error::custom("names only"))
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Self::Error> {
-        *self.0 = fields;
-        self.deserialize_any(visitor)
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }
 

@@ -36,6 +36,7 @@ mod searches;
 mod skip;
 pub mod sse;
 pub mod stream;
+mod unknown;
 pub mod weigh;
 mod words;
 
@@ -183,6 +184,23 @@ impl Dropped {
         }
     }
 
+    /// Notes arguments that are no object, where only an object is taken.
+    pub(crate) fn unless_object(&mut self, arguments: &Json) {
+        if arguments.is_no_object() {
+            self.note("arguments: no object -> _raw");
+        }
+    }
+
+    /// Notes what a call of Responses says beside name and arguments.
+    pub(crate) fn call_members(&mut self, seal: Option<&chat::Seal>) {
+        for (name, raw) in openai_responses::call_members(seal) {
+            // A call that the model made itself is what a call is.
+            if !matches!(raw.get(), "false" | r#"{"type":"direct"}"#) {
+                self.note(format!("input.{name}"));
+            }
+        }
+    }
+
     /// Notes `name` if there is a value to lose.
     #[expect(clippy::needless_pass_by_value, reason = "callers pass an option as it stands")]
     pub(crate) fn unless_none<T>(&mut self, name: &str, value: Option<T>) {
@@ -197,43 +215,13 @@ impl Dropped {
 }
 
 /// Sorts the native fields of a request: those of `dialect` are returned, those of others noted as dropped, or refused
-/// where the answer would be another one without them.
+/// where the answer would be another one without them. `shared` is what the dialect makes of a field of another one.
 pub(crate) fn natives(
     chat: &Chat,
     dialect: &str,
+    shared: impl Fn(&chat::Native) -> Option<Json>,
     dropped: &mut Dropped,
 ) -> Result<Vec<(String, Json)>, Unsupported> {
-    /// Without these the answer is not the one asked for, or stands on a state that the provider does not have.
-    const ESSENTIAL: [&str; 19] = [
-        "n",
-        "logprobs",
-        "audio",
-        "cachedContent",
-        "container",
-        "mcp_servers",
-        "continuationToken",
-        "generationConfig.candidateCount",
-        "generationConfig.responseLogprobs",
-        "generationConfig.responseMimeType",
-        "generationConfig.responseModalities",
-        "web_search_options",
-        "fallbacks",
-        "compaction",
-        "thread",
-        "background",
-        "previous_response_id",
-        "conversation",
-        "prompt",
-    ];
-    /// These are what happens anyway.
-    fn is_default(native: &chat::Native) -> bool {
-        let one = matches!(native.field.as_str(), "n" | "generationConfig.candidateCount");
-        let reasoning =
-            native.field == "include" && native.raw.get() == "[\"reasoning.encrypted_content\"]";
-        matches!(native.raw.get(), "null" | "false" | "[]" | "{}" | "[\"TEXT\"]")
-            || (one && matches!(native.raw.get(), "1" | "\"1\""))
-            || reasoning
-    }
     let blocks = chat.turns.iter().flat_map(|turn| &turn.blocks);
     for block in blocks {
         match block {
@@ -251,17 +239,84 @@ pub(crate) fn natives(
     for native in &chat.native {
         if native.dialect == dialect {
             own.push((native.field.clone(), native.raw.clone()));
-        } else if is_default(native) {
-            // Nothing is lost.
-        } else if ESSENTIAL.contains(&native.field.as_str()) {
-            let reason =
-                format!("is known to {} only, and the answer depends on it", native.dialect);
-            return Err(Unsupported::new(&native.field, reason));
+        } else if let Some(raw) = shared(native) {
+            own.push((native.field.clone(), raw));
         } else {
-            dropped.note(&native.field);
+            lose(native, native.dialect, dropped)?;
+        }
+    }
+    for tool in &chat.tools {
+        match tool {
+            chat::Tool::Hosted { native, .. } if native.dialect != dialect => {
+                for term in terms(native) {
+                    lose(&term, native.dialect, dropped)?;
+                }
+            }
+            _ => {}
         }
     }
     Ok(own)
+}
+
+/// Notes a field that only `of` knows, or refuses what the answer depends on.
+fn lose(native: &chat::Native, of: &str, dropped: &mut Dropped) -> Result<(), Unsupported> {
+    /// Without these the answer is not the one asked for, or stands on a state that the provider does not have.
+    const ESSENTIAL: [&str; 21] = [
+        "n",
+        "logprobs",
+        "audio",
+        "cachedContent",
+        "container",
+        "code_interpreter.container",
+        "code_interpreter.container.file_ids",
+        "mcp_servers",
+        "continuationToken",
+        "generationConfig.candidateCount",
+        "generationConfig.responseLogprobs",
+        "generationConfig.responseMimeType",
+        "generationConfig.responseModalities",
+        "web_search_options",
+        "fallbacks",
+        "compaction",
+        "thread",
+        "background",
+        "previous_response_id",
+        "conversation",
+        "prompt",
+    ];
+    if is_default(native) {
+        return Ok(());
+    }
+    if ESSENTIAL.contains(&native.field.as_str()) {
+        let reason = format!("is known to {of} only, and the answer depends on it");
+        return Err(Unsupported::new(&native.field, reason));
+    }
+    dropped.note(&native.field);
+    Ok(())
+}
+
+/// Whether a field asks for what happens anyway.
+fn is_default(native: &chat::Native) -> bool {
+    if native.field.ends_with(".external_web_access") {
+        return native.raw.get() == "true";
+    }
+    let one = matches!(native.field.as_str(), "n" | "generationConfig.candidateCount");
+    let reasoning =
+        native.field == "include" && native.raw.get() == "[\"reasoning.encrypted_content\"]";
+    matches!(native.raw.get(), "null" | "false" | "[]" | "{}" | "[\"TEXT\"]")
+        || (one && matches!(native.raw.get(), "1" | "\"1\""))
+        || reasoning
+}
+
+/// What a tool that runs at its provider says that no other dialect has words for.
+fn terms(tool: &chat::Native) -> Vec<chat::Native> {
+    match tool.dialect {
+        anthropic::NAME => anthropic::terms(tool),
+        gemini::NAME => gemini::terms(tool),
+        openai_chat::NAME => openai_chat::terms(tool),
+        openai_responses::NAME => openai_responses::terms(tool),
+        _ => Vec::new(),
+    }
 }
 
 /// Refuses what stands for a part of the conversation that only its own provider can read. Thoughts are no such part: they

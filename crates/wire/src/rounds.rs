@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::Unsupported;
 use crate::chat::{Block, Role, Turn};
+use crate::{Unsupported, openai_responses};
 
 /// A result with what belongs to it, the turn that it stood in, and its place among all results.
 struct Answer {
@@ -49,10 +49,7 @@ pub(crate) fn answered(
             match answer {
                 Some(answer) => blocks.extend(answer.blocks),
                 None if at == last => {}
-                None => {
-                    let reason = format!("the call {id} has no result");
-                    return Err(Unsupported::new("messages", reason));
-                }
+                None => return Err(no_result(&id)),
             }
         }
         if !blocks.is_empty() {
@@ -61,11 +58,46 @@ pub(crate) fn answered(
     }
     let left = answers.iter().filter_map(|(id, of)| Some((of.front()?.order, id)));
     match left.min() {
-        Some((_, id)) => {
-            Err(Unsupported::new("messages", format!("the result {id} has no call before it")))
-        }
+        Some((_, id)) => Err(no_call(id)),
         None => Ok(done),
     }
+}
+
+/// Looks for what [`answered`] refuses, where results may stand anywhere behind their calls. `remembers` says that the
+/// provider may know calls that are not here.
+pub(crate) fn complete(turns: &[Turn], remembers: bool) -> Result<(), Unsupported> {
+    // The turns of the calls without a result so far; none of those that need no result.
+    let mut open: HashMap<&str, VecDeque<Option<usize>>> = HashMap::new();
+    for (at, turn) in turns.iter().enumerate() {
+        for block in &turn.blocks {
+            match block {
+                Block::ToolUse { id, seal, .. } => {
+                    let waits = !openai_responses::is_async(seal.as_ref());
+                    open.entry(id).or_default().push_back(waits.then_some(at));
+                }
+                Block::ToolResult { id, .. } => {
+                    let call = open.get_mut(id.as_str()).and_then(VecDeque::pop_front);
+                    if call.is_none() && !remembers {
+                        return Err(no_call(id));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    let left = open.iter().filter_map(|(id, of)| Some((of.iter().flatten().min()?, *id)));
+    match left.min() {
+        Some((at, id)) if at + 1 < turns.len() => Err(no_result(id)),
+        _ => Ok(()),
+    }
+}
+
+fn no_call(id: &str) -> Unsupported {
+    Unsupported::new("messages", format!("the result {id} has no call before it"))
+}
+
+fn no_result(id: &str) -> Unsupported {
+    Unsupported::new("messages", format!("the call {id} has no result"))
 }
 
 /// The turns without their results, each with whether it was nothing else, and the results.

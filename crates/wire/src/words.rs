@@ -7,6 +7,7 @@ type Words = &'static [(&'static str, &'static str)];
 
 /// <https://platform.openai.com/docs/api-reference/chat/create>
 const CHAT: Words = &[
+    ("arguments", "messages.tool_calls.function.arguments"),
     ("detail", "image_url.detail"),
     ("document", "file"),
     ("filename", "file.filename"),
@@ -17,6 +18,7 @@ const CHAT: Words = &[
 ];
 /// <https://platform.openai.com/docs/api-reference/responses/create>
 const RESPONSES: Words = &[
+    ("arguments", "input.arguments"),
     ("audio", "input_audio"),
     ("detail", "input_image.detail"),
     ("document", "input_file"),
@@ -32,6 +34,7 @@ const RESPONSES: Words = &[
 /// <https://docs.claude.com/en/api/messages>
 const ANTHROPIC: Words = &[
     ("annotations", "content.citations"),
+    ("arguments", "content.input"),
     ("citations", "content.citations"),
     ("filename", "document.title"),
     ("parallel_tool_calls", "tool_choice.disable_parallel_tool_use"),
@@ -48,6 +51,7 @@ const ANTHROPIC: Words = &[
 ];
 /// <https://ai.google.dev/api/generate-content>
 const GEMINI: Words = &[
+    ("arguments", "parts.functionCall.args"),
     ("detail", "mediaResolution"),
     ("frequency_penalty", "generationConfig.frequencyPenalty"),
     ("is_error", "functionResponse.response.error"),

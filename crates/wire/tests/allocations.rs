@@ -42,7 +42,7 @@ fn what_is_translated_takes_little() {
     let (body, reply) = (hot::request(30), hot::reply());
     let chat = hot::read(&body);
     for (what, most, taken) in [
-        ("read a request", 24, count(|| drop(hot::read(&body)))),
+        ("read a request", 14, count(|| drop(hot::read(&body)))),
         ("write a request", 25, count(|| drop(hot::write(&chat)))),
         ("read a reply", 15, count(|| drop(OpenaiChat.read_reply(&reply)))),
         ("read its usage", 5, count(|| drop(OpenaiChat.read_body_usage(&reply)))),

@@ -960,3 +960,119 @@ fn citations_on_replay() {
         (&json!(1), &json!("https://e.example"))
     );
 }
+
+#[test]
+fn calls_and_results_belong_together() {
+    let call = |id: &str| turn(Role::Assistant, vec![tool_use(id, "f", "{}")]);
+    let done = |id: &str| turn(Role::User, vec![result(id, "x")]);
+    let written = |turns: Vec<Turn>| {
+        let chat = Chat { turns, ..Chat::default() };
+        responses().write_request(&chat, &target("gpt-5.2")).map_err(|refusal| refusal.to_string())
+    };
+    for turns in [
+        vec![user("a"), call("c"), done("c"), user("b")],
+        // The model went on before the first was done; ids begin anew in each round.
+        vec![user("a"), call("c"), call("d"), done("d"), done("c"), call("c"), done("c")],
+        // Somebody else is to add the result.
+        vec![user("a"), call("c")],
+    ] {
+        written(turns).unwrap();
+    }
+    for (turns, told) in [
+        (vec![user("a"), call("c"), user("b")], "messages: the call c has no result"),
+        (vec![user("a"), done("c"), call("c")], "messages: the result c has no call before it"),
+        (
+            vec![user("a"), call("c"), done("c"), done("c")],
+            "messages: the result c has no call before it",
+        ),
+    ] {
+        assert_eq!(written(turns).unwrap_err(), told);
+    }
+}
+
+#[test]
+fn results_of_calls_that_the_server_remembers_go_on() {
+    let output = r#"{"type":"function_call_output","call_id":"c","output":"x"}"#;
+    for (more, before) in [
+        (r#""previous_response_id":"resp_1","#, ""),
+        ("", r#"{"type":"item_reference","id":"fc_1"},"#),
+        ("", r#"{"type":"tool_search_call","call_id":"c","execution":"client","arguments":{}},"#),
+        (
+            "",
+            r#"{"type":"function_call","call_id":"c","name":"f","arguments":"{}","async":true},{"role":"user","content":"y"},"#,
+        ),
+    ] {
+        let body = format!(
+            r#"{{"model":"m",{more}"input":[{before}{output},{{"role":"user","content":"y"}}]}}"#
+        );
+        let chat = responses().read_request(body.as_bytes()).unwrap();
+        responses().write_request(&chat, &target("gpt-5.2")).unwrap();
+    }
+}
+
+#[test]
+fn a_tool_with_many_members_is_kept_once() {
+    let mut tool =
+        json!({"type": "function", "name": "f", "parameters": {}, "defer_loading": true});
+    for i in 0..500 {
+        tool[format!("new_{i}")] = i.into();
+    }
+    let search = json!({"type": "tool_search"});
+    let chat = read(&json!({"model": "m", "input": "x", "store": false, "tools": [tool, search]}));
+    let kept: usize = chat.native.iter().map(|native| native.raw.get().len()).sum();
+    assert!(kept < 2 * tool.to_string().len(), "{kept}");
+    assert_eq!(write(&chat, "gpt-5.4").0["tools"][0], tool);
+    let Written { body, dropped, .. } = dialect("anthropic")
+        .unwrap()
+        .write_request(&chat, &Target { provider: "anthropic", ..target("claude-opus-5") })
+        .unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["tools"][0]["defer_loading"], true);
+    assert_eq!(dropped.len(), 500);
+}
+
+/// What becomes of a tool that runs at OpenAI.
+fn hosted_at(to: &str, model: &str, tool: &Value) -> Result<(Value, Vec<String>), String> {
+    let chat = read(&json!({"model": "m", "input": "x", "store": false, "tools": [tool]}));
+    let target = Target { provider: to, model, max_output_tokens: None, reasoning: false };
+    let written = dialect(to).unwrap().write_request(&chat, &target);
+    let Written { body, dropped, .. } = written.map_err(|refusal| refusal.to_string())?;
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    Ok((body["tools"][0].clone(), dropped))
+}
+
+#[test]
+fn terms_of_hosted_tools_are_carried_or_named() {
+    let place = json!({"type": "approximate", "city": "Utrecht"});
+    let search = json!({
+        "type": "web_search", "filters": {"allowed_domains": ["a.example"], "blocked_domains": ["b.example"]},
+        "search_context_size": "low", "user_location": place, "external_web_access": false,
+    });
+    let (tool, named) = hosted_at("anthropic", "claude-opus-5", &search).unwrap();
+    assert_eq!((&tool["allowed_domains"], &tool["user_location"]), (&json!(["a.example"]), &place));
+    let own = ["web_search.external_web_access", "web_search.filters.blocked_domains"];
+    assert_eq!(named, [own[0], own[1], "web_search.search_context_size"]);
+    let (_, named) = hosted_at("gemini", "gemini-3-flash-preview", &search).unwrap();
+    let known = ["allowed_domains", "user_location", "search_context_size"];
+    assert_eq!(named, [own.as_slice(), known.as_slice()].concat());
+    let usual = json!({"type": "web_search", "external_web_access": true, "user_location": null});
+    assert_eq!(hosted_at("anthropic", "claude-opus-5", &usual).unwrap().1.len(), 0);
+
+    let run = |container: Value| {
+        let tool = json!({"type": "code_interpreter", "container": container});
+        hosted_at("anthropic", "claude-opus-5", &tool).map(|(_, named)| named)
+    };
+    assert_eq!(run(json!({"type": "auto", "file_ids": []})), Ok(vec![]));
+    let named = vec!["code_interpreter.container.memory_limit".to_owned()];
+    assert_eq!(run(json!({"type": "auto", "memory_limit": "4g"})), Ok(named));
+    for (container, field) in [
+        (json!("cntr_1"), "code_interpreter.container: is known"),
+        (
+            json!({"type": "auto", "file_ids": ["file-1"]}),
+            "code_interpreter.container.file_ids: is known",
+        ),
+    ] {
+        let told = run(container).unwrap_err();
+        assert!(told.starts_with(field), "{told}");
+    }
+}

@@ -24,6 +24,7 @@ use ledger::UsageReport;
 
 pub use self::count::{read_count, read_count_request, write_count, write_count_request};
 pub(crate) use self::plain::in_plain_words;
+pub(crate) use self::read::terms;
 pub(crate) use self::search::{returns, search};
 use crate::{
     Chat, Dialect, Malformed, Problem, Reader, Reply, Shape, Target, Unsupported, Writer, Written,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::read_blocks::{content, life, missing};
 use super::types::{
-    Answer, Choice, Format as WireFormat, HostedTool, Message, Metadata, OutputConfig, Request,
-    StopDetails, Thinking, Tool as WireTool,
+    Answer, Choice, Format as WireFormat, HostedTool, Message, Metadata, OutputConfig, PlainTool,
+    Request, StopDetails, Thinking, Tool as WireTool,
 };
 use super::{JSON_TOOL, NAME, search, usage};
 use crate::chat::{
@@ -14,12 +14,12 @@ use crate::chat::{
 };
 use crate::json::{self, Json, Malformed, TextOr};
 use crate::reply::{Finish, Reply};
-use crate::schema;
+use crate::{schema, unknown};
 
 pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
     let text = json::utf8(body)?;
-    let request: Request = json::read(text, "")?;
-    let mut native: Vec<(String, Json)> = json::leftovers::<Request>(text);
+    let mut native: Vec<Native> = Vec::new();
+    let request: Request = unknown::read(text, "", NAME, "", &mut native)?;
     let config =
         part::<OutputConfig>(request.output_config.as_ref(), "output_config", &mut native)?;
     let metadata = part::<Metadata>(request.metadata.as_ref(), "metadata", &mut native)?;
@@ -27,17 +27,17 @@ pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
     let messages = request.messages.ok_or_else(|| missing("messages", "an array of messages"))?;
     let mut turns = Vec::new();
     for (i, raw) in messages.iter().enumerate() {
-        turns.push(turn(raw, &format!("messages[{i}]"))?);
+        turns.push(turn(raw, &format!("messages[{i}]"), &mut native)?);
     }
-    let list = request.tools.unwrap_or_default();
-    native.extend(extras(&list));
+    let system = content(request.system, "system", &mut native)?;
+    let tools = tools(request.tools.as_deref().unwrap_or_default(), &mut native)?;
     let choice = request.tool_choice.unwrap_or_default();
     let thinks = request.thinking.is_some().then_some(thinking);
     Ok(Chat {
         model: request.model.ok_or_else(|| missing("model", "the name of a model"))?,
-        system: content(request.system, "system")?,
+        system,
         turns,
-        tools: tools(&list)?,
+        tools,
         parallel_tools: choice.disable_parallel_tool_use.map(|off| !off),
         tool_choice: tool_choice(choice)?,
         sampling: Sampling {
@@ -57,27 +57,26 @@ pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
             "standard_only" => "default".to_owned(),
             _ => tier,
         }),
-        native: native
-            .into_iter()
-            .map(|(field, raw)| Native { dialect: NAME, field, raw })
-            .collect(),
+        native,
     })
+}
+
+fn own(field: impl Into<String>, raw: Json) -> Native {
+    Native { dialect: NAME, field: field.into(), raw }
 }
 
 /// A part of a request; what it holds beyond its known members is kept under both names.
 fn part<T: serde::de::DeserializeOwned + Default>(
     raw: Option<&Json>,
     name: &str,
-    native: &mut Vec<(String, Json)>,
+    native: &mut Vec<Native>,
 ) -> Result<T, Malformed> {
     let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Ok(T::default()) };
-    let more = json::leftovers::<T>(raw.get());
-    native.extend(more.into_iter().map(|(field, raw)| (format!("{name}.{field}"), raw)));
-    json::read(raw.get(), name)
+    unknown::read(raw.get(), name, NAME, name, native)
 }
 
-fn turn(raw: &Json, path: &str) -> Result<Turn, Malformed> {
-    let message: Message = json::read(raw.get(), path)?;
+fn turn(raw: &Json, path: &str, lost: &mut Vec<Native>) -> Result<Turn, Malformed> {
+    let message: Message = unknown::read(raw.get(), path, "", "messages", lost)?;
     let role = match message.role.as_deref() {
         Some("user") => Role::User,
         Some("assistant") => Role::Assistant,
@@ -89,7 +88,8 @@ fn turn(raw: &Json, path: &str) -> Result<Turn, Malformed> {
             ));
         }
     };
-    Ok(Turn { role, blocks: search::restored(content(message.content, path)?), name: None })
+    let blocks = search::restored(content(message.content, path, lost)?);
+    Ok(Turn { role, blocks, name: None })
 }
 
 fn tool_choice(choice: Choice) -> Result<ToolChoice, Malformed> {
@@ -106,11 +106,15 @@ fn tool_choice(choice: Choice) -> Result<ToolChoice, Malformed> {
     })
 }
 
-fn tools(list: &[Json]) -> Result<Vec<Tool>, Malformed> {
+/// The tools. What functions hold beyond the canonical form goes to `native`: for each member, its values by the tool's
+/// name.
+fn tools(list: &[Json], native: &mut Vec<Native>) -> Result<Vec<Tool>, Malformed> {
     let mut tools = Vec::new();
+    let mut members: BTreeMap<String, Vec<(String, Json)>> = BTreeMap::new();
     for (i, raw) in list.iter().enumerate() {
         let path = format!("tools[{i}]");
-        let tool: WireTool = json::read(raw.get(), &path)?;
+        let mut lost = Vec::new();
+        let tool: WireTool = unknown::read(raw.get(), &path, NAME, "tools", &mut lost)?;
         tools.push(match tool.kind {
             Some(kind) if kind.is_empty() => {
                 return Err(missing(&format!("{path}.type"), "the kind of tool"));
@@ -122,15 +126,26 @@ fn tools(list: &[Json]) -> Result<Vec<Tool>, Malformed> {
                     None => Tool::Native(native),
                 }
             }
-            _ => Tool::Function {
-                name: tool.name.ok_or_else(|| missing(&format!("{path}.name"), "a name"))?,
-                description: tool.description,
-                schema: schema::object(tool.input_schema, &format!("{path}.input_schema"))?,
-                strict: tool.strict,
-                cache: tool.cache_control.as_ref().map(life),
-            },
+            _ => {
+                let name = tool.name.ok_or_else(|| missing(&format!("{path}.name"), "a name"))?;
+                let (of_tool, inside): (Vec<_>, Vec<_>) =
+                    lost.into_iter().partition(|native| native.dialect == NAME);
+                native.extend(inside);
+                for Native { field, raw, .. } in of_tool {
+                    members.entry(field).or_default().push((name.clone(), raw));
+                }
+                Tool::Function {
+                    name,
+                    description: tool.description,
+                    schema: schema::object(tool.input_schema, &format!("{path}.input_schema"))?,
+                    strict: tool.strict,
+                    cache: tool.cache_control.as_ref().map(life),
+                }
+            }
         });
     }
+    let whole = |values: Vec<_>| json::object_with(&Json::empty_object(), &values);
+    native.extend(members.into_iter().map(|(field, values)| own(field, whole(values))));
     Ok(tools)
 }
 
@@ -158,28 +173,23 @@ fn hosted(native: &Native) -> Option<Hosted> {
     })
 }
 
-/// What tools hold beyond the canonical form: for each member, its values by the tool's name.
-fn extras(tools: &[Json]) -> Vec<(String, Json)> {
-    let mut members: BTreeMap<String, Vec<(String, Json)>> = BTreeMap::new();
-    for raw in tools {
-        let tool: WireTool = serde_json::from_str(raw.get()).unwrap_or_default();
-        let (None | Some("custom"), Some(name)) = (tool.kind.as_deref(), tool.name) else {
-            continue;
-        };
-        for (member, value) in json::leftovers::<WireTool>(raw.get()) {
-            members.entry(member).or_default().push((name.clone(), value));
-        }
-    }
-    let whole = |(member, values): (String, Vec<(String, Json)>)| {
-        (format!("tools.{member}"), json::object_with(&Json::empty_object(), &values))
+/// What a tool that runs at the provider says that no other dialect has words for.
+pub(crate) fn terms(tool: &Native) -> Vec<Native> {
+    let (kind, text) = (tool.field.as_str(), tool.raw.get());
+    let mut lost = match hosted(tool) {
+        Some(Hosted::WebSearch(_)) => unknown::members::<HostedTool>(text, kind),
+        _ => unknown::members::<PlainTool>(text, kind),
     };
-    members.into_iter().map(whole).collect()
+    for marker in lost.iter_mut().filter(|term| term.field.ends_with(".cache_control")) {
+        "cache_control".clone_into(&mut marker.field);
+    }
+    lost
 }
 
 fn reasoning(
     thinking: Option<Thinking>,
     effort: Option<String>,
-    native: &mut Vec<(String, Json)>,
+    native: &mut Vec<Native>,
 ) -> Result<Option<Reasoning>, Malformed> {
     let level = match effort.as_deref() {
         Some(word) => Some(Effort::from_name(word).ok_or_else(|| {
@@ -190,17 +200,17 @@ fn reasoning(
     let Some(thinking) = thinking else {
         // Effort alone does not turn thinking on here; elsewhere it has no other meaning.
         if level.is_some() {
-            native.push((UNSAID.to_owned(), Json::empty_object()));
+            native.push(own(UNSAID, Json::empty_object()));
         }
         return Ok(level.map(|effort| Reasoning { effort: Some(effort), ..Reasoning::default() }));
     };
     let off = matches!(thinking.kind.as_deref(), Some("disabled" | "between_tools"));
     if let (true, Some(word)) = (off, effort) {
-        native.push(("output_config.effort".to_owned(), Json::of(&word)));
+        native.push(own("output_config.effort", Json::of(&word)));
     }
     let shown = thinking.display.is_none() && thinking.kind.as_deref() == Some("enabled");
     if shown {
-        native.push((SHOWN_UNSAID.to_owned(), Json::empty_object()));
+        native.push(own(SHOWN_UNSAID, Json::empty_object()));
     }
     Ok(Some(Reasoning {
         effort: if off { Some(Effort::None) } else { level },
@@ -228,7 +238,7 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, Malformed> {
     let answer: Answer = json::read(json::utf8(body)?, "")?;
     let list = answer.content.ok_or_else(|| missing("content", "an array of blocks"))?;
     let answered = list.iter().any(|raw| raw.get().contains(JSON_TOOL));
-    let mut blocks = content(Some(TextOr::List(list)), "")?;
+    let mut blocks = content(Some(TextOr::List(list)), "", &mut Vec::new())?;
     let mut finish = finish(answer.stop_reason.as_deref());
     let calls = blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
     if finish == Finish::ToolUse && answered && !calls {

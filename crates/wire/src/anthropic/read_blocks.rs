@@ -4,7 +4,7 @@ use super::types::{Block as WireBlock, CacheControl, Citation as WireCitation, C
 use super::{CALL_SEAL, JSON_TOOL, NAME, REDACTED, UNSIGNED};
 use crate::chat::{Block, CacheLife, Citation, Media, MediaKind, Native, Seal, Source};
 use crate::json::{self, Json, Malformed, TextOr};
-use crate::seal;
+use crate::{seal, unknown};
 
 use super::types::Source as WireSource;
 
@@ -16,7 +16,12 @@ pub(super) fn missing(path: &str, right: &str) -> Malformed {
     Malformed::new(path, format!("missing; {right} is required"))
 }
 
-pub(super) fn content(content: Option<Content>, path: &str) -> Result<Vec<Block>, Malformed> {
+/// The blocks of a content. `lost` gets the members inside of their parts that nobody has a place for.
+pub(super) fn content(
+    content: Option<Content>,
+    path: &str,
+    lost: &mut Vec<Native>,
+) -> Result<Vec<Block>, Malformed> {
     let list = match content {
         None => return Ok(Vec::new()),
         Some(TextOr::Text(text)) => return Ok(vec![Block::Text(text)]),
@@ -27,7 +32,7 @@ pub(super) fn content(content: Option<Content>, path: &str) -> Result<Vec<Block>
         let path = format!("{path}.content[{i}]");
         match call_seal(raw) {
             Some(seal) => sealed(&mut blocks, seal),
-            None => blocks.extend(block(raw, &path)?),
+            None => blocks.extend(block(raw, &path, lost)?),
         }
     }
     Ok(blocks)
@@ -67,7 +72,7 @@ pub(super) fn is_known(kind: &str) -> bool {
 }
 
 /// A block, then what it holds beyond the canonical form, then its cache marker.
-fn block(raw: &Json, path: &str) -> Result<Vec<Block>, Malformed> {
+fn block(raw: &Json, path: &str, lost: &mut Vec<Native>) -> Result<Vec<Block>, Malformed> {
     let kind: Kind = json::read(raw.get(), path)?;
     let kind = kind.kind.filter(|kind| !kind.is_empty());
     let kind = kind.ok_or_else(|| missing(&format!("{path}.type"), "the kind of block"))?;
@@ -76,7 +81,8 @@ fn block(raw: &Json, path: &str) -> Result<Vec<Block>, Malformed> {
         // Blocks of server tools have shapes of their own, and new ones appear.
         return Ok(vec![native()]);
     }
-    let mut wire: WireBlock = json::read(raw.get(), path)?;
+    let mut more = Vec::new();
+    let mut wire: WireBlock = unknown::read(raw.get(), path, NAME, "content", &mut more)?;
     let lacks = |field: &str| missing(&format!("{path}.{field}"), "a value");
     let cache = wire.cache_control.as_ref().map(|control| Block::CachePoint(life(control)));
     let mut behind = Vec::new();
@@ -99,7 +105,7 @@ fn block(raw: &Json, path: &str) -> Result<Vec<Block>, Malformed> {
         "tool_result" => Block::ToolResult {
             id: wire.tool_use_id.ok_or_else(|| lacks("tool_use_id"))?,
             name: None,
-            blocks: content(wire.content, path)?,
+            blocks: content(wire.content, path, lost)?,
             failed: wire.is_error.unwrap_or(false),
         },
         _ => match media(&kind, wire) {
@@ -112,10 +118,12 @@ fn block(raw: &Json, path: &str) -> Result<Vec<Block>, Malformed> {
         Some(switch) if switch.get() != "null" => behind.push(member("citations", switch)),
         _ => {}
     }
-    for (name, raw) in json::leftovers::<WireBlock>(raw.get()) {
-        // A call that the model made itself is what a call is.
-        if !(name == "caller" && is_direct(&raw)) {
-            behind.push(member(&name, raw));
+    for native in more {
+        match native.field.as_str() {
+            // A call that the model made itself is what a call is.
+            "content.caller" if is_direct(&native.raw) => {}
+            _ if native.dialect == NAME => behind.push(Block::Native(native)),
+            _ => lost.push(native),
         }
     }
     Ok(std::iter::once(block).chain(behind).chain(cache).collect())

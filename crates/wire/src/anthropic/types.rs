@@ -99,6 +99,12 @@ wire! {
         blocked_domains: Vec<String>,
         user_location: Json,
     }
+    /// A tool that runs at the provider and is asked for nothing in particular.
+    struct PlainTool {
+        #[serde(rename = "type")]
+        kind: String,
+        name: String,
+    }
     struct StopDetails {
         #[serde(rename = "type")]
         kind: String,

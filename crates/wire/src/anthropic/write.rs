@@ -66,7 +66,7 @@ impl Draft {
         let mut dropped = Dropped::default();
         let searches = rules.claude.format && !rules.deepseek;
         let deferred = deferral::carried(chat, NAME, searches, &mut dropped);
-        let mut own = Own::of(crate::natives(chat, NAME, &mut dropped)?);
+        let mut own = Own::of(crate::natives(chat, NAME, |_| None, &mut dropped)?);
         if !deferred.is_empty() {
             let marked = deferred.into_iter().map(|name| (name, Json::of(&true)));
             own.tools.push((deferral::MARK.to_owned(), marked.collect()));

@@ -123,6 +123,8 @@ impl Blocks<'_> {
             Block::Thinking { text, seal } => self.thinking(text, seal.as_ref()),
             Block::ToolUse { id, name, input, seal } => {
                 self.dropped.unless_kept(seal.as_ref());
+                self.dropped.call_members(seal.as_ref());
+                self.dropped.unless_object(input);
                 Some(tool_use(id, &self.names.of(name), input))
             }
             Block::ToolResult { id, blocks, failed, .. } => Some(WireBlock {

@@ -8,7 +8,7 @@ use super::{Embed, Embedded, Input, Vector};
 use crate::chat::Native;
 use crate::gemini::{NAME, one_or_many, usage};
 use crate::json::{self, Json, Malformed, wire};
-use crate::{Target, Unsupported, Written};
+use crate::{Target, Unsupported, Written, unknown};
 
 wire! {
     struct Batch { requests: Vec<Json> }
@@ -62,16 +62,16 @@ pub fn read_request(body: &[u8]) -> Result<Embed, Malformed> {
 
 /// One input, and its terms as a request without inputs.
 fn one(text: &str, path: &str) -> Result<(Input, Embed), Malformed> {
-    let request: Request = json::read(text, path)?;
+    let mut native = Vec::new();
+    let request: Request = unknown::read(text, path, NAME, "", &mut native)?;
     let at = format!("{path}{}content", if path.is_empty() { "" } else { "." });
     let content = request.content.ok_or_else(|| Malformed::new(&at, "missing"))?;
-    let native = json::leftovers::<Request>(text).into_iter();
     let terms = Embed {
         model: request.model.unwrap_or_default(),
         dimensions: request.output_dimensionality,
         task: request.task_type,
         title: request.title,
-        native: native.map(|(field, raw)| Native { dialect: NAME, field, raw }).collect(),
+        native,
         ..Embed::default()
     };
     Ok((input(&content, &at)?, terms))
@@ -80,7 +80,7 @@ fn one(text: &str, path: &str) -> Result<(Input, Embed), Malformed> {
 fn input(content: &Json, path: &str) -> Result<Input, Malformed> {
     let parts = json::read::<Content>(content.get(), path)?.parts.unwrap_or_default();
     if let [only] = parts.as_slice()
-        && json::leftovers::<Part>(only.get()).is_empty()
+        && unknown::members::<Part>(only.get(), "").is_empty()
         && let Some(text) = json::read::<Part>(only.get(), &format!("{path}.parts[0]"))?.text
     {
         return Ok(Input::Text(text));

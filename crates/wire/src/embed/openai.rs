@@ -6,7 +6,7 @@ use super::{Embed, Embedded, Encoding, Input, Vector};
 use crate::chat::Native;
 use crate::json::{self, Json, Malformed, wire};
 use crate::openai_chat::{NAME, usage};
-use crate::{Target, Unsupported, Written};
+use crate::{Target, Unsupported, Written, unknown};
 
 wire! {
     struct Request {
@@ -29,8 +29,8 @@ wire! {
 /// Reads a client's request.
 pub fn read_request(body: &[u8]) -> Result<Embed, Malformed> {
     let text = json::utf8(body)?;
-    let request: Request = json::read(text, "")?;
-    let native = json::leftovers::<Request>(text).into_iter();
+    let mut native = Vec::new();
+    let request: Request = unknown::read(text, "", NAME, "", &mut native)?;
     let encoding = match request.encoding_format.as_deref() {
         None | Some("float") => Encoding::Float,
         Some("base64") => Encoding::Base64,
@@ -45,7 +45,7 @@ pub fn read_request(body: &[u8]) -> Result<Embed, Malformed> {
         title: None,
         encoding,
         user: request.user,
-        native: native.map(|(field, raw)| Native { dialect: NAME, field, raw }).collect(),
+        native,
     })
 }
 

@@ -29,6 +29,7 @@ pub use self::count::{
     continued, goes_on, read_count, read_count_request, write_count, write_count_request,
 };
 pub(crate) use self::grounding::search;
+pub(crate) use self::read::terms;
 pub(crate) use self::types::one_or_many;
 use crate::{
     Chat, Dialect, Malformed, Problem, Reader, Reply, Shape, Target, Unsupported, Writer, Written,

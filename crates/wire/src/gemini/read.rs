@@ -2,7 +2,8 @@
 
 use super::read_parts::{Calls, parts};
 use super::types::{
-    Content, Declaration, GenerationConfig, Request, ThinkingConfig, Tool as WireTool, ToolConfig,
+    Content, Declaration, Empty, GenerationConfig, Request, ThinkingConfig, Tool as WireTool,
+    ToolConfig,
 };
 use super::{NAME, schema};
 use crate::chat::{
@@ -11,39 +12,29 @@ use crate::chat::{
 };
 use crate::json::{self, Json, Malformed};
 use crate::schema::object as an_object;
+use crate::unknown;
 
 pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
     let text = json::utf8(body)?;
-    let request: Request = json::read(text, "")?;
     let mut native: Vec<Native> = Vec::new();
-    keep::<Request>("", text, &mut native);
-    let config_text = request.generation_config.as_ref().map_or("{}", Json::get);
-    let mut config: GenerationConfig = json::read(config_text, "generationConfig")?;
-    keep::<GenerationConfig>("generationConfig.", config_text, &mut native);
+    let request: Request = unknown::read(text, "", NAME, "", &mut native)?;
+    let mut config: GenerationConfig =
+        part(request.generation_config.as_ref(), "generationConfig", &mut native)?;
     one_of_a_list(&mut config, &mut native);
-    for field in native.iter_mut().filter(|n| n.field == "generationConfig.responseModalities") {
-        // In one spelling, because text alone is what every answer is.
-        if let Ok(words) = serde_json::from_str::<Vec<String>>(field.raw.get()) {
-            let words: Vec<_> = words.iter().map(|word| word.to_ascii_uppercase()).collect();
-            field.raw = Json::of(&words);
-        }
-    }
-    let tool_config_text = request.tool_config.as_ref().map_or("{}", Json::get);
-    let tool_config: ToolConfig = json::read(tool_config_text, "toolConfig")?;
-    keep::<ToolConfig>("toolConfig.", tool_config_text, &mut native);
-    let (mut calls, mut lost) = (Calls::default(), Vec::new());
+    let tool_config: ToolConfig = part(request.tool_config.as_ref(), "toolConfig", &mut native)?;
+    let mut calls = Calls::default();
     let mut system = Vec::new();
-    parts(request.system_instruction, "systemInstruction", &mut calls, &mut lost, &mut system)?;
+    parts(request.system_instruction, "systemInstruction", &mut calls, &mut native, &mut system)?;
     let contents = request
         .contents
         .ok_or_else(|| Malformed::new("contents", "missing; an array of contents is required"))?;
     let mut turns = Vec::new();
     for (i, raw) in contents.iter().enumerate() {
-        turn(raw, &format!("contents[{i}]"), &mut calls, &mut lost, &mut turns)?;
+        turn(raw, &format!("contents[{i}]"), &mut calls, &mut native, &mut turns)?;
     }
-    let tools = tools(request.tools.as_deref().unwrap_or_default(), &mut lost)?;
+    let tools = tools(request.tools.as_deref().unwrap_or_default(), &mut native)?;
     let tool_choice = tool_choice(tool_config, &mut native);
-    native.extend(lost);
+    native.iter_mut().for_each(spell);
     Ok(Chat {
         model: request.model.unwrap_or_default(),
         system,
@@ -74,15 +65,29 @@ pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
     })
 }
 
-/// Keeps the fields that the wire struct `T` does not have, under their names in camel case.
-fn keep<T: serde::de::DeserializeOwned>(prefix: &str, text: &str, native: &mut Vec<Native>) {
-    for (field, raw) in json::leftovers::<T>(text) {
-        native.push(own(&format!("{prefix}{}", camel(&field)), raw));
-    }
+/// A part of the request, and what it holds beyond its known members.
+fn part<T: serde::de::DeserializeOwned>(
+    raw: Option<&Json>,
+    name: &str,
+    native: &mut Vec<Native>,
+) -> Result<T, Malformed> {
+    unknown::read(raw.map_or("{}", Json::get), name, NAME, name, native)
 }
 
 fn own(field: &str, raw: Json) -> Native {
     Native { dialect: NAME, field: field.to_owned(), raw }
+}
+
+/// Fields may be spelt in snake case; they are known by the name in camel case.
+fn spell(native: &mut Native) {
+    native.field = camel(&native.field);
+    if native.field == "generationConfig.responseModalities" {
+        // In one spelling, because text alone is what every answer is.
+        if let Ok(words) = serde_json::from_str::<Vec<String>>(native.raw.get()) {
+            let words: Vec<_> = words.iter().map(|word| word.to_ascii_uppercase()).collect();
+            native.raw = Json::of(&words);
+        }
+    }
 }
 
 /// `text/x.enum` asks for one word of a list as plain text, which is no JSON and known to Google only.
@@ -109,7 +114,7 @@ fn turn(
     lost: &mut Vec<Native>,
     turns: &mut Vec<Turn>,
 ) -> Result<(), Malformed> {
-    let content: Content = json::read(raw.get(), path)?;
+    let content: Content = unknown::read(raw.get(), path, "", "contents", lost)?;
     let role = match content.role.as_deref() {
         Some("model") => Role::Assistant,
         // Google takes results under `function` too, and a single content without a role.
@@ -133,12 +138,13 @@ fn tools(list: &[Json], lost: &mut Vec<Native>) -> Result<Vec<Tool>, Malformed> 
     let mut tools = Vec::new();
     for (i, raw) in list.iter().enumerate() {
         let path = format!("tools[{i}]");
-        let tool: WireTool = json::read(raw.get(), &path)?;
+        let mut hosted = Vec::new();
+        let tool: WireTool = unknown::read(raw.get(), &path, NAME, "", &mut hosted)?;
         let declarations = tool.function_declarations.unwrap_or_default();
-        lost.extend(json::inside::<Declaration>("functionDeclarations", &declarations));
         for (j, raw) in declarations.iter().enumerate() {
             let path = format!("{path}.functionDeclarations[{j}]");
-            let declaration: Declaration = json::read(raw.get(), &path)?;
+            let place = "functionDeclarations";
+            let declaration: Declaration = unknown::read(raw.get(), &path, "", place, lost)?;
             let Declaration { name, description, parameters, parameters_json_schema } = declaration;
             let missing = || Malformed::new(format!("{path}.name"), "missing; a name is required");
             let schema =
@@ -152,9 +158,7 @@ fn tools(list: &[Json], lost: &mut Vec<Native>) -> Result<Vec<Tool>, Malformed> 
                 cache: None,
             });
         }
-        for (field, value) in json::leftovers::<WireTool>(raw.get()) {
-            tools.push(hosted(&field, &value));
-        }
+        tools.extend(hosted.into_iter().map(|native| self::hosted(&native.field, &native.raw)));
     }
     Ok(tools)
 }
@@ -172,7 +176,18 @@ fn hosted(field: &str, value: &Json) -> Tool {
     Tool::Hosted { kind, native: Native { dialect: NAME, field, raw } }
 }
 
-/// Fields may be spelt in snake case; they are known by the name in camel case.
+/// What a tool that runs at Google says that no other dialect has words for.
+pub(crate) fn terms(tool: &Native) -> Vec<Native> {
+    let said = json::fields(tool.raw.get());
+    let mut lost: Vec<Native> = said
+        .iter()
+        .flat_map(|(name, terms)| unknown::members::<Empty>(terms.get(), name))
+        .collect();
+    lost.iter_mut().for_each(spell);
+    lost
+}
+
+/// A name, or several with dots between, in camel case.
 fn camel(field: &str) -> String {
     let mut words = field.split('_');
     let first = words.next().unwrap_or_default().to_owned();

@@ -7,6 +7,7 @@ use super::{NAME, names, signature};
 use crate::chat::{Block, Media, MediaKind, Native, Seal, Source};
 use crate::inline::standard_base64;
 use crate::json::{self, Json, Malformed};
+use crate::unknown;
 
 /// Calls without an id get one here, and results without an id the one of the first open call of their function.
 #[derive(Default)]
@@ -63,11 +64,13 @@ pub(super) fn parts(
 ) -> Result<(), Malformed> {
     for (i, raw) in content.and_then(|content| content.parts).iter().flatten().enumerate() {
         let path = format!("{path}.parts[{i}]");
-        let part: Part = json::read(raw.get(), &path)?;
+        let mut more = Vec::new();
+        let part: Part = unknown::read(raw.get(), &path, "", "parts", &mut more)?;
         let before = blocks.len();
-        part_to_blocks(part, raw, &path, calls, blocks)?;
+        part_to_blocks(part, raw, &path, calls, &mut more, blocks)?;
+        // What only Google knows is kept as it was written.
         if !matches!(blocks.get(before..), Some([Block::Native(_)])) {
-            lost.extend(json::inside::<Part>("parts", std::slice::from_ref(raw)));
+            lost.extend(more);
         }
     }
     Ok(())
@@ -78,6 +81,7 @@ fn part_to_blocks(
     raw: &Json,
     path: &str,
     calls: &mut Calls,
+    lost: &mut Vec<Native>,
     blocks: &mut Vec<Block>,
 ) -> Result<(), Malformed> {
     let seal = part.thought_signature.as_deref().map(signature::read);
@@ -91,7 +95,7 @@ fn part_to_blocks(
             blocks.push(Block::ToolUse { id, name, input, seal });
         }
         Part { function_response: Some(response), .. } => {
-            blocks.push(result(response, path, calls)?);
+            blocks.push(result(response, path, calls, lost)?);
         }
         Part { inline_data: Some(_), .. } | Part { file_data: Some(_), .. } if thought => {
             blocks.extend(native(raw));
@@ -99,11 +103,11 @@ fn part_to_blocks(
         Part { inline_data: Some(blob), media_resolution, .. } => {
             sealed(seal, blocks);
             let blob = plain(blob, path)?;
-            blocks.push(Block::Media(detailed(blob.into_media(), media_resolution)));
+            blocks.push(Block::Media(detailed(blob.into_media(), media_resolution, lost)));
         }
         Part { file_data: Some(file), media_resolution, .. } => {
             sealed(seal, blocks);
-            blocks.push(Block::Media(detailed(file.into_media(), media_resolution)));
+            blocks.push(Block::Media(detailed(file.into_media(), media_resolution, lost)));
         }
         Part { text: Some(text), .. } if thought => thinking(text, seal, blocks),
         Part { text: Some(text), .. } => {
@@ -198,13 +202,22 @@ pub(super) const RESOLUTIONS: [(&str, &str); 3] = [
     ("MEDIA_RESOLUTION_ULTRA_HIGH", "original"),
 ];
 
-fn detailed(media: Media, resolution: Option<Resolution>) -> Media {
+fn detailed(media: Media, resolution: Option<Resolution>, lost: &mut Vec<Native>) -> Media {
     let level = resolution.and_then(|resolution| resolution.level);
     let known = RESOLUTIONS.iter().find(|(theirs, _)| level.as_deref() == Some(*theirs));
+    if let (None, Some(level)) = (known, level.filter(|level| !level.ends_with("_UNSPECIFIED"))) {
+        let field = "parts.mediaResolution".to_owned();
+        lost.push(Native { dialect: "", field, raw: Json::of(&level) });
+    }
     Media { detail: known.map(|(_, ours)| (*ours).to_owned()), ..media }
 }
 
-fn result(response: FunctionResponse, path: &str, calls: &mut Calls) -> Result<Block, Malformed> {
+fn result(
+    response: FunctionResponse,
+    path: &str,
+    calls: &mut Calls,
+    lost: &mut Vec<Native>,
+) -> Result<Block, Malformed> {
     let name = response.name.unwrap_or_default();
     let id = calls.answer(response.id.filter(|id| !id.is_empty()), &name);
     let whole = response.response.unwrap_or_else(Json::empty_object);
@@ -218,9 +231,15 @@ fn result(response: FunctionResponse, path: &str, calls: &mut Calls) -> Result<B
     };
     let mut blocks = vec![Block::Text(said)];
     for (i, raw) in response.parts.iter().flatten().enumerate() {
-        let part = serde_json::from_str::<Part>(raw.get()).unwrap_or_default();
         let path = format!("{path}.functionResponse.parts[{i}]");
-        part_to_blocks(part, raw, &path, calls, &mut blocks)?;
+        let place = "parts.functionResponse.parts";
+        let mut more = Vec::new();
+        let part = unknown::read(raw.get(), &path, "", place, &mut more).unwrap_or_default();
+        let before = blocks.len();
+        part_to_blocks(part, raw, &path, calls, &mut more, &mut blocks)?;
+        if !matches!(blocks.get(before..), Some([Block::Native(_)])) {
+            lost.extend(more);
+        }
     }
     Ok(Block::ToolResult { id, name: Some(name), blocks, failed })
 }

@@ -26,6 +26,14 @@ pub(super) fn from_openapi(schema: &Json) -> Json {
         number(members);
         order(members);
         let nullable = take(members, "nullable").is_some_and(|flag| flag.is("true"));
+        if nullable
+            && let Some((_, Node::Array(values))) =
+                members.iter_mut().find(|(word, _)| word == "enum")
+            && !values.iter().any(|value| value.is("null"))
+        {
+            // A list of values holds for all types there.
+            values.push(Node::Leaf(Json::of(&())));
+        }
         if let Some(kind) = take(members, "type").and_then(|kind| kind.text())
             && kind != "TYPE_UNSPECIFIED"
         {
@@ -112,17 +120,25 @@ pub(super) fn to_json_schema(
             set(members, "$defs", definitions);
         }
         if let Some(target) = find(members, "$ref").and_then(Node::text) {
-            alone(members, &target);
+            alone(members, &target, place, dropped);
         }
     });
     Ok(node.json())
 }
 
 /// Only words with a `$` may stand beside a `$ref`.
-fn alone(members: &mut Members, target: &str) {
+fn alone(members: &mut Members, target: &str, place: &str, dropped: &mut Dropped) {
+    /// They hold the model to nothing more.
+    const QUIET: [&str; 5] = ["type", "title", "default", "example", "propertyOrdering"];
     let target = target.replacen("#/definitions/", "#/$defs/", 1);
     let said = take(members, "description");
-    members.retain(|(word, _)| word.starts_with('$'));
+    members.retain(|(word, _)| {
+        let kept = word.starts_with('$');
+        if !kept && !QUIET.contains(&word.as_str()) {
+            dropped.note(format!("{place}.{word}"));
+        }
+        kept
+    });
     set(members, "$ref", Node::word(&target));
     if let Some(said) = said {
         let own = std::mem::take(members);

@@ -133,6 +133,10 @@ fn the_older_variant_is_read() {
         .get(),
         r#"{"type":"object","properties":{"a":{"anyOf":[{"type":"integer"},{"type":"null"}]},"b":{"type":["string","null"]},"nullable":{"type":"number"}},"minProperties":1}"#
     );
+    assert_eq!(
+        from_openapi(&json(r#"{"type":"STRING","enum":["a","b"],"nullable":true}"#)).get(),
+        r#"{"type":["string","null"],"enum":["a","b",null]}"#
+    );
     assert_eq!(from_openapi(&json(r#"{"type":"TYPE_UNSPECIFIED"}"#)).get(), "{}");
     assert_eq!(from_openapi(&json("true")).get(), "true");
 }

@@ -47,6 +47,8 @@ wire! {
         #[serde(alias = "service_tier")]
         service_tier: String,
     }
+    /// Nothing.
+    struct Empty {}
     struct Content {
         role: String,
         #[serde(default, deserialize_with = "one_or_many")]

@@ -14,7 +14,7 @@ pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsup
     let family = Gemini::of(target.model);
     let names = Names::of(chat);
     let mut dropped = Dropped::default();
-    let native = crate::natives(chat, NAME, &mut dropped)?;
+    let native = crate::natives(chat, NAME, |_| None, &mut dropped)?;
     let mut wire = Request::default();
     if !chat.system.is_empty() {
         let parts = write_turns::system(&chat.system, &names, &mut dropped)?;

@@ -9,10 +9,11 @@ use super::stream_write::{PING, head, send, send_end, send_problem};
 use super::types::Choice;
 use super::write_reply::{body, finish};
 use super::{GATEWAY_FIELDS, NAME};
-use crate::chat::{Block, Chat, Native, Role, Sampling, Turn};
+use crate::chat::{Block, Chat, Role, Sampling, Turn};
 use crate::json::{self, Json, Malformed, TextOr, wire};
 use crate::reply::{Finish, Reply};
 use crate::stream::{Event, Metered, Opening, Reader, Shape, Writer};
+use crate::unknown;
 
 /// The path of the operation below the provider's base URL.
 pub const PATH: &str = "/completions";
@@ -44,16 +45,13 @@ wire! {
 /// Reads a client's request, as far as a model of another API can serve it.
 pub fn read_request(body: &[u8]) -> Result<Chat, Malformed> {
     let text = json::utf8(body)?;
-    let request: Request = json::read(text, "")?;
+    let mut native = Vec::new();
+    let request: Request = unknown::read(text, "", NAME, "", &mut native)?;
+    native.retain(|native| !GATEWAY_FIELDS.contains(&native.field.as_str()));
     let missing = |path: &str| Malformed::new(path, "missing; it is required");
     let model = request.model.clone().ok_or_else(|| missing("model"))?;
     let prompt = prompt(request.prompt.as_ref().ok_or_else(|| missing("prompt"))?)?;
     only_here(&request)?;
-    let native = json::leftovers::<Request>(text)
-        .into_iter()
-        .filter(|(field, _)| !GATEWAY_FIELDS.contains(&field.as_str()))
-        .map(|(field, raw)| Native { dialect: NAME, field, raw })
-        .collect();
     Ok(Chat {
         model,
         turns: vec![Turn { role: Role::User, blocks: vec![Block::Text(prompt)], name: None }],

@@ -24,7 +24,6 @@ struct Written {
 struct Custom {
     name: Option<String>,
     description: Option<String>,
-    format: Option<Json>,
 }
 
 /// What a call of such a tool says.
@@ -44,7 +43,7 @@ struct FreeForm {
 /// The tool as a function.
 pub(super) fn tool(raw: &Json, path: &str) -> Result<Tool, Malformed> {
     let written: Written = json::read(raw.get(), path)?;
-    let Custom { name, description, .. } = written.custom.unwrap_or_default();
+    let Custom { name, description } = written.custom.unwrap_or_default();
     let name =
         name.ok_or_else(|| super::read_turns::missing(&format!("{path}.custom.name"), "a name"))?;
     let schema = Json::parse(FREE_FORM);
@@ -79,21 +78,14 @@ fn name_of(raw: &Json) -> Option<String> {
 
 /// The tool as Responses has it.
 pub(crate) fn for_responses(raw: &Json) -> Json {
-    #[derive(Serialize)]
-    struct Flat {
-        #[serde(rename = "type")]
-        kind: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        name: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        description: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        format: Option<Json>,
-    }
-    let written: Option<Written> = serde_json::from_str(raw.get()).ok();
-    let Custom { name, description, format } =
-        written.and_then(|written| written.custom).unwrap_or_default();
-    Json::of(&Flat { kind: "custom", name, description, format: format.map(|raw| flat(&raw)) })
+    let (custom, mut members): (Vec<_>, Vec<_>) =
+        json::fields(raw.get()).into_iter().partition(|(name, _)| name == "custom");
+    let inside = custom.iter().flat_map(|(_, custom)| json::fields(custom.get()));
+    members.extend(inside.map(|(name, raw)| match name.as_str() {
+        "format" => (name, flat(&raw)),
+        _ => (name, raw),
+    }));
+    json::object_with(&serde_json::Map::new(), &members)
 }
 
 /// A grammar stands in the format itself there.

@@ -3,6 +3,8 @@
 //!
 //! All entries of one block have its `index`. A client may send back the entries as they came in a stream, or put together.
 
+use std::collections::VecDeque;
+
 use super::NAME;
 use super::types::Detail;
 use crate::chat::{Block, Native, Seal};
@@ -68,16 +70,85 @@ pub(super) fn native(native: &Native, index: u64) -> Detail {
     }
 }
 
+/// Marks an entry that tells what stands here of the text and the calls, which clients keep in places of their own.
+const PLACE: &str = "place:";
+
+/// What a client has been told since the last entry: characters of text, and 0 for a call. It is told of only where
+/// thoughts or natives come behind: Anthropic refuses thoughts that have been moved.
+#[derive(Default)]
+pub(super) struct Places(Vec<u64>);
+
+impl Places {
+    pub(super) fn text(&mut self, characters: u64) {
+        match self.0.last_mut() {
+            Some(last) if *last > 0 => *last = last.saturating_add(characters),
+            _ if characters > 0 => self.0.push(characters),
+            _ => {}
+        }
+    }
+
+    pub(super) fn call(&mut self) {
+        self.0.push(0);
+    }
+
+    /// The entry that tells it, ahead of one of thoughts or of a native.
+    pub(super) fn entry(&mut self, index: u64) -> Option<Detail> {
+        if self.0.is_empty() {
+            return None;
+        }
+        Some(Detail {
+            data: Some(Json::of(&std::mem::take(&mut self.0)).get().to_owned()),
+            id: Some(PLACE.to_owned()),
+            format: Some(format_of(NAME).to_owned()),
+            ..of_kind("reasoning.encrypted", index)
+        })
+    }
+}
+
+fn place(entry: &Detail) -> Option<Vec<u64>> {
+    if entry.id.as_deref() != Some(PLACE) {
+        return None;
+    }
+    Some(serde_json::from_str(entry.data.as_deref()?).unwrap_or_default())
+}
+
 /// Whether a block of an answer is carried by an entry of its own.
 pub(super) fn carries(block: &Native) -> bool {
     FORMATS.iter().any(|(dialect, _)| *dialect == block.dialect)
 }
 
-/// The entries of a whole answer.
+/// The entries of a whole answer for a client.
+pub(super) fn tell(blocks: &[Block]) -> Vec<Json> {
+    let mut places = Places::default();
+    entries(blocks, |block, index| match block {
+        Block::Text(text) => {
+            places.text(text.chars().count() as u64);
+            None
+        }
+        Block::ToolUse { .. } => {
+            places.call();
+            None
+        }
+        Block::Thinking { .. } => places.entry(index),
+        Block::Native(native) if carries(native) => places.entry(index),
+        _ => None,
+    })
+}
+
+/// The entries of an answer in a history.
 pub(super) fn write(blocks: &[Block]) -> Vec<Json> {
+    entries(blocks, |_, _| None)
+}
+
+/// `ahead` gives what stands ahead of the entries of a block.
+fn entries(blocks: &[Block], mut ahead: impl FnMut(&Block, u64) -> Option<Detail>) -> Vec<Json> {
     let mut all = Vec::new();
     let mut index = 0;
     for block in blocks {
+        if let Some(entry) = ahead(block, index) {
+            all.push(entry);
+            index += 1;
+        }
         let before = all.len();
         match block {
             Block::Thinking { text, seal } => all.extend(thoughts(text, seal.as_ref(), index)),
@@ -133,29 +204,33 @@ pub(super) struct Piece {
 pub(super) fn pieces(details: &[Json]) -> impl Iterator<Item = Piece> {
     details.iter().filter_map(|raw| {
         let entry: Detail = serde_json::from_str(raw.get()).ok()?;
-        let text = entry.text.or(entry.summary).unwrap_or_default();
-        let signed = entry.signature.is_some();
-        let dialect = dialect_of(entry.format.as_deref(), signed);
-        let value = entry.signature.or(entry.data).filter(|value| !value.is_empty());
-        let field = entry.id.as_deref().and_then(|id| id.strip_prefix(NATIVE));
-        let native = field.and_then(|field| {
-            let raw = Json::parse(value.as_deref()?).filter(|raw| is_named(field, raw))?;
-            Some(Native { dialect, field: field.to_owned(), raw })
-        });
-        let seal = match field {
-            Some(_) => None,
-            None => value.map(|value| seal::unwrap(&value, dialect)),
-        };
-        let said = !text.is_empty() || seal.is_some() || native.is_some();
-        said.then_some(Piece {
-            text,
-            seal,
-            index: entry.index,
-            format: entry.format,
-            id: entry.id,
-            native,
-            encrypted: !signed,
-        })
+        if place(&entry).is_some() { None } else { piece(entry) }
+    })
+}
+
+fn piece(entry: Detail) -> Option<Piece> {
+    let text = entry.text.or(entry.summary).unwrap_or_default();
+    let signed = entry.signature.is_some();
+    let dialect = dialect_of(entry.format.as_deref(), signed);
+    let value = entry.signature.or(entry.data).filter(|value| !value.is_empty());
+    let field = entry.id.as_deref().and_then(|id| id.strip_prefix(NATIVE));
+    let native = field.and_then(|field| {
+        let raw = Json::parse(value.as_deref()?).filter(|raw| is_named(field, raw))?;
+        Some(Native { dialect, field: field.to_owned(), raw })
+    });
+    let seal = match field {
+        Some(_) => None,
+        None => value.map(|value| seal::unwrap(&value, dialect)),
+    };
+    let said = !text.is_empty() || seal.is_some() || native.is_some();
+    said.then_some(Piece {
+        text,
+        seal,
+        index: entry.index,
+        format: entry.format,
+        id: entry.id,
+        native,
+        encrypted: !signed,
     })
 }
 
@@ -220,14 +295,114 @@ impl Draft {
     }
 }
 
-/// What a message's entries say: blocks of thoughts and natives in their order, and the state of calls by their ids.
-pub(super) fn read(details: &[Json], calls: &[&str]) -> (Vec<Block>, Vec<(String, Seal)>) {
-    let (mut blocks, mut of_calls) = (Vec::new(), Vec::new());
+/// What a message's entries say.
+#[derive(Default)]
+pub(super) struct Told {
+    /// Blocks of thoughts and natives in their order.
+    pub(super) blocks: Vec<Block>,
+    /// The state of calls by their ids.
+    pub(super) of_calls: Vec<(String, Seal)>,
+    /// How many of the blocks stand ahead of what [`Places`] tells.
+    places: Vec<(usize, Vec<u64>)>,
+}
+
+impl Told {
+    /// Thoughts that come first, and have no entry.
+    pub(super) fn begin_with(&mut self, thoughts: Block) {
+        self.blocks.insert(0, thoughts);
+        for (ahead, _) in &mut self.places {
+            *ahead += 1;
+        }
+    }
+
+    /// The text in the pieces that blocks stand between.
+    pub(super) fn cut(&self, visible: Vec<Block>) -> Vec<Block> {
+        if self.places.is_empty() {
+            return visible;
+        }
+        let (mut visible, mut cut) = (VecDeque::from(visible), Vec::new());
+        let steps = self.places.iter().flat_map(|(_, steps)| steps);
+        for characters in steps.filter(|step| **step > 0) {
+            take_text(&mut visible, *characters, &mut cut);
+        }
+        cut.extend(visible);
+        cut
+    }
+
+    /// All that an answer says, in its order as far as it is told: `visible` and `calls` else stand behind the blocks.
+    pub(super) fn arranged(self, visible: Vec<Block>, calls: Vec<Block>) -> Vec<Block> {
+        if self.places.is_empty() {
+            let mut all = visible;
+            all.splice(0..0, self.blocks);
+            all.extend(calls);
+            return all;
+        }
+        let (mut visible, mut calls) = (VecDeque::from(visible), calls.into_iter());
+        let mut places = self.places.into_iter().peekable();
+        let mut all = Vec::new();
+        for (at, block) in self.blocks.into_iter().enumerate() {
+            while let Some((_, steps)) = places.next_if(|(ahead, _)| *ahead <= at) {
+                for step in steps {
+                    match step {
+                        0 => all.extend(calls.next()),
+                        characters => take_text(&mut visible, characters, &mut all),
+                    }
+                }
+            }
+            all.push(block);
+        }
+        all.extend(visible);
+        all.extend(calls);
+        all
+    }
+}
+
+/// Takes the first characters of the text, with what stands between them.
+fn take_text(from: &mut VecDeque<Block>, characters: u64, to: &mut Vec<Block>) {
+    let mut left = usize::try_from(characters).unwrap_or(usize::MAX);
+    while left > 0
+        && let Some(block) = from.pop_front()
+    {
+        let Block::Text(text) = block else {
+            to.push(block);
+            continue;
+        };
+        let end = text.char_indices().nth(left).map(|(end, _)| end);
+        if let Some((taken, rest)) = end.and_then(|end| text.split_at_checked(end)) {
+            from.push_front(Block::Text(rest.to_owned()));
+            to.push(Block::Text(taken.to_owned()));
+            return;
+        }
+        left = left.saturating_sub(text.chars().count());
+        to.push(Block::Text(text));
+    }
+    // Sources of the last piece.
+    while let Some(cited) = from.pop_front_if(|block| matches!(block, Block::Citation(_))) {
+        to.push(cited);
+    }
+}
+
+/// Reads the entries of a message.
+pub(super) fn read(details: &[Json], calls: &[&str]) -> Told {
+    /// More than any answer has; each of them may copy the text.
+    const MOST_STEPS: usize = 256;
+    let Told { mut blocks, mut of_calls, mut places } = Told::default();
+    let mut known: usize = 0;
     let mut draft: Option<Draft> = None;
     let close = |draft: &mut Option<Draft>, blocks: &mut Vec<Block>| {
         blocks.extend(draft.take().map(|d| Block::Thinking { text: d.text, seal: d.seal }));
     };
-    for piece in pieces(details) {
+    let entries = details.iter().filter_map(|raw| serde_json::from_str::<Detail>(raw.get()).ok());
+    for entry in entries {
+        if let Some(steps) = place(&entry) {
+            close(&mut draft, &mut blocks);
+            known += steps.len();
+            if known <= MOST_STEPS {
+                places.push((blocks.len(), steps));
+            }
+            continue;
+        }
+        let Some(piece) = piece(entry) else { continue };
         if let Some(native) = piece.native {
             close(&mut draft, &mut blocks);
             blocks.push(Block::Native(native));
@@ -252,5 +427,5 @@ pub(super) fn read(details: &[Json], calls: &[&str]) -> (Vec<Block>, Vec<(String
         draft.format = piece.format.or(draft.format.take());
     }
     close(&mut draft, &mut blocks);
-    (blocks, of_calls)
+    Told { blocks, of_calls, places }
 }

@@ -36,6 +36,7 @@ use crate::{
 
 pub(crate) use cost::cost_members;
 pub use cost::{add_cost, is_usage_only, may_tell_usage, without_null_usage};
+pub(crate) use read::terms;
 
 /// The name of the dialect.
 pub const NAME: &str = "openai_chat";

@@ -2,8 +2,7 @@
 
 use super::read_turns::{cache_life, cache_point, conversation, missing};
 use super::types::{
-    Choose, Function, Message, Request, ResponseFormat, Tool as WireTool, UserLocation,
-    WebSearchOptions,
+    Choose, Function, Request, ResponseFormat, Tool as WireTool, UserLocation, WebSearchOptions,
 };
 use super::{GATEWAY_FIELDS, NAME, custom};
 use crate::chat::{
@@ -11,28 +10,41 @@ use crate::chat::{
     WebSearch,
 };
 use crate::json::{self, Json, Malformed, TextOr};
-use crate::schema;
+use crate::{openai_responses, schema, unknown};
 
 pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
     let text = json::utf8(body)?;
-    let request: Request = json::read(text, "")?;
+    let mut native = Vec::new();
+    let request: Request = unknown::read(text, "", NAME, "", &mut native)?;
+    native.retain(|native| !is_ours(native));
     let model = request.model.clone().ok_or_else(|| missing("model", "the name of a model"))?;
     let messages =
         request.messages.as_deref().ok_or_else(|| missing("messages", "an array of messages"))?;
-    let (system, mut turns) = conversation(messages)?;
+    let (system, mut turns) = conversation(messages, &mut native)?;
     if let (Some(control), Some(last)) = (&request.cache_control, turns.last_mut()) {
         last.blocks.push(cache_point(Some(control)));
     }
     let usage_wanted = request.usage.as_ref().and_then(|usage| usage.include);
     let streamed = request.stream_options.as_ref().and_then(|options| options.include_usage);
+    let tools = tools(&request, &mut native)?;
+    let tool_choice = tool_choice(&request, &mut native)?;
+    let reasoning = reasoning(&request)?;
+    let summary = request.reasoning.as_ref().and_then(|asked| asked.summary.as_ref());
+    native.extend(summary.filter(|word| *word != "auto").map(|word| Native {
+        // In the words of Responses.
+        dialect: openai_responses::NAME,
+        field: "reasoning.summary".to_owned(),
+        raw: Json::of(word),
+    }));
+    native.extend(custom::kept(request.tools.as_deref().unwrap_or_default()));
     Ok(Chat {
         model,
         system,
         turns,
-        tools: tools(&request)?,
-        tool_choice: tool_choice(&request)?,
+        tools,
+        tool_choice,
         parallel_tools: request.parallel_tool_calls,
-        reasoning: reasoning(&request)?,
+        reasoning,
         output: Output { format: format(request.response_format)?, verbosity: request.verbosity },
         max_tokens: request.max_completion_tokens.or(request.max_tokens),
         stream: request.stream.unwrap_or(false),
@@ -48,34 +60,29 @@ pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
             seed: request.seed,
             stop: request.stop.map(TextOr::into_list).unwrap_or_default(),
         },
-        native: natives(text, messages)
-            .into_iter()
-            .chain(custom::kept(request.tools.as_deref().unwrap_or_default()))
-            .collect(),
+        native,
     })
 }
 
-/// What only this dialect knows, without what is the gateway's business.
-fn natives(text: &str, messages: &[Json]) -> Vec<Native> {
-    let members = json::leftovers::<Request>(text);
-    let ours = |field: &str, raw: &Json| match field {
+/// The gateway's business.
+fn is_ours(native: &Native) -> bool {
+    match native.field.as_str() {
         // What every answer has anyway.
-        "modalities" => raw.get().split_whitespace().collect::<String>() == "[\"text\"]",
+        "modalities" => native.raw.get().split_whitespace().collect::<String>() == "[\"text\"]",
         field => GATEWAY_FIELDS.contains(&field),
-    };
-    members
-        .into_iter()
-        .filter(|(field, raw)| !ours(field, raw))
-        .map(|(field, raw)| Native { dialect: NAME, field, raw })
-        .chain(json::inside::<Message>("messages", messages))
-        .collect()
+    }
 }
 
-fn tools(request: &Request) -> Result<Vec<Tool>, Malformed> {
+fn tools(request: &Request, lost: &mut Vec<Native>) -> Result<Vec<Tool>, Malformed> {
     let mut tools = Vec::new();
     for (i, raw) in request.tools.iter().flatten().enumerate() {
         let path = format!("tools[{i}]");
-        let tool: WireTool = json::read(raw.get(), &path)?;
+        let before = lost.len();
+        let tool: WireTool = unknown::read(raw.get(), &path, "", "tools", lost)?;
+        if !matches!(tool.kind.as_deref(), Some("function") | None) {
+            // It is kept as it was written.
+            lost.truncate(before);
+        }
         let cache = tool.cache_control.as_ref().map(cache_life);
         tools.push(match (tool.kind.as_deref(), tool.function) {
             (Some("function") | None, Some(f)) => function(f, &format!("{path}.function"), cache)?,
@@ -91,7 +98,8 @@ fn tools(request: &Request) -> Result<Vec<Tool>, Malformed> {
     }
     for (i, raw) in request.functions.iter().flatten().enumerate() {
         let path = format!("functions[{i}]");
-        tools.push(function(json::read(raw.get(), &path)?, &path, None)?);
+        let function_of = unknown::read(raw.get(), &path, "", "functions", lost)?;
+        tools.push(function(function_of, &path, None)?);
     }
     if let Some(raw) = &request.web_search_options {
         tools.push(web_search(raw)?);
@@ -118,6 +126,11 @@ fn web_search(raw: &Json) -> Result<Tool, Malformed> {
     })
 }
 
+/// What the wish for a search says that no other dialect has words for.
+pub(crate) fn terms(tool: &Native) -> Vec<Native> {
+    unknown::members::<WebSearchOptions>(tool.raw.get(), &tool.field)
+}
+
 fn function(f: Function, path: &str, cache: Option<CacheLife>) -> Result<Tool, Malformed> {
     let name = f.name.ok_or_else(|| missing(&format!("{path}.name"), "a name"))?;
     Ok(Tool::Function {
@@ -129,7 +142,7 @@ fn function(f: Function, path: &str, cache: Option<CacheLife>) -> Result<Tool, M
     })
 }
 
-fn tool_choice(request: &Request) -> Result<ToolChoice, Malformed> {
+fn tool_choice(request: &Request, lost: &mut Vec<Native>) -> Result<ToolChoice, Malformed> {
     let (path, raw) = match (&request.tool_choice, &request.function_call) {
         (Some(raw), _) => ("tool_choice", raw),
         (None, Some(raw)) => ("function_call", raw),
@@ -143,7 +156,7 @@ fn tool_choice(request: &Request) -> Result<ToolChoice, Malformed> {
             _ => Err(Malformed::new(path, "must be auto, none, required or an object")),
         };
     }
-    let choose: Choose = json::read(raw.get(), path)?;
+    let choose: Choose = unknown::read(raw.get(), path, "", path, lost)?;
     if let Some(allowed) = choose.allowed_tools {
         let names = allowed.tools.unwrap_or_default().into_iter().filter_map(name_of).collect();
         return Ok(ToolChoice::Among {

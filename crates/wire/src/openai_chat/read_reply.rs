@@ -16,7 +16,7 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, Malformed> {
     let text = choice.text.filter(|text| !text.is_empty());
     let mut blocks = text.map(Block::Text).into_iter().collect::<Vec<_>>();
     if let Some(message) = choice.message {
-        let answer = assistant(message, "choices[0].message", &id)?;
+        let answer = assistant(message, "choices[0].message", &id, &mut Vec::new())?;
         // No thoughts are not worth a block, unless they are a history's.
         let empty = |block: &Block| matches!(block, Block::Thinking { text, seal: None } if text.is_empty());
         blocks.extend(answer.into_iter().filter(|block| !empty(block)));

@@ -1,35 +1,40 @@
 //! Wire messages to canonical turns.
 
+use super::details::{self, Told};
 use super::types::{CacheControl, Called, Content, Extra, Message, Part, Picture, ToolCall};
-use super::{NAME, citations, custom, details, names};
+use super::{NAME, citations, custom, names};
 use crate::chat::{Block, CacheLife, Media, MediaKind, Native, Role, Seal, Source, Turn};
-use crate::json::{self, Json, Malformed, TextOr};
+use crate::json::{Json, Malformed, TextOr};
+use crate::unknown;
 
 pub(super) fn missing(path: &str, right: &str) -> Malformed {
     Malformed::new(path, format!("missing; {right} is required"))
 }
 
-/// The leading instructions, and the turns behind them.
-pub(super) fn conversation(messages: &[Json]) -> Result<(Vec<Block>, Vec<Turn>), Malformed> {
+/// The leading instructions, and the turns behind them. `lost` gets the members that nobody has a place for.
+pub(super) fn conversation(
+    messages: &[Json],
+    lost: &mut Vec<Native>,
+) -> Result<(Vec<Block>, Vec<Turn>), Malformed> {
     let mut system = Vec::new();
     let mut turns: Vec<Turn> = Vec::new();
     let mut open = Calls::default();
     for (i, raw) in messages.iter().enumerate() {
         let path = format!("messages[{i}]");
-        let message: Message = json::read(raw.get(), &path)?;
+        let message: Message = unknown::read(raw.get(), &path, "", "messages", lost)?;
         let name = message.name.clone();
         let (role, blocks) = match message.role.as_deref() {
             Some("system" | "developer") => {
-                let blocks = content(message.content, &path)?;
+                let blocks = content(message.content, &path, lost)?;
                 if turns.is_empty() {
                     system.extend(blocks);
                     continue;
                 }
                 (Role::System, blocks)
             }
-            Some("user") => (Role::User, content(message.content, &path)?),
+            Some("user") => (Role::User, content(message.content, &path, lost)?),
             Some("assistant") => {
-                let blocks = assistant(message, &path, &path)?;
+                let blocks = assistant(message, &path, &path, lost)?;
                 open = Calls::of(&blocks);
                 (Role::Assistant, blocks)
             }
@@ -38,11 +43,11 @@ pub(super) fn conversation(messages: &[Json]) -> Result<(Vec<Block>, Vec<Turn>),
                 let id =
                     id.ok_or_else(|| missing(&format!("{path}.tool_call_id"), "a call's id"))?;
                 let id = if id.is_empty() { open.next(None) } else { id };
-                (Role::User, vec![tool_result(id, message, &path)?])
+                (Role::User, vec![tool_result(id, message, &path, lost)?])
             }
             Some("function") => {
                 let id = open.next(message.name.as_deref());
-                (Role::User, vec![tool_result(id, message, &path)?])
+                (Role::User, vec![tool_result(id, message, &path, lost)?])
             }
             _ => {
                 let right = "must be one of developer, system, user, assistant, tool, function";
@@ -91,8 +96,13 @@ fn push(turns: &mut Vec<Turn>, turn: Turn) {
     }
 }
 
-fn tool_result(id: String, message: Message, path: &str) -> Result<Block, Malformed> {
-    let mut blocks = content(message.content, path)?;
+fn tool_result(
+    id: String,
+    message: Message,
+    path: &str,
+    lost: &mut Vec<Native>,
+) -> Result<Block, Malformed> {
+    let mut blocks = content(message.content, path, lost)?;
     if message.cache_control.is_some() {
         blocks.push(cache_point(message.cache_control.as_ref()));
     }
@@ -100,18 +110,24 @@ fn tool_result(id: String, message: Message, path: &str) -> Result<Block, Malfor
 }
 
 /// The blocks of an answer, in a history or just given. `seed` is a text that no other answer of the conversation has.
-pub(super) fn assistant(message: Message, path: &str, seed: &str) -> Result<Vec<Block>, Malformed> {
+pub(super) fn assistant(
+    message: Message,
+    path: &str,
+    seed: &str,
+    lost: &mut Vec<Native>,
+) -> Result<Vec<Block>, Malformed> {
     let calls = message.tool_calls.unwrap_or_default();
     let ids: Vec<&str> = calls.iter().filter_map(|call| call.id.as_deref()).collect();
     let details = message.reasoning_details.unwrap_or_default();
-    let (mut blocks, of_calls) = details::read(&details, &ids);
+    let mut told = details::read(&details, &ids);
     let plain = message.reasoning_content.or(message.reasoning);
-    add_plain_thoughts(&mut blocks, plain, !calls.is_empty());
+    add_plain_thoughts(&mut told, plain, !calls.is_empty());
 
     // Calls come with an empty text or with none, as servers like.
-    let mut visible = content(message.content, path)?;
+    let mut visible = content(message.content, path, lost)?;
     visible.retain(|block| !matches!(block, Block::Text(text) if text.is_empty()));
-    blocks.extend(citations::place(visible, &message.annotations.unwrap_or_default()));
+    let visible = told.cut(visible);
+    let mut blocks = citations::place(visible, &message.annotations.unwrap_or_default());
     blocks.extend(message.refusal.filter(|text| !text.is_empty()).map(Block::Refusal));
     blocks.extend(pictures(&message.images.unwrap_or_default()));
     if let Some(audio) = message.audio {
@@ -124,12 +140,13 @@ pub(super) fn assistant(message: Message, path: &str, seed: &str) -> Result<Vec<
         media.transcript = audio.transcript;
         blocks.push(Block::Media(media));
     }
-    for (i, call) in calls.into_iter().enumerate() {
-        blocks.push(tool_call(call, i, seed, &of_calls));
-    }
+    let calls = calls.into_iter().enumerate();
+    let mut calls: Vec<Block> =
+        calls.map(|(i, call)| tool_call(call, i, seed, &told.of_calls)).collect();
     if let Some(call) = message.function_call {
-        blocks.push(tool_use(names::minted(seed, 0), call, None));
+        calls.push(tool_use(names::minted(seed, 0), call, None));
     }
+    let mut blocks = told.arranged(blocks, calls);
     if let Some(signature) = signature(message.extra_content) {
         sign(&mut blocks, signature);
     }
@@ -137,10 +154,12 @@ pub(super) fn assistant(message: Message, path: &str, seed: &str) -> Result<Vec<
 }
 
 /// Thoughts told as plain text too: where the entries have none, this is theirs.
-fn add_plain_thoughts(blocks: &mut Vec<Block>, plain: Option<String>, calls: bool) {
+fn add_plain_thoughts(told: &mut Told, plain: Option<String>, calls: bool) {
     let Some(plain) = plain else { return };
-    let told = |block: &Block| matches!(block, Block::Thinking { text, .. } if !text.is_empty());
-    if blocks.iter().any(told) {
+    let blocks = &mut told.blocks;
+    let has_text =
+        |block: &Block| matches!(block, Block::Thinking { text, .. } if !text.is_empty());
+    if blocks.iter().any(has_text) {
         return;
     }
     let bare_call = calls && blocks.is_empty();
@@ -153,7 +172,7 @@ fn add_plain_thoughts(blocks: &mut Vec<Block>, plain: Option<String>, calls: boo
         Some(text) => *text = plain,
         // DeepSeek wants the thoughts of a call back even if there were none.
         None if !plain.is_empty() || bare_call => {
-            blocks.insert(0, Block::Thinking { text: plain, seal: None });
+            told.begin_with(Block::Thinking { text: plain, seal: None });
         }
         None => {}
     }
@@ -219,7 +238,11 @@ pub(super) fn cache_point(control: Option<&CacheControl>) -> Block {
     Block::CachePoint(control.map_or(CacheLife::Short, cache_life))
 }
 
-fn content(content: Option<Content>, path: &str) -> Result<Vec<Block>, Malformed> {
+fn content(
+    content: Option<Content>,
+    path: &str,
+    lost: &mut Vec<Native>,
+) -> Result<Vec<Block>, Malformed> {
     let parts = match content {
         None => return Ok(Vec::new()),
         Some(TextOr::Text(text)) => return Ok(vec![Block::Text(text)]),
@@ -228,10 +251,16 @@ fn content(content: Option<Content>, path: &str) -> Result<Vec<Block>, Malformed
     let mut blocks = Vec::new();
     for (i, raw) in parts.iter().enumerate() {
         let path = format!("{path}.content[{i}]");
-        let part: Part = json::read(raw.get(), &path)?;
+        let before = lost.len();
+        let part: Part = unknown::read(raw.get(), &path, "", "messages.content", lost)?;
         let cache = part.cache_control.as_ref().or(part.prompt_cache_breakpoint.as_ref());
         let cache = cache.map(|control| cache_point(Some(control)));
-        blocks.push(block(part, raw, &path)?);
+        let block = block(part, raw, &path)?;
+        if matches!(block, Block::Native(_)) {
+            // It is kept as it was written.
+            lost.truncate(before);
+        }
+        blocks.push(block);
         blocks.extend(cache);
     }
     Ok(blocks)

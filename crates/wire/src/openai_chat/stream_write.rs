@@ -65,6 +65,8 @@ pub(super) struct StreamWriter {
     pictures: u64,
     /// Characters of text so far, which the places of citations count.
     characters: u64,
+    /// Where text and calls stand among the thoughts.
+    places: details::Places,
     usage: Option<Metered>,
     /// The client's tools that take free text.
     custom: Vec<String>,
@@ -171,6 +173,7 @@ impl StreamWriter {
             citations: 0,
             pictures: 0,
             characters: 0,
+            places: details::Places::default(),
             usage: None,
         }
     }
@@ -219,6 +222,7 @@ impl StreamWriter {
             Opening::Text => Kind::Text { base: self.characters },
             Opening::Refusal => Kind::Refusal,
             Opening::Thinking => {
+                self.place(out);
                 self.entries += 1;
                 Kind::Thinking { number: self.entries - 1, text: false }
             }
@@ -238,6 +242,7 @@ impl StreamWriter {
     fn open_call(&mut self, id: String, name: &str, out: &mut Vec<u8>) -> Kind {
         let number = self.calls;
         self.calls += 1;
+        self.places.call();
         let custom = self.custom.iter().any(|custom| custom == name);
         let call = CallDelta {
             index: number,
@@ -293,6 +298,7 @@ impl StreamWriter {
                 self.citations += 1;
             }
             _ if details::carries(native) => {
+                self.place(out);
                 delta.reasoning_details = Some([details::native(native, self.entries)]);
                 self.entries += 1;
             }
@@ -319,7 +325,16 @@ impl StreamWriter {
             Some(Kind::Call { .. } | Kind::Custom { .. } | Kind::Whole) | None => return,
         }
         self.characters += characters;
+        self.places.text(characters);
         self.chunk(&delta, None, out);
+    }
+
+    /// Tells what stands ahead of the next entry, where that is not what every client would think.
+    fn place(&mut self, out: &mut Vec<u8>) {
+        if let Some(entry) = self.places.entry(self.entries) {
+            self.entries += 1;
+            self.chunk(&Delta { reasoning_details: Some([entry]), ..Delta::default() }, None, out);
+        }
     }
 
     fn json(&mut self, index: u32, part: &str, out: &mut Vec<u8>) {

@@ -186,6 +186,8 @@ wire! {
         function: Called,
         custom: Json,
         extra_content: Extra,
+        // Its place in a stream, which some clients send back.
+        index: Json,
     }
     struct Called {
         name: String,

@@ -50,7 +50,7 @@ pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsup
     let rules = Rules::of(target);
     let mut dropped = Dropped::default();
     let mut names = Names::default();
-    let mut native = crate::natives(chat, NAME, &mut dropped)?;
+    let mut native = crate::natives(chat, NAME, |_| None, &mut dropped)?;
     let custom = custom::take(&mut native);
     let free: Vec<String> = custom.iter().map(|(name, _)| name.clone()).collect();
     let mut wire = Request { model: Some(target.model.to_owned()), ..Request::default() };
@@ -213,9 +213,15 @@ fn reasoning(
     if rules.deepseek {
         let kind = if effort == Some(Effort::None) { "disabled" } else { "enabled" };
         wire.thinking = Some(Thinking { kind: Some(kind.to_owned()) });
-        // It takes the words of all, and makes three levels of them itself.
-        wire.reasoning_effort =
-            effort.filter(|e| *e != Effort::None).map(|effort| effort.name().to_owned());
+        // It takes most words of others, and makes three levels of them itself.
+        let effort = effort.filter(|e| *e != Effort::None).map(|effort| match effort {
+            Effort::Minimal => {
+                dropped.note("reasoning: minimal -> low");
+                Effort::Low
+            }
+            effort => effort,
+        });
+        wire.reasoning_effort = effort.map(|effort| effort.name().to_owned());
     } else if rules.openai && !rules.reasons {
         if effort != Some(Effort::None) {
             dropped.note("reasoning");
@@ -224,7 +230,7 @@ fn reasoning(
         wire.reasoning_effort = effort.map(|effort| {
             let near = if rules.openai { nearest(effort, target.model) } else { effort };
             if near != effort {
-                dropped.note(format!("reasoning_effort: {} -> {}", effort.name(), near.name()));
+                dropped.note(format!("reasoning: {} -> {}", effort.name(), near.name()));
             }
             near.name().to_owned()
         });

@@ -295,6 +295,10 @@ impl Turns<'_> {
                     if self.rules.any() => {}
                 // Told by then.
                 Block::Thinking { .. } | Block::CachePoint(_) => {}
+                // Any server is given it beside its thoughts.
+                Block::ToolUse { seal, .. } if !self.rules.any() => {
+                    self.dropped.call_members(seal.as_ref());
+                }
                 other => self.note(other),
             }
         }
@@ -386,7 +390,7 @@ pub(super) fn answer(blocks: &[Block], id: &str) -> Message {
         .collect();
     message.reasoning_content = (!thoughts.is_empty()).then_some(thoughts);
     message.reasoning.clone_from(&message.reasoning_content);
-    let (details, citations) = (details::write(blocks), citations::write(blocks));
+    let (details, citations) = (details::tell(blocks), citations::write(blocks));
     message.reasoning_details = (!details.is_empty()).then_some(details);
     message.annotations = (!citations.is_empty()).then_some(citations);
     if let Some(audio) = message.audio.as_mut() {
@@ -437,10 +441,11 @@ fn call(id: &str, name: &str, input: &Json, seal: Option<&Seal>) -> ToolCall {
         kind: Some("function".to_owned()),
         function: Some(Called {
             name: Some(name.to_owned()),
-            arguments: Some(Json::of(&input.get())),
+            arguments: Some(Json::of(&input.to_arguments())),
         }),
         custom: None,
         extra_content: signature.map(extra),
+        index: None,
     }
 }
 

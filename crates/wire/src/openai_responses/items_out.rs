@@ -189,6 +189,7 @@ impl Item {
                     name: Some(name.clone()),
                     arguments: (!custom).then(|| Json::of(arguments)),
                     input: custom.then(|| free_text(arguments)),
+                    ..Call::default()
                 };
                 json::object_with(&call, &call_members(seal.as_ref()))
             }
@@ -402,8 +403,14 @@ pub(super) fn free_text(arguments: &str) -> String {
         .map_or_else(|_| arguments.to_owned(), |free| free.input)
 }
 
+/// Whether the conversation goes on before a call has its result.
+pub(crate) fn is_async(seal: Option<&Seal>) -> bool {
+    let mut members = call_members(seal).into_iter();
+    members.any(|(name, raw)| name == "async" && raw.get() == "true")
+}
+
 /// What a call of this dialect says beside name and arguments, as members of its item.
-pub(super) fn call_members(seal: Option<&Seal>) -> Vec<(String, Json)> {
+pub(crate) fn call_members(seal: Option<&Seal>) -> Vec<(String, Json)> {
     let own = seal.filter(|seal| seal.dialect == NAME);
     let state: CallState =
         own.and_then(|seal| serde_json::from_str(&seal.value).ok()).unwrap_or_default();

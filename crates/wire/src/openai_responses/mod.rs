@@ -30,6 +30,8 @@ use ledger::UsageReport;
 pub use self::count::{
     COUNT_PATH, read_count, read_count_request, write_count, write_count_request,
 };
+pub(crate) use self::items_out::{call_members, is_async};
+pub(crate) use self::read_tools::terms;
 pub use self::response::with_required;
 pub(crate) use self::search::search;
 pub(crate) use self::state::is_bare;

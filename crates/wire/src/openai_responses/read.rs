@@ -4,15 +4,16 @@ use super::types::{Format as WireFormat, Reasoning as WireReasoning, Request, Te
 use super::{NAME, read_items, read_tools};
 use crate::chat::{Block, Chat, Effort, Format, Native, Output, Reasoning, Role, Sampling, Turn};
 use crate::json::{self, Json, Malformed, TextOr};
+use crate::unknown;
 
 /// Fields that let an answer follow what the server remembers.
 pub(super) const STATEFUL: [&str; 3] = ["previous_response_id", "conversation", "prompt"];
 
 pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
     let text = json::utf8(body)?;
-    let mut request: Request = json::read(text, "")?;
     let own = |(field, raw)| Native { dialect: NAME, field, raw };
-    let mut native: Vec<Native> = json::leftovers::<Request>(text).into_iter().map(own).collect();
+    let mut native: Vec<Native> = Vec::new();
+    let mut request: Request = unknown::read(text, "", NAME, "", &mut native)?;
     let stateful = native.iter().any(|native| STATEFUL.contains(&native.field.as_str()));
     if request.model.is_none() && !stateful {
         return Err(read_items::missing("model", "the name of a model"));
@@ -67,17 +68,9 @@ fn user(text: String) -> Turn {
     Turn { role: Role::User, blocks: vec![Block::Text(text)], name: None }
 }
 
-/// The members of an object within the request that have no field, with its name before theirs.
-fn beside<T: serde::de::DeserializeOwned>(raw: &Json, place: &str, native: &mut Vec<Native>) {
-    for (name, raw) in json::leftovers::<T>(raw.get()) {
-        native.push(Native { dialect: NAME, field: format!("{place}.{name}"), raw });
-    }
-}
-
 fn reasoning(raw: Option<&Json>, native: &mut Vec<Native>) -> Result<Option<Reasoning>, Malformed> {
     let Some(raw) = raw else { return Ok(None) };
-    let asked: WireReasoning = json::read(raw.get(), "reasoning")?;
-    beside::<WireReasoning>(raw, "reasoning", native);
+    let asked: WireReasoning = unknown::read(raw.get(), "reasoning", NAME, "reasoning", native)?;
     let effort = match &asked.effort {
         Some(word) => Some(Effort::from_name(word).ok_or_else(|| {
             let right = "must be none, minimal, low, medium, high, xhigh or max";
@@ -94,8 +87,7 @@ fn reasoning(raw: Option<&Json>, native: &mut Vec<Native>) -> Result<Option<Reas
 
 fn output(raw: Option<&Json>, native: &mut Vec<Native>) -> Result<Output, Malformed> {
     let Some(raw) = raw else { return Ok(Output::default()) };
-    let text: Text = json::read(raw.get(), "text")?;
-    beside::<Text>(raw, "text", native);
+    let text: Text = unknown::read(raw.get(), "text", NAME, "text", native)?;
     let format = text.format.map_or(Ok(Format::Text), format)?;
     Ok(Output { format, verbosity: text.verbosity })
 }

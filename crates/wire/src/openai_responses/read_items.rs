@@ -4,6 +4,7 @@ use super::types::{Annotation, Call, Kind, Message, Output, Part, Thoughts};
 use super::{ADDITIONAL_TOOLS, NAME, search, state};
 use crate::chat::{Block, CacheLife, Citation, Media, MediaKind, Native, Role, Seal, Source, Turn};
 use crate::json::{self, Json, Malformed, TextOr};
+use crate::unknown;
 
 pub(super) fn missing(path: &str, right: &str) -> Malformed {
     Malformed::new(path, format!("missing; {right} is required"))
@@ -13,6 +14,8 @@ fn native(field: impl Into<String>, raw: Json) -> Block {
     Block::Native(Native { dialect: NAME, field: field.into(), raw })
 }
 
+/// What the names of lost members of items begin with.
+const INPUT: &str = "input";
 /// The name of a native block that holds what a message says of itself: its phase, its id. It stands before the message's
 /// text. Without a phase it has no name, because an id alone is of no use to anybody else.
 pub(super) const PHASE: &str = "phase";
@@ -31,17 +34,11 @@ pub(super) fn conversation(
     let mut turns: Vec<Turn> = Vec::new();
     for (i, raw) in items.iter().enumerate() {
         let path = format!("input[{i}]");
-        match item(raw, &path, true)? {
+        match item(raw, &path, true, natives)? {
             Item::Message(Role::System, blocks) if turns.is_empty() && !stateful => {
                 system.extend(blocks);
             }
             Item::Message(role, blocks) => {
-                let unknown = json::leftovers::<Message>(raw.get()).into_iter();
-                natives.extend(unknown.map(|(name, raw)| Native {
-                    dialect: "",
-                    field: format!("input.{name}"),
-                    raw,
-                }));
                 message(&mut turns, role, blocks);
             }
             Item::Result(block) => result(&mut turns, block),
@@ -157,24 +154,30 @@ pub(super) enum Item {
     OfCall(String, Seal),
 }
 
-/// Reads one item. `remembered`: it comes from a client, so that ids may refer to what the server stores.
-pub(super) fn item(raw: &Json, path: &str, remembered: bool) -> Result<Item, Malformed> {
+/// Reads one item. `remembered`: it comes from a client, so that ids may refer to what the server stores. `lost` gets the
+/// members that nobody has a place for.
+pub(super) fn item(
+    raw: &Json,
+    path: &str,
+    remembered: bool,
+    lost: &mut Vec<Native>,
+) -> Result<Item, Malformed> {
     let kind: Kind = json::read(raw.get(), path)?;
     let word = kind.kind.as_deref().unwrap_or(if kind.role.is_some() { "message" } else { "" });
     Ok(match word {
-        "message" => message_item(raw, path, remembered)?,
+        "message" => message_item(raw, path, remembered, lost)?,
         "reasoning" => {
-            let item: Thoughts = json::read(raw.get(), path)?;
+            let item: Thoughts = unknown::read(raw.get(), path, "", INPUT, lost)?;
             if let Some((call, seal)) = state::unwrap_for_call(&item) {
                 return Ok(Item::OfCall(call, seal));
             }
             Item::Said(Block::Thinking { text: state::text(&item), seal: state::seal(&item) })
         }
-        "function_call" | "custom_tool_call" => Item::Said(call(raw, path, remembered)?),
+        "function_call" | "custom_tool_call" => Item::Said(call(raw, path, remembered, lost)?),
         "function_call_output" | "custom_tool_call_output" => {
-            let item: Output = json::read(raw.get(), path)?;
+            let item: Output = unknown::read(raw.get(), path, "", INPUT, lost)?;
             let id = item.call_id.ok_or_else(|| missing(&format!("{path}.call_id"), "an id"))?;
-            let blocks = content(item.output, &format!("{path}.output"))?;
+            let blocks = content(item.output, &format!("{path}.output"), "input.output", lost)?;
             Item::Result(Block::ToolResult { id, name: None, blocks, failed: false })
         }
         "" => {
@@ -191,8 +194,13 @@ fn whose(kind: &str) -> Role {
     if kind.ends_with("_output") || CLIENT.contains(&kind) { Role::User } else { Role::Assistant }
 }
 
-fn message_item(raw: &Json, path: &str, remembered: bool) -> Result<Item, Malformed> {
-    let message: Message = json::read(raw.get(), path)?;
+fn message_item(
+    raw: &Json,
+    path: &str,
+    remembered: bool,
+    lost: &mut Vec<Native>,
+) -> Result<Item, Malformed> {
+    let message: Message = unknown::read(raw.get(), path, "", INPUT, lost)?;
     let role = match message.role.as_deref() {
         Some("user") => Role::User,
         Some("assistant") => Role::Assistant,
@@ -202,7 +210,7 @@ fn message_item(raw: &Json, path: &str, remembered: bool) -> Result<Item, Malfor
             return Err(Malformed::new(format!("{path}.role"), right));
         }
     };
-    let mut blocks = content(message.content, &format!("{path}.content"))?;
+    let mut blocks = content(message.content, &format!("{path}.content"), "input.content", lost)?;
     if role == Role::Assistant {
         let mark = mark(message.phase, message.id.filter(|_| remembered));
         blocks.splice(0..0, mark);
@@ -219,12 +227,22 @@ pub(super) fn mark(phase: Option<String>, id: Option<String>) -> Option<Block> {
     Some(native(field, Json::of(&Message { id, phase, ..Message::default() })))
 }
 
-pub(super) fn call(raw: &Json, path: &str, remembered: bool) -> Result<Block, Malformed> {
-    let call: Call = json::read(raw.get(), path)?;
+pub(super) fn call(
+    raw: &Json,
+    path: &str,
+    remembered: bool,
+    lost: &mut Vec<Native>,
+) -> Result<Block, Malformed> {
+    let call: Call = unknown::read(raw.get(), path, "", INPUT, lost)?;
     let lacks = |field: &str| missing(&format!("{path}.{field}"), "a value");
-    let state: state::CallState = json::read(raw.get(), path)?;
     let custom = call.kind.as_deref() == Some("custom_tool_call");
-    let state = state::CallState { kind: call.kind.filter(|_| custom), ..state };
+    let state = state::CallState {
+        kind: call.kind.filter(|_| custom),
+        id: call.id,
+        namespace: call.namespace,
+        caller: call.caller,
+        r#async: call.r#async,
+    };
     let input = if custom {
         Json::of(&FreeForm { input: call.input.unwrap_or_default() })
     } else {
@@ -251,7 +269,12 @@ pub(super) struct FreeForm {
 }
 
 /// The parts of a message or of a tool's result.
-pub(super) fn content(content: Option<TextOr<Json>>, path: &str) -> Result<Vec<Block>, Malformed> {
+fn content(
+    content: Option<TextOr<Json>>,
+    path: &str,
+    place: &str,
+    lost: &mut Vec<Native>,
+) -> Result<Vec<Block>, Malformed> {
     let parts = match content {
         None => return Ok(Vec::new()),
         Some(TextOr::Text(text)) => return Ok(vec![Block::Text(text)]),
@@ -266,7 +289,10 @@ pub(super) fn content(content: Option<TextOr<Json>>, path: &str) -> Result<Vec<B
         };
         match kind.as_str() {
             "input_text" | "output_text" | "text" | "refusal" | "input_image" | "input_file"
-            | "input_audio" => part(&kind, json::read(raw.get(), &path)?, &path, &mut blocks)?,
+            | "input_audio" => {
+                let read = unknown::read(raw.get(), &path, "", place, lost)?;
+                part(&kind, read, &path, &mut blocks)?;
+            }
             _ => blocks.push(native(format!("{IN_CONTENT}{kind}"), raw.clone())),
         }
     }

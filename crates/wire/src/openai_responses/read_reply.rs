@@ -44,7 +44,7 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, Malformed> {
 pub(super) fn blocks(output: &[Json]) -> Result<Vec<Block>, Malformed> {
     let mut blocks = Vec::new();
     for (i, raw) in output.iter().enumerate() {
-        match read_items::item(raw, &format!("output[{i}]"), false)? {
+        match read_items::item(raw, &format!("output[{i}]"), false, &mut Vec::new())? {
             Item::Message(_, message) => blocks.extend(message),
             Item::Said(block) if state::is_hollow(&block) => {}
             Item::Said(block) | Item::Result(block) | Item::Other(_, block) => blocks.push(block),

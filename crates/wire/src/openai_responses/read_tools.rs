@@ -3,11 +3,14 @@
 use std::collections::HashSet;
 
 use super::read_items::missing;
-use super::types::{Additional, Choose, Tool as WireTool, WebSearch as WireSearch};
+use super::types::{
+    Additional, Choose, CodeInterpreter, Container, Tool as WireTool, ToolSearch,
+    WebSearch as WireSearch,
+};
 use super::{ADDITIONAL_TOOLS, NAME};
 use crate::chat::{Block, Hosted, Native, Tool, ToolChoice, Turn, WebSearch};
 use crate::json::{self, Json, Malformed};
-use crate::schema;
+use crate::{deferral, schema, unknown};
 
 /// What the name of a native field begins with that keeps a function as it was written.
 pub(super) const KEPT: &str = "tools.";
@@ -30,10 +33,17 @@ pub(super) fn tools(
             |what: &str| Native { dialect: NAME, field: format!("{KEPT}{what}"), raw: raw.clone() };
         tools.push(match kind.as_str() {
             "function" => {
-                native.extend(
-                    json::leftovers::<WireTool>(raw.get()).iter().map(|(name, _)| keep(name)),
-                );
-                function(json::read(raw.get(), &path)?, &path)?
+                let mut more = Vec::new();
+                let tool = unknown::read(raw.get(), &path, NAME, "", &mut more)?;
+                // One of them holds the tool, be they ever so many.
+                let whole = more.iter().position(|member| member.field == deferral::MARK);
+                native.extend(more.into_iter().enumerate().map(|(i, member)| {
+                    if i == whole.unwrap_or_default() {
+                        return keep(&member.field);
+                    }
+                    Native { field: format!("{KEPT}{}", member.field), ..member }
+                }));
+                function(tool, &path)?
             }
             "custom" => {
                 native.push(keep("custom"));
@@ -133,6 +143,28 @@ fn search(tool: WireSearch) -> WebSearch {
     }
 }
 
+/// What a tool that runs at the provider says that no other dialect has words for.
+pub(crate) fn terms(tool: &Native) -> Vec<Native> {
+    let (kind, text) = (tool.field.as_str(), tool.raw.get());
+    match kind {
+        "code_interpreter" => {
+            let place = format!("{kind}.container");
+            let read: CodeInterpreter = serde_json::from_str(text).unwrap_or_default();
+            let mut lost = unknown::members::<CodeInterpreter>(text, kind);
+            match read.container {
+                Some(raw) if raw.is_object() => {
+                    lost.extend(unknown::members::<Container>(raw.get(), &place));
+                }
+                Some(raw) => lost.push(Native { dialect: NAME, field: place, raw }),
+                None => {}
+            }
+            lost
+        }
+        "tool_search" => unknown::members::<ToolSearch>(text, kind),
+        _ => unknown::members::<WireSearch>(text, kind),
+    }
+}
+
 /// Choices of tools that only this dialect has are kept in `native`.
 pub(super) fn choice(
     raw: Option<&Json>,
@@ -148,7 +180,8 @@ pub(super) fn choice(
             _ => Err(Malformed::new(path, "must be auto, none, required or an object")),
         };
     }
-    let choose: Choose = json::read(raw.get(), path)?;
+    let before = native.len();
+    let choose: Choose = unknown::read(raw.get(), path, "", path, native)?;
     let named = |choose: &Choose| match choose.kind.as_deref() {
         Some("function" | "custom") => choose.name.clone(),
         _ => None,
@@ -164,6 +197,8 @@ pub(super) fn choice(
         None => return Err(missing("tool_choice.type", "the type of a choice")),
     };
     Ok(said.unwrap_or_else(|| {
+        // It is kept as it was written.
+        native.truncate(before);
         native.push(Native { dialect: NAME, field: path.to_owned(), raw: raw.clone() });
         ToolChoice::Unsaid
     }))

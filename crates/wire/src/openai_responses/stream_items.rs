@@ -352,7 +352,10 @@ impl Thinking {
 impl Calling {
     /// Begins as soon as the name is known.
     fn open(&mut self, raw: &Json, blocks: &mut Blocks, out: &mut Vec<Event>) {
-        let Ok(Block::ToolUse { id, name, .. }) = read_items::call(raw, "", false) else { return };
+        let Ok(Block::ToolUse { id, name, .. }) = read_items::call(raw, "", false, &mut Vec::new())
+        else {
+            return;
+        };
         if self.block.is_some() || name.is_empty() {
             return;
         }
@@ -380,7 +383,9 @@ impl Calling {
 
     fn done(&mut self, raw: &Json, blocks: &mut Blocks, out: &mut Vec<Event>) {
         self.open(raw, blocks, out);
-        let Ok(Block::ToolUse { input, seal, .. }) = read_items::call(raw, "", false) else {
+        let Ok(Block::ToolUse { input, seal, .. }) =
+            read_items::call(raw, "", false, &mut Vec::new())
+        else {
             self.close(out);
             return;
         };

@@ -53,6 +53,21 @@ wire! {
         search_context_size: String,
         user_location: Json,
     }
+    struct CodeInterpreter {
+        #[serde(rename = "type")]
+        kind: String,
+        container: Json,
+    }
+    /// Where code runs: in one that is made for it, or in one that has a name.
+    struct Container {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    struct ToolSearch {
+        #[serde(rename = "type")]
+        kind: String,
+        execution: String,
+    }
     struct Filters { allowed_domains: Vec<String> }
     struct Choose {
         #[serde(rename = "type")]
@@ -118,6 +133,7 @@ wire! {
         summary: Vec<Part>,
         content: Vec<Part>,
         encrypted_content: String,
+        status: Json,
     }
     struct Call {
         #[serde(rename = "type")]
@@ -129,6 +145,9 @@ wire! {
         // Text by the book; some servers send the object itself.
         arguments: Json,
         input: String,
+        namespace: String,
+        caller: Json,
+        r#async: bool,
     }
     struct Output {
         #[serde(rename = "type")]

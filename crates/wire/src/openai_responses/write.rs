@@ -96,22 +96,16 @@ fn natives(
         "moderation",
         "top_logprobs",
     ];
-    let shared = |native: &&Native| {
-        native.dialect == openai_chat::NAME
+    let shared = |native: &Native| {
+        let is_shared = native.dialect == openai_chat::NAME
             && target.provider == "openai"
-            && SHARED.contains(&native.field.as_str())
-    };
-    let rest = chat.native.iter().filter(|native| !shared(native)).cloned().collect();
-    let mut own = crate::natives(&Chat { native: rest, ..Chat::default() }, NAME, dropped)?;
-    let also = chat.native.iter().filter(shared);
-    own.extend(also.map(|native| {
-        let raw = match native.field.as_str() {
+            && SHARED.contains(&native.field.as_str());
+        is_shared.then(|| match native.field.as_str() {
             openai_chat::custom::KEPT => openai_chat::custom::for_responses(&native.raw),
             _ => native.raw.clone(),
-        };
-        (native.field.clone(), raw)
-    }));
-    Ok(own)
+        })
+    };
+    crate::natives(chat, NAME, shared, dropped)
 }
 
 /// Takes `store` and `include` out of the native fields; whether anything is remembered.

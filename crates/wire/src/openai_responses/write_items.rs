@@ -64,10 +64,23 @@ pub(super) fn input(
         _ if system.is_empty() => {}
         _ => writer.message(writer.operator(), &system)?,
     }
+    rounds::complete(&chat.turns, rules.continues || refers(&chat.turns))?;
     for turn in rounds::distinct(&chat.turns).iter() {
         writer.turn(turn)?;
     }
     Ok(Input { instructions, list: writer.list })
+}
+
+/// Whether there are items that may be calls of their own kind, or stand for calls that only the server has.
+fn refers(turns: &[Turn]) -> bool {
+    turns.iter().flat_map(|turn| &turn.blocks).any(|block| match block {
+        Block::Native(native) => {
+            let is_part =
+                [IN_CONTENT, ANNOTATION].iter().any(|part| native.field.starts_with(part));
+            native.dialect == NAME && !is_part && !read_items::is_mark(native)
+        }
+        _ => false,
+    })
 }
 
 /// The text of the system, if it is nothing but text.
@@ -253,6 +266,9 @@ impl Writer<'_> {
                 Block::ToolUse { id, name, input, seal } => {
                     message.flush(&mut self.list);
                     self.dropped.unless_kept(seal.as_ref());
+                    if !self.rules.openai {
+                        self.dropped.call_members(seal.as_ref());
+                    }
                     let call = self.call(id, name, input, seal.as_ref());
                     self.list.push(call);
                 }
@@ -329,7 +345,7 @@ impl Writer<'_> {
             call.kind = Some("custom_tool_call".to_owned());
             call.input = Some(free_text(input.get()));
         } else {
-            call.arguments = Some(Json::of(&input.get()));
+            call.arguments = Some(Json::of(&input.to_arguments()));
         }
         json::object_with(&call, &call_members(own))
     }

@@ -48,6 +48,12 @@ fn files(folder: &Path, ending: &str) -> Vec<(String, String)> {
     files
 }
 
+/// The requests of a dialect.
+pub(crate) fn requests_of(client: &str) -> impl Iterator<Item = String> {
+    let ending = format!(".{client}.json");
+    files(&folder("requests"), &ending).into_iter().map(|(_, text)| text)
+}
+
 fn snapshot(name: &str, text: &str) {
     insta::with_settings!({
         snapshot_path => "../golden/snapshots",

@@ -8,6 +8,7 @@
 
 mod facts;
 mod golden;
+mod members;
 mod probes;
 mod properties;
 mod recorded;

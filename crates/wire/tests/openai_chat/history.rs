@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 use wire::chat::{Block, Seal};
-use wire::{Chat, Json};
+use wire::openai_chat::OpenaiChat;
+use wire::reply::{Finish, Reply};
+use wire::{Chat, Dialect as _, Json, Shape, collect};
 
 use super::requests::{
     ANY, DEEPSEEK, OPENAI, assistant, call, picture, request, result, target, text, user, write,
@@ -180,4 +182,76 @@ fn results_follow_their_calls_and_pictures_follow_the_results() {
     assert_eq!(body["messages"][4]["content"][0]["type"], "image_url");
     assert_eq!(body["messages"][4]["content"][1]["text"], "and");
     assert_eq!(dropped, ["tool_result.media: result -> user message"]);
+}
+
+/// The message that a client makes of a stream: texts joined, calls by their index, entries as they came.
+fn put_together(stream: &[u8]) -> Value {
+    let (mut content, mut details, mut calls) = (String::new(), Vec::new(), Vec::<Value>::new());
+    let stream = String::from_utf8(stream.to_vec()).unwrap();
+    let data = stream.lines().filter_map(|line| line.strip_prefix("data: "));
+    for chunk in data.filter(|data| *data != "[DONE]") {
+        let chunk: Value = serde_json::from_str(chunk).unwrap();
+        let delta = &chunk["choices"][0]["delta"];
+        content.push_str(delta["content"].as_str().unwrap_or_default());
+        details.extend(delta["reasoning_details"].as_array().into_iter().flatten().cloned());
+        for call in delta["tool_calls"].as_array().into_iter().flatten() {
+            match calls.get_mut(usize::try_from(call["index"].as_u64().unwrap()).unwrap()) {
+                Some(begun) => {
+                    let so_far = begun["function"]["arguments"].as_str().unwrap();
+                    let more = call["function"]["arguments"].as_str().unwrap();
+                    begun["function"]["arguments"] = format!("{so_far}{more}").into();
+                }
+                None => calls.push(call.clone()),
+            }
+        }
+    }
+    json!({"role": "assistant", "content": content, "reasoning_details": details, "tool_calls": calls})
+}
+
+/// Anthropic refuses thoughts of the last answer that do not stand where they stood.
+#[test]
+fn thoughts_between_text_and_calls_come_back_where_they_were() {
+    let seal = |value: &str| Some(Seal { dialect: "anthropic", value: value.to_owned() });
+    let thoughts =
+        |value: &str| Block::Thinking { text: format!("about {value}"), seal: seal(value) };
+    for blocks in [
+        vec![thoughts("a"), call("k", "f"), thoughts("b"), call("l", "f")],
+        vec![thoughts("a"), text("Fünf."), thoughts("b"), text(" Six."), call("k", "f")],
+        vec![
+            text("One."),
+            call("k", "f"),
+            text("Two."),
+            thoughts("b"),
+            call("l", "f"),
+            call("m", "f"),
+        ],
+        vec![thoughts("a"), thoughts("b"), text("One."), call("k", "f")],
+    ] {
+        let reply = Reply {
+            id: "r".to_owned(),
+            model: "m".to_owned(),
+            created: None,
+            blocks: blocks.clone(),
+            finish: Finish::ToolUse,
+            stop_sequence: None,
+            usage: None,
+        };
+        let whole: Value =
+            serde_json::from_slice(&OpenaiChat.write_reply(&reply, &Shape::default())).unwrap();
+        let (mut writer, mut stream) = (OpenaiChat.writer(Shape::default()), Vec::new());
+        for event in collect::events(reply) {
+            writer.event(event, &mut stream);
+        }
+        for message in [whole["choices"][0]["message"].clone(), put_together(&stream)] {
+            let in_order = !message.to_string().contains("place:");
+            assert_eq!(
+                in_order,
+                matches!(blocks.as_slice(), [_, Block::Thinking { .. }, ..]),
+                "{message}"
+            );
+            let body =
+                json!({"model": "m", "messages": [{"role": "user", "content": "a"}, message]});
+            assert_eq!(request(&body).turns[1].blocks, blocks, "{message}");
+        }
+    }
 }
