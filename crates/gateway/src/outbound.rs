@@ -185,7 +185,7 @@ fn is_sealed(body: &[u8]) -> bool {
     let seals = |mark: usize, at: usize| match mark {
         OWN => {
             let before = body.get(..at).unwrap_or_default();
-            before.ends_with(b"\"") || before.ends_with(b"\"call.")
+            ["\"", "\"call.", "\"ahead."].iter().any(|mark| before.ends_with(mark.as_bytes()))
         }
         // The provider keeps only its own, whose ids have no second underscore.
         THOUGHTS => {

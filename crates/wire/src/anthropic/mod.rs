@@ -37,6 +37,9 @@ pub const NAME: &str = "anthropic";
 const REDACTED: &str = "redacted:";
 /// Marks the state of a call, for which this dialect has no place: it comes as withheld thinking behind the call.
 const CALL_SEAL: &str = "call.";
+/// Marks the state of thoughts ahead of a text, which comes behind it: clients that have not asked for thoughts take the first
+/// block for the text.
+const AHEAD: &str = "ahead.";
 /// The signature of thoughts that nobody signed. Clients drop thoughts without one, and some providers want them back.
 const UNSIGNED: &str = "tg1.unsigned";
 /// The tool whose call is the answer, where a model cannot follow the schema of an answer but that of a tool.

@@ -1,7 +1,7 @@
 //! Wire blocks to canonical ones: of requests, of answers, and what opens in a stream.
 
 use super::types::{Block as WireBlock, CacheControl, Citation as WireCitation, Content};
-use super::{CALL_SEAL, JSON_TOOL, NAME, REDACTED, UNSIGNED};
+use super::{AHEAD, CALL_SEAL, JSON_TOOL, NAME, REDACTED, UNSIGNED};
 use crate::chat::{Block, CacheLife, Citation, Media, MediaKind, Native, Seal, Source};
 use crate::json::{self, Json, Malformed, TextOr};
 use crate::{seal, unknown};
@@ -30,23 +30,24 @@ pub(super) fn content(
     let mut blocks = Vec::new();
     for (i, raw) in list.iter().enumerate() {
         let path = format!("{path}.content[{i}]");
-        match call_seal(raw) {
-            Some(seal) => sealed(&mut blocks, seal),
+        match state_behind(raw) {
+            Some((CALL_SEAL, seal)) => sealed(&mut blocks, seal),
+            Some((_, seal)) => ahead(&mut blocks, seal),
             None => blocks.extend(block(raw, &path, lost)?),
         }
     }
     Ok(blocks)
 }
 
-/// The state of a call that was sent behind it as withheld thinking.
-fn call_seal(raw: &Json) -> Option<Seal> {
-    if !raw.get().contains(CALL_SEAL) {
+/// State that was sent behind what it belongs to, as withheld thinking, and the mark of where it belongs.
+fn state_behind(raw: &Json) -> Option<(&'static str, Seal)> {
+    if ![CALL_SEAL, AHEAD].iter().any(|mark| raw.get().contains(mark)) {
         return None;
     }
     let wire: WireBlock = serde_json::from_str(raw.get()).ok()?;
     let data = wire.data.filter(|_| wire.kind.as_deref() == Some("redacted_thinking"))?;
-    let seal = seal::unwrap(data.strip_prefix(CALL_SEAL)?, NAME);
-    (seal.dialect != NAME).then_some(seal)
+    let of = |mark: &'static str| Some((mark, seal::unwrap(data.strip_prefix(mark)?, NAME)));
+    of(CALL_SEAL).or_else(|| of(AHEAD)).filter(|(_, seal)| seal.dialect != NAME)
 }
 
 /// Gives `state` back to the call that it came behind.
@@ -57,8 +58,18 @@ fn sealed(blocks: &mut Vec<Block>, state: Seal) {
     });
     match call {
         Some(seal) => *seal = Some(state),
-        None => blocks.push(Block::Thinking { text: String::new(), seal: Some(state) }),
+        None => blocks.push(thought(state)),
     }
+}
+
+/// Puts `state` in front of the text that it came behind.
+fn ahead(blocks: &mut Vec<Block>, state: Seal) {
+    let text = blocks.iter().rposition(|block| matches!(block, Block::Text(_)));
+    blocks.insert(text.unwrap_or(blocks.len()), thought(state));
+}
+
+fn thought(state: Seal) -> Block {
+    Block::Thinking { text: String::new(), seal: Some(state) }
 }
 
 #[derive(serde::Deserialize)]
@@ -157,7 +168,7 @@ pub(super) fn signature(signature: &str) -> Option<Seal> {
 
 /// The seal in withheld thinking: its own data is marked, to be told apart from a signature.
 pub(super) fn redacted(data: &str) -> Seal {
-    let seal = seal::unwrap(data, NAME);
+    let seal = seal::unwrap(data.strip_prefix(AHEAD).unwrap_or(data), NAME);
     if seal.dialect == NAME && seal.value == data {
         return Seal { dialect: NAME, value: format!("{REDACTED}{data}") };
     }

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::types::{Answer, Block as WireBlock};
 use super::write_blocks::{of_kind, tool_use};
 use super::write_reply::{
-    Thoughts, call_state, citation, in_words, refused, stop_details, stop_reason, withheld,
+    Thoughts, behind_text, call_state, citation, in_words, refused, stop_details, stop_reason,
+    withheld,
 };
 use super::{NAME, problem, search, usage};
 use crate::Problem;
@@ -29,6 +30,8 @@ pub(super) struct StreamWriter {
     open: Option<Open>,
     /// A text block without its stop: citations of this dialect's own may follow.
     held: Option<u64>,
+    /// State of another provider's thoughts, which waits for what they belong to: a text goes in front of it.
+    ahead: Vec<String>,
     /// Blocks that opened meanwhile, each with its events.
     waiting: VecDeque<(u32, Vec<Event>)>,
     usage: UsageReport,
@@ -190,6 +193,7 @@ impl StreamWriter {
             next: 0,
             open: None,
             held: None,
+            ahead: Vec::new(),
             waiting: VecDeque::new(),
             usage: UsageReport::default(),
             cost: None,
@@ -279,6 +283,17 @@ impl StreamWriter {
     fn release(&mut self, out: &mut Vec<u8>) {
         if let Some(held) = self.held.take() {
             stop(out, held);
+            for data in std::mem::take(&mut self.ahead) {
+                self.whole(&behind_text(&data), out);
+            }
+        }
+    }
+
+    /// State that no text came for.
+    fn tell_state(&mut self, out: &mut Vec<u8>) {
+        self.release(out);
+        for data in std::mem::take(&mut self.ahead) {
+            self.whole(&Json::of(&withheld(&data)), out);
         }
     }
 
@@ -296,6 +311,7 @@ impl StreamWriter {
             // Whether there is a text or only a seal is told later.
             Opening::Thinking => (None, Body::Thinking { seal: None }),
             Opening::ToolUse { id, name } => {
+                self.tell_state(out);
                 let call = Json::of(&tool_use(&id, &name, &Json::empty_object()));
                 let arguments = Arguments::Other(String::new());
                 (Some(self.begin(&call, out)), Body::Tool { seal: None, arguments })
@@ -315,6 +331,7 @@ impl StreamWriter {
 
     fn native(&mut self, native: &Native, out: &mut Vec<u8>) {
         if native.dialect != NAME {
+            self.tell_state(out);
             let name = format!("{}_{}", self.shape.id, self.next);
             for block in search::blocks(native, &name).into_iter().flatten() {
                 self.whole(&block, out);
@@ -327,7 +344,10 @@ impl StreamWriter {
             }
             // A member of a block that has been written.
             (Some(_), _) => {}
-            (None, _) => self.whole(&native.raw, out),
+            (None, _) => {
+                self.tell_state(out);
+                self.whole(&native.raw, out);
+            }
         }
     }
 
@@ -390,6 +410,7 @@ impl StreamWriter {
                     self.whole(&Json::of(&state), out);
                 }
             }
+            (Body::Refusal, Some(wire)) => self.held = Some(wire),
             (_, Some(wire)) => stop(out, wire),
             (_, None) => {}
         }
@@ -404,6 +425,11 @@ impl StreamWriter {
                 stop(out, wire);
             }
             Thoughts::Withheld(data) => self.whole(&Json::of(&withheld(&data)), out),
+            Thoughts::State(data) => {
+                // What a text before them has waited for is told first.
+                self.release(out);
+                self.ahead.push(data);
+            }
             Thoughts::Nothing => {}
         }
     }
@@ -424,7 +450,7 @@ impl StreamWriter {
             return self.fail(&problem, out);
         }
         self.start("", "", out);
-        self.release(out);
+        self.tell_state(out);
         self.done = true;
         let stop = Stop {
             stop_reason: stop_reason(finish),

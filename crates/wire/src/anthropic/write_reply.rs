@@ -2,7 +2,7 @@
 
 use super::types::{Answer, Block as WireBlock, Citation as WireCitation, StopDetails};
 use super::write_blocks::{of_kind, thought, tool_use};
-use super::{CALL_SEAL, NAME, REDACTED, UNSIGNED, search, usage};
+use super::{AHEAD, CALL_SEAL, NAME, REDACTED, UNSIGNED, search, usage};
 use crate::chat::{Block, Citation, Media, Seal};
 use crate::json::{self, Json};
 use crate::reply::{Finish, Reply};
@@ -71,10 +71,12 @@ pub(super) fn stop_details(finish: Finish, explanation: &str) -> Json {
     })
 }
 
-/// What a client sees of thoughts: their text with a signature, or what was withheld, or nothing.
+/// What a client sees of thoughts: their text with a signature, or what was withheld, or another provider's state of them, or
+/// nothing.
 pub(super) enum Thoughts {
     Signed(String),
     Withheld(String),
+    State(String),
     Nothing,
 }
 
@@ -88,7 +90,7 @@ impl Thoughts {
         match seal.value.strip_prefix(REDACTED).filter(|_| own && !text) {
             Some(data) => Self::Withheld(data.to_owned()),
             None if own || text => Self::Signed(seal::wrap(seal, NAME)),
-            None => Self::Withheld(seal::wrap(seal, NAME)),
+            None => Self::State(seal::wrap(seal, NAME)),
         }
     }
 }
@@ -129,8 +131,14 @@ pub(super) fn in_words(media: &Media) -> String {
     }
 }
 
+/// State as the text has it that it went ahead of: behind.
+pub(super) fn behind_text(data: &str) -> Json {
+    Json::of(&withheld(&format!("{AHEAD}{data}")))
+}
+
 fn content(blocks: &[Block], answer: &str) -> Vec<Json> {
     let mut content = Vec::new();
+    let mut ahead: Vec<String> = Vec::new();
     let text = |text: &str| WireBlock { text: Some(text.to_owned()), ..of_kind("text") };
     let mut blocks = blocks.iter().peekable();
     while let Some(block) = blocks.next() {
@@ -145,6 +153,9 @@ fn content(blocks: &[Block], answer: &str) -> Vec<Json> {
                 _ => {}
             }
         }
+        if matches!(block, Block::ToolUse { .. } | Block::Native(_)) {
+            content.extend(ahead.drain(..).map(|data| Json::of(&withheld(&data))));
+        }
         let mut add = |mut wire: WireBlock| {
             if !citations.is_empty() {
                 wire.citations = Some(Json::of(&citations));
@@ -153,16 +164,17 @@ fn content(blocks: &[Block], answer: &str) -> Vec<Json> {
         };
         match block {
             Block::Text(part) | Block::Refusal(part) => add(text(part)),
+            Block::Media(media) => add(text(&in_words(media))),
             Block::Thinking { text, seal } => match Thoughts::of(!text.is_empty(), seal.as_ref()) {
                 Thoughts::Signed(signature) => add(thought(text, &signature)),
                 Thoughts::Withheld(data) => add(withheld(&data)),
+                Thoughts::State(data) => ahead.push(data),
                 Thoughts::Nothing => {}
             },
             Block::ToolUse { id, name, input, seal } => {
                 add(tool_use(id, name, input));
                 content.extend(seal.as_ref().and_then(call_state).as_ref().map(Json::of));
             }
-            Block::Media(media) => add(text(&in_words(media))),
             Block::Native(native) if native.dialect == NAME => content.push(native.raw.clone()),
             Block::Native(native) => {
                 let name = format!("{answer}_{}", content.len());
@@ -170,7 +182,11 @@ fn content(blocks: &[Block], answer: &str) -> Vec<Json> {
             }
             _ => {}
         }
+        if matches!(block, Block::Text(_) | Block::Refusal(_) | Block::Media(_)) {
+            content.extend(ahead.drain(..).map(|data| behind_text(&data)));
+        }
     }
+    content.extend(ahead.into_iter().map(|data| Json::of(&withheld(&data))));
     content
 }
 

@@ -200,6 +200,66 @@ fn thoughts_always_have_a_signature() {
     assert!(thoughts(vec![]).is_empty(), "nothing thought, nothing sealed, nothing shown");
 }
 
+/// What blocks of thoughts without a text, of text and of calls become: the kind of each, with the data of what is withheld.
+fn told(blocks: &[Block]) -> (Vec<String>, Vec<Block>) {
+    let reply = Reply { blocks: blocks.to_vec(), ..Reply::default() };
+    let whole: Value =
+        serde_json::from_slice(&anthropic().write_reply(&reply, &Shape::default())).unwrap();
+    let kind = |block: &Value| {
+        let data = block["data"].as_str().map(|data| format!(" {data}")).unwrap_or_default();
+        format!("{}{data}", block["type"].as_str().unwrap())
+    };
+    let kinds: Vec<String> = whole["content"].as_array().unwrap().iter().map(kind).collect();
+    let streamed: Vec<String> = frames(&written(&events(reply)))
+        .iter()
+        .filter(|(name, _)| name == "content_block_start")
+        .map(|(_, data)| kind(&data["content_block"]))
+        .collect();
+    assert_eq!(kinds, streamed, "whole and streamed answers have one order");
+    let turn = serde_json::json!({"role": "assistant", "content": whole["content"]});
+    let body = serde_json::json!({"model": "m", "messages": [turn]});
+    let chat = anthropic().read_request(body.to_string().as_bytes()).unwrap();
+    (kinds, chat.turns[0].blocks.clone())
+}
+
+#[test]
+fn state_of_thoughts_comes_behind_their_text_and_back() {
+    let state = |value: &str| Block::Thinking {
+        text: String::new(),
+        seal: Some(seal("openai_responses", value)),
+    };
+    let say = |text: &str| Block::Text(text.to_owned());
+    let call = Block::ToolUse {
+        id: "call_1".to_owned(),
+        name: "f".to_owned(),
+        input: json("{}"),
+        seal: None,
+    };
+    let own = |value: &str| Block::Thinking {
+        text: String::new(),
+        seal: Some(seal("anthropic", &format!("redacted:{value}"))),
+    };
+    let (a, b) = (
+        "redacted_thinking tg1.openai_responses.YQ",
+        "redacted_thinking ahead.tg1.openai_responses.YQ",
+    );
+    let cases = [
+        (vec![state("a"), say("x")], vec!["text", b]),
+        (vec![say("x"), state("a")], vec!["text", a]),
+        (vec![say("x"), state("a"), say("y")], vec!["text", "text", b]),
+        (vec![state("a"), call.clone()], vec![a, "tool_use"]),
+        (vec![state("a"), say("x"), call], vec!["text", b, "tool_use"]),
+        (vec![state("a"), state("a"), say("x")], vec!["text", b, b]),
+        (vec![state("a")], vec![a]),
+        (vec![own("YQ"), say("x")], vec!["redacted_thinking YQ", "text"]),
+    ];
+    for (blocks, expected) in cases {
+        let (kinds, again) = told(&blocks);
+        assert_eq!(kinds, expected);
+        assert_eq!(again, blocks, "as it was, for the provider");
+    }
+}
+
 #[test]
 fn state_of_a_call_comes_behind_it_and_back() {
     let reply = Reply {
@@ -292,7 +352,7 @@ fn citations() -> impl Strategy<Value = Citation> {
 }
 
 /// A block and its events, but for its number.
-fn bodies() -> impl Strategy<Value = (Opening, Vec<Event>)> {
+fn bodies(in_order: bool) -> impl Strategy<Value = (Opening, Vec<Event>)> {
     let say = |text: String| Event::Text { index: 0, text };
     let said =
         (proptest::collection::vec(words(), 0..3), proptest::collection::vec(citations(), 0..2))
@@ -308,7 +368,11 @@ fn bodies() -> impl Strategy<Value = (Opening, Vec<Event>)> {
             let seal = seal.map(|seal| Event::Seal { index: 0, seal });
             (Opening::Thinking, texts.into_iter().map(say).chain(seal).collect())
         });
-    let opaque = (seals(), any::<bool>()).prop_map(|(mut seal, redacted)| {
+    let opaque = (seals(), any::<bool>()).prop_map(move |(mut seal, redacted)| {
+        // State of other providers goes behind the text that follows it, which is another test.
+        if in_order {
+            seal.dialect = "anthropic";
+        }
         if redacted && seal.dialect == "anthropic" {
             seal.value.insert_str(0, "redacted:");
         }
@@ -381,8 +445,8 @@ fn reports() -> impl Strategy<Value = UsageReport> {
 }
 
 prop_compose! {
-    fn answers()(
-        bodies in proptest::collection::vec(bodies(), 0..6), finish in finishes(), report in reports(),
+    fn answers(in_order: bool)(
+        bodies in proptest::collection::vec(bodies(in_order), 0..6), finish in finishes(), report in reports(),
     ) -> (Vec<Vec<Event>>, Vec<Event>) {
         let blocks = bodies.into_iter().zip(0_u32..).map(|((block, body), index)| {
             let body = body.into_iter().map(|event| numbered(index, event));
@@ -407,7 +471,7 @@ fn steps(events: Vec<Event>) -> Vec<Event> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_again((blocks, end) in answers()) {
+    fn what_is_written_is_read_again((blocks, end) in answers(true)) {
         let events = [vec![start()], blocks.concat(), end].concat();
         let again = read(&written(&events)).0;
         prop_assert_eq!(steps(again), events);
@@ -415,7 +479,7 @@ proptest! {
 
     #[test]
     fn blocks_in_any_order_are_the_same_answer(
-        (blocks, end) in answers(), turns in proptest::collection::vec(0_usize..6, 0..40),
+        (blocks, end) in answers(false), turns in proptest::collection::vec(0_usize..6, 0..40),
     ) {
         let expected = collect([vec![start()], blocks.concat(), end.clone()].concat()).unwrap();
         // Each block goes on when it is its turn; the opening order stays.
@@ -446,7 +510,7 @@ proptest! {
     }
 
     #[test]
-    fn whole_and_streamed_answers_are_the_same((blocks, end) in answers()) {
+    fn whole_and_streamed_answers_are_the_same((blocks, end) in answers(true)) {
         let mut reply = collect([vec![start()], blocks.concat(), end].concat()).unwrap();
         // What a client must see is told by the events already.
         reply.finish = reply.finish_for_client();
