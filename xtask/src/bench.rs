@@ -5,6 +5,7 @@
 //! request, taken from the kernel: it does not depend on how fast the other core is.
 
 mod figures;
+pub(crate) mod layout;
 mod load;
 mod options;
 mod peers;
@@ -14,6 +15,8 @@ mod scenario;
 mod servers;
 
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use crate::janitor::TempDir;
 use crate::{Result, packages, sh, ui};
@@ -30,6 +33,8 @@ const PROXY_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
 
 const WARM_UP_SECONDS: u32 = 3;
+/// After which a program that has started gives back what only its start needed.
+const IDLE: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: &[String]) -> Result {
     let options = Options::parse(args)?;
@@ -96,6 +101,7 @@ fn measure(options: &Options, tools: &Tools, bins: &Path) -> Result<Vec<Comparis
         litellm: if options.litellm { Some(Peer::litellm(dir.path(), &providers)?) } else { None },
         gateway: Gateway::start(bins, dir.path(), &providers)?,
     };
+    thread::sleep(IDLE);
     let idle_kib = bench.gateway.server.resident_kib()?;
     let mut comparisons = Vec::new();
     for scenario in &options.scenarios {

@@ -50,6 +50,9 @@ The project's own commands.
                              --litellm installs and measures LiteLLM's proxy as well,
                              --bins measures the programs in DIR instead of building them,
                              --json prints figures for machines, --record writes docs/benchmarks/NAME.md
+  cargo xtask layout [--bins DIR]
+                             finds out which functions a start and requests run, and writes them to
+                             crates/gateway/layout.txt, after which the linker lays them side by side
   cargo xtask prove [--kills N] [--outage SECONDS] [--attempts N] [--bad-clients N] [--soak MINUTES]
                              the tests of the money path in full, on a release of the program: killed 10,000 times under
                              load, the database away for half an hour, 20,000 attempts to spend credit for 500
@@ -91,6 +94,7 @@ fn dispatch(args: &[String]) -> Result {
         "ci" => ci::run(rest),
         "dev" => dev::run(rest),
         "bench" => bench::run(rest),
+        "layout" => bench::layout::run(rest),
         "fuzz" => fuzz::run(rest),
         "prove" => prove::run(rest),
         "screens" => screens::run(rest),

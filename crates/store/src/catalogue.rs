@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::TryStreamExt as _;
 use ledger::{
     Catalogue, Condition, Meter, Model, ModelPrice, Multipliers, Rates, ServiceTier, Tariff,
     UnitPrice,
@@ -196,31 +197,50 @@ impl Store {
         let known: Option<(i64,)> =
             on!(conn, VERSION => _, (q, c) => q.bind(version).fetch_optional(c).await)?;
         let (count,) = known.ok_or(StoreError::NotFound { what: "price version" })?;
-        let models: Vec<ModelRow> =
-            on!(conn, MODELS => _, (q, c) => q.bind(version).fetch_all(c).await)?;
-        let prices: Vec<PriceRow> =
-            on!(conn, PRICES => _, (q, c) => q.bind(version).fetch_all(c).await)?;
-        drop(conn);
         let corrupt = |what: &str| StoreError::corrupt(format!("price version {version}: {what}"));
+        // Row by row: all of them at once are more than everything that is kept of them.
+        let mut tariffs = Tariffs::default();
+        on!(conn, PRICES => PriceRow, (q, c) => {
+            let mut rows = q.bind(version).fetch(c);
+            while let Some(row) = rows.try_next().await? {
+                tariffs.add(&row).ok_or_else(|| corrupt(&row.model))?;
+            }
+        });
+        let mut models = Vec::new();
+        on!(conn, MODELS => ModelRow, (q, c) => {
+            let mut rows = q.bind(version).fetch(c);
+            while let Some(row) = rows.try_next().await? {
+                let (tariffs, name) = (tariffs.take(&row), row.model.clone());
+                models.push(row.model(tariffs).ok_or_else(|| corrupt(&name))?);
+            }
+        });
         if i64::try_from(models.len()) != Ok(count) {
             return Err(corrupt("models are missing"));
         }
-        let mut tariffs = BTreeMap::<_, Vec<Tariff>>::new();
-        for row in prices {
-            let key = (row.provider.clone(), row.model.clone());
-            row.add_to(tariffs.entry(key).or_default()).ok_or_else(|| corrupt(&row.model))?;
+        Ok(models.into_iter().collect())
+    }
+}
+
+/// The tariffs of each model, by provider and name.
+#[derive(Default)]
+struct Tariffs(BTreeMap<(String, String), Vec<Tariff>>);
+
+impl Tariffs {
+    /// `None` where the row says nothing known.
+    fn add(&mut self, row: &PriceRow) -> Option<()> {
+        let key = (row.provider.clone(), row.model.clone());
+        // Most models have one price; a vector that grows by itself begins with room for four.
+        row.add_to(self.0.entry(key).or_insert_with(|| Vec::with_capacity(1)))
+    }
+
+    fn take(&mut self, row: &ModelRow) -> Vec<Tariff> {
+        let mut tariffs =
+            self.0.remove(&(row.provider.clone(), row.model.clone())).unwrap_or_default();
+        // They stay as long as the catalogue, and there are hundreds of them.
+        for tariff in &mut tariffs {
+            tariff.rates.shrink_to_fit();
         }
-        let models = models.into_iter().map(|row| {
-            let tariffs = tariffs.remove(&(row.provider.clone(), row.model.clone()));
-            let mut tariffs = tariffs.unwrap_or_default();
-            // They stay as long as the catalogue, and there are hundreds of them.
-            for tariff in &mut tariffs {
-                tariff.rates.shrink_to_fit();
-            }
-            let name = row.model.clone();
-            row.model(tariffs).ok_or_else(|| corrupt(&name))
-        });
-        models.collect()
+        tariffs
     }
 }
 
@@ -344,7 +364,7 @@ impl PriceRow {
         let valid_from = Some(self.valid_from).filter(|from| *from != FROM_THE_BEGINNING);
         let (tariff, rate) = (usize::try_from(self.tariff).ok()?, usize::try_from(self.rate).ok()?);
         if tariff == tariffs.len() {
-            tariffs.push(Tariff { valid_from, rates: Vec::new() });
+            tariffs.push(Tariff { valid_from, rates: Vec::with_capacity(1) });
         }
         let rates = &mut tariffs.get_mut(tariff).filter(|t| t.valid_from == valid_from)?.rates;
         if self.service_tier == NOTHING {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::PROXY_CORE;
-use super::process::{Server, accepts};
+use super::process::{Server, accepts, on_core};
 use super::servers::Providers;
 use crate::postgres::free_port;
 use crate::{Result, packages, sh};
@@ -33,7 +33,7 @@ impl Peer {
             .arg(&config)
             .arg("-e")
             .arg(dir.join("nginx-error.log"));
-        let mut server = Server::start("nginx", port, PROXY_CORE, &command, dir)?;
+        let mut server = Server::start("nginx", port, on_core(PROXY_CORE, &command), dir)?;
         server.wait(accepts)?;
         Ok(Self { name: "nginx", server, knows_models: false })
     }
@@ -50,7 +50,7 @@ impl Peer {
         command.env("LITELLM_LOG", "ERROR").env("LITELLM_LOCAL_MODEL_COST_MAP", "True");
         // It takes a stream for broken otherwise whose pieces are all the same.
         command.env("REPEATED_STREAMING_CHUNK_LIMIT", "1000000");
-        let mut server = Server::start("LiteLLM", port, PROXY_CORE, &command, dir)?;
+        let mut server = Server::start("LiteLLM", port, on_core(PROXY_CORE, &command), dir)?;
         server.wait(accepts)?;
         Ok(Self { name: "LiteLLM", server, knows_models: true })
     }

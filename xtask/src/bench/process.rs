@@ -1,5 +1,6 @@
 //! A server process: started on a core, waited for, looked at through /proc, and ended.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -25,12 +26,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `command` on `core`, with what it says going to a file in `dir`.
+    /// Starts `command`, with what it says going to a file in `dir`.
     pub(crate) fn start(
         name: &'static str,
         port: u16,
-        core: &str,
-        command: &Command,
+        mut command: Command,
         dir: &Path,
     ) -> Result<Self> {
         let log = dir.join(format!("{name}.log"));
@@ -38,9 +38,8 @@ impl Server {
             || File::create(&log).map_err(|why| format!("cannot write {}: {why}", log.display()));
         let (out, err) = (open()?, File::options().append(true).open(&log));
         let err = err.map_err(|why| format!("cannot write {}: {why}", log.display()))?;
-        let mut pinned = on_core(core, command);
-        pinned.stdin(Stdio::null()).stdout(out).stderr(err);
-        let child = pinned.spawn().map_err(|why| format!("cannot start {name}: {why}"))?;
+        command.stdin(Stdio::null()).stdout(out).stderr(err);
+        let child = command.spawn().map_err(|why| format!("cannot start {name}: {why}"))?;
         Ok(Self { name, port, child, log })
     }
 
@@ -119,18 +118,25 @@ impl Drop for Server {
 
 /// A command, bound to a core. `taskset` becomes the program, so the process number is the program's.
 pub(crate) fn on_core(core: &str, command: &Command) -> Command {
-    let mut pinned = Command::new("taskset");
-    pinned.args(["-c", core]).arg(command.get_program()).args(command.get_args());
+    under(&["taskset", "-c", core], command)
+}
+
+/// A command that another one runs, which `words` are.
+pub(crate) fn under(words: &[&str], command: &Command) -> Command {
+    let program = command.get_program();
+    let mut words = words.iter().map(OsStr::new).chain([program]);
+    let mut outer = Command::new(words.next().unwrap_or(program));
+    outer.args(words).args(command.get_args());
     if let Some(dir) = command.get_current_dir() {
-        pinned.current_dir(dir);
+        outer.current_dir(dir);
     }
     for (name, value) in command.get_envs() {
         match value {
-            Some(value) => pinned.env(name, value),
-            None => pinned.env_remove(name),
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
         };
     }
-    pinned
+    outer
 }
 
 pub(crate) fn accepts(address: SocketAddr) -> bool {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::process::{Server, accepts};
+use super::process::{Server, accepts, on_core, under};
 use super::scenario::{BURST, EVENTS, GAP_MILLIS};
 use super::{LOAD_CORE, PROXY_CORE};
 use crate::postgres::free_port;
@@ -31,7 +31,7 @@ impl Providers {
             command.args(["--port", &port.to_string(), "--canned"]).current_dir(dir);
             command.args(["--canned-events", &events.to_string()]);
             command.args(["--canned-gap", &gap.to_string()]);
-            let mut server = Server::start(name, port, LOAD_CORE, &command, dir)?;
+            let mut server = Server::start(name, port, on_core(LOAD_CORE, &command), dir)?;
             server.wait(accepts)?;
             Ok::<_, String>(server)
         };
@@ -55,6 +55,16 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn start(bins: &Path, dir: &Path, providers: &Providers) -> Result<Self> {
+        Self::start_under(&["taskset", "-c", PROXY_CORE], bins, dir, providers)
+    }
+
+    /// The same, run by another program, which `words` are.
+    pub(crate) fn start_under(
+        words: &[&str],
+        bins: &Path,
+        dir: &Path,
+        providers: &Providers,
+    ) -> Result<Self> {
         let port = free_port()?;
         let tollgate = |args: &[&str]| {
             let mut command = Command::new(bins.join("tollgate"));
@@ -81,7 +91,7 @@ impl Gateway {
                 "`tollgate key create` did not print the key alone on standard output".to_owned()
             );
         }
-        let mut server = Server::start("gateway", port, PROXY_CORE, &tollgate(&["serve"]), dir)?;
+        let mut server = Server::start("gateway", port, under(words, &tollgate(&["serve"])), dir)?;
         let request = "GET /healthz HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n";
         server.wait(|address| http(address, request).is_ok_and(|answer| succeeded(&answer)))?;
         Ok(Self { server, key })

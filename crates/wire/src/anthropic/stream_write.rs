@@ -398,7 +398,7 @@ impl StreamWriter {
         let Some(Open { wire, body, .. }) = self.open.take() else { return };
         match (body, wire) {
             (Body::Thinking { seal }, wire) => self.seal(seal.as_ref(), wire, out),
-            (Body::Text, Some(wire)) => self.held = Some(wire),
+            (Body::Text | Body::Refusal, Some(wire)) => self.held = Some(wire),
             (Body::Tool { seal, arguments }, Some(wire)) => {
                 if let Arguments::Other(text) = arguments {
                     let object = Json::from_arguments(&text).into_object();
@@ -410,7 +410,6 @@ impl StreamWriter {
                     self.whole(&Json::of(&state), out);
                 }
             }
-            (Body::Refusal, Some(wire)) => self.held = Some(wire),
             (_, Some(wire)) => stop(out, wire),
             (_, None) => {}
         }

@@ -1,0 +1,222 @@
+//! `cargo xtask layout`: which functions a start and requests run, so that the linker lays them side by side
+//! (`crates/gateway/build.rs` says what for). Valgrind's callgrind counts what each function does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use super::options::Options;
+use super::scenario::Scenario;
+use super::servers::{self, Gateway, Providers, USER};
+use crate::janitor::TempDir;
+use crate::{Result, packages, sh, ui};
+
+const LAYOUT: &str = "crates/gateway/layout.txt";
+
+/// How often each request is sent. A function that does less more in a run with requests is none of theirs.
+const TIMES: u64 = 20;
+
+/// What is done every few seconds belongs to a start as well.
+const LOOKED_AFTER: Duration = Duration::from_secs(20);
+
+/// What is translated, beside the loads of the benchmark.
+const TRANSLATED: [(&str, &str); 3] = [
+    (
+        "/v1/messages",
+        r#"{"model":"gpt-4o-mini","max_tokens":100,"messages":[{"role":"user","content":"Hello"}]}"#,
+    ),
+    (
+        "/v1/messages",
+        r#"{"model":"gpt-4o-mini","max_tokens":100,"stream":true,"messages":[{"role":"user","content":"Hello"}]}"#,
+    ),
+    (
+        "/v1beta/models/gpt-4o-mini:streamGenerateContent?alt=sse",
+        r#"{"contents":[{"parts":[{"text":"Hello"}]}]}"#,
+    ),
+];
+
+/// Instructions of each function, by its symbol.
+type Counts = BTreeMap<String, u64>;
+
+pub(crate) fn run(args: &[String]) -> Result {
+    let options = Options::parse(args)?;
+    let valgrind = packages::program("valgrind", "valgrind")?.display().to_string();
+    let bins = super::binaries(&options)?;
+    let dir = TempDir::new(&sh::target_dir()?, "layout")?;
+    let providers = Providers::start(&bins, dir.path())?;
+    ui::heading("a start");
+    let start = counted(&valgrind, &bins, dir.path(), &providers, &[])?;
+    ui::heading("a start, and requests");
+    let loads = Scenario::ALL.map(Scenario::of_gateway);
+    let translated = TRANSLATED.map(|(path, body)| (path, body.to_owned()));
+    let all: Vec<_> = loads.into_iter().chain(translated).collect();
+    let both = counted(&valgrind, &bins, dir.path(), &providers, &all)?;
+
+    let symbols = sh::output(Command::new("nm").arg(bins.join("tollgate")))?;
+    let page = page(&start, &both, &Symbols::read(&symbols));
+    ui::note(&format!("{} functions are written to {LAYOUT}", page.lines().count()));
+    let path = sh::root().join(LAYOUT);
+    std::fs::write(&path, page).map_err(|why| format!("cannot write {}: {why}", path.display()))
+}
+
+/// What a gateway does that starts, answers `requests`, and ends.
+fn counted(
+    valgrind: &str,
+    bins: &Path,
+    dir: &Path,
+    providers: &Providers,
+    requests: &[(&str, String)],
+) -> Result<Counts> {
+    let dir = TempDir::new(dir, "run")?;
+    let file = dir.path().join("callgrind");
+    let out = format!("--callgrind-out-file={}", file.display());
+    let plain = ["--demangle=no", "--compress-strings=no", "--compress-pos=no"];
+    // With the log that it has by itself: the benchmark's is shorter.
+    let words = ["env", "RUST_LOG=info", valgrind, "--tool=callgrind", &out];
+    let words: Vec<_> = words.into_iter().chain(plain).collect();
+    let gateway = Gateway::start_under(&words, bins, dir.path(), providers)?;
+    for (path, body) in requests {
+        for _ in 0..TIMES {
+            ask(&gateway, path, body)?;
+        }
+    }
+    thread::sleep(LOOKED_AFTER);
+    drop(gateway);
+    let text = std::fs::read_to_string(&file)
+        .map_err(|why| format!("cannot read {}: {why}", file.display()))?;
+    Ok(read_counts(&text))
+}
+
+fn ask(gateway: &Gateway, path: &str, body: &str) -> Result {
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         user: {USER}\r\napi-key: {}\r\ncontent-length: {}\r\n\r\n{body}",
+        gateway.key,
+        body.len(),
+    );
+    let answer = servers::http(gateway.server.address(), &request)
+        .map_err(|why| format!("{path} is not answered: {why}\n{}", gateway.server.said()))?;
+    if servers::succeeded(&answer) { Ok(()) } else { Err(format!("{path} answers\n{answer}")) }
+}
+
+/// Of callgrind's file: `fn=` names a function, lines of two numbers are what it does itself, and the line after `calls=` is
+/// what it has done elsewhere.
+fn read_counts(text: &str) -> Counts {
+    let mut counts = Counts::new();
+    let (mut function, mut elsewhere) = (None, false);
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("fn=") {
+            function = Some(name.split('\'').next().unwrap_or(name));
+        } else if line.starts_with("calls=") {
+            elsewhere = true;
+        } else if line.starts_with(|c: char| c.is_ascii_digit() || "+-*".contains(c)) {
+            let count = line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok());
+            if let (false, Some(function), Some(count)) = (elsewhere, function, count) {
+                *counts.entry(function.to_owned()).or_default() += count;
+            }
+            elsewhere = false;
+        }
+    }
+    counts
+}
+
+/// The functions of the program, and how many share a name but for its hash.
+struct Symbols<'a> {
+    known: BTreeSet<&'a str>,
+    namesakes: BTreeMap<String, usize>,
+}
+
+impl<'a> Symbols<'a> {
+    fn read(listed: &'a str) -> Self {
+        let known: BTreeSet<&str> =
+            listed.lines().filter_map(|line| line.rsplit(' ').next()).collect();
+        let mut namesakes = BTreeMap::new();
+        for name in &known {
+            *namesakes.entry(without_hash(name)).or_default() += 1;
+        }
+        Self { known, namesakes }
+    }
+
+    /// A name for the linker. The hash, which the next compiler makes anew, is left open where it tells nothing apart.
+    fn pattern(&self, name: &str) -> Option<String> {
+        self.known.contains(name).then(|| {
+            let open = without_hash(name);
+            if self.namesakes.get(&open) == Some(&1) { open } else { name.to_owned() }
+        })
+    }
+}
+
+/// `…17h0123456789abcdefE` as `…17h*E`.
+fn without_hash(name: &str) -> String {
+    const HASH: usize = 16;
+    let parts = name.strip_suffix('E').and_then(|rest| {
+        let (rest, hash) = rest.split_at_checked(rest.len().checked_sub(HASH)?)?;
+        let is_hash = hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_hash.then(|| rest.strip_suffix("17h")).flatten()
+    });
+    parts.map_or_else(|| name.to_owned(), |rest| format!("{rest}17h*E"))
+}
+
+/// Three blocks of names: a start touches the last two, and requests the first two.
+fn page(start: &Counts, both: &Counts, symbols: &Symbols<'_>) -> String {
+    let asked = |name: &str| {
+        let before = start.get(name).copied().unwrap_or_default();
+        both.get(name).is_some_and(|count| count.saturating_sub(before) > TIMES)
+    };
+    let block = |title: &str, belongs: &dyn Fn(&str) -> bool| {
+        let all = start.keys().chain(both.keys()).filter(|name| belongs(name));
+        let patterns: BTreeSet<String> = all.filter_map(|name| symbols.pattern(name)).collect();
+        let lines: Vec<String> = patterns.into_iter().collect();
+        format!("# {title}\n{}\n", lines.join("\n"))
+    };
+    let blocks = [
+        block("What only requests run.", &|name| asked(name) && !start.contains_key(name)),
+        block("What requests and a start run.", &|name| asked(name) && start.contains_key(name)),
+        block("What only a start runs.", &|name| !asked(name) && start.contains_key(name)),
+    ];
+    let head = "# Written by `cargo xtask layout`; build.rs says what it is for.\n";
+    format!("{head}{}", blocks.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Symbols, page, read_counts, without_hash};
+
+    #[test]
+    fn what_a_function_does_itself_is_counted() {
+        let text = "version: 1\nfn=a\n0 30\n+3 5\ncfn=b\ncalls=2 0\n0 900\n* 1\n\nfn=b\n0 900\nfn=a'2\n0 4\ntotals: 940\n";
+        let counts = read_counts(text);
+        assert_eq!(counts.get("a"), Some(&40));
+        assert_eq!(counts.get("b"), Some(&900));
+    }
+
+    #[test]
+    fn a_hash_is_left_open_where_it_tells_nothing_apart() {
+        let hash = "_ZN4wire4read17h0123456789abcdefE";
+        assert_eq!(without_hash(hash), "_ZN4wire4read17h*E");
+        assert_eq!(without_hash("sqlite3_open"), "sqlite3_open");
+        let listed =
+            "0 T one17h0123456789abcdefE\n0 t two17h0123456789abcdefE\n0 t two17h1123456789abcdefE";
+        let symbols = Symbols::read(listed);
+        assert_eq!(symbols.pattern("one17h0123456789abcdefE").as_deref(), Some("one17h*E"));
+        let two = "two17h1123456789abcdefE";
+        assert_eq!(symbols.pattern(two).as_deref(), Some(two));
+        assert_eq!(symbols.pattern("gone17h1123456789abcdefE"), None);
+    }
+
+    #[test]
+    fn what_both_run_stands_between_what_one_does() {
+        let counts = |listed: &[(&str, u64)]| {
+            listed.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+        };
+        let start = counts(&[("both", 10), ("start", 50)]);
+        let run = counts(&[("both", 500), ("start", 51), ("request", 40), ("seldom", 3)]);
+        let symbols = "0 T both\n0 T start\n0 T request\n0 T seldom";
+        let page = page(&start, &run, &Symbols::read(symbols));
+        let last: Vec<_> = page.split("\n\n").map(|block| block.lines().last()).collect();
+        assert_eq!(last, [Some("request"), Some("both"), Some("start")], "{page}");
+        assert!(!page.contains("seldom"), "{page}");
+    }
+}
