@@ -136,6 +136,12 @@ impl Catalogue {
         self.models.values().filter_map(move |models| models.get(model))
     }
 
+    /// Adds a model, in place of one of the same name.
+    pub fn insert(&mut self, model: Model) {
+        let of_provider = self.models.entry(model.provider.clone()).or_default();
+        of_provider.insert(model.name.clone(), model);
+    }
+
     /// How many models there are.
     pub fn len(&self) -> usize {
         self.models.values().map(BTreeMap::len).sum()
@@ -150,10 +156,8 @@ impl Catalogue {
 impl FromIterator<Model> for Catalogue {
     /// A catalogue of the models given; of two with the same name the later counts.
     fn from_iter<I: IntoIterator<Item = Model>>(models: I) -> Self {
-        let mut all: BTreeMap<String, BTreeMap<String, Model>> = BTreeMap::new();
-        for model in models {
-            all.entry(model.provider.clone()).or_default().insert(model.name.clone(), model);
-        }
-        Self { models: all }
+        let mut all = Self::default();
+        models.into_iter().for_each(|model| all.insert(model));
+        all
     }
 }

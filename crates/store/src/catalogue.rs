@@ -206,18 +206,18 @@ impl Store {
                 tariffs.add(&row).ok_or_else(|| corrupt(&row.model))?;
             }
         });
-        let mut models = Vec::new();
+        let mut catalogue = Catalogue::default();
         on!(conn, MODELS => ModelRow, (q, c) => {
             let mut rows = q.bind(version).fetch(c);
             while let Some(row) = rows.try_next().await? {
                 let (tariffs, name) = (tariffs.take(&row), row.model.clone());
-                models.push(row.model(tariffs).ok_or_else(|| corrupt(&name))?);
+                catalogue.insert(row.model(tariffs).ok_or_else(|| corrupt(&name))?);
             }
         });
-        if i64::try_from(models.len()) != Ok(count) {
+        if i64::try_from(catalogue.len()) != Ok(count) {
             return Err(corrupt("models are missing"));
         }
-        Ok(models.into_iter().collect())
+        Ok(catalogue)
     }
 }
 
