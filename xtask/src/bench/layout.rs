@@ -61,6 +61,14 @@ pub(crate) fn run(args: &[String]) -> Result {
     std::fs::write(&path, page).map_err(|why| format!("cannot write {}: {why}", path.display()))
 }
 
+/// How much of the layout a program still has, in percent: names change with the code, and hashes in them with the compiler
+/// and the dependencies. Nothing is known of a program that cannot be looked at.
+pub(crate) fn still_there(program: &Path) -> Option<usize> {
+    let symbols = sh::output(Command::new("nm").arg(program)).ok()?;
+    let layout = std::fs::read_to_string(sh::root().join(LAYOUT)).ok()?;
+    Some(Symbols::read(&symbols).share(&layout))
+}
+
 /// What a gateway does that starts, answers `requests`, and ends.
 fn counted(
     valgrind: &str,
@@ -139,6 +147,14 @@ impl<'a> Symbols<'a> {
         Self { known, namesakes }
     }
 
+    /// How many of a layout's names are among these, in percent.
+    fn share(&self, layout: &str) -> usize {
+        let names = layout.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let is_there =
+            |name: &&str| self.known.contains(name) || self.namesakes.contains_key(*name);
+        (names.clone().filter(is_there).count() * 100).checked_div(names.count()).unwrap_or(100)
+    }
+
     /// A name for the linker. The hash, which the next compiler makes anew, is left open where it tells nothing apart.
     fn pattern(&self, name: &str) -> Option<String> {
         self.known.contains(name).then(|| {
@@ -204,6 +220,7 @@ mod tests {
         let two = "two17h1123456789abcdefE";
         assert_eq!(symbols.pattern(two).as_deref(), Some(two));
         assert_eq!(symbols.pattern("gone17h1123456789abcdefE"), None);
+        assert_eq!(symbols.share(&format!("# Names.\none17h*E\n{two}\n\ngone17h*E\n")), 66);
     }
 
     #[test]
