@@ -58,6 +58,9 @@ async fn listed(books: &Books, master: &str, provider: &str) -> Value {
     found.expect("the provider")
 }
 
+/// A change is looked for four times a second; a machine with more to do takes longer for each.
+const SOON: Duration = Duration::from_secs(5);
+
 /// The credential that the simulator was last called with.
 fn last_seen(app: &App, provider: &str) -> String {
     let seen = app.simulator.seen();
@@ -70,7 +73,7 @@ fn last_seen(app: &App, provider: &str) -> String {
     }
 }
 
-/// Chats until the provider is called with that credential, which has to be within a second: how many were refused until then.
+/// Chats until the provider is called with that credential: how many were refused until then.
 async fn called_with(app: &App, url: &str, (provider, model): (&str, &str), wanted: &str) -> usize {
     let (start, mut refused) = (Instant::now(), 0);
     loop {
@@ -81,15 +84,15 @@ async fn called_with(app: &App, url: &str, (provider, model): (&str, &str), want
             return refused;
         }
         refused += usize::from(answer.status != 200);
-        assert!(start.elapsed() < Duration::from_secs(1), "{provider}: {}", answer.body);
+        assert!(start.elapsed() < SOON, "{provider}: {}", answer.body);
     }
 }
 
-/// Chats until the answer has that status, which has to be within a second.
+/// Chats until the answer has that status.
 async fn answered(app: &App, (provider, model): (&str, &str), status: u16) {
     let start = Instant::now();
     while Answer::of(app.chat(&say(provider, model, "Hello"))).await.status != status {
-        assert!(start.elapsed() < Duration::from_secs(1), "{provider}: never {status}");
+        assert!(start.elapsed() < SOON, "{provider}: never {status}");
     }
 }
 
