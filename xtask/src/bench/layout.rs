@@ -159,14 +159,24 @@ impl<'a> Symbols<'a> {
     fn pattern(&self, name: &str) -> Option<String> {
         self.known.contains(name).then(|| {
             let open = without_hash(name);
-            if self.namesakes.get(&open) == Some(&1) { open } else { name.to_owned() }
+            let is_open = open.ends_with(NUMBERED) || self.namesakes.get(&open) == Some(&1);
+            if is_open { open } else { name.to_owned() }
         })
     }
 }
 
-/// `…17h0123456789abcdefE` as `…17h*E`.
+/// How a name ends whose copies the compiler has numbered, which it does anew each time.
+const NUMBERED: &str = ".*";
+
+/// `…17h0123456789abcdefE` as `…17h*E`, and `….123` as `….*`.
 fn without_hash(name: &str) -> String {
     const HASH: usize = 16;
+    if let Some((name, number)) = name.rsplit_once('.')
+        && !number.is_empty()
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return format!("{name}{NUMBERED}");
+    }
     let parts = name.strip_suffix('E').and_then(|rest| {
         let (rest, hash) = rest.split_at_checked(rest.len().checked_sub(HASH)?)?;
         let is_hash = hash.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -213,6 +223,7 @@ mod tests {
         let hash = "_ZN4wire4read17h0123456789abcdefE";
         assert_eq!(without_hash(hash), "_ZN4wire4read17h*E");
         assert_eq!(without_hash("sqlite3_open"), "sqlite3_open");
+        assert_eq!(without_hash("_RNvXs_.4516"), "_RNvXs_.*");
         let listed =
             "0 T one17h0123456789abcdefE\n0 t two17h0123456789abcdefE\n0 t two17h1123456789abcdefE";
         let symbols = Symbols::read(listed);
