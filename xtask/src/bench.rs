@@ -39,7 +39,7 @@ const IDLE: Duration = Duration::from_secs(5);
 pub(crate) fn run(args: &[String]) -> Result {
     let options = Options::parse(args)?;
     let tools = Tools::find()?;
-    let bins = binaries(&options)?;
+    let bins = binaries(options.bins.as_deref())?;
     let machine = Machine::look(&tools);
 
     let comparisons = measure(&options, &tools, &bins)?;
@@ -72,8 +72,8 @@ impl Tools {
 }
 
 /// The folder of `tollgate` and `simulator`, which are built unless a folder is given.
-fn binaries(options: &Options) -> Result<PathBuf> {
-    if let Some(folder) = &options.bins {
+fn binaries(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(folder) = given {
         return folder.canonicalize().map_err(|why| format!("{}: {why}", folder.display()));
     }
     ui::heading("release build");

@@ -7,7 +7,6 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use super::options::Options;
 use super::scenario::Scenario;
 use super::servers::{self, Gateway, Providers, USER};
 use crate::janitor::TempDir;
@@ -41,9 +40,13 @@ const TRANSLATED: [(&str, &str); 3] = [
 type Counts = BTreeMap<String, u64>;
 
 pub(crate) fn run(args: &[String]) -> Result {
-    let options = Options::parse(args)?;
+    let bins = match args {
+        [] => None,
+        [option, folder] if option == "--bins" => Some(Path::new(folder)),
+        _ => return Err("`cargo xtask layout` takes nothing but --bins DIR".to_owned()),
+    };
     let valgrind = packages::program("valgrind", "valgrind")?.display().to_string();
-    let bins = super::binaries(&options)?;
+    let bins = super::binaries(bins)?;
     let dir = TempDir::new(&sh::target_dir()?, "layout")?;
     let providers = Providers::start(&bins, dir.path())?;
     ui::heading("a start");
@@ -98,13 +101,8 @@ fn counted(
 }
 
 fn ask(gateway: &Gateway, path: &str, body: &str) -> Result {
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         user: {USER}\r\napi-key: {}\r\ncontent-length: {}\r\n\r\n{body}",
-        gateway.key,
-        body.len(),
-    );
-    let answer = servers::http(gateway.server.address(), &request)
+    let headers = [("user", USER.to_owned()), ("api-key", gateway.key.clone())];
+    let answer = servers::post(gateway.server.address(), path, &headers, body)
         .map_err(|why| format!("{path} is not answered: {why}\n{}", gateway.server.said()))?;
     if servers::succeeded(&answer) { Ok(()) } else { Err(format!("{path} answers\n{answer}")) }
 }

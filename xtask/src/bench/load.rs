@@ -84,17 +84,8 @@ end
     /// One request by hand: what it answers if it is not a success says more than wrk's counters. Returns the length of
     /// its answer.
     pub(crate) fn check(&self) -> Result<u64> {
-        let headers: Vec<String> =
-            self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let request = format!(
-            "POST {} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\ncontent-type: application/json\r\n{}\
-             content-length: {}\r\n\r\n{}",
-            self.path,
-            headers.concat(),
-            self.body.len(),
-            self.body
-        );
-        let answer = servers::http(self.server.address(), &request).map_err(|why| {
+        let sent = servers::post(self.server.address(), self.path, &self.headers, &self.body);
+        let answer = sent.map_err(|why| {
             format!("{} does not answer: {why}\n{}", self.name, self.server.said())
         })?;
         if servers::succeeded(&answer) && answer.contains("Tokens") | answer.contains("_tokens") {

@@ -108,6 +108,24 @@ pub(crate) fn http(address: SocketAddr, request: &str) -> std::io::Result<String
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
+/// A request with a body of JSON, on a connection of its own.
+pub(crate) fn post(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, String)],
+    body: &str,
+) -> std::io::Result<String> {
+    let headers: Vec<String> =
+        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\ncontent-type: application/json\r\n{}\
+         content-length: {}\r\n\r\n{body}",
+        headers.concat(),
+        body.len()
+    );
+    http(address, &request)
+}
+
 pub(crate) fn succeeded(answer: &str) -> bool {
     answer.starts_with("HTTP/1.1 2")
 }

@@ -64,14 +64,27 @@ pub(super) fn parts(
 ) -> Result<(), Malformed> {
     for (i, raw) in content.and_then(|content| content.parts).iter().flatten().enumerate() {
         let path = format!("{path}.parts[{i}]");
-        let mut more = Vec::new();
-        let part: Part = unknown::read(raw.get(), &path, "", "parts", &mut more)?;
-        let before = blocks.len();
-        part_to_blocks(part, raw, &path, calls, &mut more, blocks)?;
+        let known = lost.len();
+        let part: Part = unknown::read(raw.get(), &path, "", "parts", lost)?;
+        noted((part, known), raw, &path, calls, lost, blocks)?;
+    }
+    Ok(())
+}
+
+/// Adds the blocks of a part, of which `lost` has the members beyond the first `known`.
+fn noted(
+    (part, known): (Part, usize),
+    raw: &Json,
+    path: &str,
+    calls: &mut Calls,
+    lost: &mut Vec<Native>,
+    blocks: &mut Vec<Block>,
+) -> Result<(), Malformed> {
+    let before = blocks.len();
+    part_to_blocks(part, raw, path, calls, lost, blocks)?;
+    if matches!(blocks.get(before..), Some([Block::Native(_)])) {
         // What only Google knows is kept as it was written.
-        if !matches!(blocks.get(before..), Some([Block::Native(_)])) {
-            lost.extend(more);
-        }
+        lost.truncate(known);
     }
     Ok(())
 }
@@ -233,13 +246,9 @@ fn result(
     for (i, raw) in response.parts.iter().flatten().enumerate() {
         let path = format!("{path}.functionResponse.parts[{i}]");
         let place = "parts.functionResponse.parts";
-        let mut more = Vec::new();
-        let part = unknown::read(raw.get(), &path, "", place, &mut more).unwrap_or_default();
-        let before = blocks.len();
-        part_to_blocks(part, raw, &path, calls, &mut more, &mut blocks)?;
-        if !matches!(blocks.get(before..), Some([Block::Native(_)])) {
-            lost.extend(more);
-        }
+        let known = lost.len();
+        let part = unknown::read(raw.get(), &path, "", place, lost).unwrap_or_default();
+        noted((part, known), raw, &path, calls, lost, &mut blocks)?;
     }
     Ok(Block::ToolResult { id, name: Some(name), blocks, failed })
 }
