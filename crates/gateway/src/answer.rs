@@ -182,7 +182,7 @@ pub(crate) struct Head {
     sent: bool,
     /// Where the answer is kept for retries, and one that is not sent before it is.
     capture: Option<Arc<Capture>>,
-    held_back: Option<Result<Answer, Problem>>,
+    held_back: Option<Box<Result<Answer, Problem>>>,
 }
 
 impl Head {
@@ -204,7 +204,7 @@ impl Head {
                 capture.answer(answer);
             }
             if !matches!(result, Ok(Answer { body: AnswerBody::Stream, .. })) {
-                self.held_back = Some(result);
+                self.held_back = Some(Box::new(result));
                 return;
             }
         }
@@ -215,7 +215,7 @@ impl Head {
     pub(crate) async fn finish(self) {
         let (Some(capture), Some(result)) = (self.capture, self.held_back) else { return };
         Box::pin(capture.end(None)).await;
-        lock(&self.link).head = Some(result);
+        lock(&self.link).head = Some(*result);
     }
 
     /// The way for the pieces of a stream.
@@ -309,12 +309,14 @@ async fn to_its_end(mut work: Work, word: WaitForCancellationFutureOwned) {
 
 /// Runs the work that `start` begins until the client can be answered. What is left of it then is done while the client
 /// reads its stream, or without the client. With a claim, what is answered is kept for retries.
-pub(crate) async fn respond<W>(
+///
+/// The work is boxed before anything waits for it, so that nothing else has room for it.
+pub(crate) fn respond<W>(
     left: Left,
     id: Uuid,
     claim: Option<Claim>,
     start: impl FnOnce(Head) -> W,
-) -> Result<Response, Problem>
+) -> impl Future<Output = Result<Response, Problem>>
 where
     W: Future<Output = ()> + Send + 'static,
 {
@@ -322,7 +324,10 @@ where
     let capture = claim.map(|claim| Arc::new(Capture::new(claim)));
     let head = Head { link: Arc::clone(&link), sent: false, capture, held_back: None };
     let work: Work = Box::pin(start(head));
-    let mut driven = Driven { work: Some(work), link, left };
+    answered(Driven { work: Some(work), link, left }, id)
+}
+
+async fn answered(mut driven: Driven, id: Uuid) -> Result<Response, Problem> {
     let head = std::future::poll_fn(|context| {
         driven.drive(context);
         match lock(&driven.link).head.take() {

@@ -185,16 +185,19 @@ impl<'a> Run<'a> {
         let inbound = self.inbound;
         inbound.passage.aims(turn.target);
         let prepare = || self.prepare(turn.target, *turn.number, turn.until);
-        let Some(attempt) = large::write(self.app, inbound, turn.target, prepare).await? else {
+        let Some(mut attempt) = large::write(self.app, inbound, turn.target, prepare).await? else {
             count::estimate(inbound, head);
             return Ok(());
         };
-        let (attempt, response) = match hedge::after(self, turn) {
-            None => {
-                let response = attempt.send(attempt.outbound.body.clone()).await?;
-                (attempt, response)
+        let response = match hedge::after(self, turn) {
+            None => attempt.send(attempt.outbound.body.clone()).await?,
+            Some(after) => {
+                let hedged = hedge::send(self, attempt, turn, after);
+                let response;
+                // In the place of the first one: two would need twice the room.
+                (attempt, response) = Box::pin(hedged).await?;
+                response
             }
-            Some(after) => Box::pin(hedge::send(self, attempt, turn, after)).await?,
         };
 
         // 8 and 9. Relay, meter, settle: nothing ends before the receipt is committed.

@@ -193,8 +193,6 @@ async fn run(
     let recording = app.capture.as_ref().and_then(|capture| capture.begin(&inbound));
     let left = Left { tasks: app.tasks.clone(), ending: Arc::clone(&app.ending) };
     let work = |mut head: Head| async move {
-        // Until here, whoever waits for it.
-        let _under_way = (place, held);
         // 6 to 9.
         let run = Run { app: &app, inbound: &inbound, plan: &plan, hold: &hold };
         if let Err(problem) = run.to_its_end(&mut head).await {
@@ -202,6 +200,8 @@ async fn run(
             head.send(Err(problem));
         }
         head.finish().await;
+        // Under way until here, whoever waits for it.
+        drop((place, held));
     };
     let answer = answer::respond(left, passage.id, claim, work).await;
     let answer = answer.map(|mut response| {

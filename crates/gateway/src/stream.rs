@@ -48,6 +48,7 @@ enum Step {
 /// A stream on its way from a provider to a client.
 struct Relay<'a, 'b> {
     attempt: &'a Attempt<'a>,
+    body: Body,
     head: &'b mut Head,
     content_type: HeaderValue,
     client: Pieces,
@@ -73,14 +74,13 @@ pub(crate) fn relay(
     response: Response<Body>,
     head: &mut Head,
 ) -> impl Future<Output = Result<(), Problem>> {
-    let mut relay = Relay::new(attempt, &response, head);
-    let body = response.into_body();
-    async move { relay.run(body).await }
+    let mut relay = Relay::new(attempt, response, head);
+    async move { relay.run().await }
 }
 
 impl<'a, 'b> Relay<'a, 'b> {
     /// Apart from what waits for the stream, which keeps no room for the parts then.
-    fn new(attempt: &'a Attempt<'a>, response: &Response<Body>, head: &'b mut Head) -> Self {
+    fn new(attempt: &'a Attempt<'a>, response: Response<Body>, head: &'b mut Head) -> Self {
         let carrier = Carrier::new(attempt);
         // A copy: a part of the provider's own bytes would keep the buffer that they came in, as long as the stream lasts.
         let content_type = response.headers().get(header::CONTENT_TYPE);
@@ -97,7 +97,8 @@ impl<'a, 'b> Relay<'a, 'b> {
             overdrawn: false,
             delivered: false,
             carrier,
-            splitter: splitter(response),
+            splitter: splitter(&response),
+            body: response.into_body(),
             idle: attempt.app.live.load().stream_idle(),
             heard: now,
             told: now,
@@ -105,9 +106,9 @@ impl<'a, 'b> Relay<'a, 'b> {
         }
     }
 
-    async fn run(&mut self, mut body: Body) -> Result<(), Problem> {
+    async fn run(&mut self) -> Result<(), Problem> {
         let end = loop {
-            let end = self.read(&mut body).await;
+            let end = self.read().await;
             if !self.gone {
                 let carrier = &mut self.carrier;
                 self.splitter.end(|frame| carrier.rest(&frame));
@@ -121,7 +122,7 @@ impl<'a, 'b> Relay<'a, 'b> {
                 Ok(response) => {
                     self.splitter = splitter(&response);
                     self.heard = Instant::now();
-                    body = response.into_body();
+                    self.body = response.into_body();
                 }
                 Err(problem) => {
                     self.carrier.broke_off(problem.wire());
@@ -130,13 +131,13 @@ impl<'a, 'b> Relay<'a, 'b> {
             }
         };
         // What comes last needs the most room, which a stream does not keep while it goes on.
-        Box::pin(self.finish(end, body)).await
+        Box::pin(self.finish(end)).await
     }
 
     /// Reads a stream to its end.
-    async fn read(&mut self, body: &mut Body) -> End {
+    async fn read(&mut self) -> End {
         loop {
-            match self.step(body).await {
+            match self.step().await {
                 Step::Bytes(bytes) => {
                     if let Err(end) = self.take(&bytes).await {
                         return end;
@@ -154,16 +155,16 @@ impl<'a, 'b> Relay<'a, 'b> {
         }
     }
 
-    async fn step(&mut self, body: &mut Body) -> Step {
+    async fn step(&mut self) -> Step {
         // One timer for both: what is set anew for every frame costs more than the frame.
         let due = self.due();
         if self.timer.deadline() > due || self.timer.is_elapsed() {
             self.timer.as_mut().reset(due);
         }
-        poll_fn(|context| self.poll_step(body, context)).await
+        poll_fn(|context| self.poll_step(context)).await
     }
 
-    fn poll_step(&mut self, body: &mut Body, context: &mut Context<'_>) -> Poll<Step> {
+    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Step> {
         if !self.gone && self.head.is_gone() {
             self.gone = true;
             return Poll::Ready(Step::Gone);
@@ -171,7 +172,7 @@ impl<'a, 'b> Relay<'a, 'b> {
         if self.attempt.app.ending.is_cut() {
             return Poll::Ready(Step::Ended(End::Broken));
         }
-        match Pin::new(body).poll_frame(context) {
+        match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(None) => Poll::Ready(Step::Ended(End::Closed)),
             Poll::Ready(Some(Err(_))) => Poll::Ready(Step::Ended(End::Broken)),
             Poll::Ready(Some(Ok(frame))) => {
@@ -280,7 +281,7 @@ impl<'a, 'b> Relay<'a, 'b> {
     }
 
     /// Settles, and then gives the client what ends its answer.
-    async fn finish(&mut self, end: End, body: Body) -> Result<(), Problem> {
+    async fn finish(&mut self, end: End) -> Result<(), Problem> {
         if self.overdrawn {
             self.carrier.run_dry();
         } else if self.attempt.app.ending.is_cut() && !self.carrier.is_over() {
@@ -345,7 +346,7 @@ impl<'a, 'b> Relay<'a, 'b> {
         }
         self.send(last).await;
         if seen.whole && !self.gone {
-            self.tail(body).await;
+            self.tail().await;
         }
         self.open();
         if !is_answer || cost.is_none() {
@@ -356,10 +357,10 @@ impl<'a, 'b> Relay<'a, 'b> {
     }
 
     /// What a provider still says once its answer is whole; a connection that is read to its end serves again.
-    async fn tail(&mut self, mut body: Body) {
+    async fn tail(&mut self) {
         let deadline = Instant::now() + TAIL;
         while let Ok(Some(Ok(frame))) =
-            timeout(deadline.saturating_duration_since(Instant::now()), body.frame()).await
+            timeout(deadline.saturating_duration_since(Instant::now()), self.body.frame()).await
         {
             let bytes = frame.into_data().unwrap_or_default();
             if self.carrier.passes() {

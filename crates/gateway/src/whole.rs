@@ -1,7 +1,7 @@
 //! Steps 8 and 9 for an answer that comes whole.
 
 use bytes::Bytes;
-use http::{Response, header};
+use http::{HeaderValue, Response, header};
 use ledger::{Bill, Outcome, Receipt, UsageReport};
 use serde::de::IgnoredAny;
 use wire::chat::Block;
@@ -24,13 +24,28 @@ use crate::settle::{self, Finished};
 use crate::upstream::Body;
 
 /// Reads the answer, settles it, and only then gives it to the client. An error means that nothing was given.
-pub(crate) async fn relay(
+///
+/// Streams have room for whatever this keeps while it waits for the body: of the head of the provider's answer no more than is
+/// needed, and what comes behind is boxed.
+pub(crate) fn relay(
     attempt: &Attempt<'_>,
     response: Response<Body>,
     head: &mut Head,
+) -> impl Future<Output = Result<(), Problem>> {
+    let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
+    let body = response.into_body();
+    async move {
+        let body = attempt.read(body).await?;
+        Box::pin(give(attempt, content_type, body, head)).await
+    }
+}
+
+async fn give(
+    attempt: &Attempt<'_>,
+    content_type: Option<HeaderValue>,
+    body: Bytes,
+    head: &mut Head,
 ) -> Result<(), Problem> {
-    let (parts, body) = response.into_parts();
-    let body = attempt.read(body).await?;
     let mut read = Read::of(attempt, &body)?;
     if read.goes_on {
         // Boxed, because hardly any answer needs the room.
@@ -39,7 +54,6 @@ pub(crate) async fn relay(
     attempt.inbound.passage.finishes(read.finish);
     let outcome = if head.is_gone() { Outcome::ClientGone } else { Outcome::Ok };
     let receipt = settle::settle(attempt, read.finished, outcome, false).await?;
-    let content_type = parts.headers.get(header::CONTENT_TYPE).cloned();
     let (content_type, body) = match read.reply {
         None => (content_type, told_of_cost(attempt, body, &receipt)),
         Some(mut reply) => {
