@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, Command, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::capture::CaptureSettings;
@@ -293,6 +293,11 @@ impl OtlpSettings {
 }
 
 impl Settings {
+    /// Their names, flags, variables and comments, without any command.
+    pub(crate) fn described() -> Command {
+        Self::augment_args(Command::new("settings"))
+    }
+
     /// The address under which people reach this, without a slash at its end.
     pub(crate) fn public_url(&self) -> Option<&str> {
         said(self.public_url.as_deref())
@@ -455,8 +460,7 @@ pub fn env_example() -> String {
     let mut text = String::from(
         "# The settings of Tollgate, each with its default. Copy to .env and uncomment what you change.\n",
     );
-    let command = crate::cli::Cli::command();
-    for argument in command.get_arguments() {
+    for argument in Settings::described().get_arguments() {
         let Some(name) = argument.get_env() else { continue };
         let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
         let default = argument

@@ -134,14 +134,12 @@ fn warn_of_oddities(source: &Source) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::LIVE;
-    use crate::cli::Cli;
+    use crate::config::Settings;
 
     #[test]
     fn what_can_change_is_a_setting() {
-        let command = Cli::command();
+        let command = Settings::described();
         let known = |name: &str| {
             command.get_arguments().any(|a| a.get_env().is_some_and(|env| env == name))
         };

@@ -25,10 +25,11 @@ mod verify_acts;
 mod verify_bill;
 mod verify_seals;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use ledger::Catalogue;
 use store::Store;
 
@@ -45,9 +46,9 @@ use output::Output;
     subcommand_required = true,
     arg_required_else_help = true
 )]
-pub(crate) struct Cli {
+struct Cli<C: Subcommand = Command> {
     #[command(subcommand)]
-    command: Command,
+    command: C,
 
     /// Print JSON, for programs
     #[arg(long, global = true)]
@@ -57,10 +58,17 @@ pub(crate) struct Cli {
     settings: Settings,
 }
 
+/// What runs for long. It stands apart, so that it needs no room for what is said of all other commands.
 #[derive(Debug, Subcommand)]
-enum Command {
+enum Server {
     /// Serve the API
     Serve,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Server(Server),
     /// Try it: the API with a simulator for all four providers, a user and a key, in a temporary folder
     Demo,
     /// Bring the database up to date and install the price list that comes with the program
@@ -120,12 +128,21 @@ enum Command {
     VerifyBill(verify_bill::VerifyBillArgs),
 }
 
+/// What these arguments may say.
+pub(crate) fn described(arguments: &[OsString]) -> clap::Command {
+    if arguments.get(1).is_some_and(|name| name == "serve") {
+        Cli::<Server>::command()
+    } else {
+        <Cli>::command()
+    }
+}
+
 /// Runs the command line.
 pub fn run() -> ExitCode {
     // Books, journals, keys and recordings are nobody else's from the moment they are made, whatever the shell says.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let outcome = Source::load().and_then(|source| {
-        let cli = Source::parse();
+        let cli = <Cli>::from_arg_matches(&source.matches()).unwrap_or_else(|wrong| wrong.exit());
         let (lines, _written, relog) = telemetry::start(&cli.settings)?;
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         runtime.enable_all().build()?.block_on(dispatch(cli, lines, (source, relog)))
@@ -144,7 +161,9 @@ async fn dispatch(cli: Cli, lines: Lines, again: (Source, Relog)) -> anyhow::Res
     let output = Output::new(json);
     let done = |()| ExitCode::SUCCESS;
     match command {
-        Command::Serve => Box::pin(serve::run(settings, lines, again, &output)).await.map(done),
+        Command::Server(Server::Serve) => {
+            Box::pin(serve::run(settings, lines, again, &output)).await.map(done)
+        }
         Command::Demo => Box::pin(demo::run(settings, lines, &output)).await.map(done),
         Command::Migrate { check: true } => rehearse(&settings, &output).await.map(done),
         Command::Migrate { check: false } => migrate(&settings, &output).await.map(done),
@@ -243,4 +262,27 @@ async fn migrate(settings: &Settings, output: &Output) -> anyhow::Result<()> {
         &serde_json::json!({ "engine": engine, "price_version": version }),
         format_args!("The database ({engine}) is up to date."),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::described;
+
+    /// What `tollgate ARGS` says before it does anything.
+    fn said(words: &[&str]) -> String {
+        let command = described(&words.iter().map(Into::into).collect::<Vec<_>>());
+        let told = command.try_get_matches_from(words).map(drop);
+        told.map_or_else(|error| error.to_string(), |()| "nothing".to_owned())
+    }
+
+    #[test]
+    fn a_server_is_described_as_among_all_commands() {
+        for words in [&["--help"][..], &["--prot", "3001"], &["now"], &["--port", "x"], &["--json"]]
+        {
+            let alone = said(&[&["tollgate", "serve"], words].concat());
+            // Not the first word, so that all commands are known.
+            let among = said(&[&["tollgate", "--json", "serve"], words].concat());
+            assert_eq!(alone, among, "{words:?}");
+        }
+    }
 }

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
+use clap::{ArgMatches, FromArgMatches as _};
 
 use super::{Settings, names};
-use crate::cli::Cli;
+use crate::cli;
 
 /// The flag and the variable that name the file.
 const FLAG: &str = "--env-file";
@@ -41,7 +41,7 @@ impl Source {
     /// wins.
     pub(crate) fn load() -> anyhow::Result<Self> {
         let arguments: Vec<OsString> = std::env::args_os().collect();
-        let settings = settings(&Cli::command());
+        let settings = settings();
         let strange = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
             .filter(|(name, value)| names::is_strange(name, &value.to_string_lossy(), &settings))
@@ -75,7 +75,7 @@ impl Source {
 
     /// What looks mistyped: names that are no setting's, and what stands in the file twice. Sentences, without any value.
     pub(crate) fn oddities(&self) -> Vec<String> {
-        let settings = settings(&Cli::command());
+        let settings = settings();
         let say = |place: &str, name: &str| names::unknown(place, name, &settings);
         let mut odd: Vec<String> =
             self.strange.iter().map(|name| say("the environment", name)).collect();
@@ -95,15 +95,15 @@ impl Source {
     }
 
     /// The command line, the environment and the file. Where they are wrong, the program ends.
-    pub(crate) fn parse() -> Cli {
-        let command = Cli::command().mut_args(|argument| {
+    pub(crate) fn matches(&self) -> ArgMatches {
+        let command = cli::described(&self.arguments).mut_args(|argument| {
             let variable = argument.get_env().and_then(|name| name.to_str());
             let is_none = variable.is_some_and(|name| {
                 std::env::var_os(name).is_some_and(|value| is_none(name, &value))
             });
             if is_none { argument.env(None::<&'static str>) } else { argument }
         });
-        Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+        command.get_matches_from(&self.arguments)
     }
 
     /// Reads everything again.
@@ -114,10 +114,10 @@ impl Source {
         let mut said = self.file.as_deref().map_or_else(|| Ok(BTreeMap::new()), read)?;
         said.extend(self.given.clone());
         said.retain(|name, value| !is_none(name, value));
-        let mut command = Cli::command();
-        let settings = settings(&command);
+        let settings = settings();
         // The environment has what the file said at the start.
-        command = command.mut_args(|argument| argument.env(None::<&'static str>));
+        let command =
+            cli::described(&self.arguments).mut_args(|argument| argument.env(None::<&'static str>));
         let flags = command.clone().try_get_matches_from(&self.arguments)?;
         let mut arguments: Vec<OsString> = self.arguments.iter().take(1).cloned().collect();
         for Setting { id, flag, variable } in &settings {
@@ -154,8 +154,9 @@ impl Source {
     }
 }
 
-fn settings(command: &Command) -> Vec<Setting> {
-    let all = command.get_arguments().filter_map(|argument| {
+fn settings() -> Vec<Setting> {
+    let described = Settings::described();
+    let all = described.get_arguments().filter_map(|argument| {
         Some(Setting {
             id: argument.get_id().to_string(),
             flag: argument.get_long()?.to_owned(),
