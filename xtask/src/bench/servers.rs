@@ -55,46 +55,59 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn start(bins: &Path, dir: &Path, providers: &Providers) -> Result<Self> {
-        Self::start_under(&["taskset", "-c", PROXY_CORE], bins, dir, providers)
+        Books::new(bins, dir, providers)?.serve(&["taskset", "-c", PROXY_CORE])
     }
+}
 
-    /// The same, run by another program, which `words` are.
-    pub(crate) fn start_under(
-        words: &[&str],
-        bins: &Path,
-        dir: &Path,
-        providers: &Providers,
-    ) -> Result<Self> {
-        let port = free_port()?;
-        let tollgate = |args: &[&str]| {
-            let mut command = Command::new(bins.join("tollgate"));
-            command.args(args).current_dir(dir);
-            // Each setting that somebody's shell may hold would make the figures theirs alone.
-            command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-            command.env("PORT", port.to_string()).env("HOST", "127.0.0.1");
-            command.env("DATABASE_URL", format!("sqlite://{}", dir.join("bench.db").display()));
-            command.env("TOLLGATE_DATA_DIR", dir.join("data"));
-            command.env("OPENAI_BASE_URL", format!("http://{}/v1", providers.steady()));
-            command.env("DEEPSEEK_BASE_URL", format!("http://{}", providers.burst()));
-            command
-                .env("OPENAI_API_KEY", "bench")
-                .env("DEEPSEEK_API_KEY", "bench")
-                .env("RUST_LOG", "warn")
-                .env("TOKIO_WORKER_THREADS", "1");
-            command
-        };
-        sh::output(&mut tollgate(&["migrate"]))?;
-        sh::output(&mut tollgate(&["user", "add", USER]))?;
-        let key = sh::output(&mut tollgate(&["key", "create", "--user", USER]))?;
-        if !key.starts_with("tg-") || key.contains(char::is_whitespace) {
+/// What a gateway starts from: its database and its journal, and how it is called.
+pub(crate) struct Books<'a> {
+    bins: &'a Path,
+    dir: &'a Path,
+    providers: &'a Providers,
+    port: u16,
+    key: String,
+}
+
+impl<'a> Books<'a> {
+    pub(crate) fn new(bins: &'a Path, dir: &'a Path, providers: &'a Providers) -> Result<Self> {
+        let mut books = Self { bins, dir, providers, port: free_port()?, key: String::new() };
+        sh::output(&mut books.tollgate(&["migrate"]))?;
+        sh::output(&mut books.tollgate(&["user", "add", USER]))?;
+        books.key = sh::output(&mut books.tollgate(&["key", "create", "--user", USER]))?;
+        if !books.key.starts_with("tg-") || books.key.contains(char::is_whitespace) {
             return Err(
                 "`tollgate key create` did not print the key alone on standard output".to_owned()
             );
         }
-        let mut server = Server::start("gateway", port, under(words, &tollgate(&["serve"])), dir)?;
+        Ok(books)
+    }
+
+    /// A gateway that is run by another program, which `words` are.
+    pub(crate) fn serve(&self, words: &[&str]) -> Result<Gateway> {
+        let command = under(words, &self.tollgate(&["serve"]));
+        let mut server = Server::start("gateway", self.port, command, self.dir)?;
         let request = "GET /healthz HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n";
         server.wait(|address| http(address, request).is_ok_and(|answer| succeeded(&answer)))?;
-        Ok(Self { server, key })
+        Ok(Gateway { server, key: self.key.clone() })
+    }
+
+    fn tollgate(&self, args: &[&str]) -> Command {
+        let (dir, providers) = (self.dir, self.providers);
+        let mut command = Command::new(self.bins.join("tollgate"));
+        command.args(args).current_dir(dir);
+        // Each setting that somebody's shell may hold would make the figures theirs alone.
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("PORT", self.port.to_string()).env("HOST", "127.0.0.1");
+        command.env("DATABASE_URL", format!("sqlite://{}", dir.join("bench.db").display()));
+        command.env("TOLLGATE_DATA_DIR", dir.join("data"));
+        command.env("OPENAI_BASE_URL", format!("http://{}/v1", providers.steady()));
+        command.env("DEEPSEEK_BASE_URL", format!("http://{}", providers.burst()));
+        command
+            .env("OPENAI_API_KEY", "bench")
+            .env("DEEPSEEK_API_KEY", "bench")
+            .env("RUST_LOG", "warn")
+            .env("TOKIO_WORKER_THREADS", "1");
+        command
     }
 }
 
