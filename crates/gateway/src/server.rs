@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -285,7 +285,8 @@ impl Server {
         let server = Arc::clone(self);
         self.tasks.spawn(async move {
             let late = server.late.clone();
-            let entered = server.connection(&front, stream, peer, entrance);
+            // Pinned here: by value it would have room twice.
+            let entered = pin!(server.connection(&front, stream, peer, entrance));
             let _ = late.run_until_cancelled(entered).await;
         });
     }

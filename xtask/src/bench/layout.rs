@@ -55,15 +55,21 @@ pub(crate) fn run(args: &[String]) -> Result {
     let dir = TempDir::new(&sh::target_dir()?, "layout")?;
     let providers = Providers::start(&bins, dir.path())?;
     ui::heading("a start");
-    let start = counted(&valgrind, &bins, dir.path(), &providers, &[])?;
+    let empty = TempDir::new(dir.path(), "empty")?;
+    let books = Books::new(&bins, empty.path(), &providers)?;
+    let start = counted(&valgrind, dir.path(), &books, &[])?;
     ui::heading("a start, and requests");
     let loads = Scenario::ALL.map(Scenario::of_gateway);
     let translated = TRANSLATED.map(|(path, body)| (path, body.to_owned()));
     let all: Vec<_> = loads.into_iter().chain(translated).collect();
-    let both = counted(&valgrind, &bins, dir.path(), &providers, &all)?;
+    let filled = TempDir::new(dir.path(), "filled")?;
+    let books = Books::new(&bins, filled.path(), &providers)?;
+    let both = counted(&valgrind, dir.path(), &books, &all)?;
+    ui::heading("a start that finds a journal");
+    let again = counted(&valgrind, dir.path(), &books, &[])?;
 
     let symbols = sh::output(Command::new("nm").arg(bins.join("tollgate")))?;
-    let page = page(&start, &both, &Symbols::read(&symbols));
+    let page = page((&start, &again), &both, &Symbols::read(&symbols));
     ui::note(&format!("{} functions are written to {LAYOUT}", page.lines().count()));
     let path = sh::root().join(LAYOUT);
     std::fs::write(&path, page).map_err(|why| format!("cannot write {}: {why}", path.display()))
@@ -80,22 +86,16 @@ pub(crate) fn still_there(program: &Path) -> Option<usize> {
 /// What a gateway does that starts, answers `requests`, and ends.
 fn counted(
     valgrind: &str,
-    bins: &Path,
     dir: &Path,
-    providers: &Providers,
+    books: &Books<'_>,
     requests: &[(&str, String)],
 ) -> Result<Counts> {
-    let dir = TempDir::new(dir, "run")?;
-    let file = dir.path().join("callgrind");
+    let file = dir.join("callgrind");
     let out = format!("--callgrind-out-file={}", file.display());
     let plain = ["--demangle=no", "--compress-strings=no", "--compress-pos=no"];
     // With the log that it has by itself: the benchmark's is shorter.
     let words = ["env", "RUST_LOG=info", valgrind, "--tool=callgrind", &out];
     let words: Vec<_> = words.into_iter().chain(plain).collect();
-    let books = Books::new(bins, dir.path(), providers)?;
-    // Most starts find a journal.
-    let (path, body) = TRANSLATED[0];
-    ask(&books.serve(&[])?, path, body)?;
     let gateway = books.serve(&words)?;
     for (path, body) in requests {
         for _ in 0..TIMES {
@@ -199,15 +199,17 @@ fn without_hash(name: &str) -> String {
     parts.map_or_else(|| name.to_owned(), |rest| format!("{rest}17h*E"))
 }
 
-/// Three blocks of names: a start touches the last two, and requests the first two.
-fn page(start: &Counts, both: &Counts, symbols: &Symbols<'_>) -> String {
+/// Three blocks of names: a start touches the last two, be it the first one or one that finds a journal, and requests the first
+/// two.
+fn page((start, again): (&Counts, &Counts), both: &Counts, symbols: &Symbols<'_>) -> String {
     let asked = |name: &str| {
         let before = start.get(name).copied().unwrap_or_default();
         let more = both.get(name).is_some_and(|count| count.saturating_sub(before) > TIMES);
         more || is_beside(name)
     };
-    let started = |name: &str| start.contains_key(name) || is_beside(name);
-    let counted = start.keys().chain(both.keys()).map(String::as_str);
+    let started =
+        |name: &str| start.contains_key(name) || again.contains_key(name) || is_beside(name);
+    let counted = start.keys().chain(again.keys()).chain(both.keys()).map(String::as_str);
     let beside = symbols.known.iter().copied().filter(|name| is_beside(name));
     let block = |title: &str, belongs: &dyn Fn(&str) -> bool| {
         let all = counted.clone().chain(beside.clone()).filter(|name| belongs(name));
@@ -260,11 +262,14 @@ mod tests {
         let start = counts(&[("both", 10), ("start", 50)]);
         let shut = "_ZN3raw8shutdown17h0123456789abcdefE";
         let run = counts(&[("both", 500), ("start", 51), ("request", 40), ("seldom", 3)]);
-        let symbols = format!("0 T both\n0 T start\n0 T request\n0 T seldom\n0 t {shut}");
-        let page = page(&start, &run, &Symbols::read(&symbols));
+        let again = counts(&[("journal", 9), ("both", 900)]);
+        let symbols =
+            format!("0 T both\n0 T start\n0 T request\n0 T seldom\n0 T journal\n0 t {shut}");
+        let page = page((&start, &again), &run, &Symbols::read(&symbols));
         let last: Vec<_> = page.split("\n\n").map(|block| block.lines().last()).collect();
         assert_eq!(last, [Some("request"), Some("both"), Some("start")], "{page}");
         assert!(!page.contains("seldom"), "{page}");
         assert!(page.contains("_ZN3raw8shutdown17h*E\nboth\n"), "{page}");
+        assert!(page.ends_with("\njournal\nstart\n"), "{page}");
     }
 }
