@@ -10,6 +10,7 @@ mod read;
 mod read_parts;
 mod read_reply;
 mod schema;
+mod schema_references;
 mod schema_tree;
 mod signature;
 mod stream_read;
