@@ -82,7 +82,7 @@ impl App {
             health::keep(Arc::clone(&health), store.clone(), journal.replica(), stop.clone());
         background.spawn(kept);
         let tasks = TaskTracker::new();
-        let idempotency = Keys::open(&store, journal.replica(), &tasks).await?;
+        let idempotency = Keys::new(&store, journal.replica(), &tasks);
         background.spawn(Arc::clone(&idempotency).follow(stop.clone()));
         let limits = Limits::new(&settings.network);
         let rates = Rates::new(shared.clone());

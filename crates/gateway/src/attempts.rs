@@ -201,15 +201,16 @@ impl<'a> Run<'a> {
         };
 
         // 8 and 9. Relay, meter, settle: nothing ends before the receipt is committed.
+        let streams = inbound.operation == Operation::Chat && !whole::comes(&attempt, &response);
         let relayed = match inbound.operation {
-            Operation::Chat if inbound.stream => stream::relay(&attempt, response, head).await,
+            Operation::Chat if streams => stream::relay(&attempt, response, head).await,
             Operation::Chat => whole::relay(&attempt, response, head).await,
             // Boxed, because every request has room for what is not.
             Operation::Embed => Box::pin(embed::relay(&attempt, response, head)).await,
             Operation::Count => Box::pin(count::relay(&attempt, response, head)).await,
         };
         // Of a stream that its client has a part of, the relay knows how it went.
-        let is_told = relayed.is_ok() && inbound.stream && inbound.operation == Operation::Chat;
+        let is_told = relayed.is_ok() && streams;
         if !is_told {
             attempt.went(relayed.as_ref().err().filter(|problem| problem.went() != Went::Well));
         }

@@ -398,6 +398,10 @@ impl<'a> Carrier<'a> {
             };
             self.write_last(events);
         } else if self.passes() {
+            if self.unended && !self.attempt.inbound.json_array {
+                // Without the blank line its client's parser would keep the last event to itself.
+                self.held.extend_from_slice(b"\n\n");
+            }
             self.held.append(&mut self.rest);
             if self.attempt.inbound.json_array && !self.held.trim_ascii_end().ends_with(b"]") {
                 self.held.push(b']');

@@ -391,7 +391,7 @@ impl Funds {
             return Ok(());
         }
         for (scope, amount) in lapsed {
-            self.store.give_back(self.replica, self.epoch, scope, amount).await?;
+            self.store.give_back_stale(self.replica, self.epoch, scope, amount).await?;
         }
         Ok(())
     }

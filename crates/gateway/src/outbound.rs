@@ -250,6 +250,12 @@ pub(crate) fn pass(
     if let (Some(tokens), Some(field)) = (inbound.ceiling, ceiling_field(inbound, target)) {
         edits.extend(peek::set_member(&inbound.body, field, &tokens.to_string()));
     }
+    let mut dropped = Vec::new();
+    if target.dialect().name() == wire::gemini::NAME {
+        let signatures = wire::gemini::stand_ins(&inbound.body, &target.model);
+        dropped.extend(signatures.first().map(|_| wire::gemini::stand_in_note()));
+        edits.extend(signatures);
+    }
     let body = if edits.is_empty() {
         inbound.body.clone()
     } else {
@@ -260,7 +266,7 @@ pub(crate) fn pass(
         headers: forwarded(inbound, target),
         body,
         carry: Carry::same(inbound, target, reader),
-        dropped: Vec::new(),
+        dropped,
     }
 }
 

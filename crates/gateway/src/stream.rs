@@ -24,6 +24,7 @@ use crate::pipeline::Attempt;
 use crate::problem::Problem;
 use crate::settle;
 use crate::upstream::Body;
+use crate::whole;
 
 /// Longer than any frame of a provider, pictures included.
 const FRAME_LIMIT_BYTES: usize = 64 * 1024 * 1024;
@@ -371,9 +372,7 @@ impl<'a, 'b> Relay<'a, 'b> {
 }
 
 fn splitter(response: &Response<Body>) -> Splitter {
-    let kind = response.headers().get(header::CONTENT_TYPE);
-    let json = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-    let framing = if json { Framing::JsonArray } else { Framing::Sse };
+    let framing = if whole::is_json(response) { Framing::JsonArray } else { Framing::Sse };
     Splitter::new(framing, FRAME_LIMIT_BYTES)
 }
 

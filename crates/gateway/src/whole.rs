@@ -5,12 +5,12 @@ use http::{HeaderValue, Response, header};
 use ledger::{Bill, Outcome, Receipt, UsageReport};
 use serde::de::IgnoredAny;
 use wire::chat::Block;
-use wire::collect::collect;
+use wire::collect::{collect, events};
 use wire::peek::Names;
 use wire::problem::{Kind, Problem as WireProblem};
 use wire::reply::Finish;
 use wire::sse::Frame;
-use wire::stream::{Cost, End};
+use wire::stream::{Cost, End, Event};
 use wire::{Reply, Shape};
 
 use crate::answer::{Answer, Head};
@@ -22,6 +22,20 @@ use crate::pipeline::Attempt;
 use crate::problem::Problem;
 use crate::settle::{self, Finished};
 use crate::upstream::Body;
+
+/// Whether an answer comes whole, also where a stream was asked for: some servers have none. Gemini sends streams as JSON, too.
+pub(crate) fn comes(attempt: &Attempt<'_>, response: &Response<Body>) -> bool {
+    let inbound = attempt.inbound;
+    let in_array = inbound.json_array || matches!(attempt.outbound.carry, Carry::Translated { .. });
+    let is_gemini = attempt.target.dialect().name() == wire::gemini::NAME;
+    !inbound.stream || (is_json(response) && !(is_gemini && in_array))
+}
+
+/// Whether a body says that it is JSON.
+pub(crate) fn is_json(response: &Response<Body>) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
+}
 
 /// Reads the answer, settles it, and only then gives it to the client. An error means that nothing was given.
 ///
@@ -60,7 +74,14 @@ async fn give(
             let shape = Shape { cost: settled_cost(attempt, &receipt), ..shape(attempt) };
             reply.created = reply.created.or(Some(shape.created));
             reply.usage = Some(receipt.report.clone());
-            (None, Bytes::from(attempt.inbound.face.write_reply(&reply, &shape)))
+            if attempt.inbound.stream {
+                (
+                    Some(HeaderValue::from_static("text/event-stream")),
+                    streamed(attempt, reply, shape),
+                )
+            } else {
+                (None, Bytes::from(attempt.inbound.face.write_reply(&reply, &shape)))
+            }
         }
     };
     let answer = Answer::whole(body, content_type)
@@ -70,11 +91,25 @@ async fn give(
     Ok(())
 }
 
+/// A whole answer as the stream that was asked for.
+fn streamed(attempt: &Attempt<'_>, reply: Reply, shape: Shape) -> Bytes {
+    let cost = shape.cost.clone();
+    let mut writer = attempt.inbound.face.writer(shape);
+    let mut out = Vec::new();
+    for mut event in events(reply) {
+        if let Event::Usage(metered) = &mut event {
+            metered.cost.clone_from(&cost);
+        }
+        writer.event(event, &mut out);
+    }
+    Bytes::from(out)
+}
+
 /// An answer as far as it has to be known.
 struct Read {
     finished: Finished,
     finish: Option<Finish>,
-    /// Only where the client speaks another dialect.
+    /// Only where the client speaks another dialect, or asked for a stream.
     reply: Option<Reply>,
     /// Whether it is the first of several hops, of which such a client sees nothing.
     goes_on: bool,
@@ -101,7 +136,9 @@ impl Read {
                     Err(_) => body.len(),
                 };
                 let finished = settle::finished(attempt, names.id, names.model, report, came);
-                Ok(Self { finished, finish: names.finish, reply: None, goes_on: false })
+                let reply = attempt.inbound.stream.then(|| dialect.read_reply(body));
+                let reply = reply.transpose().map_err(unreadable)?;
+                Ok(Self { finished, finish: names.finish, reply, goes_on: false })
             }
             Carry::Translated { .. } => {
                 let reply = dialect.read_reply(body).map_err(unreadable)?;

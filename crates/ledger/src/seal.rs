@@ -11,6 +11,8 @@ use uuid::Uuid;
 use crate::hex;
 use crate::merkle::{self, Hash};
 
+// Whoever hashes anything else of a seal counts up its form in the database and the version of a bill's form, so that programs
+// of before do not take it for damage.
 const DOMAIN: &[u8] = b"tollgate seal v1\0";
 /// The fixed word of a seal that vouches for more of the books than its receipts.
 const DOMAIN_WITH_BOOKS: &[u8] = b"tollgate seal v2\0";

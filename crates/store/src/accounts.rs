@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::covered::Covered;
 use crate::engine::{Conn, Sql};
-use crate::{Period, Store, StoreError};
+use crate::{Period, Store, StoreError, expiry};
 
 /// What providers are owed.
 pub(crate) const COST: Uuid = Uuid::from_u128(1);
@@ -103,13 +103,16 @@ pub struct Transaction {
 }
 
 impl Store {
-    /// What a customer has.
+    /// What a customer has at a moment: not what has expired by then, although it may not be taken off yet.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] where there is no such account.
-    pub async fn balance(&self, account_id: Uuid) -> Result<Balance, StoreError> {
-        let mut conn = self.read().await?;
-        balance(&mut conn, account_id).await
+    pub async fn balance(&self, account_id: Uuid, now: i64) -> Result<Balance, StoreError> {
+        let mut conn = self.read.snapshot().await?;
+        let known = balance(&mut conn, account_id).await?;
+        let (ended, _) = expiry::ends(&mut conn, account_id, now).await?;
+        let posted = Usd::from_pico(known.posted.pico().saturating_sub(ended));
+        Ok(Balance { posted, ..known })
     }
 
     /// Says whether an account pays first, and how far it may go. Its replicas hear of it.

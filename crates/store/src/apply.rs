@@ -19,8 +19,9 @@ const MOVE: Sql = sql!(
     "UPDATE tollgate.replicas SET cursor_seq = $1, open_seq = $2 WHERE id = $3 AND cursor_seq <= $1"
 );
 const SPEND: Sql = sql!(
-    "UPDATE tollgate.slices SET spent = spent + $1 WHERE replica_id = $2 AND scope_id = $3 ",
-    "AND period_start = $4 AND closed_at IS NULL AND granted - spent >= $1 ",
+    "UPDATE tollgate.slices SET spent = spent + $1, ",
+    "stale = CASE WHEN $5 >= stale_at THEN stale WHEN stale > $1 THEN stale - $1 ELSE 0 END ",
+    "WHERE replica_id = $2 AND scope_id = $3 AND period_start = $4 AND closed_at IS NULL AND granted - spent >= $1 ",
     "AND epoch = (SELECT MIN(s.epoch) FROM tollgate.slices s WHERE s.replica_id = $2 ",
     "AND s.scope_id = $3 AND s.period_start = $4 AND s.closed_at IS NULL)"
 );
@@ -30,8 +31,9 @@ const OPEN_SLICES: Sql = locking!(
     "AND period_start = $3 AND closed_at IS NULL AND granted > spent ORDER BY epoch"
 );
 const SPEND_OF_RUN: Sql = sql!(
-    "UPDATE tollgate.slices SET spent = spent + $1 ",
-    "WHERE replica_id = $2 AND scope_id = $3 AND period_start = $4 AND epoch = $5"
+    "UPDATE tollgate.slices SET spent = spent + $1, ",
+    "stale = CASE WHEN $5 >= stale_at THEN stale WHEN stale > $1 THEN stale - $1 ELSE 0 END ",
+    "WHERE replica_id = $2 AND scope_id = $3 AND period_start = $4 AND epoch = $6"
 );
 const CHARGE_LEASED: Sql = sql!(
     "UPDATE tollgate.ledger_accounts SET posted = posted - $1, leased = leased - $1 WHERE id = $2"
@@ -241,7 +243,8 @@ async fn settle(
         let (leased, mut direct) = (*leased, *direct);
         let mut sum = direct;
         add(&mut sum, leased)?;
-        let taken = spend(conn, (replica, *account, 0), leased).await?;
+        let begun = moves.begun.get(account).copied().unwrap_or(at);
+        let taken = spend(conn, (replica, *account, 0), leased, begun).await?;
         if taken > 0 {
             on!(*conn, CHARGE_LEASED, (q, c) => {
                 q.bind(taken).bind(*account).execute(c).await.map(drop)
@@ -253,7 +256,6 @@ async fn settle(
         }
         let absorbed = charge(conn, *account, direct, (batch, at), applied).await?;
         if sum > 0 {
-            let begun = moves.begun.get(account).copied().unwrap_or(at);
             credit::consume(conn, *account, sum - absorbed, begun).await?;
             lines.push((*account, sum.saturating_neg()));
         }
@@ -277,17 +279,19 @@ async fn settle(
     usage.write_new(conn).await
 }
 
-/// Takes what was spent off the open slices it was held in, that of the earliest run first, and returns how much they had.
+/// Takes what was spent off the open slices it was held in, that of the earliest run first, and returns how much they had. What
+/// had begun before credit expired was held of what was granted before.
 async fn spend(
     conn: &mut Conn,
     (replica, scope, period_start): (Uuid, Uuid, i64),
     amount: i64,
+    begun: i64,
 ) -> Result<i64, StoreError> {
     if amount == 0 {
         return Ok(0);
     }
     let found = on!(*conn, SPEND, (q, c) => {
-        let q = q.bind(amount).bind(replica).bind(scope).bind(period_start);
+        let q = q.bind(amount).bind(replica).bind(scope).bind(period_start).bind(begun);
         q.execute(c).await.map(|done| done.rows_affected())
     })?;
     if found == 1 {
@@ -301,7 +305,7 @@ async fn spend(
         let taken = rest.min(missing);
         on!(*conn, SPEND_OF_RUN, (q, c) => {
             let q = q.bind(taken).bind(replica).bind(scope).bind(period_start);
-            q.bind(epoch).execute(c).await.map(drop)
+            q.bind(begun).bind(epoch).execute(c).await.map(drop)
         })?;
         missing -= taken;
         if missing == 0 {
@@ -318,7 +322,7 @@ async fn count(
     (budget, period_start): (Uuid, i64),
     used: i64,
 ) -> Result<(), StoreError> {
-    let taken = spend(conn, (replica, budget, period_start), used).await?;
+    let taken = spend(conn, (replica, budget, period_start), used, i64::MAX).await?;
     let mut once = async |text: Sql, amount: i64| -> Result<bool, StoreError> {
         let found = on!(*conn, text, (q, c) => {
             let q = q.bind(amount).bind(budget).bind(period_start);

@@ -1,4 +1,4 @@
-//! Credit: what is paid in, given, corrected, and what expires.
+//! Credit: what is paid in, given and corrected.
 
 use ledger::Usd;
 use serde_json::json;
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::accounts::{self, ABSORBED, CASH, PROMO, Post};
 use crate::covered::Covered;
 use crate::engine::{Conn, Sql};
-use crate::{Actor, Store, StoreError, again};
+use crate::{Store, StoreError, again};
 
 const GRANT: Sql = sql!(
     "INSERT INTO tollgate.credit_grants (id, account_id, source, amount, remaining, expires_at, created_at) ",
@@ -18,17 +18,8 @@ const LEFT: Sql = sql!(
     "ORDER BY CASE WHEN expires_at <= $2 THEN 1 ELSE 0 END, ",
     "COALESCE(expires_at, 9223372036854775807), created_at, id"
 );
-const USE: Sql = sql!("UPDATE tollgate.credit_grants SET remaining = remaining - $1 WHERE id = $2");
-const EXPIRED: Sql = sql!(
-    "SELECT id, account_id, source FROM tollgate.credit_grants ",
-    "WHERE remaining > 0 AND expires_at <= $1 ORDER BY account_id, id LIMIT 100"
-);
-const ENDS: Sql = sql!(
-    "SELECT CAST(COALESCE(SUM(CASE WHEN expires_at <= $2 THEN remaining ELSE 0 END), 0) AS BIGINT), ",
-    "MIN(CASE WHEN expires_at > $2 THEN expires_at END) FROM tollgate.credit_grants ",
-    "WHERE account_id = $1 AND remaining > 0"
-);
-const REMAINING: Sql = sql!("SELECT remaining FROM tollgate.credit_grants WHERE id = $1");
+pub(crate) const USE: Sql =
+    sql!("UPDATE tollgate.credit_grants SET remaining = remaining - $1 WHERE id = $2");
 /// Of what was paid, and not given: first that of one payment.
 const LEFT_PAID: Sql = sql!(
     "SELECT id, remaining FROM tollgate.credit_grants WHERE account_id = $1 AND remaining > 0 ",
@@ -227,68 +218,7 @@ impl Store {
         })
         .await
     }
-
-    /// Takes off credit that has expired, as far as nobody holds it, and returns how much. The rest goes when it is free.
-    pub async fn expire_credit(&self, now: i64) -> Result<Usd, StoreError> {
-        again(|| async {
-            let mut conn = self.begin().await?;
-            let expired: Vec<Grant> =
-                on!(conn, EXPIRED => _, (q, c) => q.bind(now).fetch_all(c).await)?;
-            let total = self.expire(&mut conn, expired, now).await?;
-            if total > 0 {
-                conn.commit().await?;
-            }
-            Ok(Usd::from_pico(total))
-        })
-        .await
-    }
-
-    /// Takes off what is left of grants, as far as nobody holds it, and returns how much.
-    async fn expire(
-        &self,
-        conn: &mut Conn,
-        expired: Vec<Grant>,
-        now: i64,
-    ) -> Result<i64, StoreError> {
-        let (mut total, mut rows) = (0_i64, Vec::new());
-        for (grant, account, source) in expired {
-            // Whoever uses credit up has locked its account: what is read behind that lock stays.
-            let known = accounts::lock(conn, account).await?;
-            let (remaining,): (i64,) =
-                on!(*conn, REMAINING => _, (q, c) => q.bind(grant).fetch_one(c).await)?;
-            // Nor does anybody come to owe anything because credit expires that is just being spent.
-            let off = remaining.min(known.posted.pico().saturating_sub(known.leased.pico()));
-            if off <= 0 {
-                continue;
-            }
-            on!(*conn, USE, (q, c) => q.bind(off).bind(grant).execute(c).await.map(drop))?;
-            shift(conn, account, off.saturating_neg()).await?;
-            let house = if source == "promo" { PROMO } else { CASH };
-            let post = Post {
-                id: expiry_id(grant, now, remaining),
-                kind: "expire",
-                corrects: Some(grant),
-                actor: "tollgate",
-                reason: "expired",
-                at: now,
-                lines: accounts::between(account, house, off.saturating_neg()),
-            };
-            post.write_new(conn).await?;
-            rows.push(Covered::Transaction(post.id));
-            total = total.saturating_add(off);
-        }
-        if total > 0 {
-            let program = Actor { id: None, name: "tollgate".to_owned(), via: "program", at: now };
-            let detail = json!({ "usd": Usd::from_pico(total).to_string(), "grants": rows.len() });
-            let store = self.by(program);
-            store.wrote(conn, "credit.expire", "accounts", &detail, &rows).await?;
-        }
-        Ok(total)
-    }
 }
-
-/// A grant, whose it is, and where it came from.
-type Grant = (Uuid, Uuid, String);
 
 /// What an adjustment corrects has to be something of that account's.
 async fn check_corrected(conn: &mut Conn, new: &Adjustment) -> Result<(), StoreError> {
@@ -317,14 +247,8 @@ async fn check_corrected(conn: &mut Conn, new: &Adjustment) -> Result<(), StoreE
     Ok(())
 }
 
-/// One id for each moment at which a grant expires, and each part of it: of two parts the second leaves less.
-fn expiry_id(grant: Uuid, now: i64, remaining: i64) -> Uuid {
-    let (high, low) = grant.as_u64_pair();
-    Uuid::from_u64_pair(high ^ now.unsigned_abs(), low ^ remaining.unsigned_abs())
-}
-
 /// Moves an account's balance, where its floor allows that.
-async fn shift(conn: &mut Conn, account: Uuid, amount: i64) -> Result<(), StoreError> {
+pub(crate) async fn shift(conn: &mut Conn, account: Uuid, amount: i64) -> Result<(), StoreError> {
     let posted = accounts::balance(conn, account).await?.posted;
     if posted.pico().checked_add(amount).is_none() {
         return Err(StoreError::OutOfRange { what: "balance" });
@@ -338,15 +262,6 @@ async fn shift(conn: &mut Conn, account: Uuid, amount: i64) -> Result<(), StoreE
     let free = Usd::from_pico(accounts::balance(conn, account).await?.free());
     let what = format!("of the account's credit {free} USD are free");
     Err(StoreError::TooLittle { what })
-}
-
-/// What of an account's credit has ended at a moment and is not taken off yet, and when the next does.
-pub(crate) async fn ends(
-    conn: &mut Conn,
-    account: Uuid,
-    now: i64,
-) -> Result<(i64, Option<i64>), StoreError> {
-    Ok(on!(*conn, ENDS => _, (q, c) => q.bind(account).bind(now).fetch_one(c).await)?)
 }
 
 /// Notes which credit was used up by what began at `at`: the one that expires first, then the oldest; what had expired by then

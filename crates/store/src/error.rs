@@ -65,6 +65,16 @@ pub enum StoreError {
         /// The newest that is known here.
         known: i64,
     },
+    /// A newer program has sealed what this one cannot judge.
+    #[error("{which} has form {found}, this program knows up to {known}: use the newer program")]
+    NewerSeal {
+        /// The seal.
+        which: String,
+        /// Its form.
+        found: i64,
+        /// The newest that is known here.
+        known: i64,
+    },
     /// A migration that was applied is not the one that is known under its number.
     #[error("schema {version} was applied with another text than this program has")]
     MigrationChanged {

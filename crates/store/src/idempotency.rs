@@ -232,7 +232,7 @@ impl Store {
         conn.commit().await
     }
 
-    /// Lets go of every claim that a replica has, when it starts: nobody works on them any more.
+    /// Lets go of every claim that earlier runs of a replica have, once they are settled: nobody works on them any more.
     pub async fn release_claims(&self, replica: Uuid) -> Result<u64, StoreError> {
         let mut conn = self.begin().await?;
         let released = on!(conn, RELEASE, (q, c) => {

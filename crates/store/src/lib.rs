@@ -37,6 +37,7 @@ mod credentials;
 mod credit;
 mod entry;
 mod error;
+mod expiry;
 mod foreign;
 mod generations;
 mod health;

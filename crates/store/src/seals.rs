@@ -11,10 +11,14 @@ use crate::engine::{Conn, Sql};
 use crate::proof::{self, Digest};
 use crate::{Store, StoreError};
 
+/// What is hashed of a seal, its receipts and the books: whoever changes any of that counts it up. 0 is what was written before
+/// this number was.
+const FORM: i64 = 1;
+
 /// The columns of a seal.
 macro_rules! seal_columns {
     () => {
-        "batch_id, replica_id, number, previous, leaves, hash, signature, public_key, acts, acts_hash, absorbed"
+        "batch_id, replica_id, number, previous, leaves, hash, signature, public_key, acts, acts_hash, absorbed, form"
     };
 }
 
@@ -24,7 +28,7 @@ const LAST: Sql = sql!(
 const INSERT: Sql = sql!(
     "INSERT INTO tollgate.seals (",
     seal_columns!(),
-    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 );
 /// Seals, each with the transaction that posts its receipts.
 macro_rules! seals {
@@ -71,6 +75,8 @@ pub struct SealAudit {
     pub seals: u64,
     /// How many receipts are where their seal says.
     pub sealed: u64,
+    /// How many seals have a newer form than this program knows: neither they nor their receipts were judged.
+    pub newer: u64,
     /// How many have no seal: none that this program has written.
     pub unsealed: u64,
     /// By replica, the keys that have signed, in the order in which they were first used.
@@ -97,6 +103,7 @@ struct SealRow {
     acts: Option<i64>,
     acts_hash: Option<Vec<u8>>,
     absorbed: Option<Vec<u8>>,
+    form: i64,
 }
 
 /// What is hashed of the books: the newest act, what the house has paid of the batch, and the transaction that posts it. Seals
@@ -133,6 +140,11 @@ impl SealRow {
     fn books(&self, transaction: Option<Hash>) -> Option<Hash> {
         let (hash, absorbed) = (self.acts_hash.as_deref()?, self.absorbed.as_deref()?);
         Some(books(self.acts?, hash, absorbed, transaction))
+    }
+
+    /// Whether a newer program has sealed, with what this one does not know.
+    const fn is_newer(&self) -> bool {
+        self.form > FORM
     }
 
     /// The seal of this row: count and root are worked out from the leaves. Nothing where that makes no seal.
@@ -187,7 +199,7 @@ pub(crate) async fn seal(
         let q = q.bind(batch).bind(replica).bind(number).bind(seal.previous.to_vec());
         let q = q.bind(leaves.as_flattened().to_vec()).bind(seal.hash.to_vec());
         let q = q.bind(seal.signature.to_vec()).bind(seal.public_key.to_vec());
-        let q = q.bind(acts).bind(acts_hash.to_vec()).bind(paid);
+        let q = q.bind(acts).bind(acts_hash.to_vec()).bind(paid).bind(FORM);
         q.execute(c).await.map(drop)
     })?;
     Ok(())
@@ -197,7 +209,8 @@ impl Store {
     /// Gives the seals of these batches to `look`; a batch of before there were seals has none.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] where a seal is not what was written: it would prove nothing.
+    /// [`StoreError::Corrupt`] where a seal is not what was written: it would prove nothing; [`StoreError::NewerSeal`] where this
+    /// program cannot know.
     pub async fn for_each_seal_of(
         &self,
         batches: &BTreeSet<Uuid>,
@@ -206,6 +219,10 @@ impl Store {
         let batches: Vec<Uuid> = batches.iter().copied().collect();
         for batches in batches.chunks(AT_A_TIME) {
             for row in self.seals_of(batches).await? {
+                if row.is_newer() {
+                    let (found, known) = (row.form, FORM);
+                    return Err(StoreError::NewerSeal { which: row.name(), found, known });
+                }
                 let sealed = row.sealed().filter(|sealed| sealed.seal.check().is_ok());
                 look(sealed.ok_or_else(|| StoreError::corrupt(row.name()))?);
             }
@@ -341,6 +358,9 @@ impl Audit {
                 fault(format!("{}: the seal of its batch {batch} is missing", place.name()));
                 continue;
             };
+            if seal.is_newer() {
+                continue;
+            }
             let (leaves, _) = seal.leaves.as_chunks::<32>();
             let sealed = usize::try_from(leaf).ok().and_then(|leaf| leaves.get(leaf));
             if sealed.is_some_and(|sealed| sealed[..] == place.content_hash) {
@@ -368,6 +388,9 @@ impl Audit {
         } else if row.previous != before.map_or(&zeros[..], |before| &before.hash) {
             fault(format!("{}: it does not name the one before", row.name()));
         }
+        if row.is_newer() {
+            return self.newer(row);
+        }
         let Some(Sealed { batch, seal, leaves }) = row.sealed() else {
             return fault(format!("{}: it cannot be read", row.name()));
         };
@@ -376,12 +399,27 @@ impl Audit {
         }
         self.told.heads.insert(seal.replica, (seal.number, seal.hash));
         self.vouched(row);
-        let keys = self.told.keys.entry(seal.replica).or_default();
-        if !keys.contains(&seal.public_key) {
-            keys.push(seal.public_key);
-        }
+        self.signed(seal.replica, seal.public_key);
         if self.found.remove(&batch).unwrap_or_default() < leaves.len() {
             self.missing_of(row, &leaves);
+        }
+    }
+
+    /// Of a seal that cannot be judged only its place in the chain is known.
+    fn newer(&mut self, row: &SealRow) {
+        self.told.newer += 1;
+        if let Ok(hash) = row.hash.as_slice().try_into() {
+            self.told.heads.insert(row.replica_id, (row.number.unsigned_abs(), hash));
+        }
+        if let Ok(key) = row.public_key.as_slice().try_into() {
+            self.signed(row.replica_id, key);
+        }
+    }
+
+    fn signed(&mut self, replica: Uuid, public_key: [u8; 32]) {
+        let keys = self.told.keys.entry(replica).or_default();
+        if !keys.contains(&public_key) {
+            keys.push(public_key);
         }
     }
 

@@ -4,7 +4,7 @@ use ledger::{BudgetPeriod, Scope, ScopeKind, Usd};
 use uuid::Uuid;
 
 use crate::engine::{Conn, Sql};
-use crate::{Store, StoreError, accounts, again, budgets, credit};
+use crate::{Store, StoreError, accounts, again, budgets};
 
 /// A replica that was heard of so lately lives, in microseconds.
 const LIVE: i64 = 30_000_000;
@@ -18,8 +18,7 @@ const LIVING: Sql =
     sql!("SELECT COUNT(*) FROM tollgate.replicas WHERE heartbeat_at >= $1 AND released_at IS NULL");
 const LEASE_ACCOUNT: Sql = sql!(
     "UPDATE tollgate.ledger_accounts SET leased = leased + $1 ",
-    "WHERE id = $2 AND posted - leased - floor - CAST(COALESCE((SELECT SUM(g.remaining) FROM tollgate.credit_grants g ",
-    "WHERE g.account_id = $2 AND g.remaining > 0 AND g.expires_at <= $3), 0) AS BIGINT) >= $1"
+    "WHERE id = $2 AND posted - leased - floor >= $1"
 );
 const LEASE_BUDGET: Sql = sql!(
     "UPDATE tollgate.budget_periods SET leased = leased + $1 ",
@@ -35,6 +34,12 @@ const GROW: Sql = sql!(
 const SHRINK: Sql = sql!(
     "UPDATE tollgate.slices SET granted = granted - $1 WHERE replica_id = $2 AND scope_id = $3 ",
     "AND period_start = $4 AND epoch = $5 AND closed_at IS NULL AND granted - spent >= $1"
+);
+const SHRINK_STALE: Sql = sql!(
+    "UPDATE tollgate.slices SET granted = granted - $1, ",
+    "stale = CASE WHEN stale > $1 THEN stale - $1 ELSE 0 END ",
+    "WHERE replica_id = $2 AND scope_id = $3 AND period_start = $4 AND epoch = $5 ",
+    "AND closed_at IS NULL AND granted - spent >= $1"
 );
 const FREE_ACCOUNT: Sql =
     sql!("UPDATE tollgate.ledger_accounts SET leased = leased - $1 WHERE id = $2");
@@ -110,7 +115,7 @@ impl Store {
     ) -> Result<Grant, StoreError> {
         let mut conn = self.begin().await?;
         check_epoch(&mut conn, replica, epoch).await?;
-        let room = room(&mut conn, scope, now).await?;
+        let room = self.room(&mut conn, scope, now).await?;
         let (living,): (i64,) =
             on!(conn, LIVING => _, (q, c) => q.bind(now.saturating_sub(LIVE)).fetch_one(c).await)?;
         let share = room.available / living.max(1).saturating_mul(2);
@@ -130,7 +135,7 @@ impl Store {
             if grown == 0 {
                 return Err(StoreError::Fenced);
             }
-            if lease(&mut conn, scope, amount, now).await? {
+            if lease(&mut conn, scope, amount).await? {
                 granted = amount;
             }
         }
@@ -147,11 +152,47 @@ impl Store {
         })
     }
 
-    /// Gives back what a replica cannot spend any more.
+    async fn room(&self, conn: &mut Conn, scope: Scope, now: i64) -> Result<Room, StoreError> {
+        match scope.kind {
+            ScopeKind::Account => {
+                let ends_at = self.end_credit(conn, scope.id, now).await?;
+                let available = accounts::balance(conn, scope.id).await?.free();
+                Ok(Room { available, renews_at: None, ends_at })
+            }
+            ScopeKind::Budget => {
+                let (period, free) = budgets::open_period(conn, scope).await?;
+                let renews_at = BudgetPeriod::end(period, scope.period_start.max(now));
+                Ok(Room { available: free, renews_at, ends_at: None })
+            }
+        }
+    }
+
+    /// Gives back what a replica does not need.
     pub async fn give_back(
         &self,
         replica: Uuid,
         epoch: i64,
+        scope: Scope,
+        amount: Usd,
+    ) -> Result<(), StoreError> {
+        self.shrink(SHRINK, (replica, epoch), scope, amount).await
+    }
+
+    /// Gives back what was granted before credit expired, and cannot be spent any more.
+    pub async fn give_back_stale(
+        &self,
+        replica: Uuid,
+        epoch: i64,
+        scope: Scope,
+        amount: Usd,
+    ) -> Result<(), StoreError> {
+        self.shrink(SHRINK_STALE, (replica, epoch), scope, amount).await
+    }
+
+    async fn shrink(
+        &self,
+        how: Sql,
+        (replica, epoch): (Uuid, i64),
         scope: Scope,
         amount: Usd,
     ) -> Result<(), StoreError> {
@@ -161,7 +202,7 @@ impl Store {
         }
         again(|| async {
             let mut conn = self.begin().await?;
-            let found = on!(conn, SHRINK, (q, c) => {
+            let found = on!(conn, how, (q, c) => {
                 let q = q.bind(amount).bind(replica).bind(scope.id).bind(scope.period_start);
                 q.bind(epoch).execute(c).await.map(|done| done.rows_affected())
             })?;
@@ -264,28 +305,10 @@ pub(crate) async fn check_epoch(
     if found == Some((epoch,)) { Ok(()) } else { Err(StoreError::Fenced) }
 }
 
-async fn room(conn: &mut Conn, scope: Scope, now: i64) -> Result<Room, StoreError> {
-    match scope.kind {
-        ScopeKind::Account => {
-            let known = accounts::balance(conn, scope.id).await?;
-            // What has ended is nobody's any more, whether it was taken off or not.
-            let (ended, ends_at) = credit::ends(conn, scope.id, now).await?;
-            let available = known.free().saturating_sub(ended);
-            Ok(Room { available, renews_at: None, ends_at })
-        }
-        ScopeKind::Budget => {
-            let (period, free) = budgets::open_period(conn, scope).await?;
-            let renews_at = BudgetPeriod::end(period, scope.period_start.max(now));
-            Ok(Room { available: free, renews_at, ends_at: None })
-        }
-    }
-}
-
-async fn lease(conn: &mut Conn, scope: Scope, amount: i64, now: i64) -> Result<bool, StoreError> {
+async fn lease(conn: &mut Conn, scope: Scope, amount: i64) -> Result<bool, StoreError> {
     let found = match scope.kind {
         ScopeKind::Account => on!(*conn, LEASE_ACCOUNT, (q, c) => {
-            let q = q.bind(amount).bind(scope.id).bind(now);
-            q.execute(c).await.map(|done| done.rows_affected())
+            q.bind(amount).bind(scope.id).execute(c).await.map(|done| done.rows_affected())
         })?,
         ScopeKind::Budget => on!(*conn, LEASE_BUDGET, (q, c) => {
             let q = q.bind(amount).bind(scope.id).bind(scope.period_start);

@@ -6,7 +6,7 @@ use crate::Malformed;
 const LONGEST_SHOWN: usize = 60;
 
 /// The fault that serde found at `path`: empty for the whole body.
-pub fn fault(path: &str, error: &serde_json::Error) -> Malformed {
+pub(crate) fn fault(path: &str, error: &serde_json::Error) -> Malformed {
     let whole = error.to_string();
     // The place inside a part says nothing about the place in the body; of a syntax error it is all there is.
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -33,6 +33,11 @@ pub fn fault(path: &str, error: &serde_json::Error) -> Malformed {
         Some((found, wanted)) => {
             let found = found.strip_prefix("invalid type: ").unwrap_or(found);
             let found = found.strip_prefix("invalid value: ").unwrap_or(found);
+            let found = match found {
+                "sequence" => "a list",
+                "map" => "an object",
+                found => found,
+            };
             Malformed::new(path, format!("expected {}, not {}", in_words(wanted), shown(found)))
         }
         None => Malformed::new(path, shown(text)),

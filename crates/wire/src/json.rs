@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::fault::fault;
+use crate::unknown::{Notes, Watched};
 
 /// A JSON value kept as its own text, byte for byte: numbers of any length and the order of keys survive.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -113,11 +114,30 @@ pub(crate) fn utf8(body: &[u8]) -> Result<&str, Malformed> {
     std::str::from_utf8(body).map_err(|_| Malformed::new("", "not UTF-8"))
 }
 
-/// Reads a wire struct. On failure it is read once more, to find out where it is wrong.
+/// Reads an object that a client has sent.
+///
+/// # Errors
+/// Where it is wrong, and what would be right there.
+pub fn read_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Malformed> {
+    read_again(|| serde_json::Deserializer::from_slice(body), "")
+}
+
+/// Reads a wire struct.
 pub(crate) fn read<T: DeserializeOwned>(text: &str, path: &str) -> Result<T, Malformed> {
-    serde_json::from_str(text).map_err(|error| {
-        let mut reader = serde_json::Deserializer::from_str(text);
-        let Err(found) = serde_path_to_error::deserialize::<_, T>(&mut reader) else {
+    read_again(|| serde_json::Deserializer::from_str(text), path)
+}
+
+/// Reads what `reader` gives. On failure it is read once more, to find out where it is wrong.
+fn read_again<'t, T: DeserializeOwned, R: serde_json::de::Read<'t>>(
+    reader: impl Fn() -> serde_json::Deserializer<R>,
+    path: &str,
+) -> Result<T, Malformed> {
+    let (mut first, mut notes) = (reader(), Notes::default());
+    let read = T::deserialize(Watched::new(&mut first, &mut notes));
+    read.and_then(|value| first.end().map(|()| value)).map_err(|error| {
+        let (mut again, mut notes) = (reader(), Notes::default());
+        let again = Watched::new(&mut again, &mut notes);
+        let Err(found) = serde_path_to_error::deserialize::<_, T>(again) else {
             return fault(path, &error);
         };
         let inside = found.path().to_string();

@@ -46,8 +46,8 @@ use ledger::UsageReport;
 
 pub use crate::chat::Chat;
 pub use crate::families::{needs_responses, openai_searches, responses_only};
-pub use crate::fault::{fault, shortened};
-pub use crate::json::{Json, Malformed};
+pub use crate::fault::shortened;
+pub use crate::json::{Json, Malformed, read_object};
 pub use crate::problem::Problem;
 pub use crate::reply::Reply;
 pub use crate::stream::{Event, Reader, Shape, Writer};

@@ -1,5 +1,5 @@
 //! What a request says that no wire struct has a field for, at any depth: found while it is read, so that it is named
-//! where it is lost.
+//! where it is lost. And a list in the place of an object, which serde would read by the order of its fields.
 
 use std::fmt;
 
@@ -23,10 +23,10 @@ pub(crate) fn read<T: DeserializeOwned>(
     lost: &mut Vec<Native>,
 ) -> Result<T, Malformed> {
     let before = lost.len();
-    let mut notes =
-        Notes { dialect, place: place.to_owned(), outer: place.len(), object: 0, lost: &mut *lost };
+    let (outer, place) = (place.len(), place.to_owned());
+    let mut notes = Notes { dialect, place, outer, object: 0, lost: Some(&mut *lost) };
     let mut reader = serde_json::Deserializer::from_str(text);
-    let read = T::deserialize(Watched { inner: &mut reader, notes: &mut notes });
+    let read = T::deserialize(Watched::new(&mut reader, &mut notes));
     read.and_then(|value| reader.end().map(|()| value)).or_else(|_| {
         lost.truncate(before);
         json::read(text, path)
@@ -42,30 +42,38 @@ pub(crate) fn members<T: DeserializeOwned>(text: &str, place: &str) -> Vec<Nativ
     }
 }
 
-struct Notes<'l> {
+/// What is noted; nothing, unless it is said where.
+#[derive(Default)]
+pub(crate) struct Notes<'l> {
     dialect: &'static str,
     /// The names that lead to the member at hand, of which the first `outer` bytes lead to the struct.
     place: String,
     outer: usize,
     /// Those that lead to the object that the member stands in.
     object: usize,
-    lost: &'l mut Vec<Native>,
+    lost: Option<&'l mut Vec<Native>>,
 }
 
 impl Notes<'_> {
     /// What is `null` says nothing.
     fn take(&mut self, raw: &RawValue) {
-        if raw.get() != "null" {
+        if let Some(lost) = self.lost.as_mut().filter(|_| raw.get() != "null") {
             let dialect = if self.object == self.outer { self.dialect } else { "" };
-            self.lost.push(Native { dialect, field: self.place.clone(), raw: Json::of(&raw) });
+            lost.push(Native { dialect, field: self.place.clone(), raw: Json::of(&raw) });
         }
     }
 }
 
 /// A deserializer, visitor or access that is watched.
-struct Watched<'n, 'l, T> {
+pub(crate) struct Watched<'n, 'l, T> {
     inner: T,
     notes: &'n mut Notes<'l>,
+}
+
+impl<'n, 'l, T> Watched<'n, 'l, T> {
+    pub(crate) fn new(inner: T, notes: &'n mut Notes<'l>) -> Self {
+        Self { inner, notes }
+    }
 }
 
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Watched<'_, '_, D> {
@@ -79,6 +87,16 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Watched<'_, '_, D> {
         self.inner.deserialize_option(Watched { inner: visitor, notes: self.notes })
     }
 
+    /// One of a few words.
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_enum(name, variants, visitor)
+    }
+
     /// Raw JSON, whose members are read elsewhere.
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
@@ -88,15 +106,28 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Watched<'_, '_, D> {
         self.inner.deserialize_newtype_struct(name, visitor)
     }
 
+    /// No list.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_map(Watched { inner: visitor, notes: self.notes })
+    }
+
     /// This is how a struct passes over what it has no field for.
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        if self.notes.lost.is_none() {
+            return self.inner.deserialize_ignored_any(visitor);
+        }
         self.notes.take(<&RawValue>::deserialize(self.inner)?);
         visitor.visit_unit()
     }
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct enum identifier
+        tuple_struct map identifier
     }
 }
 
@@ -175,6 +206,9 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<'_, '_, A> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, A::Error> {
+        if self.notes.lost.is_none() {
+            return self.inner.next_key_seed(seed);
+        }
         self.notes.place.truncate(self.object);
         self.inner.next_key_seed(Key { seed, place: &mut self.notes.place })
     }
@@ -263,14 +297,64 @@ mod tests {
     }
 
     #[test]
+    fn no_dialect_takes_a_list_for_an_object() {
+        for (dialect, body, path) in [
+            ("openai_chat", r#"["gpt-4o",[]]"#, ""),
+            ("openai_chat", r#"{"messages":[["user","Hi"]]}"#, "messages[0]"),
+            (
+                "openai_chat",
+                r#"{"messages":[{"role":"user","content":[["text","Hi"]]}]}"#,
+                "messages[0].content[0]",
+            ),
+            ("openai_chat", r#"{"messages":[],"tools":[["function"]]}"#, "tools[0]"),
+            ("openai_chat", r#"{"messages":[],"stream_options":[true]}"#, "stream_options"),
+            ("openai_responses", r#"{"input":[["message"]]}"#, "input[0]"),
+            ("openai_responses", r#"{"input":"Hi","reasoning":["high"]}"#, "reasoning"),
+            ("openai_responses", r#"{"input":"Hi","tools":[["function"]]}"#, "tools[0]"),
+            ("anthropic", r#"{"messages":[["user","Hi"]]}"#, "messages[0]"),
+            (
+                "anthropic",
+                r#"{"messages":[{"role":"user","content":[["text","Hi"]]}]}"#,
+                "messages[0].content[0]",
+            ),
+            ("anthropic", r#"{"messages":[],"thinking":["enabled",1024]}"#, "thinking"),
+            ("gemini", r#"{"contents":[["user"]]}"#, "contents[0]"),
+            ("gemini", r#"{"contents":[{"parts":[["Hi"]]}]}"#, "contents[0].parts[0]"),
+            ("gemini", r#"{"contents":[],"generationConfig":[1]}"#, "generationConfig"),
+        ] {
+            let head = r#"{"model":"m","max_tokens":9,"#;
+            let body = match body.strip_prefix('{').filter(|_| dialect != "gemini") {
+                Some(rest) => format!("{head}{rest}"),
+                None => body.to_owned(),
+            };
+            let read = crate::dialect(dialect).unwrap().read_request(body.as_bytes());
+            let expected = Malformed::new(path, "expected an object, not a list");
+            assert_eq!(read.err(), Some(expected), "{dialect}: {body}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_read_is_an_error_and_names_nothing() {
-        for text in
-            [r#"{"new":1,"count":"x"}"#, r#"{"new":1"#, r#"{"new":1} {}"#, "7", r#"{"list":7}"#]
-        {
+        let list = "expected an object, not a list";
+        for (text, path, problem) in [
+            (r#"{"new":1,"count":"x"}"#, "here.count", "expected a whole number, not string \"x\""),
+            (
+                r#"{"new":1"#,
+                "here",
+                "not valid JSON: EOF while parsing an object at line 1 column 8",
+            ),
+            (r#"{"new":1} {}"#, "here", "not valid JSON: trailing characters at line 1 column 11"),
+            ("7", "here", "expected an object, not integer `7`"),
+            (r#"{"list":7}"#, "here.list", "expected a string or an array, not integer `7`"),
+            (r#"["n",1]"#, "here", list),
+            (r#"{"inner":["t"]}"#, "here.inner", list),
+            (r#"{"list":[{},["t"]]}"#, "here.list[1]", list),
+        ] {
             let mut lost = Vec::new();
             let told = read::<Outer>(text, "here", "", "", &mut lost).err();
+            assert_eq!(told, Some(Malformed::new(path, problem)), "{text}");
             assert_eq!(told, json::read::<Outer>(text, "here").err(), "{text}");
-            assert!(told.is_some() && lost.is_empty(), "{text}");
+            assert!(lost.is_empty(), "{text}");
         }
     }
 }

@@ -12,7 +12,7 @@ use wire::problem::Kind;
 use wire::reply::Finish;
 use wire::sse::{Frame, Framing, Splitter};
 use wire::stream::{Cost, End, Event, Metered, Opening, Seen};
-use wire::{Dialect, Json, Problem, Reply, Shape, collect, dialect};
+use wire::{Dialect, Json, Problem, Reply, Shape, Target, collect, dialect};
 
 const LIMIT: usize = 1_000_000;
 
@@ -808,6 +808,80 @@ fn a_custom_tool_is_called_with_free_text() {
     let item = &events[5]["item"];
     assert_eq!((&item["type"], &item["input"]), (&json!("custom_tool_call"), &json!("SOS\n")));
     assert!(item.get("arguments").is_none());
+}
+
+/// Clients of other dialects send the phase of a message back where they keep state.
+#[test]
+fn phases_come_back_through_every_client() {
+    let thought = Block::Thinking {
+        text: String::new(),
+        seal: Some(Seal { dialect: "openai_responses", value: "gAAAAB-one".to_owned() }),
+    };
+    let phase = |word: &str| {
+        let raw = Json::of(&json!({ "phase": word }));
+        Block::Native(Native { dialect: "openai_responses", field: "phase".to_owned(), raw })
+    };
+    let reply = Reply {
+        id: "resp_1".to_owned(),
+        blocks: vec![
+            thought,
+            phase("commentary"),
+            Block::Text("Looking.".to_owned()),
+            phase("final_answer"),
+            Block::Text("Found.".to_owned()),
+        ],
+        ..Reply::default()
+    };
+    for (client, ask) in [
+        (
+            "anthropic",
+            r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Go"},{"role":"assistant","content":PARTS},{"role":"user","content":"On"}]}"#,
+        ),
+        (
+            "gemini",
+            r#"{"contents":[{"role":"user","parts":[{"text":"Go"}]},{"role":"model","parts":PARTS},{"role":"user","parts":[{"text":"On"}]}]}"#,
+        ),
+    ] {
+        let client = dialect(client).unwrap();
+        let answer: Value =
+            serde_json::from_slice(&client.write_reply(&reply, &Shape::default())).unwrap();
+        let parts = match client.name() {
+            "anthropic" => &answer["content"],
+            _ => &answer["candidates"][0]["content"]["parts"],
+        };
+        let chat = client.read_request(ask.replace("PARTS", &parts.to_string()).as_bytes());
+        let target = Target {
+            provider: "openai",
+            model: "gpt-5.4",
+            max_output_tokens: None,
+            reasoning: true,
+        };
+        let written = responses().write_request(&chat.unwrap(), &target).unwrap();
+        let body: Value = serde_json::from_slice(&written.body).unwrap();
+        let input =
+            body["input"].as_array().unwrap().iter().filter(|item| item["role"] == "assistant");
+        let told: Vec<_> =
+            input.map(|item| (&item["phase"], &item["content"][0]["text"])).collect();
+        let expected = [
+            (&json!("commentary"), &json!("Looking.")),
+            (&json!("final_answer"), &json!("Found.")),
+        ];
+        assert_eq!(told, expected, "{}: {body}", client.name());
+        assert!(body.to_string().contains("gAAAAB-one"), "{}: {body}", client.name());
+        // A stream tells them in the same words.
+        let mut writer = client.writer(Shape::default());
+        let mut stream = Vec::new();
+        for event in collect::events(reply.clone()) {
+            writer.event(event, &mut stream);
+        }
+        let stream = String::from_utf8(stream).unwrap();
+        let states = parts.as_array().unwrap().iter();
+        let states =
+            states.filter_map(|part| part["data"].as_str().or(part["thoughtSignature"].as_str()));
+        let places: Vec<_> = states.map(|state| stream.find(state)).collect();
+        assert_eq!(places.len(), 3, "{parts}");
+        assert!(places.is_sorted() && places[0].is_some(), "{stream}");
+    }
 }
 
 #[test]

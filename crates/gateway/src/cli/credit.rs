@@ -158,7 +158,7 @@ pub(super) async fn run(
 async fn show(settings: &Settings, user: &str, output: &Output) -> anyhow::Result<()> {
     let store = super::books_desk(settings).await?;
     let account = store.user(user).await?.account_id;
-    let balance = store.balance(account).await?;
+    let balance = store.balance(account, clock::now()).await?;
     let transactions = store.transactions(account, None, SHOWN).await?;
     let left = Usd::from_pico(balance.posted.pico().saturating_sub(balance.floor.pico()));
     let json = json!({

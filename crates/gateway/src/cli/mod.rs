@@ -37,6 +37,9 @@ use crate::config::{Settings, Source};
 use crate::telemetry::{self, Lines, Relog};
 use output::Output;
 
+/// What a command ends with that cannot say whether something is right, since a newer program has written it.
+const CANNOT_JUDGE: u8 = 3;
+
 /// A self-hosted OpenRouter: one API in front of OpenAI, Gemini, Anthropic and DeepSeek, with a bill that can be proved
 #[derive(Debug, Parser)]
 #[command(

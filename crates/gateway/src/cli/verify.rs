@@ -29,6 +29,7 @@ struct Audit {
     commission: i128,
     charge: i128,
     absorbed: i128,
+    newer: u64,
     seals: Value,
     ledger: Value,
     proof: Value,
@@ -64,7 +65,8 @@ impl Audit {
     }
 }
 
-/// Ends with 0 where all is right, with 1 where a receipt is not.
+/// Ends with 0 where all is right, with 1 where anything is not, and with 3 where a newer program has sealed what this one cannot
+/// judge.
 pub(super) async fn run(
     args: &VerifyArgs,
     settings: &Settings,
@@ -89,7 +91,7 @@ pub(super) async fn run(
         ));
     }
     let (told, seals) = verify_seals::run(&store, output, |text| audit.fault(text)).await?;
-    audit.seals = told;
+    (audit.seals, audit.newer) = (told, seals.newer);
     let told = verify_acts::run(&store, &seals, (args, settings), output, |t| audit.fault(t));
     audit.proof = told.await?;
     audit.ledger = ledger(&store, output, |text| audit.fault(text)).await?;
@@ -104,7 +106,11 @@ pub(super) async fn run(
         ));
     }
     report(&audit, output)?;
-    Ok(if audit.faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(match (audit.faults, audit.newer) {
+        (0, 0) => ExitCode::SUCCESS,
+        (0, _) => ExitCode::from(super::CANNOT_JUDGE),
+        _ => ExitCode::FAILURE,
+    })
 }
 
 /// Adds the ledger up again, tells `fault` what does not agree, and returns what there is.
@@ -123,7 +129,7 @@ async fn ledger(
 }
 
 fn report(audit: &Audit, output: &Output) -> anyhow::Result<()> {
-    let clean = audit.faults == 0;
+    let clean = audit.faults == 0 && audit.newer == 0;
     let [cost, commission, charge, absorbed] =
         [audit.cost, audit.commission, audit.charge, audit.absorbed].map(sum_exact);
     for fault in &audit.examples {
@@ -134,8 +140,11 @@ fn report(audit: &Audit, output: &Output) -> anyhow::Result<()> {
         "unpriced": audit.unpriced, "set_aside": audit.set_aside, "faults": audit.faults, "examples": audit.examples,
         "cost": cost, "commission": commission, "charge": charge, "absorbed": absorbed, "seals": audit.seals, "ledger": audit.ledger, "proof": audit.proof,
     });
-    let verdict =
-        if clean { "all right".to_owned() } else { format!("{} NOT right", audit.faults) };
+    let verdict = match audit.faults {
+        0 if clean => "all right".to_owned(),
+        0 => "all right that could be judged".to_owned(),
+        faults => format!("{faults} NOT right"),
+    };
     let (receipts, versions) = (audit.receipts, audit.catalogues.len());
     output.say(
         &json,

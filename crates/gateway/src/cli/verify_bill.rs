@@ -2,13 +2,16 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use ledger::statement::{Difference, Document, SheetSummary, Summary, verify_sheet};
+use ledger::statement::{
+    Difference, Document, FORMAT, SheetSummary, Summary, VERSION, verify_sheet,
+};
 use ledger::{from_hex, sum_exact, to_hex};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::output::Output;
@@ -34,17 +37,20 @@ enum Form {
     Csv,
 }
 
-/// Ends with 0 where everything is right, with 1 where something differs or cannot be read.
+/// Ends with 0 where everything is right, with 1 where something differs or cannot be read, and with 3 where a newer program has
+/// written what this one cannot judge.
 pub(super) fn run(args: &VerifyBillArgs, output: &Output) -> anyhow::Result<ExitCode> {
     let verdict = match form(args)? {
-        Form::Json => {
-            let file = File::open(&args.file).with_context(|| args.file.display().to_string())?;
-            let mut json = serde_json::Deserializer::from_reader(BufReader::new(file));
-            let document: Result<Document, _> = serde_path_to_error::deserialize(&mut json);
-            let document = document.with_context(|| args.file.display().to_string())?;
-            json.end().with_context(|| args.file.display().to_string())?;
-            document.verify(&args.public_keys).map(|summary| of_document(&summary))
-        }
+        Form::Json => match read(&args.file) {
+            Ok(document) if document.bill.version <= VERSION => {
+                document.verify(&args.public_keys).map(|summary| of_document(&summary))
+            }
+            // What is new in it may be what cannot be read.
+            read => match version(&args.file) {
+                Some(found) if found > VERSION => return newer(found, output),
+                _ => read?.verify(&args.public_keys).map(|summary| of_document(&summary)),
+            },
+        },
         Form::Csv => {
             anyhow::ensure!(
                 args.public_keys.is_empty(),
@@ -64,6 +70,39 @@ pub(super) fn run(args: &VerifyBillArgs, output: &Output) -> anyhow::Result<Exit
             output.say(&json, text).map(|()| ExitCode::FAILURE)
         }
     }
+}
+
+fn read(path: &Path) -> anyhow::Result<Document> {
+    let name = || path.display().to_string();
+    let file = File::open(path).with_context(name)?;
+    let mut json = serde_json::Deserializer::from_reader(BufReader::new(file));
+    let document = serde_path_to_error::deserialize(&mut json).with_context(name)?;
+    json.end().with_context(name)?;
+    Ok(document)
+}
+
+/// Which version a bill says that it has, whatever else is in it.
+fn version(path: &Path) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Document {
+        bill: Bill,
+    }
+    #[derive(Deserialize)]
+    struct Bill {
+        format: String,
+        version: u32,
+    }
+    let file = BufReader::new(File::open(path).ok()?);
+    let Document { bill } = serde_json::from_reader(file).ok()?;
+    (bill.format == FORMAT).then_some(bill.version)
+}
+
+fn newer(found: u32, output: &Output) -> anyhow::Result<ExitCode> {
+    let json = json!({ "good": null, "newer": { "found": found, "known": VERSION } });
+    let text = format!(
+        "Cannot be judged. The bill has version {found}, this program knows up to {VERSION}: use the newer program."
+    );
+    output.say(&json, text).map(|()| ExitCode::from(super::CANNOT_JUDGE))
 }
 
 fn form(args: &VerifyBillArgs) -> anyhow::Result<Form> {

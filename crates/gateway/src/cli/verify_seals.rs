@@ -20,6 +20,12 @@ pub(super) async fn run(
         audit.sealed,
         audit.unsealed
     ))?;
+    if audit.newer > 0 {
+        output.note(format_args!(
+            "{} seals have a newer form than this program knows: neither they nor their receipts can be judged by it. Use the newer program.",
+            audit.newer
+        ))?;
+    }
     let mut replicas = Vec::with_capacity(audit.keys.len());
     for (replica, keys) in &audit.keys {
         let keys: Vec<String> = keys.iter().map(|key| to_hex(key)).collect();
@@ -27,7 +33,7 @@ pub(super) async fn run(
         replicas.push(json!({ "id": replica, "public_keys": keys }));
     }
     let told = json!({
-        "count": audit.seals, "receipts": audit.sealed, "unsealed": audit.unsealed, "replicas": replicas,
+        "count": audit.seals, "receipts": audit.sealed, "unsealed": audit.unsealed, "newer": audit.newer, "replicas": replicas,
     });
     Ok((told, audit))
 }

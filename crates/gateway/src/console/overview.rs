@@ -117,7 +117,7 @@ pub(crate) async fn rollups(
 }
 
 async fn balance(call: &Call, desk: &Desk) -> Result<Tile, Problem> {
-    let balance = call.app.store.balance(desk.account).await.map_err(told)?;
+    let balance = call.app.store.balance(desk.account, call.now).await.map_err(told)?;
     let pico = i128::from(balance.posted.pico());
     let (label, value, note) = if balance.prepaid {
         let line = i128::from(balance.floor.pico());

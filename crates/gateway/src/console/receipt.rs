@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use askama::Template;
 use axum::response::Response;
 use ledger::{Bill, Receipt, Tried, UsageSource, sum_exact, to_hex};
-use store::{Stored, Whose};
+use store::{StoreError, Stored, Whose};
 use uuid::Uuid;
 
 use super::html::{self, Html, Table};
@@ -168,7 +168,12 @@ async fn seal(call: &Call, stored: &Stored) -> Result<Vec<(&'static str, Html)>,
     let mut found = None;
     let batches = BTreeSet::from([batch]);
     let looked = call.app.store.for_each_seal_of(&batches, |sealed| found = Some(sealed)).await;
-    looked.map_err(told)?;
+    match looked {
+        Err(newer @ StoreError::NewerSeal { .. }) => {
+            facts.push(("Seal", Html::text(&newer.to_string())));
+        }
+        looked => looked.map_err(told)?,
+    }
     if let Some(sealed) = found {
         let place = sealed.leaves.iter().position(|leaf| *leaf == stored.content_hash);
         let of = format!("{} of {}", place.map_or(0, |place| place + 1), sealed.seal.count);

@@ -67,15 +67,10 @@ pub(crate) enum Turn {
 }
 
 impl Keys {
-    /// Lets go of what earlier runs of this replica have left. What ends a claim is done on `tasks`.
-    pub(crate) async fn open(
-        store: &Store,
-        replica: Uuid,
-        tasks: &TaskTracker,
-    ) -> Result<Arc<Self>, StoreError> {
-        store.release_claims(replica).await?;
+    /// What ends a claim is done on `tasks`.
+    pub(crate) fn new(store: &Store, replica: Uuid, tasks: &TaskTracker) -> Arc<Self> {
         let (store, tasks, live) = (store.clone(), tasks.clone(), Mutex::default());
-        Ok(Arc::new(Self { store, replica, tasks, live }))
+        Arc::new(Self { store, replica, tasks, live })
     }
 
     fn live(&self) -> MutexGuard<'_, HashMap<Uuid, IdempotencyKey>> {

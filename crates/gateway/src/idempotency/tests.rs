@@ -74,7 +74,7 @@ impl Books {
         let store = Store::open(&url, 1).await.expect("a store");
         store.migrate(0).await.expect("tables");
         let tasks = TaskTracker::new();
-        let keys = Keys::open(&store, Uuid::from_u128(1), &tasks).await.expect("opened");
+        let keys = Keys::new(&store, Uuid::from_u128(1), &tasks);
         Self { store, keys, tasks, _folder: folder }
     }
 

@@ -74,6 +74,8 @@ async fn settle_and_apply(
     drop(writer);
     let cursor = apply(path, (replica, epoch), store, end + 1, end).await?;
     store.close_slices(replica, epoch, clock::now()).await?;
+    // Whoever asks again is told what has been charged, or runs anew: nobody works on these any more.
+    store.release_claims(replica).await?;
     Ok(cursor)
 }
 

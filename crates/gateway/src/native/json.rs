@@ -6,29 +6,10 @@ use crate::problem::Problem;
 
 /// Reads a JSON object.
 pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        None => {
-            return Err(Problem::bad_request("the request body is empty; expected a JSON object"));
-        }
-        // Serde would take a list for an object, by the order of its fields.
-        Some(b'[') => {
-            return Err(Problem::bad_request("the request body: expected an object, not a list"));
-        }
-        Some(_) => {}
+    if body.trim_ascii().is_empty() {
+        return Err(Problem::bad_request("the request body is empty; expected a JSON object"));
     }
-    if let Ok(value) = serde_json::from_slice(body) {
-        return Ok(value);
-    }
-    // Once more, to find out where it is wrong.
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        // The two signs of its own for "here" and for "somewhere".
-        let path = error.path().to_string();
-        let path = if matches!(path.as_str(), "." | "?") { "" } else { &path };
-        Problem::malformed(wire::fault(path, error.inner()))
-    })?;
-    reader.end().map_err(|error| Problem::malformed(wire::fault("", &error)))?;
-    Ok(value)
+    wire::read_object(body).map_err(Problem::malformed)
 }
 
 #[cfg(test)]
@@ -63,6 +44,7 @@ mod tests {
             ("{}", "list: is missing"),
             (r#"{"list":5}"#, "list: expected a list, not integer `5`"),
             (r#"{"list":[{}]}"#, "list[0].count: is missing"),
+            (r#"{"list":[[1]]}"#, "list[0]: expected an object, not a list"),
             (
                 r#"{"list":[{"count":-1}]}"#,
                 "list[0].count: expected a whole number, not integer `-1`",

@@ -483,7 +483,7 @@ async fn a_crash_in_a_stream_is_paid_once() {
 async fn two_processes_on_postgres() {
     let Some(books) = Books::postgres("claims").await else { return };
     let mut app = App::start_on(books, Start::default()).await;
-    let (mut other, url) = app.another().await;
+    let (other, url) = app.another().await;
     let body = say("openai", "gpt-4o", "Only once");
     let ask = |base: &str, key: &str| {
         let chat = app.client.post(format!("{base}/api/layers/chat")).header("user", USER);
@@ -505,22 +505,48 @@ async fn two_processes_on_postgres() {
         assert_eq!(here.raw, there.raw);
         assert_eq!(app.simulator.count(), round + 1);
     }
-    // What the other held when it died is held for a while.
-    app.simulator.push_fault("hang".parse().expect("a fault"));
-    let first = tokio::spawn(ask(&url, "dead"));
-    while app.simulator.count() < 11 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    other.kill().await.expect("the process dies");
-    assert!(first.await.is_err_and(|error| error.is_panic()));
-    assert_eq!(ask(&app.url, "dead").await.status, 409);
-    let later = "UPDATE tollgate.idempotency SET held_until = held_until - 300000000";
-    app.books.shell(later).await;
-    let anew = ask(&app.url, "dead").await;
-    assert_eq!((anew.status, is_replay(&anew)), (200, false), "{}", anew.raw);
+    what_the_other_held(&app, other, &url, &body).await;
     let receipts = app.finish().await;
     assert_eq!(receipts.iter().filter(|receipt| receipt.outcome == Outcome::Ok).count(), 11);
+    let crashed = receipts.iter().filter(|receipt| receipt.outcome == Outcome::Crashed);
+    assert_eq!(crashed.filter(|receipt| receipt.charge > ledger::Usd::ZERO).count(), 1);
     app.books.remove().await;
+}
+
+/// What a replica held when it died is held until it is settled, by its next run or by whoever reads the books there: then a retry
+/// is told what was charged, or runs.
+async fn what_the_other_held(app: &App, mut other: tokio::process::Child, url: &str, body: &Value) {
+    let ask = |base: &str, key: &str, stream: bool| {
+        let mut body = body.clone();
+        body["stream"] = stream.into();
+        let chat = app.client.post(format!("{base}/api/layers/chat")).header("user", USER);
+        chat.header("api-key", &app.key).header(HEADER, key).json(&body)
+    };
+    for (fault, stream) in [("hang", false), ("hang:4", true)] {
+        app.simulator.push_fault(fault.parse().expect("a fault"));
+        let asked = app.simulator.count();
+        let first = tokio::spawn(ask(url, fault, stream).send());
+        while app.simulator.count() == asked {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        if stream {
+            let mut first = first.await.expect("a task").expect("a stream");
+            assert!(first.chunk().await.expect("bytes").is_some());
+        }
+    }
+    let told = async |key, stream| Told::of(Client::Native, ask(&app.url, key, stream)).await;
+    other.kill().await.expect("the process dies");
+    for (key, stream) in [("hang", false), ("hang:4", true)] {
+        let told = told(key, stream).await;
+        assert_eq!(told.header("x-should-retry"), "true", "{}", told.raw);
+        assert!(told.status == 409 && told.raw.contains("still runs"), "{}", told.raw);
+    }
+    app.books.cli(&["usage"]).await;
+    let anew = told("hang", false).await;
+    assert_eq!((anew.status, is_replay(&anew)), (200, false), "{}", anew.raw);
+    let lost = told("hang:4", true).await;
+    assert_eq!((lost.status, lost.header("x-should-retry")), (409, "false"), "{}", lost.raw);
+    assert!(lost.raw.contains("answered and charged as"), "{}", lost.raw);
 }
 
 /// Without the books nobody can know whether it was asked before: nothing is sent. Who has no key needs no books.

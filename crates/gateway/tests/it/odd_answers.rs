@@ -13,6 +13,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::app::{Answer, App, Start, are_free};
+use crate::scripted::{Provider, Scripted};
+use crate::speak::{Client, Told};
 
 /// Answers every request with these bytes.
 async fn start(said: Vec<u8>) -> App {
@@ -125,6 +127,97 @@ async fn an_error_in_a_stream_is_a_chunk_for_openrouters_clients() {
             assert!(last["id"].is_string() && last["created"].is_u64(), "{at}");
             assert_eq!(text.matches("\"error\":{").count(), 1, "{at}");
         }
+    }
+    app.close().await;
+}
+
+/// Whole answers of the four dialects, each of which says "Hello." and has used 9 and 2 tokens.
+fn wholes() -> [(Client, &'static str, Value); 4] {
+    let chat = json!({
+        "id": "c1", "object": "chat.completion", "created": 1, "model": "gpt-4o",
+        "choices": [{ "index": 0, "finish_reason": "stop",
+                      "message": { "role": "assistant", "content": "Hello." } }],
+        "usage": { "prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11 },
+    });
+    let responses = json!({
+        "id": "resp_1", "object": "response", "created_at": 1, "model": "gpt-4o", "status": "completed",
+        "output": [{ "type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+                     "content": [{ "type": "output_text", "text": "Hello.", "annotations": [] }] }],
+        "usage": { "input_tokens": 9, "output_tokens": 2, "total_tokens": 11,
+                   "input_tokens_details": { "cached_tokens": 0 },
+                   "output_tokens_details": { "reasoning_tokens": 0 } },
+    });
+    let messages = json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5",
+        "content": [{ "type": "text", "text": "Hello." }], "stop_reason": "end_turn",
+        "stop_sequence": null, "usage": { "input_tokens": 9, "output_tokens": 2 },
+    });
+    let gemini = json!({
+        "candidates": [{ "index": 0, "finishReason": "STOP",
+                         "content": { "role": "model", "parts": [{ "text": "Hello." }] } }],
+        "usageMetadata": { "promptTokenCount": 9, "candidatesTokenCount": 2, "totalTokenCount": 11 },
+        "modelVersion": "gemini-2.5-flash", "responseId": "r1",
+    });
+    [
+        (Client::Chat, "OPENAI_BASE_URL", chat),
+        (Client::Responses, "OPENAI_BASE_URL", responses),
+        (Client::Messages, "ANTHROPIC_BASE_URL", messages),
+        (Client::Gemini, "GEMINI_BASE_URL", gemini),
+    ]
+}
+
+/// A server that has no streams answers whole: its client gets the stream that it asked for all the same.
+#[tokio::test]
+async fn a_whole_answer_is_a_stream_for_whoever_asked_for_one() {
+    let head = "content-type: application/json".to_owned();
+    for (client, setting, whole) in wholes() {
+        let provider = Provider::start([]).await;
+        let app = App::start_with(Start::default().set(setting, provider.url.clone())).await;
+        let (name, model) = match setting {
+            "OPENAI_BASE_URL" => ("openai", "gpt-4o"),
+            "ANTHROPIC_BASE_URL" => ("anthropic", "claude-sonnet-4-5"),
+            _ => ("gemini", "gemini-2.5-flash"),
+        };
+        let others =
+            if client == Client::Chat { &[Client::Chat, Client::Messages][..] } else { &[client] };
+        for &client in others {
+            let body = client.ask(name, model, "Hello", true);
+            provider.say([Scripted { head: head.clone(), body: whole.to_string(), times: 1 }]);
+            let told = Told::of(client, client.send(&app, model, &body, true)).await;
+            assert_eq!((told.status, told.header("content-type")), (200, "text/event-stream"));
+            assert!(told.has_ended() && !told.broke, "{client:?}: {}", told.raw);
+            assert_eq!(client.text(&told.whole()), "Hello.", "{client:?}: {}", told.raw);
+            // An error in its place is told as one, before there is a stream.
+            let body_of_error = json!({ "error": { "message": "boom", "type": "server_error" } });
+            provider.say([Scripted {
+                head: head.clone(),
+                body: body_of_error.to_string(),
+                times: 1,
+            }]);
+            let told = Told::of(client, client.send(&app, model, &body, true)).await;
+            assert_eq!(told.status, 502, "{client:?}: {}", told.raw);
+        }
+        let receipts = app.close().await;
+        let used = receipts.iter().filter(|receipt| receipt.outcome == ledger::Outcome::Ok);
+        let used: Vec<_> = used.map(|receipt| receipt.report.total()).collect();
+        assert_eq!(used.len(), others.len(), "{receipts:?}");
+        assert!(used.iter().all(|used| (used.input_tokens(), used.output_tokens()) == (9, 2)));
+    }
+}
+
+/// A client's parser keeps an event to itself until its blank line comes.
+#[tokio::test]
+async fn the_last_event_has_its_blank_line() {
+    let provider = Provider::start([]).await;
+    let app = App::start_with(Start::default().set("OPENAI_BASE_URL", provider.url.clone())).await;
+    let chunk = r#"data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"gpt-4o","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}]}"#;
+    for end in ["", "\n", "\r\n"] {
+        let body = format!("{chunk}\n\ndata: [DONE]{end}");
+        let head = "content-type: text/event-stream".to_owned();
+        provider.say([Scripted { head, body, times: 1 }]);
+        let body = Client::Chat.ask("openai", "gpt-4o", "Hello", true);
+        let told = Told::of(Client::Chat, Client::Chat.send(&app, "gpt-4o", &body, true)).await;
+        assert!(told.raw.ends_with(&format!("data: [DONE]{end}\n\n")), "{}", told.raw);
     }
     app.close().await;
 }

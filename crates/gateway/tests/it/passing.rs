@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 
 use ledger::{Receipt, UsageSource};
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::{Recording, recordings};
 
 use crate::app::{App, Start};
 use crate::books::Books;
 use crate::prices::{self, pico_dollars};
+use crate::scripted::{Provider, Scripted};
+use crate::speak::{Client, Told};
 
 /// Exchanges that do not pass on purpose, with the reason.
 const REFUSED: [(&str, &str); 4] = [
@@ -73,6 +75,39 @@ async fn messages() {
 #[tokio::test]
 async fn generate_content() {
     replay(&[("gemini.generateContent", 200), ("gemini.streamGenerateContent", 50)]).await;
+}
+
+/// Calls of another model have no signature, and Gemini 3 refuses those of the current turn: its stand-in is all that is added.
+#[tokio::test]
+async fn a_call_without_a_signature_gets_the_stand_in() {
+    let provider = Provider::start([]).await;
+    let app = App::start_with(Start::default().set("GEMINI_BASE_URL", provider.url.clone())).await;
+    let call = json!({ "functionCall": { "name": "look", "args": {} } });
+    let result = json!({ "functionResponse": { "name": "look", "response": { "found": 1.50 } } });
+    let body = |call: &Value| {
+        json!({ "contents": [
+            { "role": "user", "parts": [{ "text": "Look." }] },
+            { "role": "model", "parts": [call] },
+            { "role": "user", "parts": [result] },
+        ], "new": true })
+    };
+    let mut signed = call.clone();
+    signed["thoughtSignature"] = "skip_thought_signature_validator".into();
+    for (model, sent) in [("gemini-3-flash-preview", &signed), ("gemini-2.5-flash", &call)] {
+        let said = json!({
+            "candidates": [{ "content": { "parts": [{ "text": "Found." }] }, "finishReason": "STOP" }],
+            "usageMetadata": { "promptTokenCount": 9, "candidatesTokenCount": 2, "totalTokenCount": 11 },
+        });
+        let head = "content-type: application/json".to_owned();
+        provider.say([Scripted { head, body: said.to_string(), times: 1 }]);
+        let request = Client::Gemini.send(&app, model, &body(&call), false);
+        let told = Told::of(Client::Gemini, request).await;
+        assert_eq!(told.status, 200, "{}", told.raw);
+        assert_eq!(provider.asked(), [body(sent)], "{model}");
+        let dropped = if *sent == signed { "thoughtSignature: none -> " } else { "" };
+        assert!(told.header("x-tollgate-dropped").starts_with(dropped), "{model}");
+    }
+    app.close().await;
 }
 
 #[tokio::test]

@@ -183,6 +183,29 @@ async fn what_is_changed_past_the_program_is_found() {
     app.books.remove().await;
 }
 
+/// In a rolling upgrade programs meet what newer ones have sealed: they say so, and call it neither right nor wrong.
+#[tokio::test]
+async fn what_a_newer_program_has_sealed_is_not_judged() {
+    let mut app = App::start().await;
+    app.chatted(&say("openai", "gpt-4o", "Hello")).await;
+    app.kill().await;
+    app.books.audit().await;
+    let guard = "CREATE TRIGGER seals_no_update BEFORE UPDATE ON seals\n\
+                 BEGIN SELECT RAISE(ABORT, 'seals is append-only'); END";
+    let newer = "UPDATE seals SET form = 2, signature = zeroblob(64)";
+    app.books.shell(&format!("DROP TRIGGER seals_no_update; {newer}; {guard}")).await;
+    let output = app.books.try_cli(&["verify", "--json"]).await;
+    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((output.status.code(), &told["faults"]), (Some(3), &json!(0)), "{told}");
+    assert_eq!((&told["clean"], &told["seals"]["newer"]), (&json!(false), &json!(1)), "{told}");
+    let output = app.books.try_cli(&["verify"]).await;
+    let told = String::from_utf8(output.stdout).expect("text");
+    assert!(told.contains("1 seals have a newer form than this program knows"), "{told}");
+    let refused = app.books.refused(&["bill", "--user", USER]).await;
+    assert!(refused.contains("has form 2, this program knows up to 1"), "{refused}");
+    app.books.remove().await;
+}
+
 #[tokio::test]
 async fn a_key_that_is_damaged_is_named_and_one_that_is_missing_is_made() {
     let mut app = App::start().await;

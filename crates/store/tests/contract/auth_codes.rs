@@ -158,7 +158,7 @@ async fn totals(database: TestDatabase) {
     store.adjust(taken).await.unwrap();
     let put_in = store.put_in(id(2)).await.unwrap();
     assert_eq!(put_in, 1_000_000_000_201);
-    assert_eq!(store.balance(id(2)).await.unwrap().posted.pico(), put_in - ever);
+    assert_eq!(store.balance(id(2), 0).await.unwrap().posted.pico(), put_in - ever);
     database.drop(store).await;
 }
 

@@ -105,8 +105,13 @@ impl Books {
 
     /// What is posted and what is leased.
     pub(crate) async fn balance(&self) -> (i64, i64) {
-        let Balance { posted, leased, .. } = self.store.balance(id(ACCOUNT)).await.unwrap();
+        let Balance { posted, leased, .. } = self.store.balance(id(ACCOUNT), 0).await.unwrap();
         (posted.pico(), leased.pico())
+    }
+
+    /// What is left at a moment.
+    pub(crate) async fn left(&self, now: i64) -> i64 {
+        self.store.balance(id(ACCOUNT), now).await.unwrap().posted.pico()
     }
 
     /// What is used and what is leased of the only budget, today.

@@ -46,7 +46,7 @@ async fn a_crowd_leaves_books_that_balance(database: TestDatabase) {
     crowd.spawn(bury(books.store.clone()));
     crowd.join_all().await;
     for account in ACCOUNTS {
-        let balance = books.store.balance(id(account)).await.unwrap();
+        let balance = books.store.balance(id(account), 0).await.unwrap();
         assert!(balance.posted >= balance.leased, "account {account}: {balance:?}");
     }
     let total = books.store.total().await.unwrap();

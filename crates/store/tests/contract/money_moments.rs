@@ -1,11 +1,16 @@
 //! What happens at a moment: credit ends, and a budget is set while requests are under way.
 
 use ledger::{BudgetPeriod, Receipt, Usd};
+use uuid::Uuid;
 
 use crate::common::{TestDatabase, id};
 use crate::money::{ACCOUNT, Books, KEY, NOW, budget_of, credit_of, held, on_both, usd};
 
-on_both!(credit_ends_at_its_moment, what_is_under_way_counts_against_a_new_budget);
+on_both!(
+    credit_ends_at_its_moment,
+    what_is_held_when_credit_ends_is_spent_of_it,
+    what_is_under_way_counts_against_a_new_budget
+);
 
 /// Nothing of what has expired is set aside for anybody, whoever was the last to look.
 async fn credit_ends_at_its_moment(database: TestDatabase) {
@@ -19,17 +24,49 @@ async fn credit_ends_at_its_moment(database: TestDatabase) {
     };
     let first = grant(&books, 20, NOW + 9).await;
     assert_eq!((first.granted, first.ends_at), (usd(20), Some(NOW + 10)));
-    // Of the 60 that nobody holds, 50 are gone at that moment, although nobody has taken them off.
-    let late = grant(&books, 11, NOW + 10).await;
-    assert_eq!((late.granted, late.available, late.ends_at), (Usd::ZERO, usd(10), None));
-    assert_eq!(books.balance().await, (80, 20));
-    assert_eq!(grant(&books, 10, NOW + 10).await.granted, usd(10));
+    // What is held is of the 50 that end at that moment; nobody has anything of the others any more.
+    assert_eq!(books.left(NOW + 10).await, 30);
+    let late = grant(&books, 31, NOW + 10).await;
+    assert_eq!((late.granted, late.available, late.ends_at), (Usd::ZERO, usd(30), None));
+    assert_eq!(books.balance().await, (50, 20));
+    assert_eq!(grant(&books, 30, NOW + 10).await.granted, usd(30));
     // What began later uses up what has not expired.
     books.apply(&[held(1, 30, &[scope])]).await;
-    assert_eq!(books.balance().await, (50, 0));
+    assert_eq!(books.balance().await, (20, 20));
+    assert_eq!(books.left(NOW + 10).await, 0);
     assert_eq!(grant(&books, 1, NOW + 10).await.granted, Usd::ZERO);
-    assert_eq!(books.store.expire_credit(NOW + 10).await.unwrap(), usd(50));
+    books.store.give_back_stale(books.replica, books.epoch, scope, usd(20)).await.unwrap();
+    assert_eq!(grant(&books, 1, NOW + 10).await.granted, Usd::ZERO);
     assert_eq!(books.balance().await, (0, 0));
+    books.close().await;
+}
+
+/// A request that began before is paid with what expires under it, whoever takes off the rest, and whatever comes meanwhile.
+async fn what_is_held_when_credit_ends_is_spent_of_it(database: TestDatabase) {
+    let mut books = Books::open(database).await;
+    books.add_credit(100, 50, Some(NOW + 10)).await;
+    books.add_credit(101, 90, None).await;
+    let scope = credit_of(ACCOUNT);
+    books.grant(scope, 20, 20).await;
+    // Another replica has more than what ends, and never comes back.
+    books.store.begin_epoch(id(51), 0, Uuid::now_v7(), NOW).await.unwrap();
+    books.store.grant(id(51), 1, scope, usd(60), usd(60), NOW).await.unwrap();
+    assert_eq!(books.store.expire_credit(NOW + 10).await.unwrap(), Usd::ZERO);
+    let (least, want) = (usd(60), usd(60));
+    let later = books.store.grant(books.replica, books.epoch, scope, least, want, NOW + 11).await;
+    assert_eq!(later.unwrap().granted, usd(60));
+    let (before, after) = (
+        Receipt { started_at: NOW + 9, ..held(1, 20, &[scope]) },
+        Receipt { started_at: NOW + 11, ..held(2, 40, &[scope]) },
+    );
+    books.apply(&[after]).await;
+    assert_eq!(books.store.expire_credit(NOW + 12).await.unwrap(), Usd::ZERO);
+    books.apply(&[before]).await;
+    assert_eq!((books.balance().await, books.left(NOW + 12).await), ((80, 80), 50));
+    books.store.give_back(books.replica, books.epoch, scope, usd(20)).await.unwrap();
+    books.store.close_slices(id(51), 2, NOW + 12).await.unwrap();
+    assert_eq!(books.store.expire_credit(NOW + 12).await.unwrap(), usd(30));
+    assert_eq!(books.balance().await, (50, 0));
     books.close().await;
 }
 

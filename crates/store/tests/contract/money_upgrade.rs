@@ -179,7 +179,7 @@ async fn upgraded(store: &Store) {
     store.for_each_receipt(|receipt| kept.push(receipt.unwrap())).await.unwrap();
     assert_eq!(kept, receipts(), "every receipt is what it was");
     for (account, posted) in [(1, -1_030), (11, -7), (21, 0), (77, -50)] {
-        let balance = store.balance(id(account)).await.unwrap();
+        let balance = store.balance(id(account), 0).await.unwrap();
         assert_eq!((balance.prepaid, balance.posted.pico()), (false, posted), "account {account}");
         let statement = store.transactions(id(account), None, 9).await.unwrap();
         let opening = if posted == 0 { vec![] } else { vec![("opening", id(account), posted)] };

@@ -215,7 +215,7 @@ async fn forged(books: &Books) {
         "INSERT INTO tollgate.ledger_transactions SELECT {at}, kind, corrects, actor, reason, content_hash, created_at \
          FROM tollgate.ledger_transactions WHERE id = {}; \
          INSERT INTO tollgate.ledger_entries VALUES ({at}, 1, {account}, 1000), ({at}, 2, {cash}, -1000); \
-         INSERT INTO tollgate.credit_grants SELECT {at}, account_id, source, amount, remaining, expires_at, created_at \
+         INSERT INTO tollgate.credit_grants SELECT {at}, account_id, source, amount, remaining, expires_at, created_at, ended \
          FROM tollgate.credit_grants WHERE id = {}; \
          UPDATE tollgate.ledger_accounts SET posted = posted + 1000 WHERE id = {account}",
         literal(books, 100),

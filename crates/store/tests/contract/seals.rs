@@ -46,6 +46,7 @@ async fn seals(database: TestDatabase, unlock: &str) {
     database.shell(unlock).await.unwrap();
     tampering_is_named(&database, &store).await;
     older_seals_hold(&database, &store).await;
+    newer_seals_are_not_judged(&database, &store).await;
     a_batch_without_a_seal_is_named(&store).await;
     database.drop(store).await;
 }
@@ -300,6 +301,26 @@ async fn older_seals_hold(database: &TestDatabase, store: &Store) {
     database.shell(&format!("UPDATE tollgate.seals {set} WHERE number = 3")).await.unwrap();
     assert_eq!(audit(store).await.1, Vec::<String>::new());
     assert_eq!(all_seals(store).await.unwrap()[&(id(ONE), 3)].seal, older);
+}
+
+/// What a newer program has sealed is nothing that this one can call damaged.
+async fn newer_seals_are_not_judged(database: &TestDatabase, store: &Store) {
+    let (before, _) = audit(store).await;
+    let kept =
+        "CREATE TABLE tollgate.kept AS SELECT hash, form FROM tollgate.seals WHERE number = 3";
+    database.shell(kept).await.unwrap();
+    let newer = "UPDATE tollgate.seals SET form = 2, hash = public_key WHERE number = 3";
+    database.shell(newer).await.unwrap();
+    let (found, faults) = audit(store).await;
+    assert_eq!(faults, Vec::<String>::new());
+    assert_eq!((found.newer, found.seals, &found.keys), (1, before.seals, &before.keys));
+    assert_eq!(found.sealed, before.sealed - 3);
+    let refused = all_seals(store).await.unwrap_err();
+    assert!(matches!(refused, StoreError::NewerSeal { found: 2, known: 1, .. }), "{refused:?}");
+    let back = "UPDATE tollgate.seals SET hash = (SELECT hash FROM tollgate.kept), form = \
+                (SELECT form FROM tollgate.kept) WHERE number = 3";
+    database.shell(back).await.unwrap();
+    assert_eq!(audit(store).await.0, before);
 }
 
 /// Receipts that no journal has brought stand out.

@@ -4,6 +4,7 @@ use super::types::{Block as WireBlock, CacheControl, Citation as WireCitation, C
 use super::{AHEAD, CALL_SEAL, JSON_TOOL, NAME, REDACTED, UNSIGNED};
 use crate::chat::{Block, CacheLife, Citation, Media, MediaKind, Native, Seal, Source};
 use crate::json::{self, Json, Malformed, TextOr};
+use crate::openai_responses::mark_of_state;
 use crate::{seal, unknown};
 
 use super::types::Source as WireSource;
@@ -69,7 +70,8 @@ fn ahead(blocks: &mut Vec<Block>, state: Seal) {
 }
 
 fn thought(state: Seal) -> Block {
-    Block::Thinking { text: String::new(), seal: Some(state) }
+    let mark = mark_of_state(&state);
+    mark.unwrap_or(Block::Thinking { text: String::new(), seal: Some(state) })
 }
 
 #[derive(serde::Deserialize)]
@@ -104,10 +106,7 @@ fn block(raw: &Json, path: &str, lost: &mut Vec<Native>) -> Result<Vec<Block>, M
             text: wire.thinking.unwrap_or_default(),
             seal: wire.signature.as_deref().and_then(signature),
         },
-        "redacted_thinking" => Block::Thinking {
-            text: String::new(),
-            seal: Some(redacted(&wire.data.ok_or_else(|| lacks("data"))?)),
-        },
+        "redacted_thinking" => thought(redacted(&wire.data.ok_or_else(|| lacks("data"))?)),
         "tool_use" => {
             let name = wire.name.ok_or_else(|| lacks("name"))?;
             let input = wire.input.unwrap_or_else(Json::empty_object);

@@ -12,12 +12,13 @@ use super::write_reply::{
     withheld,
 };
 use super::{NAME, problem, search, usage};
-use crate::Problem;
 use crate::chat::{Native, Seal};
 use crate::json::{self, Json};
+use crate::openai_responses::mark_as_state;
 use crate::problem::Kind;
 use crate::reply::Finish;
 use crate::stream::{Cost, Event, Opening, Shape, Writer};
+use crate::{Problem, seal};
 
 /// Writes the blocks of an answer one after the other, which is how this dialect has them: what comes of a block while
 /// another one is open waits.
@@ -330,6 +331,11 @@ impl StreamWriter {
     }
 
     fn native(&mut self, native: &Native, out: &mut Vec<u8>) {
+        if let Some(state) = mark_as_state(native) {
+            self.release(out);
+            self.ahead.push(seal::wrap(&state, NAME));
+            return;
+        }
         if native.dialect != NAME {
             self.tell_state(out);
             let name = format!("{}_{}", self.shape.id, self.next);

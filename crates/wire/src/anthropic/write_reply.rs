@@ -5,6 +5,7 @@ use super::write_blocks::{of_kind, thought, tool_use};
 use super::{AHEAD, CALL_SEAL, NAME, REDACTED, UNSIGNED, search, usage};
 use crate::chat::{Block, Citation, Media, Seal};
 use crate::json::{self, Json};
+use crate::openai_responses::mark_as_state;
 use crate::reply::{Finish, Reply};
 use crate::{Shape, seal};
 
@@ -142,6 +143,12 @@ fn content(blocks: &[Block], answer: &str) -> Vec<Json> {
     let text = |text: &str| WireBlock { text: Some(text.to_owned()), ..of_kind("text") };
     let mut blocks = blocks.iter().peekable();
     while let Some(block) = blocks.next() {
+        if let Block::Native(native) = block
+            && let Some(state) = mark_as_state(native)
+        {
+            ahead.push(seal::wrap(&state, NAME));
+            continue;
+        }
         let (mut citations, mut more) = (Vec::new(), Vec::new());
         while let Some(behind) = blocks.next_if(|block| belongs_behind(block)) {
             match behind {

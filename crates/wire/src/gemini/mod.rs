@@ -10,11 +10,13 @@ mod read;
 mod read_parts;
 mod read_reply;
 mod schema;
+mod schema_references;
 mod schema_tree;
 mod signature;
 mod stream_read;
 mod stream_write;
 mod types;
+mod unsigned;
 pub mod usage;
 mod write;
 mod write_reply;
@@ -31,6 +33,7 @@ pub use self::count::{
 pub(crate) use self::grounding::search;
 pub(crate) use self::read::terms;
 pub(crate) use self::types::one_or_many;
+pub use self::unsigned::{note as stand_in_note, stand_ins};
 use crate::{
     Chat, Dialect, Malformed, Problem, Reader, Reply, Shape, Target, Unsupported, Writer, Written,
     anthropic,

@@ -7,6 +7,7 @@ use super::{NAME, names, signature};
 use crate::chat::{Block, Media, MediaKind, Native, Seal, Source};
 use crate::inline::standard_base64;
 use crate::json::{self, Json, Malformed};
+use crate::openai_responses::mark_of_state;
 use crate::unknown;
 
 /// Calls without an id get one here, and results without an id the one of the first open call of their function.
@@ -147,6 +148,9 @@ fn plain(blob: Blob, path: &str) -> Result<Blob, Malformed> {
 
 /// Thoughts come in pieces, the last of which may carry the state of the provider that thought them.
 fn thinking(more: String, seal: Option<Seal>, blocks: &mut Vec<Block>) {
+    if let Some(mark) = seal.as_ref().and_then(mark_of_state) {
+        return blocks.push(mark);
+    }
     match blocks.last_mut() {
         Some(Block::Thinking { text, seal: open @ None }) => {
             text.push_str(&more);

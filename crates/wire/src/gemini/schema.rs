@@ -6,6 +6,8 @@
 
 use serde_json::value::RawValue;
 
+pub(super) use super::schema_references::to_json_schema;
+use super::schema_references::{add_part, definitions};
 use super::schema_tree::{
     DEEPEST, Members, Node, Place, TOO_DEEP, Unfit, change, find, place, set, take,
 };
@@ -13,7 +15,7 @@ use crate::Dropped;
 use crate::json::{self, Json};
 
 /// References are replaced by what they refer to; this is the most that one schema may grow to, in nodes.
-const MOST_NODES: usize = 20_000;
+pub(super) const MOST_NODES: usize = 20_000;
 
 const TOO_LARGE: Unfit = Unfit("the schema is too large once its references are replaced");
 const RECURSIVE: Unfit = Unfit("this model takes no schema that refers to itself");
@@ -107,50 +109,8 @@ fn order(members: &mut Members) {
     }
 }
 
-/// The variant that is close to JSON Schema. `place` is what names of lost words begin with.
-pub(super) fn to_json_schema(
-    schema: &Json,
-    place: &str,
-    dropped: &mut Dropped,
-) -> Result<Json, Unfit> {
-    let mut node = Node::parse(schema, 0)?;
-    change(&mut node, &mut |members| {
-        common(members, place, dropped);
-        if let Some(definitions) = take(members, "definitions") {
-            set(members, "$defs", definitions);
-        }
-        if let Some(target) = find(members, "$ref").and_then(Node::text) {
-            alone(members, &target, place, dropped);
-        }
-    });
-    Ok(node.json())
-}
-
-/// Only words with a `$` may stand beside a `$ref`.
-fn alone(members: &mut Members, target: &str, place: &str, dropped: &mut Dropped) {
-    /// They hold the model to nothing more.
-    const QUIET: [&str; 5] = ["type", "title", "default", "example", "propertyOrdering"];
-    let target = target.replacen("#/definitions/", "#/$defs/", 1);
-    let said = take(members, "description");
-    members.retain(|(word, _)| {
-        let kept = word.starts_with('$');
-        if !kept && !QUIET.contains(&word.as_str()) {
-            dropped.note(format!("{place}.{word}"));
-        }
-        kept
-    });
-    set(members, "$ref", Node::word(&target));
-    if let Some(said) = said {
-        let own = std::mem::take(members);
-        let (refer, rest) = own.into_iter().partition(|(word, _)| word == "$ref");
-        *members = rest;
-        members.push(("description".to_owned(), said));
-        members.push(("anyOf".to_owned(), Node::Array(vec![Node::Object(refer)])));
-    }
-}
-
 /// What goes for both variants: words that Google does not know become those it knows, or are lost.
-fn common(members: &mut Members, place: &str, dropped: &mut Dropped) {
+pub(super) fn common(members: &mut Members, place: &str, dropped: &mut Dropped) {
     for word in ["$schema", "$comment", "examples", "readOnly", "writeOnly", "deprecated"] {
         take(members, word);
     }
@@ -185,10 +145,23 @@ fn merge(members: &mut Members, part: Members, place: &str, dropped: &mut Droppe
             (_, None, value) => members.push((word, value)),
             ("properties" | "$defs", Some(Node::Object(named)), Node::Object(more)) => {
                 for (name, child) in more {
-                    set(named, &name, child);
+                    let known = named.iter_mut().find(|(known, _)| *known == name);
+                    match (known.map(|(_, known)| known), child) {
+                        (None, child) => named.push((name, child)),
+                        (Some(Node::Object(known)), Node::Object(child)) => {
+                            merge(known, child, place, dropped);
+                        }
+                        (Some(_), _) => {}
+                    }
                 }
             }
-            ("required", Some(Node::Array(names)), Node::Array(more)) => names.extend(more),
+            ("required", Some(Node::Array(names)), Node::Array(more)) => {
+                let known: Vec<_> = names.iter().filter_map(Node::text).collect();
+                names.extend(
+                    more.into_iter().filter(|n| n.text().is_none_or(|n| !known.contains(&n))),
+                );
+            }
+            (_, Some(slot), value) if slot.json() == value.json() => {}
             ("type" | "title" | "description" | "default", Some(_), _) => {}
             _ => dropped.note(format!("{place}.allOf")),
         }
@@ -199,17 +172,8 @@ fn merge(members: &mut Members, part: Members, place: &str, dropped: &mut Droppe
 pub(super) fn to_openapi(schema: &Json, place: &str, dropped: &mut Dropped) -> Result<Json, Unfit> {
     let mut node = Node::parse(schema, 0)?;
     let mut left = MOST_NODES;
-    if let Node::Object(root) = &node {
-        let mut definitions: Members = Vec::new();
-        for word in ["$defs", "definitions"] {
-            if let Some(Node::Object(named)) = find(root, word) {
-                let copies =
-                    named.iter().map(|(n, child)| (format!("#/{word}/{n}"), child.clone()));
-                definitions.extend(copies);
-            }
-        }
-        node = inlined(&node, &definitions, &mut Vec::new(), &mut left, 0)?;
-    }
+    let definitions = definitions(&node);
+    node = inlined(&node, &definitions, &mut Vec::new(), &mut left, 0)?;
     change(&mut node, &mut |members| {
         common(members, place, dropped);
         kind(members);
@@ -245,7 +209,9 @@ fn inlined(
             Ok(Node::Array(items.collect::<Result<_, Unfit>>()?))
         }
         Node::Object(members) => {
-            let mut whole = Vec::new();
+            let (mut whole, mut part) = (Vec::new(), None);
+            let merges =
+                ["properties", "required"].iter().any(|word| find(members, word).is_some());
             for (word, child) in members {
                 match word.as_str() {
                     "$defs" | "definitions" => {}
@@ -258,7 +224,10 @@ fn inlined(
                         path.push(target);
                         let found = inlined(found, definitions, path, left, depth);
                         path.pop();
-                        if let Node::Object(found) = found? {
+                        let found = found?;
+                        if merges {
+                            part = Some(found);
+                        } else if let Node::Object(found) = found {
                             // What stands beside the reference says more than its target.
                             let news =
                                 found.into_iter().filter(|(w, _)| find(members, w).is_none());
@@ -269,6 +238,9 @@ fn inlined(
                         whole.push((word.clone(), inlined(child, definitions, path, left, depth)?));
                     }
                 }
+            }
+            if let Some(part) = part {
+                add_part(&mut whole, part);
             }
             Ok(Node::Object(whole))
         }

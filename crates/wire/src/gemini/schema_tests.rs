@@ -56,6 +56,52 @@ fn a_reference_stands_alone_and_old_definitions_get_their_new_name() {
 }
 
 #[test]
+fn a_reference_among_other_parts_is_what_it_refers_to() {
+    let base = r#""Base":{"type":"object","properties":{"id":{"type":"string"},"both":{"type":"string"}},"required":["id"]}"#;
+    let more =
+        r#""properties":{"tag":{"type":"string"},"both":{"minLength":1}},"required":["tag","id"]"#;
+    let merged = |name: &str| {
+        [
+            format!(r##"{{"allOf":[{{"$ref":"#/{name}/Base"}},{{{more}}}],"{name}":{{{base}}}}}"##),
+            format!(r##"{{"$ref":"#/{name}/Base",{more},"{name}":{{{base}}}}}"##),
+        ]
+    };
+    for schema in ["$defs", "definitions"].iter().flat_map(|name| merged(name)) {
+        for (written, lost) in [modern(&schema), old(&schema)] {
+            assert_eq!(lost, Vec::<String>::new(), "{schema}");
+            let json: serde_json::Value = serde_json::from_str(&written).unwrap();
+            let properties = json["properties"].as_object().unwrap();
+            assert_eq!(properties.keys().collect::<Vec<_>>(), ["both", "id", "tag"], "{written}");
+            assert_eq!(properties["both"]["minLength"], 1, "{written}");
+            assert_eq!(properties["both"]["type"].as_str().unwrap().to_lowercase(), "string");
+            let mut required = json["required"].as_array().unwrap().clone();
+            required.sort_by_key(ToString::to_string);
+            assert_eq!(required, ["id", "tag"], "{written}");
+            assert!(json.get("allOf").is_none() && json.get("$ref").is_none(), "{written}");
+        }
+    }
+    // What refers to itself, or to what is not there, is named as before; one alone stays.
+    for (schema, lost) in [
+        (r##"{"$defs":{"N":{"allOf":[{"$ref":"#/$defs/N"},{"required":["a"]}]}}}"##, "p.required"),
+        (r#"{"$ref":"https://example.com/a","required":["a"]}"#, "p.required"),
+    ] {
+        assert_eq!(modern(schema).1, [lost], "{schema}");
+    }
+    let alone = r##"{"properties":{"a":{"allOf":[{"$ref":"#/$defs/N"}]}},"$defs":{"N":{}}}"##;
+    assert!(modern(alone).0.contains(r##""a":{"$ref":"#/$defs/N"}"##));
+    // Each definition has the next one twice.
+    let twice = |n: usize| {
+        format!(
+            r##""D{n}":{{"allOf":[{{"$ref":"#/$defs/D{0}"}},{{"properties":{{"a{n}":{{"allOf":[{{"$ref":"#/$defs/D{0}"}},{{"minProperties":1}}]}}}}}}]}}"##,
+            n + 1
+        )
+    };
+    let bomb: Vec<String> = (0..30).map(twice).collect();
+    let (written, lost) = modern(&format!(r#"{{"$defs":{{{},"D30":{{}}}}}}"#, bomb.join(",")));
+    assert!(written.len() < 5_000_000 && !lost.is_empty(), "{}", written.len());
+}
+
+#[test]
 fn the_older_variant_has_one_type_and_texts_in_its_lists() {
     for (schema, expected) in [
         (

@@ -77,6 +77,15 @@ impl Node {
         }
     }
 
+    /// How many nodes there are.
+    pub(super) fn size(&self) -> usize {
+        1 + match self {
+            Self::Object(members) => members.iter().map(|(_, node)| node.size()).sum(),
+            Self::Array(items) => items.iter().map(Self::size).sum(),
+            Self::Leaf(_) => 0,
+        }
+    }
+
     pub(super) fn is(&self, text: &str) -> bool {
         matches!(self, Self::Leaf(json) if json.get() == text)
     }

@@ -10,6 +10,7 @@ use super::write_reply::{content, or, reason};
 use super::{NAME, problem, signature, usage};
 use crate::chat::Seal;
 use crate::json::Json;
+use crate::openai_responses::mark_as_state;
 use crate::reply::Finish;
 use crate::stream::{Event, Opening, Shape, Writer};
 
@@ -82,6 +83,8 @@ impl StreamWriter {
             Opening::Native(native) => {
                 if native.dialect == NAME {
                     self.parts.push(native.raw);
+                } else if let Some(state) = mark_as_state(&native) {
+                    self.parts.seal(&state);
                 } else {
                     // Told with the sources, or at the end.
                     self.cited.searched(&native);

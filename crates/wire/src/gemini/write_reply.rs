@@ -7,6 +7,7 @@ use super::{NAME, signature, usage};
 use crate::Shape;
 use crate::chat::Block;
 use crate::json::Json;
+use crate::openai_responses::mark_as_state;
 use crate::reply::{Finish, Reply};
 
 pub(super) fn reply(reply: &Reply, shape: &Shape) -> Vec<u8> {
@@ -70,7 +71,10 @@ fn answer(blocks: &[Block]) -> (Vec<Json>, Cited) {
             }
             Block::Citation(citation) => cited.add(citation.clone(), begun, text),
             Block::Native(native) if native.dialect == NAME => parts.push(native.raw.clone()),
-            Block::Native(native) => cited.searched(native),
+            Block::Native(native) => match mark_as_state(native) {
+                Some(state) => parts.seal(&state),
+                None => cited.searched(native),
+            },
             Block::ToolResult { .. } | Block::CachePoint(_) => {}
         }
     }

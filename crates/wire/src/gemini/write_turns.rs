@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::names::{self, Names};
 use super::parts::{self, Parts};
 use super::types::{Content, FunctionResponse, Part};
-use super::{NAME, signature};
+use super::{NAME, signature, unsigned};
 use crate::chat::{Block, Chat, Media, Role, Source, Turn};
 use crate::families::Gemini;
 use crate::json::Json;
@@ -143,8 +143,7 @@ impl Writer<'_> {
                     // Only the first call of a turn has one.
                     signed = true;
                     if missing {
-                        let note = format!("thoughtSignature: none -> {}", signature::STAND_IN);
-                        self.dropped.note(note);
+                        self.dropped.note(unsigned::note());
                     }
                     let stand_in = || missing.then(|| signature::STAND_IN.to_owned());
                     let id = self.id(id);

@@ -387,6 +387,18 @@ fn file(part: &Part) -> Option<Media> {
     Some(media)
 }
 
+/// What a message says of itself as state of thoughts without a text, for clients who have no other place for it.
+pub(crate) fn mark_as_state(native: &Native) -> Option<Seal> {
+    let is_phase = native.dialect == NAME && native.field == PHASE;
+    is_phase.then(|| Seal { dialect: NAME, value: native.raw.get().to_owned() })
+}
+
+/// The same, come back.
+pub(crate) fn mark_of_state(seal: &Seal) -> Option<Block> {
+    let is_mark = seal.dialect == NAME && seal.value.starts_with("{\"phase\":");
+    is_mark.then(|| Json::parse(&seal.value)).flatten().map(|raw| native(PHASE, raw))
+}
+
 /// The phase of a message, from what stands before its text.
 pub(super) fn phase(mark: &Native) -> Option<String> {
     serde_json::from_str::<Message>(mark.raw.get()).ok()?.phase

@@ -79,7 +79,7 @@ async fn customer(call: &Call) -> Result<User, Problem> {
 async fn show(call: &Call, notice: Option<Notice>) -> Result<Page, Problem> {
     let (desk, user) = (Desk::of(call)?, customer(call).await?);
     let store = &call.app.store;
-    let balance = store.balance(user.account_id).await.map_err(told)?;
+    let balance = store.balance(user.account_id, call.now).await.map_err(told)?;
     let (days, rows) = customer_lists::rollups(call, &user).await?;
     let month = sums::month_of(call.now);
     let spent =
