@@ -7,7 +7,8 @@ use wire::chat::{
     Block, CacheLife, Citation, Effort, Format, Hosted, Media, MediaKind, Native, Reasoning, Role,
     Seal, Source, Tool, ToolChoice, Turn, WebSearch,
 };
-use wire::{Chat, Dialect, Json, Target, Unsupported, Written, dialect};
+use wire::reply::Reply;
+use wire::{Chat, Dialect, Json, Shape, Target, Unsupported, Written, dialect};
 
 fn responses() -> &'static dyn Dialect {
     dialect("openai_responses").unwrap()
@@ -398,6 +399,33 @@ fn its_own_items_are_written_as_they_came() {
         "safety_identifier": "s", "user": "u"});
     let (again, dropped) = write(&read(&body), "gpt-5.6-sol");
     assert_eq!((again, dropped), (body, Vec::new()));
+}
+
+/// Codex keeps the items of an answer in the order in which they end.
+#[test]
+fn the_state_of_a_call_comes_back_from_either_side_of_it() {
+    let sealed = Some(Seal { dialect: "gemini", value: "c2ln".to_owned() });
+    let call = Block::ToolUse {
+        id: "c".to_owned(),
+        name: "f".to_owned(),
+        input: Json::empty_object(),
+        seal: sealed.clone(),
+    };
+    let reply = Reply { blocks: vec![call], ..Reply::default() };
+    let told = responses().write_reply(&reply, &Shape::default());
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    let mut items = told["output"].as_array().unwrap().clone();
+    assert_eq!(items.len(), 2);
+    for _ in 0..2 {
+        items.reverse();
+        let chat = read(&json!({"model": "m", "input": items}));
+        let seals =
+            chat.turns.iter().flat_map(|turn| &turn.blocks).filter_map(|block| match block {
+                Block::ToolUse { seal: Some(seal), .. } => Some(seal.clone()),
+                _ => None,
+            });
+        assert_eq!(seals.collect::<Vec<_>>(), Vec::from_iter(sealed.clone()));
+    }
 }
 
 #[test]

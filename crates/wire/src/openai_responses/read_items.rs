@@ -32,6 +32,7 @@ pub(super) fn conversation(
 ) -> Result<(Vec<Block>, Vec<Turn>), Malformed> {
     let mut system = Vec::new();
     let mut turns: Vec<Turn> = Vec::new();
+    let mut of_calls = Vec::new();
     for (i, raw) in items.iter().enumerate() {
         let path = format!("input[{i}]");
         match item(raw, &path, true, natives)? {
@@ -44,8 +45,12 @@ pub(super) fn conversation(
             Item::Result(block) => result(&mut turns, block),
             Item::Said(block) | Item::Other(Role::Assistant, block) => said(&mut turns, block),
             Item::Other(role, block) => other(&mut turns, role, block),
-            Item::OfCall(call, seal) => attach(&mut turns, &call, seal),
+            Item::OfCall(call, seal) => of_calls.push((call, seal)),
         }
+    }
+    // Clients may keep items in the order of their ends, which puts the state in front of its call.
+    for (call, seal) in of_calls {
+        attach(&mut turns, &call, seal);
     }
     Ok((system, turns))
 }
