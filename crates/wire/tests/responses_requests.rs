@@ -429,6 +429,49 @@ fn the_state_of_a_call_comes_back_from_either_side_of_it() {
 }
 
 #[test]
+fn the_tools_of_a_group_are_functions_under_both_names_elsewhere() {
+    let tools = json!([
+        {"type": "function", "name": "load", "parameters": {"type": "object"}, "strict": false},
+        {"type": "namespace", "name": "mcp_pier", "description": "The pier.", "tools": [
+            {"type": "function", "name": "load", "parameters": {"type": "object"}, "strict": false, "defer_loading": true},
+            {"type": "custom", "name": "signal"}]},
+    ]);
+    let call = json!({"type": "function_call", "id": "fc_1", "call_id": "c", "name": "load", "arguments": "{}",
+        "namespace": "mcp_pier"});
+    let mut body = json!({"model": "gpt-5.4", "store": false, "tools": tools,
+        "input": [{"role": "user", "content": "x"}, call, {"type": "function_call_output", "call_id": "c", "output": "1"}]});
+    let chat = read(&body);
+    for to in ["anthropic", "gemini", "deepseek"] {
+        let target = Target { provider: to, ..target("m") };
+        let dialect = dialect(if to == "deepseek" { "openai_chat" } else { to }).unwrap();
+        let written = dialect.write_request(&chat, &target).unwrap();
+        assert_eq!(written.dropped[0], "tools.namespace", "{to}");
+        assert!(!written.dropped.contains(&"input.namespace".to_owned()), "{to}");
+        let text = String::from_utf8(written.body).unwrap();
+        // Two tools, and the call.
+        assert_eq!(
+            text.matches("\"mcp_pier__load\"").count(),
+            2 + usize::from(to == "gemini"),
+            "{text}"
+        );
+        assert_eq!(text.matches("\"mcp_pier__signal\"").count(), 1, "{text}");
+    }
+    let (again, dropped) = write(&chat, "gpt-5.4");
+    assert_eq!((again, dropped), (body.clone(), Vec::new()));
+    // With another provider's state, which takes the place of the group.
+    let state = json!({"type": "reasoning", "summary": [], "encrypted_content": "tg1.gemini.YTI5c2JnPT0#c"});
+    let mut sealed = body.clone();
+    sealed["input"].as_array_mut().unwrap().insert(1, state);
+    let chat = read(&sealed);
+    let Some(Block::ToolUse { name, seal: Some(seal), .. }) = chat.turns[1].blocks.first() else {
+        panic!()
+    };
+    assert_eq!((name.as_str(), seal.dialect), ("mcp_pier__load", "gemini"));
+    body["input"][1].as_object_mut().unwrap().remove("id");
+    assert_eq!(write(&chat, "gpt-5.4").0["input"], body["input"]);
+}
+
+#[test]
 fn a_custom_tool_is_a_function_elsewhere() {
     let chat = read(
         &json!({"model": "m", "tools": [{"type": "custom", "name": "signal", "description": "Flashes.",
