@@ -232,7 +232,15 @@ fn path(inbound: &Inbound, target: &Target, same: bool) -> String {
     }
 }
 
-/// The body as it came, but for the model's name and what makes a stream report its usage.
+/// Whether the model refuses the older name of the ceiling, which is the only one that many programs know.
+fn names_ceiling_as_of_old(inbound: &Inbound, target: &Target) -> bool {
+    inbound.peek.older_ceiling
+        && inbound.face.is(wire::openai_chat::NAME)
+        && !is_legacy(inbound, target)
+        && !wire::openai_chat::takes_max_tokens(&target.wire())
+}
+
+/// The body as it came, but for the model's name, a name that the model refuses, and what makes a stream report its usage.
 pub(crate) fn pass(
     inbound: &Inbound,
     target: &Target,
@@ -246,6 +254,9 @@ pub(crate) fn pass(
     }
     if hides_usage(inbound, target) {
         edits.extend(ask_for_usage(inbound));
+    }
+    if names_ceiling_as_of_old(inbound, target) {
+        edits.extend(peek::rename_member(&inbound.body, "max_tokens", "max_completion_tokens"));
     }
     if let (Some(tokens), Some(field)) = (inbound.ceiling, ceiling_field(inbound, target)) {
         edits.extend(peek::set_member(&inbound.body, field, &tokens.to_string()));

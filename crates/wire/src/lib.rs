@@ -192,10 +192,12 @@ impl Dropped {
     }
 
     /// Notes what a call of Responses says beside name and arguments.
-    pub(crate) fn call_members(&mut self, seal: Option<&chat::Seal>) {
+    pub(crate) fn call_members(&mut self, tool: &str, seal: Option<&chat::Seal>) {
         for (name, raw) in openai_responses::call_members(seal) {
-            // A call that the model made itself is what a call is.
-            if !matches!(raw.get(), "false" | r#"{"type":"direct"}"#) {
+            // A call that the model made itself is what a call is; the group of a tool may be in its name.
+            let is_said = matches!(raw.get(), "false" | r#"{"type":"direct"}"#)
+                || openai_responses::is_in_group(tool, &raw);
+            if !is_said {
                 self.note(format!("input.{name}"));
             }
         }

@@ -29,6 +29,8 @@ pub struct Peek {
     /// The most tokens to generate, by the fields of Chat Completions: `max_completion_tokens` or `max_tokens`, whichever is
     /// more.
     pub max_tokens: Option<u64>,
+    /// Whether that is said by the older field alone, `max_tokens`.
+    pub older_ceiling: bool,
     /// Whether tools are on offer, under their old name or their new one.
     pub tools: bool,
     /// Whether the answer is to be fetched later (Responses).
@@ -350,6 +352,7 @@ impl Peek {
             include_usage: options.include_usage.unwrap_or(false),
             stream_options_at: fields.stream_options.and_then(at),
             max_tokens: fields.max_completion_tokens.max(fields.max_tokens),
+            older_ceiling: fields.max_completion_tokens.is_none() && fields.max_tokens.is_some(),
             tools: [fields.tools, fields.functions]
                 .iter()
                 .flatten()
@@ -429,6 +432,18 @@ pub fn set_member(body: &[u8], name: &str, value: &str) -> Option<(Range<usize>,
         Some(at) => Some((at, value.to_owned())),
         None => insert_member(body, &format!("\"{name}\":{value}")),
     }
+}
+
+/// Where the name of a top-level member stands, and the other `name` for it. Nothing where the body is written in an unusual
+/// way.
+pub fn rename_member(body: &[u8], old: &str, name: &str) -> Option<(Range<usize>, String)> {
+    let text = std::str::from_utf8(body).ok()?;
+    let mut found = None;
+    skip::members(text, |known, _| {
+        found = if known == old { Some(known) } else { found };
+        Some(())
+    })?;
+    Some((at(text, found?)?, name.to_owned()))
 }
 
 /// Where the value of a top-level member stands.

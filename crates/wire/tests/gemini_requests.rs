@@ -879,6 +879,25 @@ fn counting_tokens() {
     assert_eq!(wire::gemini::path("models/g", "countTokens"), "/v1beta/models/g:countTokens");
 }
 
+/// Gemini CLI asks for the tokens of a file that a tool has read.
+#[test]
+fn a_result_without_its_call_is_counted_as_what_it_says() {
+    let body = json!({"contents": [{"role": "user", "parts": [
+        {"functionResponse": {"id": "c", "name": "read", "response": {"output": "two lanes"}}},
+        {"inlineData": {"mimeType": "image/png", "data": "iVBO"}}]}]});
+    let chat = wire::gemini::read_count_request(body.to_string().as_bytes()).unwrap();
+    let target = Target {
+        provider: "anthropic",
+        model: "claude-opus-5",
+        max_output_tokens: None,
+        reasoning: true,
+    };
+    let written = wire::anthropic::write_count_request(&chat, &target).unwrap();
+    let body: Value = serde_json::from_slice(&written.body).unwrap();
+    let said = &body["messages"][0]["content"];
+    assert_eq!((&said[0]["text"], &said[1]["type"]), (&json!("two lanes"), &json!("image")));
+}
+
 #[test]
 fn errors_say_which_quota_and_whose_key() {
     let quota = |id: &str| {

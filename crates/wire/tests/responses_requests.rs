@@ -7,7 +7,8 @@ use wire::chat::{
     Block, CacheLife, Citation, Effort, Format, Hosted, Media, MediaKind, Native, Reasoning, Role,
     Seal, Source, Tool, ToolChoice, Turn, WebSearch,
 };
-use wire::{Chat, Dialect, Json, Target, Unsupported, Written, dialect};
+use wire::reply::Reply;
+use wire::{Chat, Dialect, Json, Shape, Target, Unsupported, Written, dialect};
 
 fn responses() -> &'static dyn Dialect {
     dialect("openai_responses").unwrap()
@@ -398,6 +399,76 @@ fn its_own_items_are_written_as_they_came() {
         "safety_identifier": "s", "user": "u"});
     let (again, dropped) = write(&read(&body), "gpt-5.6-sol");
     assert_eq!((again, dropped), (body, Vec::new()));
+}
+
+/// Codex keeps the items of an answer in the order in which they end.
+#[test]
+fn the_state_of_a_call_comes_back_from_either_side_of_it() {
+    let sealed = Some(Seal { dialect: "gemini", value: "c2ln".to_owned() });
+    let call = Block::ToolUse {
+        id: "c".to_owned(),
+        name: "f".to_owned(),
+        input: Json::empty_object(),
+        seal: sealed.clone(),
+    };
+    let reply = Reply { blocks: vec![call], ..Reply::default() };
+    let told = responses().write_reply(&reply, &Shape::default());
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    let mut items = told["output"].as_array().unwrap().clone();
+    assert_eq!(items.len(), 2);
+    for _ in 0..2 {
+        items.reverse();
+        let chat = read(&json!({"model": "m", "input": items}));
+        let seals =
+            chat.turns.iter().flat_map(|turn| &turn.blocks).filter_map(|block| match block {
+                Block::ToolUse { seal: Some(seal), .. } => Some(seal.clone()),
+                _ => None,
+            });
+        assert_eq!(seals.collect::<Vec<_>>(), Vec::from_iter(sealed.clone()));
+    }
+}
+
+#[test]
+fn the_tools_of_a_group_are_functions_under_both_names_elsewhere() {
+    let tools = json!([
+        {"type": "function", "name": "load", "parameters": {"type": "object"}, "strict": false},
+        {"type": "namespace", "name": "mcp_pier", "description": "The pier.", "tools": [
+            {"type": "function", "name": "load", "parameters": {"type": "object"}, "strict": false, "defer_loading": true},
+            {"type": "custom", "name": "signal"}]},
+    ]);
+    let call = json!({"type": "function_call", "id": "fc_1", "call_id": "c", "name": "load", "arguments": "{}",
+        "namespace": "mcp_pier"});
+    let mut body = json!({"model": "gpt-5.4", "store": false, "tools": tools,
+        "input": [{"role": "user", "content": "x"}, call, {"type": "function_call_output", "call_id": "c", "output": "1"}]});
+    let chat = read(&body);
+    for to in ["anthropic", "gemini", "deepseek"] {
+        let target = Target { provider: to, ..target("m") };
+        let dialect = dialect(if to == "deepseek" { "openai_chat" } else { to }).unwrap();
+        let written = dialect.write_request(&chat, &target).unwrap();
+        assert_eq!(written.dropped[0], "tools.namespace", "{to}");
+        assert!(!written.dropped.contains(&"input.namespace".to_owned()), "{to}");
+        let text = String::from_utf8(written.body).unwrap();
+        // Two tools, and the call.
+        assert_eq!(
+            text.matches("\"mcp_pier__load\"").count(),
+            2 + usize::from(to == "gemini"),
+            "{text}"
+        );
+        assert_eq!(text.matches("\"mcp_pier__signal\"").count(), 1, "{text}");
+    }
+    let (again, dropped) = write(&chat, "gpt-5.4");
+    assert_eq!((again, dropped), (body.clone(), Vec::new()));
+    // With another provider's state, which takes the place of the group.
+    let state = json!({"type": "reasoning", "summary": [], "encrypted_content": "tg1.gemini.YTI5c2JnPT0#c"});
+    let mut sealed = body.clone();
+    sealed["input"].as_array_mut().unwrap().insert(1, state);
+    let chat = read(&sealed);
+    let Some(Block::ToolUse { name, seal: Some(seal), .. }) = chat.turns[1].blocks.first() else {
+        panic!()
+    };
+    assert_eq!((name.as_str(), seal.dialect), ("mcp_pier__load", "gemini"));
+    body["input"][1].as_object_mut().unwrap().remove("id");
+    assert_eq!(write(&chat, "gpt-5.4").0["input"], body["input"]);
 }
 
 #[test]

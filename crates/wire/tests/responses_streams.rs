@@ -885,6 +885,26 @@ fn phases_come_back_through_every_client() {
 }
 
 #[test]
+fn a_tool_of_a_group_is_called_by_its_own_name() {
+    let echo = responses().echo(
+        br#"{"tools":[{"type":"function","name":"load"},{"type":"namespace","name":"pier","tools":[
+        {"type":"function","name":"load"},{"type":"custom","name":"signal"}]}]}"#,
+    );
+    let called = [("load", "{}"), ("pier__load", "{}"), ("pier__signal", "{\"input\":\"SOS\"}")];
+    let calls = (0..).zip(called).flat_map(|(at, (name, arguments))| {
+        [call(at, "c", name), json_part(at, arguments), close(at)]
+    });
+    let events = [start()].into_iter().chain(calls).chain([finish(Finish::ToolUse), Event::End]);
+    let events = sent(&write(events.collect(), Shape { echo, ..Shape::default() }));
+    let output = &events.last().unwrap()["response"]["output"];
+    let told = |at: usize| ["type", "namespace", "name"].map(|member| output[at][member].clone());
+    assert_eq!(told(0), [json!("function_call"), json!(null), json!("load")]);
+    assert_eq!(told(1), [json!("function_call"), json!("pier"), json!("load")]);
+    assert_eq!(told(2), [json!("custom_tool_call"), json!("pier"), json!("signal")]);
+    assert_eq!(output[2]["input"], "SOS");
+}
+
+#[test]
 fn media_natives_and_phases_find_their_place() {
     let native = |dialect, field: &str, raw: &str| {
         Opening::Native(Native { dialect, field: field.to_owned(), raw: Json::parse(raw).unwrap() })

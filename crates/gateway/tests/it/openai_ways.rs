@@ -56,6 +56,19 @@ async fn functions_for_models_that_think() {
 }
 
 #[tokio::test]
+async fn the_older_name_of_the_ceiling_is_changed_for_models_that_refuse_it() {
+    let app = App::start().await;
+    for (model, other) in [("gpt-5-mini", "max_completion_tokens"), ("gpt-4o", "max_tokens")] {
+        let new = json!({ "max_tokens": 500 });
+        for path in [CHAT, "/api/v1/chat/completions"] {
+            let (_, sent) =
+                called(&app, path, &chat(model, &json!({ "max_tokens": 500, "zznew": new }))).await;
+            assert_eq!(sent, chat(model, &json!({ other: 500, "zznew": new })), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn tools_that_take_free_text() {
     let app = App::start().await;
     let tool = json!({ "type": "custom", "custom": { "name": "note" } });

@@ -31,8 +31,10 @@ pub(super) struct StreamWriter {
     open: Option<Open>,
     /// A text block without its stop: citations of this dialect's own may follow.
     held: Option<u64>,
-    /// State of another provider's thoughts, which waits for what they belong to: a text goes in front of it.
+    /// State of another provider's thoughts, which waits for what they belong to.
     ahead: Vec<String>,
+    /// That of the text whose stop is held: it comes behind it, and only where more does.
+    behind: Vec<String>,
     /// Blocks that opened meanwhile, each with its events.
     waiting: VecDeque<(u32, Vec<Event>)>,
     usage: UsageReport,
@@ -195,6 +197,7 @@ impl StreamWriter {
             open: None,
             held: None,
             ahead: Vec::new(),
+            behind: Vec::new(),
             waiting: VecDeque::new(),
             usage: UsageReport::default(),
             cost: None,
@@ -284,7 +287,7 @@ impl StreamWriter {
     fn release(&mut self, out: &mut Vec<u8>) {
         if let Some(held) = self.held.take() {
             stop(out, held);
-            for data in std::mem::take(&mut self.ahead) {
+            for data in std::mem::take(&mut self.behind) {
                 self.whole(&behind_text(&data), out);
             }
         }
@@ -337,10 +340,12 @@ impl StreamWriter {
             return;
         }
         if native.dialect != NAME {
-            self.tell_state(out);
             let name = format!("{}_{}", self.shape.id, self.next);
-            for block in search::blocks(native, &name).into_iter().flatten() {
-                self.whole(&block, out);
+            if let Some(blocks) = search::blocks(native, &name) {
+                self.tell_state(out);
+                for block in blocks {
+                    self.whole(&block, out);
+                }
             }
             return;
         }
@@ -404,7 +409,10 @@ impl StreamWriter {
         let Some(Open { wire, body, .. }) = self.open.take() else { return };
         match (body, wire) {
             (Body::Thinking { seal }, wire) => self.seal(seal.as_ref(), wire, out),
-            (Body::Text | Body::Refusal, Some(wire)) => self.held = Some(wire),
+            (Body::Text | Body::Refusal, Some(wire)) => {
+                self.held = Some(wire);
+                self.behind.append(&mut self.ahead);
+            }
             (Body::Tool { seal, arguments }, Some(wire)) => {
                 if let Arguments::Other(text) = arguments {
                     let object = Json::from_arguments(&text).into_object();
@@ -430,11 +438,7 @@ impl StreamWriter {
                 stop(out, wire);
             }
             Thoughts::Withheld(data) => self.whole(&Json::of(&withheld(&data)), out),
-            Thoughts::State(data) => {
-                // What a text before them has waited for is told first.
-                self.release(out);
-                self.ahead.push(data);
-            }
+            Thoughts::State(data) => self.ahead.push(data),
             Thoughts::Nothing => {}
         }
     }
@@ -455,7 +459,10 @@ impl StreamWriter {
             return self.fail(&problem, out);
         }
         self.start("", "", out);
-        self.tell_state(out);
+        match self.held.take() {
+            Some(held) => stop(out, held),
+            None => self.tell_state(out),
+        }
         self.done = true;
         let stop = Stop {
             stop_reason: stop_reason(finish),

@@ -123,7 +123,7 @@ impl Blocks<'_> {
             Block::Thinking { text, seal } => self.thinking(text, seal.as_ref()),
             Block::ToolUse { id, name, input, seal } => {
                 self.dropped.unless_kept(seal.as_ref());
-                self.dropped.call_members(seal.as_ref());
+                self.dropped.call_members(name, seal.as_ref());
                 self.dropped.unless_object(input);
                 Some(tool_use(id, &self.names.of(name), input))
             }

@@ -132,15 +132,17 @@ pub(super) fn in_words(media: &Media) -> String {
     }
 }
 
-/// State as the text has it that it went ahead of: behind.
+/// State as the text has it that it went ahead of.
 pub(super) fn behind_text(data: &str) -> Json {
     Json::of(&withheld(&format!("{AHEAD}{data}")))
 }
 
+/// State of thoughts that led to a text comes behind it, and only where more does: clients take the first block for the text, or
+/// the last.
 fn content(blocks: &[Block], answer: &str) -> Vec<Json> {
     let mut content = Vec::new();
-    let mut ahead: Vec<String> = Vec::new();
-    let text = |text: &str| WireBlock { text: Some(text.to_owned()), ..of_kind("text") };
+    let (mut ahead, mut behind): (Vec<String>, Vec<String>) = Default::default();
+    let mut ends_in_text = false;
     let mut blocks = blocks.iter().peekable();
     while let Some(block) = blocks.next() {
         if let Block::Native(native) = block
@@ -160,41 +162,62 @@ fn content(blocks: &[Block], answer: &str) -> Vec<Json> {
                 _ => {}
             }
         }
-        if matches!(block, Block::ToolUse { .. } | Block::Native(_)) {
-            content.extend(ahead.drain(..).map(|data| Json::of(&withheld(&data))));
-        }
-        let mut add = |mut wire: WireBlock| {
+        let name = format!("{answer}_{}", content.len());
+        let told = told(block, &name, &mut ahead, |mut wire| {
             if !citations.is_empty() {
                 wire.citations = Some(Json::of(&citations));
             }
-            content.push(json::object_with(&wire, &more));
-        };
-        match block {
-            Block::Text(part) | Block::Refusal(part) => add(text(part)),
-            Block::Media(media) => add(text(&in_words(media))),
-            Block::Thinking { text, seal } => match Thoughts::of(!text.is_empty(), seal.as_ref()) {
-                Thoughts::Signed(signature) => add(thought(text, &signature)),
-                Thoughts::Withheld(data) => add(withheld(&data)),
-                Thoughts::State(data) => ahead.push(data),
-                Thoughts::Nothing => {}
-            },
-            Block::ToolUse { id, name, input, seal } => {
-                add(tool_use(id, name, input));
-                content.extend(seal.as_ref().and_then(call_state).as_ref().map(Json::of));
-            }
-            Block::Native(native) if native.dialect == NAME => content.push(native.raw.clone()),
-            Block::Native(native) => {
-                let name = format!("{answer}_{}", content.len());
-                content.extend(search::blocks(native, &name).into_iter().flatten());
-            }
-            _ => {}
+            json::object_with(&wire, &more)
+        });
+        if told.is_empty() {
+            continue;
         }
-        if matches!(block, Block::Text(_) | Block::Refusal(_) | Block::Media(_)) {
-            content.extend(ahead.drain(..).map(|data| behind_text(&data)));
+        content.extend(behind.drain(..).map(|data| behind_text(&data)));
+        ends_in_text = matches!(block, Block::Text(_) | Block::Refusal(_) | Block::Media(_));
+        if ends_in_text {
+            behind.append(&mut ahead);
+        } else if !matches!(block, Block::Thinking { .. }) {
+            content.extend(ahead.drain(..).map(|data| Json::of(&withheld(&data))));
         }
+        content.extend(told);
     }
-    content.extend(ahead.into_iter().map(|data| Json::of(&withheld(&data))));
+    if !ends_in_text {
+        content.extend(ahead.into_iter().map(|data| Json::of(&withheld(&data))));
+    }
     content
+}
+
+/// What a block is on the wire; state that waits for what comes goes to `ahead`.
+fn told(
+    block: &Block,
+    name: &str,
+    ahead: &mut Vec<String>,
+    whole: impl Fn(WireBlock) -> Json,
+) -> Vec<Json> {
+    let text = |text: &str| whole(WireBlock { text: Some(text.to_owned()), ..of_kind("text") });
+    match block {
+        Block::Text(part) | Block::Refusal(part) => vec![text(part)],
+        Block::Media(media) => vec![text(&in_words(media))],
+        Block::Thinking { text, seal } => match Thoughts::of(!text.is_empty(), seal.as_ref()) {
+            Thoughts::Signed(signature) => vec![whole(thought(text, &signature))],
+            Thoughts::Withheld(data) => vec![whole(withheld(&data))],
+            Thoughts::State(data) => {
+                ahead.push(data);
+                Vec::new()
+            }
+            Thoughts::Nothing => Vec::new(),
+        },
+        Block::ToolUse { id, name, input, seal } => {
+            let state = seal.as_ref().and_then(call_state);
+            [whole(tool_use(id, name, input))]
+                .into_iter()
+                .chain(state.as_ref().map(Json::of))
+                .collect()
+        }
+        Block::Native(native) if native.dialect == NAME => vec![native.raw.clone()],
+        Block::Native(native) => search::blocks(native, name).into_iter().flatten().collect(),
+        _ => Vec::new(),
+    }
 }
 
 fn belongs_behind(block: &Block) -> bool {

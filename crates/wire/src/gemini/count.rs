@@ -1,9 +1,12 @@
 //! Counting the tokens of a request, and going on with a long answer.
 //! <https://ai.google.dev/api/tokens>
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{read, write};
+use crate::chat::{Block, Turn};
 use crate::json::{self, Count, Json, Malformed};
 use crate::peek;
 use crate::{Chat, Target, Unsupported, Written};
@@ -25,9 +28,29 @@ struct Counted {
 pub fn read_count_request(body: &[u8]) -> Result<Chat, Malformed> {
     let text = json::utf8(body)?;
     let request: Request = json::read(text, "")?;
-    match request.generate_content_request {
+    let mut chat = match request.generate_content_request {
         Some(whole) => read::request(whole.get().as_bytes()),
         None => read::request(body),
+    }?;
+    tell_lone_results(&mut chat.turns);
+    Ok(chat)
+}
+
+/// Gemini CLI counts the result of a tool without the call, which nobody else takes: what it says counts as much.
+fn tell_lone_results(turns: &mut [Turn]) {
+    let blocks = turns.iter().flat_map(|turn| &turn.blocks);
+    let calls: HashSet<String> = blocks
+        .filter_map(|block| match block {
+            Block::ToolUse { id, .. } => Some(id.clone()),
+            _ => None,
+        })
+        .collect();
+    for turn in turns {
+        let told = std::mem::take(&mut turn.blocks).into_iter().flat_map(|block| match block {
+            Block::ToolResult { id, blocks, .. } if !calls.contains(&id) => blocks,
+            block => vec![block],
+        });
+        turn.blocks = told.collect();
     }
 }
 

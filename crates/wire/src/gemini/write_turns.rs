@@ -136,7 +136,7 @@ impl Writer<'_> {
                     _ => self.dropped.note("thinking"),
                 },
                 Block::ToolUse { id, name, input, seal } => {
-                    self.dropped.call_members(seal.as_ref());
+                    self.dropped.call_members(name, seal.as_ref());
                     self.dropped.unless_object(input);
                     let own = signature::own(seal.as_ref()).map(str::to_owned);
                     let missing = own.is_none() && !self.parts.is_waiting() && !signed;

@@ -34,6 +34,11 @@ use crate::{
     Written, anthropic,
 };
 
+/// Whether a model takes the older field for the ceiling of its answer, `max_tokens`: those of `OpenAI` that reason do not.
+pub fn takes_max_tokens(target: &Target<'_>) -> bool {
+    !write::Rules::of(target).reasons
+}
+
 pub(crate) use cost::cost_members;
 pub use cost::{add_cost, is_usage_only, may_tell_usage, without_null_usage};
 pub(crate) use read::terms;

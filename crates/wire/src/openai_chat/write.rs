@@ -28,7 +28,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    fn of(target: &Target<'_>) -> Self {
+    pub(super) fn of(target: &Target<'_>) -> Self {
         let openai = target.provider == "openai";
         Self {
             openai,

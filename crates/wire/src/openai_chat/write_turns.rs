@@ -296,8 +296,8 @@ impl Turns<'_> {
                 // Told by then.
                 Block::Thinking { .. } | Block::CachePoint(_) => {}
                 // Any server is given it beside its thoughts.
-                Block::ToolUse { seal, .. } if !self.rules.any() => {
-                    self.dropped.call_members(seal.as_ref());
+                Block::ToolUse { name, seal, .. } if !self.rules.any() => {
+                    self.dropped.call_members(name, seal.as_ref());
                 }
                 other => self.note(other),
             }

@@ -22,9 +22,19 @@ pub(super) struct Item {
 enum Body {
     Message { pieces: Vec<Piece>, phase: Option<String> },
     Thinking { text: String, seal: Option<Seal> },
-    Call { call_id: String, name: String, arguments: String, custom: bool, seal: Option<Seal> },
+    Call { called: Called, arguments: String, seal: Option<Seal> },
     Search(Search),
     Whole(Json),
+}
+
+/// Which tool is called.
+pub(super) struct Called {
+    pub(super) id: String,
+    pub(super) name: String,
+    /// The group that the client has it in.
+    pub(super) group: Option<String>,
+    /// Whether it takes free text.
+    pub(super) custom: bool,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -116,9 +126,8 @@ impl Item {
         Self::new(id, Body::Thinking { text: String::new(), seal: None })
     }
 
-    pub(super) fn call(id: String, call_id: String, name: String, custom: bool) -> Self {
-        let arguments = String::new();
-        Self::new(id, Body::Call { call_id, name, arguments, custom, seal: None })
+    pub(super) fn call(id: String, called: Called) -> Self {
+        Self::new(id, Body::Call { called, arguments: String::new(), seal: None })
     }
 
     pub(super) fn picture(id: String, data: String) -> Self {
@@ -178,7 +187,8 @@ impl Item {
                 })
             }
             Body::Thinking { text, seal } => self.thoughts(text, seal.as_ref(), begun),
-            Body::Call { call_id, name, arguments, custom, seal } => {
+            Body::Call { called, arguments, seal } => {
+                let Called { id: call_id, name, group, custom } = called;
                 let call = Call {
                     kind: Some(
                         if *custom { "custom_tool_call" } else { "function_call" }.to_owned(),
@@ -187,6 +197,7 @@ impl Item {
                     status: Some(self.status.word()),
                     call_id: Some(call_id.clone()),
                     name: Some(name.clone()),
+                    namespace: group.clone(),
                     arguments: (!custom).then(|| Json::of(arguments)),
                     input: custom.then(|| free_text(arguments)),
                     ..Call::default()
@@ -260,9 +271,9 @@ impl Item {
                 frames.push(frame("response.reasoning_summary_text.delta", id, members));
                 frames
             }
-            Body::Call { arguments, custom, .. } => {
+            Body::Call { called, arguments, .. } => {
                 arguments.push_str(more);
-                if *custom {
+                if called.custom {
                     // Its text is inside of JSON that is not whole yet.
                     return Vec::new();
                 }
@@ -338,7 +349,7 @@ impl Item {
                     frame("response.reasoning_summary_part.done", id, part),
                 ]
             }
-            Body::Call { arguments, custom: false, .. } => {
+            Body::Call { called: Called { custom: false, .. }, arguments, .. } => {
                 let mut frames = Vec::new();
                 if arguments.is_empty() {
                     // A call without arguments has the empty object, for clients that add up the deltas too.
@@ -377,8 +388,8 @@ impl Item {
     /// The envelope of a call's state, if another provider gave it one.
     pub(super) fn state_of_call(&self) -> Option<String> {
         match &self.body {
-            Body::Call { call_id, seal: Some(seal), .. } if seal.dialect != NAME => {
-                Some(state::wrap_for_call(seal, call_id))
+            Body::Call { called, seal: Some(seal), .. } if seal.dialect != NAME => {
+                Some(state::wrap_for_call(seal, &called.id))
             }
             _ => None,
         }

@@ -5,6 +5,7 @@ mod count;
 mod effort;
 mod items_out;
 mod names;
+mod namespaces;
 mod problem;
 mod read;
 mod read_items;
@@ -31,6 +32,7 @@ pub use self::count::{
     COUNT_PATH, read_count, read_count_request, write_count, write_count_request,
 };
 pub(crate) use self::items_out::{call_members, is_async};
+pub(crate) use self::namespaces::is_in_group;
 pub(crate) use self::read_items::{mark_as_state, mark_of_state};
 pub(crate) use self::read_tools::terms;
 pub use self::response::with_required;

@@ -1,7 +1,8 @@
 //! Wire to canonical: requests.
 
+use super::read_items::{self, Conversation};
 use super::types::{Format as WireFormat, Reasoning as WireReasoning, Request, Text};
-use super::{NAME, read_items, read_tools};
+use super::{NAME, namespaces, read_tools};
 use crate::chat::{Block, Chat, Effort, Format, Native, Output, Reasoning, Role, Sampling, Turn};
 use crate::json::{self, Json, Malformed, TextOr};
 use crate::unknown;
@@ -19,17 +20,21 @@ pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
         return Err(read_items::missing("model", "the name of a model"));
     }
     let input = request.input.take();
-    let (mut system, turns) = match input {
-        Some(TextOr::Text(text)) => (Vec::new(), vec![user(text)]),
+    let mut said = match input {
+        Some(TextOr::Text(text)) => {
+            Conversation { turns: vec![user(text)], ..Conversation::default() }
+        }
         Some(TextOr::List(items)) => read_items::conversation(&items, stateful, &mut native)?,
-        None if stateful => (Vec::new(), Vec::new()),
+        None if stateful => Conversation::default(),
         None => return Err(read_items::missing("input", "text or an array of items")),
     };
     let instructions = request.instructions.take().filter(|text| !text.is_empty());
-    system.splice(0..0, instructions.map(Block::Text));
+    said.system.splice(0..0, instructions.map(Block::Text));
     let listed = request.tools.as_deref().unwrap_or_default();
     let mut tools = read_tools::tools(listed, "tools", &mut native)?;
-    read_tools::additional(&turns, &mut tools, &mut native)?;
+    read_tools::additional(&said.turns, &mut tools, &mut native)?;
+    namespaces::name_calls(&mut said.turns, &native);
+    said.seal_calls();
     let tool_choice = read_tools::choice(request.tool_choice.as_ref(), &mut native)?;
     let reasoning = reasoning(request.reasoning.as_ref(), &mut native)?;
     let output = output(request.text.as_ref(), &mut native)?;
@@ -43,8 +48,8 @@ pub(super) fn request(body: &[u8]) -> Result<Chat, Malformed> {
     }
     Ok(Chat {
         model: request.model.unwrap_or_default(),
-        system,
-        turns,
+        system: said.system,
+        turns: said.turns,
         tools,
         tool_choice,
         parallel_tools: request.parallel_tool_calls,

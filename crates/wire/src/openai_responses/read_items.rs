@@ -23,15 +23,35 @@ pub(super) const PHASE: &str = "phase";
 pub(super) const IN_CONTENT: &str = "content.";
 pub(super) const ANNOTATION: &str = "annotations.";
 
+/// What a list of items says.
+#[derive(Default)]
+pub(super) struct Conversation {
+    pub(super) system: Vec<Block>,
+    pub(super) turns: Vec<Turn>,
+    /// The states of calls of other providers. Clients may keep items in the order of their ends, which puts a state in front of
+    /// its call.
+    pub(super) of_calls: Vec<(String, Seal)>,
+}
+
+impl Conversation {
+    /// Gives the calls their states back, in the place of what this dialect has to say of them.
+    pub(super) fn seal_calls(&mut self) {
+        for (call, seal) in self.of_calls.drain(..) {
+            attach(&mut self.turns, &call, seal);
+        }
+    }
+}
+
 /// The system and the turns of a list of items. With `stateful`, the items follow a conversation that the server
 /// remembers, so that an operator's word at their start is one in the middle.
 pub(super) fn conversation(
     items: &[Json],
     stateful: bool,
     natives: &mut Vec<Native>,
-) -> Result<(Vec<Block>, Vec<Turn>), Malformed> {
+) -> Result<Conversation, Malformed> {
     let mut system = Vec::new();
     let mut turns: Vec<Turn> = Vec::new();
+    let mut of_calls = Vec::new();
     for (i, raw) in items.iter().enumerate() {
         let path = format!("input[{i}]");
         match item(raw, &path, true, natives)? {
@@ -44,10 +64,10 @@ pub(super) fn conversation(
             Item::Result(block) => result(&mut turns, block),
             Item::Said(block) | Item::Other(Role::Assistant, block) => said(&mut turns, block),
             Item::Other(role, block) => other(&mut turns, role, block),
-            Item::OfCall(call, seal) => attach(&mut turns, &call, seal),
+            Item::OfCall(call, seal) => of_calls.push((call, seal)),
         }
     }
-    Ok((system, turns))
+    Ok(Conversation { system, turns, of_calls })
 }
 
 fn turn(role: Role, blocks: Vec<Block>) -> Turn {

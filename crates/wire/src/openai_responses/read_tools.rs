@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use super::read_items::missing;
 use super::types::{
-    Additional, Choose, CodeInterpreter, Container, Tool as WireTool, ToolSearch,
+    Additional, Choose, CodeInterpreter, Container, Group, Tool as WireTool, ToolSearch,
     WebSearch as WireSearch,
 };
-use super::{ADDITIONAL_TOOLS, NAME};
+use super::{ADDITIONAL_TOOLS, NAME, namespaces};
 use crate::chat::{Block, Hosted, Native, Tool, ToolChoice, Turn, WebSearch};
 use crate::json::{self, Json, Malformed};
 use crate::{deferral, schema, unknown};
@@ -31,6 +31,13 @@ pub(super) fn tools(
         let own = || Native { dialect: NAME, field: kind.clone(), raw: raw.clone() };
         let keep =
             |what: &str| Native { dialect: NAME, field: format!("{KEPT}{what}"), raw: raw.clone() };
+        if kind == namespaces::KIND
+            && let Some(members) = group(raw, &path)?
+        {
+            native.push(keep(namespaces::KIND));
+            tools.extend(members);
+            continue;
+        }
         tools.push(match kind.as_str() {
             "function" => {
                 let mut more = Vec::new();
@@ -69,6 +76,20 @@ pub(super) fn tools(
         });
     }
     Ok(tools)
+}
+
+/// The tools of a group, if all of them are such as the client runs.
+fn group(raw: &Json, path: &str) -> Result<Option<Vec<Tool>>, Malformed> {
+    let group: Group = json::read(raw.get(), path)?;
+    let own = group.name.ok_or_else(|| missing(&format!("{path}.name"), "a name"))?;
+    let list = group.tools.unwrap_or_default();
+    // What they say beside that is kept with the group.
+    let mut members = tools(&list, &format!("{path}.tools"), &mut Vec::new())?;
+    for tool in &mut members {
+        let Tool::Function { name, .. } = tool else { return Ok(None) };
+        *name = namespaces::flat(&own, name);
+    }
+    Ok(Some(members).filter(|members| !members.is_empty()))
 }
 
 /// Adds the tools that come in the middle of the conversation, where other dialects have no place for them. How many they

@@ -89,11 +89,14 @@ pub(super) fn echo(body: &[u8]) -> Vec<(String, Json)> {
     json::fields(text).into_iter().filter(said).collect()
 }
 
-/// The names of the custom tools among those that an answer repeats.
-pub(super) fn custom_tools(echo: &[(String, Json)]) -> Vec<String> {
+/// The tools that an answer repeats.
+pub(super) fn tools(echo: &[(String, Json)]) -> Vec<Json> {
     let tools = echo.iter().find(|(name, _)| name == "tools").map(|(_, tools)| tools.get());
-    let tools: Vec<Json> =
-        tools.and_then(|tools| serde_json::from_str(tools).ok()).unwrap_or_default();
+    tools.and_then(|tools| serde_json::from_str(tools).ok()).unwrap_or_default()
+}
+
+/// The names of the custom tools among them.
+pub(super) fn custom_tools(tools: &[Json]) -> Vec<String> {
     let tools = tools.iter().filter_map(|raw| serde_json::from_str::<Tool>(raw.get()).ok());
     let custom = tools.filter(|tool| tool.kind.as_deref() == Some("custom"));
     custom.filter_map(|tool| tool.name).collect()

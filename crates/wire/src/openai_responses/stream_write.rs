@@ -1,6 +1,7 @@
 //! Canonical events to a client's stream, and to its whole answer: both come from the same items.
 
-use super::items_out::{Item, Piece};
+use super::items_out::{Called, Item, Piece};
+use super::namespaces::{self, Member};
 use super::read_items;
 use super::response::{self, Head, State};
 use super::{NAME, problem, search};
@@ -36,6 +37,8 @@ pub(super) struct StreamWriter {
     /// What the ids of items are made of.
     suffix: String,
     custom_tools: Vec<String>,
+    /// The tools that the client has in groups.
+    members: Vec<Member>,
     sequence: u64,
     items: Vec<Item>,
     /// Where a block that is open stands.
@@ -69,12 +72,15 @@ pub(super) type Members<'a> = Vec<(&'a str, Json)>;
 
 impl StreamWriter {
     pub(super) fn new(shape: Shape) -> Self {
-        let custom_tools = response::custom_tools(&shape.echo);
+        let tools = response::tools(&shape.echo);
+        let custom_tools = response::custom_tools(&tools);
+        let members = namespaces::members(tools.iter());
         Self {
             shape,
             head: Head { id: String::new(), model: String::new() },
             suffix: String::new(),
             custom_tools,
+            members,
             sequence: 0,
             items: Vec::new(),
             open: Vec::new(),
@@ -154,8 +160,8 @@ impl StreamWriter {
                 self.open_item(index, item, out);
             }
             Opening::ToolUse { id, name } => {
-                let custom = self.custom_tools.contains(&name);
-                let item = Item::call(self.id(if custom { "ctc" } else { "fc" }), id, name, custom);
+                let called = self.called(id, name);
+                let item = Item::call(self.id(if called.custom { "ctc" } else { "fc" }), called);
                 self.open_item(index, item, out);
             }
             Opening::Media(media) => {
@@ -173,6 +179,16 @@ impl StreamWriter {
             }
             Opening::Native(native) => self.native(index, native, out),
         }
+    }
+
+    /// The tool as the client knows it.
+    fn called(&self, id: String, name: String) -> Called {
+        let Some(member) = self.members.iter().find(|member| member.flat == name) else {
+            let custom = self.custom_tools.contains(&name);
+            return Called { id, name, group: None, custom };
+        };
+        let (name, group) = (member.name.clone(), Some(member.group.clone()));
+        Called { id, name, group, custom: member.custom }
     }
 
     /// What only this dialect knows; of that of others, searches have a place here.

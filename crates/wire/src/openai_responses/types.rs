@@ -46,6 +46,13 @@ wire! {
         parameters: Json,
         strict: bool,
     }
+    /// Tools under a name of their own.
+    struct Group {
+        #[serde(rename = "type")]
+        kind: String,
+        name: String,
+        tools: Vec<Json>,
+    }
     struct WebSearch {
         #[serde(rename = "type")]
         kind: String,

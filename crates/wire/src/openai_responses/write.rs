@@ -48,7 +48,7 @@ pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsup
     let kept = take(&mut own, KEPT);
     let offer = write_tools::Offer { rules, searches, kept: &kept, deferred };
     write_tools::tools(chat, &offer, &mut own, &mut wire, &mut dropped)?;
-    let items = write_items::input(chat, rules, write_tools::custom_names(&kept), &mut dropped)?;
+    let items = write_items::input(chat, rules, &kept, &mut dropped)?;
     if chat.turns.last().is_some_and(|turn| turn.role == Role::Assistant) {
         dropped.note(crate::PREFILL);
     }

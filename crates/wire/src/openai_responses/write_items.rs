@@ -2,11 +2,12 @@
 
 use super::items_out::{annotation, call_members, free_text};
 use super::names::{legal, short_id};
+use super::namespaces::{self, Member};
 use super::read_items::{self, ANNOTATION, IN_CONTENT};
 use super::state::{self, CallState};
 use super::types::{Breakpoint, Call, Message, Output, Part};
 use super::write::Rules;
-use super::{NAME, write_parts};
+use super::{NAME, write_parts, write_tools};
 use crate::chat::{self, Block, CacheLife, Chat, Format, Native, Role, Turn};
 use crate::json::{self, Json, TextOr};
 use crate::{Dropped, Unsupported, rounds};
@@ -24,6 +25,8 @@ struct Writer<'a> {
     rules: Rules,
     /// Tools that take free text, and calls of such.
     custom_tools: Vec<String>,
+    /// The tools that are in groups.
+    members: Vec<Member>,
     custom_calls: Vec<String>,
     /// Breakpoints that are too many: the first ones.
     too_many: usize,
@@ -34,14 +37,15 @@ struct Writer<'a> {
 pub(super) fn input(
     chat: &Chat,
     rules: Rules,
-    custom_tools: Vec<String>,
+    kept: &[(String, Json)],
     dropped: &mut Dropped,
 ) -> Result<Input, Unsupported> {
     let all = chat.system.iter().chain(chat.turns.iter().flat_map(|turn| &turn.blocks));
     let points = all.filter(|block| matches!(block, Block::CachePoint(_))).count();
     let mut writer = Writer {
         rules,
-        custom_tools,
+        custom_tools: write_tools::custom_names(kept),
+        members: namespaces::members(kept.iter().map(|(_, raw)| raw)),
         custom_calls: Vec::new(),
         too_many: points.saturating_sub(MOST_BREAKPOINTS),
         list: Vec::new(),
@@ -267,7 +271,7 @@ impl Writer<'_> {
                     message.flush(&mut self.list);
                     self.dropped.unless_kept(seal.as_ref());
                     if !self.rules.openai {
-                        self.dropped.call_members(seal.as_ref());
+                        self.dropped.call_members(name, seal.as_ref());
                     }
                     let call = self.call(id, name, input, seal.as_ref());
                     self.list.push(call);
@@ -331,13 +335,16 @@ impl Writer<'_> {
         let own = seal.filter(|seal| seal.dialect == NAME && self.rules.openai);
         let state: CallState =
             own.and_then(|seal| serde_json::from_str(&seal.value).ok()).unwrap_or_default();
+        let member = self.members.iter().find(|member| self.rules.openai && member.flat == name);
         let custom = self.rules.openai
-            && (state.kind.is_some() || self.custom_tools.iter().any(|tool| tool == name));
+            && (state.kind.is_some()
+                || member.is_some_and(|member| member.custom)
+                || self.custom_tools.iter().any(|tool| tool == name));
         let mut call = Call {
             kind: Some("function_call".to_owned()),
             id: state.id,
             call_id: Some(short_id(id).into_owned()),
-            name: Some(legal(name).into_owned()),
+            name: Some(legal(member.map_or(name, |member| &member.name)).into_owned()),
             ..Call::default()
         };
         if custom {
@@ -347,7 +354,12 @@ impl Writer<'_> {
         } else {
             call.arguments = Some(Json::of(&input.to_arguments()));
         }
-        json::object_with(&call, &call_members(own))
+        let mut more = call_members(own);
+        if let Some(Member { group, .. }) = member {
+            more.retain(|(name, _)| name != namespaces::KIND);
+            call.namespace = Some(group.clone());
+        }
+        json::object_with(&call, &more)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::names::legal;
 use super::types::{Choose, Filters, Request, Tool as WireTool, WebSearch as WireSearch};
 use super::write::Rules;
-use super::{NAME, read_tools, strict};
+use super::{NAME, namespaces, read_tools, strict};
 use crate::chat::{Chat, Hosted, Native, Tool, ToolChoice, WebSearch};
 use crate::json::{self, Json};
 use crate::{Dropped, HOSTED_CHOICE, Unsupported, deferral, schema};
@@ -48,6 +48,16 @@ pub(super) fn tools(
         match tool {
             Tool::Function { name, cache, .. } => {
                 dropped.unless_none("cache_control", *cache);
+                if let Some(group) = kept
+                    .iter()
+                    .map(|(_, raw)| raw)
+                    .find(|raw| rules.openai && namespaces::holds(raw, name))
+                {
+                    if !tools.contains(group) {
+                        tools.push(group.clone());
+                    }
+                    continue;
+                }
                 let raw = kept.iter().map(|(_, raw)| raw);
                 let raw =
                     raw.filter(|_| rules.openai).find(|raw| name_of(raw).as_ref() == Some(name));
