@@ -126,7 +126,7 @@ fn thinks_in_other_words(inbound: &Inbound, target: &Target) -> bool {
 }
 
 /// The older API goes to the older models as it is.
-fn is_legacy(inbound: &Inbound, target: &Target) -> bool {
+pub(crate) fn is_legacy(inbound: &Inbound, target: &Target) -> bool {
     matches!(inbound.face.speech, Speech::Completions) && target.completes
 }
 

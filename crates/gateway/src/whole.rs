@@ -17,18 +17,20 @@ use crate::answer::{Answer, Head};
 use crate::clock;
 use crate::failure;
 use crate::hops::Hops;
-use crate::outbound::Carry;
+use crate::outbound::{self, Carry};
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
 use crate::settle::{self, Finished};
 use crate::upstream::Body;
 
-/// Whether an answer comes whole, also where a stream was asked for: some servers have none. Gemini sends streams as JSON, too.
+/// Whether an answer comes whole, also where a stream was asked for: some servers have none. Gemini sends streams as JSON, too, and
+/// answers of the older API are no dialect's.
 pub(crate) fn comes(attempt: &Attempt<'_>, response: &Response<Body>) -> bool {
-    let inbound = attempt.inbound;
+    let (inbound, target) = (attempt.inbound, attempt.target);
     let in_array = inbound.json_array || matches!(attempt.outbound.carry, Carry::Translated { .. });
-    let is_gemini = attempt.target.dialect().name() == wire::gemini::NAME;
-    !inbound.stream || (is_json(response) && !(is_gemini && in_array))
+    let may_stream = (target.dialect().name() == wire::gemini::NAME && in_array)
+        || outbound::is_legacy(inbound, target);
+    !inbound.stream || (is_json(response) && !may_stream)
 }
 
 /// Whether a body says that it is JSON.

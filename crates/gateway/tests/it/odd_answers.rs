@@ -132,7 +132,7 @@ async fn an_error_in_a_stream_is_a_chunk_for_openrouters_clients() {
 }
 
 /// Whole answers of the four dialects, each of which says "Hello." and has used 9 and 2 tokens.
-fn wholes() -> [(Client, &'static str, Value); 4] {
+fn wholes() -> [(Client, (&'static str, &'static str), Value); 4] {
     let chat = json!({
         "id": "c1", "object": "chat.completion", "created": 1, "model": "gpt-4o",
         "choices": [{ "index": 0, "finish_reason": "stop",
@@ -159,50 +159,49 @@ fn wholes() -> [(Client, &'static str, Value); 4] {
         "modelVersion": "gemini-2.5-flash", "responseId": "r1",
     });
     [
-        (Client::Chat, "OPENAI_BASE_URL", chat),
-        (Client::Responses, "OPENAI_BASE_URL", responses),
-        (Client::Messages, "ANTHROPIC_BASE_URL", messages),
-        (Client::Gemini, "GEMINI_BASE_URL", gemini),
+        (Client::Chat, ("openai", "gpt-4o"), chat),
+        (Client::Responses, ("openai", "gpt-4o"), responses),
+        (Client::Messages, ("anthropic", "claude-sonnet-4-5"), messages),
+        (Client::Gemini, ("gemini", "gemini-2.5-flash"), gemini),
     ]
 }
 
 /// A server that has no streams answers whole: its client gets the stream that it asked for all the same.
 #[tokio::test]
 async fn a_whole_answer_is_a_stream_for_whoever_asked_for_one() {
-    let head = "content-type: application/json".to_owned();
-    for (client, setting, whole) in wholes() {
-        let provider = Provider::start([]).await;
-        let app = App::start_with(Start::default().set(setting, provider.url.clone())).await;
-        let (name, model) = match setting {
-            "OPENAI_BASE_URL" => ("openai", "gpt-4o"),
-            "ANTHROPIC_BASE_URL" => ("anthropic", "claude-sonnet-4-5"),
-            _ => ("gemini", "gemini-2.5-flash"),
-        };
-        let others =
-            if client == Client::Chat { &[Client::Chat, Client::Messages][..] } else { &[client] };
-        for &client in others {
+    let provider = Provider::start([]).await;
+    let bases = ["OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "GEMINI_BASE_URL"].into_iter();
+    let start = bases.fold(Start::default(), |start, base| start.set(base, provider.url.clone()));
+    let app = App::start_with(start).await;
+    let says = |body: &Value| {
+        let head = "content-type: application/json".to_owned();
+        provider.say([Scripted { head, body: body.to_string(), times: 1 }]);
+    };
+    let error = json!({ "error": { "message": "boom", "type": "server_error" } });
+    let mut asked = 0;
+    for (client, (name, model), whole) in wholes() {
+        // The same answer for a client of another dialect.
+        let other = (client == Client::Chat).then_some(Client::Messages);
+        for client in other.into_iter().chain([client]) {
+            asked += 1;
             let body = client.ask(name, model, "Hello", true);
-            provider.say([Scripted { head: head.clone(), body: whole.to_string(), times: 1 }]);
+            says(&whole);
             let told = Told::of(client, client.send(&app, model, &body, true)).await;
             assert_eq!((told.status, told.header("content-type")), (200, "text/event-stream"));
             assert!(told.has_ended() && !told.broke, "{client:?}: {}", told.raw);
             assert_eq!(client.text(&told.whole()), "Hello.", "{client:?}: {}", told.raw);
-            // An error in its place is told as one, before there is a stream.
-            let body_of_error = json!({ "error": { "message": "boom", "type": "server_error" } });
-            provider.say([Scripted {
-                head: head.clone(),
-                body: body_of_error.to_string(),
-                times: 1,
-            }]);
-            let told = Told::of(client, client.send(&app, model, &body, true)).await;
-            assert_eq!(told.status, 502, "{client:?}: {}", told.raw);
         }
-        let receipts = app.close().await;
-        let used = receipts.iter().filter(|receipt| receipt.outcome == ledger::Outcome::Ok);
-        let used: Vec<_> = used.map(|receipt| receipt.report.total()).collect();
-        assert_eq!(used.len(), others.len(), "{receipts:?}");
-        assert!(used.iter().all(|used| (used.input_tokens(), used.output_tokens()) == (9, 2)));
+        // An error in its place is told as one, before there is a stream.
+        says(&error);
+        let body = client.ask(name, model, "Hello", true);
+        let told = Told::of(client, client.send(&app, model, &body, true)).await;
+        assert_eq!(told.status, 502, "{client:?}: {}", told.raw);
     }
+    let receipts = app.close().await;
+    let used = receipts.iter().filter(|receipt| receipt.outcome == ledger::Outcome::Ok);
+    let used: Vec<_> = used.map(|receipt| receipt.report.total()).collect();
+    assert_eq!(used.len(), asked, "{receipts:?}");
+    assert!(used.iter().all(|used| (used.input_tokens(), used.output_tokens()) == (9, 2)));
 }
 
 /// A client's parser keeps an event to itself until its blank line comes.
