@@ -26,6 +26,7 @@ pub use self::count::{read_count, read_count_request, write_count, write_count_r
 pub(crate) use self::plain::in_plain_words;
 pub(crate) use self::read::terms;
 pub(crate) use self::search::{returns, search};
+use crate::json::Json;
 use crate::{
     Chat, Dialect, Malformed, Problem, Reader, Reply, Shape, Target, Unsupported, Writer, Written,
 };
@@ -42,6 +43,8 @@ const CALL_SEAL: &str = "call.";
 const AHEAD: &str = "ahead.";
 /// The signature of thoughts that nobody signed. Clients drop thoughts without one, and some providers want them back.
 const UNSIGNED: &str = "tg1.unsigned";
+/// Says in a request whether there are to be thoughts.
+const THINKING: &str = "thinking";
 /// The tool whose call is the answer, where a model cannot follow the schema of an answer but that of a tool.
 const JSON_TOOL: &str = "tollgate_json_answer";
 
@@ -72,6 +75,9 @@ impl Dialect for Anthropic {
     }
     fn writer(&self, shape: Shape) -> Box<dyn Writer> {
         Box::new(stream_write::StreamWriter::new(shape))
+    }
+    fn echo(&self, body: &[u8]) -> Vec<(String, Json)> {
+        write_reply::echo(body)
     }
     fn read_problem(&self, status: u16, retry_after: Option<&str>, body: &[u8]) -> Problem {
         problem::read(status, retry_after, body)

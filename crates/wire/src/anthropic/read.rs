@@ -204,7 +204,7 @@ fn reasoning(
         }
         return Ok(level.map(|effort| Reasoning { effort: Some(effort), ..Reasoning::default() }));
     };
-    let off = matches!(thinking.kind.as_deref(), Some("disabled" | "between_tools"));
+    let off = thinking.is_off();
     if let (true, Some(word)) = (off, effort) {
         native.push(own("output_config.effort", Json::of(&word)));
     }

@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::types::{Answer, Block as WireBlock};
 use super::write_blocks::{of_kind, tool_use};
 use super::write_reply::{
-    Thoughts, behind_text, call_state, citation, in_words, refused, stop_details, stop_reason,
-    withheld,
+    Thoughts, behind_text, call_state, citation, in_words, is_shown, refused, stop_details,
+    stop_reason, withheld,
 };
 use super::{NAME, problem, search, usage};
 use crate::chat::{Native, Seal};
@@ -31,9 +31,11 @@ pub(super) struct StreamWriter {
     open: Option<Open>,
     /// A text block without its stop: citations of this dialect's own may follow.
     held: Option<u64>,
+    /// Whether the client has asked for thoughts: others take the first block for the text.
+    thinks: bool,
     /// State of another provider's thoughts, which waits for what they belong to.
     ahead: Vec<String>,
-    /// That of the text whose stop is held: it comes behind it, and only where more does.
+    /// That of the first block, a text whose stop is held: it comes behind it, and only where more does.
     behind: Vec<String>,
     /// Blocks that opened meanwhile, each with its events.
     waiting: VecDeque<(u32, Vec<Event>)>,
@@ -190,6 +192,7 @@ impl Writer for StreamWriter {
 impl StreamWriter {
     pub(super) fn new(shape: Shape) -> Self {
         Self {
+            thinks: is_shown(&shape.echo),
             shape,
             started: false,
             done: false,
@@ -277,6 +280,9 @@ impl StreamWriter {
     /// Writes the start of a block, behind the stop that was held back.
     fn begin(&mut self, block: &Json, out: &mut Vec<u8>) -> u64 {
         const KIND: &str = "content_block_start";
+        if self.thinks || self.next > 0 {
+            self.tell_state(out);
+        }
         self.release(out);
         let index = self.next;
         self.next += 1;

@@ -156,3 +156,10 @@ wire! {
         usage: Json,
     }
 }
+
+impl Thinking {
+    /// Whether there are to be no thoughts in front of an answer.
+    pub(super) fn is_off(&self) -> bool {
+        matches!(self.kind.as_deref(), Some("disabled" | "between_tools"))
+    }
+}

@@ -1,8 +1,8 @@
 //! Canonical answer to wire.
 
-use super::types::{Answer, Block as WireBlock, Citation as WireCitation, StopDetails};
+use super::types::{Answer, Block as WireBlock, Citation as WireCitation, StopDetails, Thinking};
 use super::write_blocks::{of_kind, thought, tool_use};
-use super::{AHEAD, CALL_SEAL, NAME, REDACTED, UNSIGNED, search, usage};
+use super::{AHEAD, CALL_SEAL, NAME, REDACTED, THINKING, UNSIGNED, search, usage};
 use crate::chat::{Block, Citation, Media, Seal};
 use crate::json::{self, Json};
 use crate::openai_responses::mark_as_state;
@@ -18,7 +18,7 @@ pub(super) fn reply(reply: &Reply, shape: &Shape) -> Vec<u8> {
         kind: Some("message".to_owned()),
         role: Some("assistant".to_owned()),
         model: Some(or(&reply.model, &shape.model)),
-        content: Some(content(&reply.blocks, &or(&reply.id, &shape.id))),
+        content: Some(content(&reply.blocks, &or(&reply.id, &shape.id), is_shown(&shape.echo))),
         ..Answer::default()
     };
     let refusal: String = reply
@@ -70,6 +70,20 @@ pub(super) fn stop_details(finish: Finish, explanation: &str) -> Json {
         category: Some(Json::of(&())),
         explanation: (!explanation.is_empty()).then(|| explanation.to_owned()),
     })
+}
+
+/// Whether a client has asked for thoughts, as the writer of its answer is told.
+pub(super) fn echo(body: &[u8]) -> Vec<(String, Json)> {
+    let members = json::fields(std::str::from_utf8(body).unwrap_or_default());
+    let asks = |(name, value): &(String, Json)| {
+        name == THINKING && serde_json::from_str(value.get()).is_ok_and(|it: Thinking| !it.is_off())
+    };
+    members.into_iter().filter(asks).collect()
+}
+
+/// The same from what was echoed.
+pub(super) fn is_shown(echo: &[(String, Json)]) -> bool {
+    echo.iter().any(|(name, _)| name == THINKING)
 }
 
 /// What a client sees of thoughts: their text with a signature, or what was withheld, or another provider's state of them, or
@@ -137,9 +151,9 @@ pub(super) fn behind_text(data: &str) -> Json {
     Json::of(&withheld(&format!("{AHEAD}{data}")))
 }
 
-/// State of thoughts that led to a text comes behind it, and only where more does: clients take the first block for the text, or
-/// the last.
-fn content(blocks: &[Block], answer: &str) -> Vec<Json> {
+/// State of thoughts comes where it stands, but not behind the last text, which some clients take for all of the answer. Those who
+/// have not asked for thoughts take the first block for it: what led to that comes behind it, and only where more does.
+fn content(blocks: &[Block], answer: &str, thinks: bool) -> Vec<Json> {
     let mut content = Vec::new();
     let (mut ahead, mut behind): (Vec<String>, Vec<String>) = Default::default();
     let mut ends_in_text = false;
@@ -174,9 +188,10 @@ fn content(blocks: &[Block], answer: &str) -> Vec<Json> {
         }
         content.extend(behind.drain(..).map(|data| behind_text(&data)));
         ends_in_text = matches!(block, Block::Text(_) | Block::Refusal(_) | Block::Media(_));
-        if ends_in_text {
+        let in_place = thinks || !content.is_empty();
+        if ends_in_text && !in_place {
             behind.append(&mut ahead);
-        } else if !matches!(block, Block::Thinking { .. }) {
+        } else if in_place || !matches!(block, Block::Thinking { .. }) {
             content.extend(ahead.drain(..).map(|data| Json::of(&withheld(&data))));
         }
         content.extend(told);

@@ -201,16 +201,21 @@ fn thoughts_always_have_a_signature() {
 }
 
 /// What blocks of thoughts without a text, of text and of calls become: the kind of each, with the data of what is withheld.
-fn told(blocks: &[Block]) -> (Vec<String>, Vec<Block>) {
+fn told(blocks: &[Block], thinking: &str) -> (Vec<String>, Vec<Block>) {
     let reply = Reply { blocks: blocks.to_vec(), ..Reply::default() };
-    let whole: Value =
-        serde_json::from_slice(&anthropic().write_reply(&reply, &Shape::default())).unwrap();
+    let asked = format!(r#"{{"model":"m","thinking":{thinking},"messages":[]}}"#);
+    let shape = Shape { echo: anthropic().echo(asked.as_bytes()), ..Shape::default() };
+    let whole: Value = serde_json::from_slice(&anthropic().write_reply(&reply, &shape)).unwrap();
     let kind = |block: &Value| {
         let data = block["data"].as_str().map(|data| format!(" {data}")).unwrap_or_default();
         format!("{}{data}", block["type"].as_str().unwrap())
     };
     let kinds: Vec<String> = whole["content"].as_array().unwrap().iter().map(kind).collect();
-    let streamed: Vec<String> = frames(&written(&events(reply)))
+    let (mut writer, mut streamed) = (anthropic().writer(shape), Vec::new());
+    for event in events(reply) {
+        writer.event(event, &mut streamed);
+    }
+    let streamed: Vec<String> = frames(&String::from_utf8(streamed).unwrap())
         .iter()
         .filter(|(name, _)| name == "content_block_start")
         .map(|(_, data)| kind(&data["content_block"]))
@@ -225,6 +230,7 @@ fn told(blocks: &[Block]) -> (Vec<String>, Vec<Block>) {
 /// Programs take the first block of an answer for its text, or the last.
 #[test]
 fn state_of_thoughts_comes_behind_their_text_where_more_does_and_back() {
+    const PHASE: &str = "redacted_thinking tg1.openai_responses.eyJwaGFzZSI6ImZpbmFsX2Fuc3dlciJ9";
     let state = |value: &str| Block::Thinking {
         text: String::new(),
         seal: Some(seal("openai_responses", value)),
@@ -248,22 +254,41 @@ fn state_of_thoughts_comes_behind_their_text_where_more_does_and_back() {
         "redacted_thinking tg1.openai_responses.YQ",
         "redacted_thinking ahead.tg1.openai_responses.YQ",
     );
+    // Who has asked for thoughts gets state where it stands, but never behind the last text.
+    let thought = [
+        (vec![state("a"), say("x")], vec![a, "text"]),
+        (vec![state("a"), phase.clone(), say("x")], vec![a, PHASE, "text"]),
+        (vec![say("x"), state("z")], vec!["text"]),
+        (vec![say("x"), state("a"), say("y")], vec!["text", a, "text"]),
+        (vec![state("a"), say("x"), call.clone()], vec![a, "text", "tool_use"]),
+        (vec![say("x"), state("a"), call.clone()], vec!["text", a, "tool_use"]),
+        (vec![state("a")], vec![a]),
+    ];
     let cases = [
         (vec![state("a"), say("x")], vec!["text"]),
         (vec![state("a"), phase, say("x")], vec!["text"]),
         (vec![say("x"), state("a")], vec!["text"]),
-        (vec![say("x"), state("a"), say("y")], vec!["text", "text"]),
+        (vec![say("x"), state("a"), say("y")], vec!["text", a, "text"]),
         (vec![say("x"), state("a"), call.clone()], vec!["text", a, "tool_use"]),
-        (vec![say("x"), state("a"), say("y"), call.clone()], vec!["text", "text", b, "tool_use"]),
+        (vec![say("x"), state("a"), say("y"), call.clone()], vec!["text", a, "text", "tool_use"]),
         (vec![state("a"), call.clone()], vec![a, "tool_use"]),
         (vec![state("a"), say("x"), call.clone()], vec!["text", b, "tool_use"]),
         (vec![state("a"), state("a"), say("x"), call], vec!["text", b, b, "tool_use"]),
         (vec![state("a")], vec![a]),
         (vec![own("YQ"), say("x")], vec!["redacted_thinking YQ", "text"]),
     ];
+    for thinking in [r#"{"type":"enabled","budget_tokens":1024}"#, r#"{"type":"adaptive"}"#] {
+        for (blocks, expected) in &thought {
+            let (kinds, again) = told(blocks, thinking);
+            assert_eq!(kinds, *expected);
+            let sent = if blocks.last() == Some(&state("z")) { &blocks[..1] } else { blocks };
+            assert_eq!(again, *sent, "as it was, for the provider");
+        }
+    }
     for (blocks, expected) in cases {
-        let (kinds, again) = told(&blocks);
+        let (kinds, again) = told(&blocks, r#"{"type":"disabled"}"#);
         assert_eq!(kinds, expected);
+        assert_eq!(told(&blocks, "null").0, expected);
         if kinds.last().is_some_and(|last| last == "text")
             && kinds.iter().all(|kind| kind == "text")
         {
