@@ -40,7 +40,8 @@ pub(super) struct Glimpse {
     pub(super) bytes: u64,
 }
 
-/// Finds members. A quote within a string is always escaped, so what these find is never text of the model.
+/// Finds members. A quote within a string is always escaped, so what these find is never text of the model; and where no brace
+/// stands around that text, never a member of a member.
 pub(super) struct Scanner {
     kind: Finder<'static>,
     delta: Finder<'static>,
@@ -76,12 +77,14 @@ impl Scanner {
             Delta::Arguments | Delta::Input => 0,
             _ => number(index, bytes)?,
         };
-        Some(Glimpse {
-            delta,
-            output_index: number(&self.output_index, bytes)?,
-            part,
-            bytes: length(value(&self.delta, bytes)?)?,
-        })
+        let text = value(&self.delta, bytes)?;
+        let (length, rest) = length(text)?;
+        let before = bytes.get(1..bytes.len() - text.len())?;
+        if [before, rest].into_iter().any(|part| memchr::memchr(b'{', part).is_some()) {
+            return None;
+        }
+        let output_index = number(&self.output_index, bytes)?;
+        Some(Glimpse { delta, output_index, part, bytes: length })
     }
 }
 
@@ -102,14 +105,14 @@ fn number(name: &Finder<'_>, data: &[u8]) -> Option<u64> {
     std::str::from_utf8(rest.get(..digits)?).ok()?.parse().ok()
 }
 
-/// The bytes of the text that the JSON string stands for whose opening quote is behind us.
-fn length(mut rest: &[u8]) -> Option<u64> {
+/// The bytes of the text that the JSON string stands for whose opening quote is behind us, and what follows it.
+fn length(mut rest: &[u8]) -> Option<(u64, &[u8])> {
     let mut bytes = 0;
     loop {
         let at = memchr::memchr2(b'"', b'\\', rest)?;
         bytes += at as u64;
         if rest.get(at) == Some(&b'"') {
-            return Some(bytes);
+            return Some((bytes, rest.get(at + 1..)?));
         }
         rest = rest.get(at + 1..)?;
         let (taken, more) = match rest.first()? {
@@ -153,13 +156,14 @@ mod tests {
         for text in ["", "ahoy", "ä€😀", "a\"b\\c\nd\u{1}", "\u{7f}\u{80}\u{7ff}\u{800}\u{ffff}"]
         {
             let json = serde_json::to_string(text).unwrap();
-            assert_eq!(length(&json.as_bytes()[1..]), Some(text.len() as u64), "{json}");
+            let bytes = |json: &str| length(json.as_bytes()).map(|(bytes, _)| bytes);
+            assert_eq!(bytes(&json[1..]), Some(text.len() as u64), "{json}");
             let ascii: String = text
                 .encode_utf16()
                 .map(|unit| format!("\\u{unit:04X}"))
                 .chain(std::iter::once("\"".to_owned()))
                 .collect();
-            assert_eq!(length(ascii.as_bytes()), Some(text.len() as u64), "{ascii}");
+            assert_eq!(bytes(&ascii), Some(text.len() as u64), "{ascii}");
         }
         for broken in ["", "a", "\\", "\\u12\"", "\\ud83d\"", "\\ud83d\\u0041\"", "\\ude00\""] {
             assert_eq!(length(broken.as_bytes()), None, "{broken}");
@@ -169,12 +173,12 @@ mod tests {
     #[test]
     fn only_deltas_are_glimpsed() {
         let scanner = Scanner::default();
-        let text = r#"{"delta":"a\"type\":\"x","output_index":2,"content_index":1,"type":"response.output_text.delta"}"#;
+        let text = r#"{"delta":"{a\"type\":\"x","output_index":2,"content_index":1,"type":"response.output_text.delta"}"#;
         let expected = Glimpse {
             delta: Delta::Text,
             output_index: 2,
             part: 1,
-            bytes: "a\"type\":\"x".len() as u64,
+            bytes: "{a\"type\":\"x".len() as u64,
         };
         assert_eq!(scanner.glimpse(text), Some(expected));
         for other in [
@@ -182,6 +186,8 @@ mod tests {
             r#"{"type":"response.output_text.delta","output_index":0,"delta":"x"}"#,
             r#"{"type":"response.output_text.delta","output_index": 0,"content_index":0,"delta":"x"}"#,
             r#"{"type":"response.output_text.delta","output_index":1e3,"content_index":0,"delta":"x"}"#,
+            r#"{"output_index":0,"type":{"delta":"}","type":"response.custom_tool_call_input.delta"}}"#,
+            r#"{"type":"response.custom_tool_call_input.delta","output_index":0,"x":[{"delta":"y"}]}"#,
             "[DONE]",
             "",
         ] {
