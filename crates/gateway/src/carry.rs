@@ -67,8 +67,8 @@ struct Told {
 struct Translation {
     writer: Box<dyn Writer>,
     events: Vec<Event>,
-    /// The event that ends the stream, which waits for the receipt.
-    last: Option<Event>,
+    /// The event that ends the stream, which waits for the receipt. Boxed, because nothing has room for it until then.
+    last: Option<Box<Event>>,
     /// The blocks that have begun and are not complete.
     open: BTreeSet<u32>,
     hops: Hops,
@@ -194,7 +194,7 @@ impl<'a> Carrier<'a> {
                 _ => {}
             }
             if matches!(event, Event::End | Event::Problem(_)) {
-                *last = Some(event);
+                *last = Some(Box::new(event));
                 break;
             }
             self.holding |= matches!(event, Event::Finish { .. });
@@ -208,8 +208,11 @@ impl<'a> Carrier<'a> {
     /// target can answer.
     pub(crate) fn take(&mut self) -> Bytes {
         let is_begun = self.passed || self.holding || self.out.len() > MOST_COMMENTS;
-        if self.passes() && !is_begun {
-            return Bytes::new();
+        match &mut self.way {
+            Way::Same { .. } if !is_begun => return Bytes::new(),
+            Way::Same { .. } => {}
+            // No room is kept until more comes.
+            Way::Translated(translation) => translation.events.shrink_to_fit(),
         }
         Bytes::from(std::mem::take(&mut self.out))
     }
@@ -264,7 +267,7 @@ impl<'a> Carrier<'a> {
     fn last_event(&self) -> Option<&Event> {
         match &self.way {
             Way::Same { .. } => None,
-            Way::Translated(translation) => translation.last.as_ref(),
+            Way::Translated(translation) => translation.last.as_deref(),
         }
     }
 
@@ -302,7 +305,7 @@ impl<'a> Carrier<'a> {
     pub(crate) fn settled(&mut self, receipt: &Receipt) {
         let cost = whole::settled_cost(self.attempt, receipt);
         match &mut self.way {
-            Way::Translated(translation) if translation.last == Some(Event::End) => {
+            Way::Translated(translation) if translation.last.as_deref() == Some(&Event::End) => {
                 let metered = Metered { report: receipt.report.clone(), cost };
                 translation.writer.event(Event::Usage(metered), &mut self.held);
             }
@@ -337,7 +340,7 @@ impl<'a> Carrier<'a> {
     /// What ends a stream that is translated.
     fn cut(&mut self, event: Event) {
         if let Way::Translated(translation) = &mut self.way {
-            translation.last = Some(event);
+            translation.last = Some(Box::new(event));
         }
     }
 
@@ -410,7 +413,7 @@ impl<'a> Carrier<'a> {
         if let Way::Translated(translation) = &mut self.way
             && let Some(event) = translation.last.take()
         {
-            translation.writer.event(event, &mut self.held);
+            translation.writer.event(*event, &mut self.held);
         }
         let mut last = std::mem::take(&mut self.out);
         last.append(&mut self.held);

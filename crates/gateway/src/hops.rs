@@ -13,19 +13,36 @@ const MOST: u8 = 100;
 /// What stands between the hops of an answer.
 #[derive(Default)]
 pub(crate) struct Hops {
-    /// What the hops before this one brought.
-    before: Option<Seen>,
+    /// What the hops before this one brought; boxed, because few answers have any.
+    before: Option<Box<Seen>>,
     /// Added to the numbers of this hop's blocks.
     base: u32,
     /// The number of the next block.
     next: u32,
     /// A block of the hop before, left open for more of its kind.
-    open: Option<(u32, Opening)>,
+    open: Option<(u32, Kind)>,
     /// The last block of this hop that more of its kind may follow.
-    last: Option<(u32, Opening)>,
+    last: Option<(u32, Kind)>,
     token: String,
     repeated: u8,
     count: u8,
+}
+
+/// What a block is that more of its kind may follow.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Thinking,
+}
+
+impl Kind {
+    const fn of(block: &Opening) -> Option<Self> {
+        match block {
+            Opening::Text => Some(Self::Text),
+            Opening::Thinking => Some(Self::Thinking),
+            _ => None,
+        }
+    }
 }
 
 impl Hops {
@@ -59,8 +76,7 @@ impl Hops {
         match event {
             Event::Open { index, block } => {
                 self.next = index.saturating_add(1);
-                let grows = matches!(block, Opening::Text | Opening::Thinking);
-                self.last = grows.then(|| (*index, block.clone()));
+                self.last = Kind::of(block).map(|kind| (*index, kind));
             }
             // What is sealed is whole.
             Event::Seal { .. } => self.last = None,
@@ -75,7 +91,7 @@ impl Hops {
             Event::Usage(metered) => metered.report = self.with_before(metered.report.clone()),
             Event::Open { index, block } => {
                 if let Some((open, kind)) = self.open.take() {
-                    if kind == *block {
+                    if Kind::of(block) == Some(kind) {
                         self.base = open;
                         self.last = Some((open, kind));
                         return;
@@ -112,7 +128,7 @@ impl Hops {
             self.open = last;
         }
         self.base = self.next;
-        self.before = Some(self.with(seen));
+        self.before = Some(Box::new(self.with(seen)));
     }
 
     /// Ends an answer that is to go on, but will not.
