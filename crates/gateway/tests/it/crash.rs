@@ -58,6 +58,9 @@ const STREAMS: [(Client, &str, &str); 4] = [
     (Client::Messages, "deepseek", "deepseek-v4-flash"),
 ];
 
+/// After so many it says how far it is.
+const PROGRESS: u64 = 500;
+
 async fn survives(books: Books, cycles: u64, mut random: u64) {
     let mut next = |below: u64| {
         random ^= random << 13;
@@ -69,7 +72,7 @@ async fn survives(books: Books, cycles: u64, mut random: u64) {
     let simulator = Simulator::new().fault(Fault::Slow(Duration::from_millis(1)));
     let mut app = App::start_on(books, Start { simulator, ..Start::default() }).await;
     let mut seen = BTreeMap::new();
-    let (mut cut, mut slowest) = (0, Duration::ZERO);
+    let (mut cut, mut slowest, mut audited_next) = (0, Duration::ZERO, 0);
     for cycle in 0..cycles {
         let (sender, mut sights) = mpsc::unbounded_channel();
         let mut clients = JoinSet::new();
@@ -99,9 +102,14 @@ async fn survives(books: Books, cycles: u64, mut random: u64) {
             cut += u64::from(sight.bytes > 0 && sight.bytes < WORD.len() * WORDS);
             seen.insert(sight.id.clone(), sight);
         }
-        // Sometimes the auditor is the first who finds the books as they were left, and cleans up.
-        if cycle % 16 == 0 {
+        // Sometimes the auditor is the first who finds the books as they were left, and cleans up. It reads all of them, and so
+        // comes more seldom as they grow.
+        if cycle >= audited_next {
+            audited_next = cycle + 16.max(cycle / 16);
             app.books.audit().await;
+        }
+        if cycle > 0 && cycle % PROGRESS == 0 {
+            println!("{cycle} of {cycles} times killed; slowest start {slowest:?}");
         }
         let start = Instant::now();
         app.restart().await;
