@@ -110,8 +110,8 @@ impl Store {
     pub async fn balance(&self, account_id: Uuid, now: i64) -> Result<Balance, StoreError> {
         let mut conn = self.read.snapshot().await?;
         let known = balance(&mut conn, account_id).await?;
-        let (ended, _) = expiry::ends(&mut conn, account_id, now).await?;
-        let posted = Usd::from_pico(known.posted.pico().saturating_sub(ended));
+        let ends = expiry::ends(&mut conn, account_id, now).await?;
+        let posted = Usd::from_pico(known.posted.pico().saturating_sub(ends.ended));
         Ok(Balance { posted, ..known })
     }
 
@@ -125,7 +125,7 @@ impl Store {
         prepaid: bool,
         floor: Usd,
     ) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let now = lock(&mut conn, account_id).await?;
         if prepaid && now.above(floor) < 0 {
             let what = format!("the account's balance is {} USD; add credit first", now.posted);

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::covered::Covered;
 use crate::engine::{Conn, Sql};
-use crate::{ACTS, Seek, Store, StoreError, bump, proof};
+use crate::{ACTS, Seek, Store, StoreError, proof};
 
 /// Who acts, and when. See [`Store::by`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Act {
     pub detail: String,
 }
 
-// Behind the lock of `bump`, so that two never take the same number.
+// Behind the lock of `hold`, so that two never take the same number.
 const NEXT: Sql = sql!("SELECT COALESCE(MAX(number), 0) + 1 FROM tollgate.audit_log");
 const WRITE: Sql = sql!(
     "INSERT INTO tollgate.audit_log (number, at, actor_id, actor, via, action, target, detail) ",
@@ -54,7 +54,7 @@ const SOMETHING: Sql = sql!(
     "OR EXISTS (SELECT 1 FROM tollgate.price_versions) OR EXISTS (SELECT 1 FROM tollgate.users) ",
     "OR EXISTS (SELECT 1 FROM tollgate.receipts)"
 );
-// The lock of `bump`, where nothing was changed.
+const BUMP: Sql = sql!("UPDATE tollgate.revision SET value = value + 1 WHERE id = 1");
 const HOLD: Sql = sql!("UPDATE tollgate.revision SET value = value WHERE id = 1");
 
 /// Which entries of the log are wanted; an empty text is any.
@@ -95,7 +95,7 @@ impl Store {
         target: &str,
         detail: &Value,
     ) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         self.changed(&mut conn, action, target, detail).await?;
         conn.commit().await
     }
@@ -107,14 +107,21 @@ impl Store {
         target: &str,
         detail: &Value,
     ) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
-        on!(conn, HOLD, (q, c) => q.execute(c).await.map(drop))?;
+        let mut conn = self.begin_act().await?;
         let act = self.entry(&mut conn, (action, target), detail).await?;
         proof::add(&mut conn, self.signer.as_deref(), &act, &[]).await?;
         conn.commit().await
     }
 
-    /// Notes a change in the transaction that makes it, and counts the revision up.
+    /// A transaction for an act. Acts come one after the other: each waits here for the one before, while it has nothing that
+    /// another waits for.
+    pub(crate) async fn begin_act(&self) -> Result<Conn, StoreError> {
+        let mut conn = self.begin().await?;
+        hold(&mut conn).await?;
+        Ok(conn)
+    }
+
+    /// Notes a change in the transaction that makes it, begun by [`Store::begin_act`], and counts the revision up.
     pub(crate) async fn changed(
         &self,
         conn: &mut Conn,
@@ -179,4 +186,14 @@ impl Store {
         })?;
         Ok(act)
     }
+}
+
+/// No act begins before the end of the transaction.
+pub(crate) async fn hold(conn: &mut Conn) -> Result<(), StoreError> {
+    Ok(on!(*conn, HOLD, (q, c) => q.execute(c).await.map(drop))?)
+}
+
+/// Counts the revision up, in the transaction of the change itself.
+async fn bump(conn: &mut Conn) -> Result<(), StoreError> {
+    Ok(on!(*conn, BUMP, (q, c) => q.execute(c).await.map(drop))?)
 }

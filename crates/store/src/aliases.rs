@@ -35,7 +35,7 @@ impl Store {
 
     /// Gives models other names, all or none; a name that is there is another model's from then on.
     pub async fn set_aliases(&self, aliases: &[ModelAlias]) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         for alias in aliases {
             on!(conn, SET, (q, c) => {
                 let q = q.bind(&alias.alias).bind(&alias.model_id).bind(alias.hidden);
@@ -53,7 +53,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] where there is none.
     pub async fn remove_alias(&self, alias: &str) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let removed = on!(conn, REMOVE, (q, c) => {
             q.bind(alias).execute(c).await.map(|done| done.rows_affected())
         })?;

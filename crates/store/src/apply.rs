@@ -7,10 +7,11 @@ use uuid::Uuid;
 
 use crate::accounts::{self, ABSORBED, COMMISSION, COST, Post};
 use crate::engine::{Conn, Pool, Sql};
+use crate::proof::Digest;
 use crate::receipts::insert;
 use crate::rollups::Rollups;
 use crate::row::{Money, Row};
-use crate::{Entry, Store, StoreError, again, budgets, credit, seals};
+use crate::{Entry, Store, StoreError, again, budgets, credit, seals, slices};
 
 const LOCK: Sql = sql!(
     "UPDATE tollgate.replicas SET open_seq = open_seq WHERE id = $1 RETURNING epoch, cursor_seq"
@@ -18,23 +19,27 @@ const LOCK: Sql = sql!(
 const MOVE: Sql = sql!(
     "UPDATE tollgate.replicas SET cursor_seq = $1, open_seq = $2 WHERE id = $3 AND cursor_seq <= $1"
 );
+/// What began before credit expired is spent of what was granted before.
+macro_rules! spent {
+    () => {
+        concat!(
+            "UPDATE tollgate.slices SET spent = spent + $1, ",
+            "stale = CASE WHEN $5 >= stale_at THEN stale WHEN stale > $1 THEN stale - $1 ELSE 0 END ",
+            "WHERE replica_id = $2 AND scope_id = $3 AND period_start = $4 "
+        )
+    };
+}
 const SPEND: Sql = sql!(
-    "UPDATE tollgate.slices SET spent = spent + $1, ",
-    "stale = CASE WHEN $5 >= stale_at THEN stale WHEN stale > $1 THEN stale - $1 ELSE 0 END ",
-    "WHERE replica_id = $2 AND scope_id = $3 AND period_start = $4 AND closed_at IS NULL AND granted - spent >= $1 ",
+    spent!(),
+    "AND closed_at IS NULL AND granted - spent >= $1 ",
     "AND epoch = (SELECT MIN(s.epoch) FROM tollgate.slices s WHERE s.replica_id = $2 ",
     "AND s.scope_id = $3 AND s.period_start = $4 AND s.closed_at IS NULL)"
 );
-const OPEN_SLICES: Sql = locking!(
-    "FOR NO KEY UPDATE",
+const OPEN_SLICES: Sql = sql!(
     "SELECT epoch, granted - spent FROM tollgate.slices WHERE replica_id = $1 AND scope_id = $2 ",
     "AND period_start = $3 AND closed_at IS NULL AND granted > spent ORDER BY epoch"
 );
-const SPEND_OF_RUN: Sql = sql!(
-    "UPDATE tollgate.slices SET spent = spent + $1, ",
-    "stale = CASE WHEN $5 >= stale_at THEN stale WHEN stale > $1 THEN stale - $1 ELSE 0 END ",
-    "WHERE replica_id = $2 AND scope_id = $3 AND period_start = $4 AND epoch = $6"
-);
+const SPEND_OF_RUN: Sql = sql!(spent!(), "AND epoch = $6");
 const CHARGE_LEASED: Sql = sql!(
     "UPDATE tollgate.ledger_accounts SET posted = posted - $1, leased = leased - $1 WHERE id = $2"
 );
@@ -244,6 +249,8 @@ async fn settle(
         let mut sum = direct;
         add(&mut sum, leased)?;
         let begun = moves.begun.get(account).copied().unwrap_or(at);
+        let own = Scope { kind: ScopeKind::Account, id: *account, period_start: 0 };
+        slices::lock(conn, own).await?;
         let taken = spend(conn, (replica, *account, 0), leased, begun).await?;
         if taken > 0 {
             on!(*conn, CHARGE_LEASED, (q, c) => {
@@ -322,6 +329,7 @@ async fn count(
     (budget, period_start): (Uuid, i64),
     used: i64,
 ) -> Result<(), StoreError> {
+    slices::lock(conn, Scope { kind: ScopeKind::Budget, id: budget, period_start }).await?;
     let taken = spend(conn, (replica, budget, period_start), used, i64::MAX).await?;
     let mut once = async |text: Sql, amount: i64| -> Result<bool, StoreError> {
         let found = on!(*conn, text, (q, c) => {
@@ -390,5 +398,5 @@ async fn charge(
 
 /// One id for each batch and account.
 fn absorb_id(batch: Uuid, account: Uuid) -> Uuid {
-    Uuid::from_u128(batch.as_u128() ^ account.as_u128().rotate_left(64) ^ 1)
+    Digest::of(b"absorb").id(batch).id(account).finish_id()
 }

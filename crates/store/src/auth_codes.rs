@@ -40,7 +40,7 @@ pub struct AuthCode {
 impl Store {
     /// Adds a code, of whose text that is the hash, and forgets those that are over.
     pub async fn add_auth_code(&self, hash: SecretHash, code: &AuthCode) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         on!(conn, DROP_OLD, (q, c) => q.bind(code.created_at).execute(c).await.map(drop))?;
         on!(conn, ADD, (q, c) => {
             let q = q.bind(hash.to_vec()).bind(code.user_id).bind(&code.challenge);
@@ -73,7 +73,7 @@ impl Store {
         at: i64,
         new: Option<NewKey>,
     ) -> Result<Option<Key>, StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let used: Option<(Uuid,)> = on!(conn, USE => _, (q, c) => {
             q.bind(hash.to_vec()).bind(at).fetch_optional(c).await
         })?;

@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use crate::covered::Covered;
 use crate::engine::{Conn, Sql};
+use crate::proof::Digest;
 use crate::row::Money;
-use crate::{Store, StoreError, again, bump};
+use crate::{Store, StoreError, again};
 
 const CURRENT: Sql = sql!(
     "SELECT id FROM tollgate.budgets WHERE owner_id = $1 AND period = $2 AND removed_at IS NULL"
@@ -19,6 +20,10 @@ const INSERT: Sql = sql!(
     "VALUES ($1, $2, $3, $4, $5, $6)"
 );
 const LIMIT: Sql = sql!("UPDATE tollgate.budgets SET limit_pico = $1 WHERE id = $2");
+const LOCK_PERIODS: Sql = locking!(
+    "FOR NO KEY UPDATE",
+    "SELECT 1 FROM tollgate.budget_periods WHERE budget_id = $1 ORDER BY period_start"
+);
 // What was spent or set aside before stays so.
 const CEILING: Sql = sql!(
     "UPDATE tollgate.budget_periods SET ceiling = ",
@@ -170,11 +175,9 @@ impl Store {
     /// what is only set aside is asked back.
     pub async fn set_budget(&self, new: NewBudget) -> Result<(), StoreError> {
         again(|| async {
-            let mut conn = self.begin().await?;
+            let mut conn = self.begin_act().await?;
             let (owner, id) = new.owner.parts();
             let detail = json!({ "period": new.period.name(), "usd": new.limit.to_string() });
-            // First, because it makes others wait that would set the same.
-            bump(&mut conn).await?;
             let row = [Covered::Budget(set(&mut conn, new).await?)];
             self.wrote(&mut conn, "budget.set", &format!("{owner} {id}"), &detail, &row).await?;
             conn.commit().await
@@ -187,8 +190,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] where there is none of that id.
     pub async fn remove_budget(&self, id: Uuid, at: i64) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
-        bump(&mut conn).await?;
+        let mut conn = self.begin_act().await?;
         let removed = on!(conn, REMOVE, (q, c) => {
             q.bind(at).bind(id).execute(c).await.map(|done| done.rows_affected())
         })?;
@@ -252,10 +254,11 @@ pub(crate) async fn set(conn: &mut Conn, new: NewBudget) -> Result<Uuid, StoreEr
     // Its period is opened when something is first held of it: until then what is spent names no budget, and counts as
     // spent before.
     let Some((id,)) = known else { return insert(conn, new).await.map(|()| new.id) };
-    // Slices before what they are of, as everywhere.
-    on!(*conn, RECALL, (q, c) => q.bind(id).execute(c).await.map(drop))?;
     on!(*conn, LIMIT, (q, c) => q.bind(limit).bind(id).execute(c).await.map(drop))?;
+    // Periods before the slices of them, as everywhere.
+    on!(*conn, LOCK_PERIODS, (q, c) => q.bind(id).execute(c).await.map(drop))?;
     on!(*conn, CEILING, (q, c) => q.bind(limit).bind(id).execute(c).await.map(drop))?;
+    on!(*conn, RECALL, (q, c) => q.bind(id).execute(c).await.map(drop))?;
     Ok(id)
 }
 
@@ -308,14 +311,7 @@ pub(crate) async fn hand_over(
 
 /// An id that no other budget has: one of an owner begins at a time.
 fn budget_id(owner: Uuid, period: BudgetPeriod, at: i64) -> Uuid {
-    use sha2::{Digest as _, Sha256};
-    let mut hash = Sha256::new();
-    hash.update(owner);
-    hash.update(period.name());
-    hash.update(at.to_le_bytes());
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hash.finalize()[..16]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    Digest::of(b"budget").id(owner).text(period.name()).number(at).finish_id()
 }
 
 /// Opens a budget's period with what was spent in it before, unless that was done; what may still be set aside of it.

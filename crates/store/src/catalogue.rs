@@ -13,7 +13,7 @@ use sqlx::{Database, Encode, Type};
 use crate::covered::Covered;
 use crate::engine::{Conn, Sql};
 use crate::insert::Insert;
-use crate::{Store, StoreError, bump};
+use crate::{Store, StoreError};
 
 /// `valid_from` of a tariff that is valid from the beginning: a primary key holds no NULL.
 const FROM_THE_BEGINNING: i64 = i64::MIN;
@@ -118,9 +118,7 @@ impl Store {
     ) -> Result<i64, StoreError> {
         let models = catalogue.models().map(ModelRow::of).collect::<Result<Vec<_>, _>>()?;
         let prices = catalogue.models().map(price_rows).collect::<Result<Vec<_>, _>>()?.concat();
-        let mut conn = self.begin().await?;
-        // First, because it makes others wait that would take the same number.
-        bump(&mut conn).await?;
+        let mut conn = self.begin_act().await?;
         let existing: Option<(i64,)> =
             on!(conn, EXISTING => _, (q, c) => q.bind(sha256).fetch_optional(c).await)?;
         if let Some((id,)) = existing {

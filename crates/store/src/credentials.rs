@@ -4,7 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::engine::{Conn, Sql};
-use crate::{Store, StoreError, bump};
+use crate::{Store, StoreError};
 
 /// A credential in force, sealed: that of a provider, or of a further endpoint of it.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -85,9 +85,7 @@ impl Store {
         &self,
         new: &ProviderCredential,
     ) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
-        // First, because it makes others wait who would put theirs in force at the same time.
-        bump(&mut conn).await?;
+        let mut conn = self.begin_act().await?;
         let replaced = remove(&mut conn, (&new.provider, &new.endpoint), new.created_at).await?;
         let by = self.actor.as_deref().map_or("tollgate", |actor| actor.name.as_str());
         on!(conn, ADD, (q, c) => {
@@ -118,7 +116,7 @@ impl Store {
         (provider, endpoint): (&str, &str),
         at: i64,
     ) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let removed = remove(&mut conn, (provider, endpoint), at).await?;
         let last4 = removed.ok_or(StoreError::NotFound { what: "stored credential" })?;
         let detail = json!({ "last4": last4 });
@@ -133,8 +131,7 @@ impl Store {
         &self,
         resealed: &[Resealed],
     ) -> Result<usize, StoreError> {
-        let mut conn = self.begin().await?;
-        bump(&mut conn).await?;
+        let mut conn = self.begin_act().await?;
         let mut done = 0;
         for Resealed { from, sealed, key_id } in resealed {
             let rows = on!(conn, RESEAL, (q, c) => {

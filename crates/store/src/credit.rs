@@ -135,7 +135,7 @@ impl Store {
             return Err(StoreError::OutOfRange { what: "credit" });
         }
         again(|| async {
-            let mut conn = self.begin().await?;
+            let mut conn = self.begin_act().await?;
             accounts::lock(&mut conn, new.account_id).await?;
             let post = Post {
                 id: new.id,
@@ -184,7 +184,7 @@ impl Store {
             return Err(StoreError::OutOfRange { what: "correction" });
         }
         again(|| async {
-            let mut conn = self.begin().await?;
+            let mut conn = self.begin_act().await?;
             accounts::lock(&mut conn, new.account_id).await?;
             check_corrected(&mut conn, &new).await?;
             let post = Post {

@@ -9,7 +9,8 @@ use crate::accounts::{self, CASH, PROMO, Post};
 use crate::covered::Covered;
 use crate::credit::{USE, shift};
 use crate::engine::{Conn, Sql};
-use crate::{Actor, Store, StoreError, again};
+use crate::proof::Digest;
+use crate::{Actor, Store, StoreError, acts, again};
 
 /// Those that were not seen yet before those of which something is still held.
 const EXPIRED: Sql = sql!(
@@ -20,11 +21,6 @@ const ENDS: Sql = sql!(
     "SELECT CAST(COALESCE(SUM(CASE WHEN expires_at <= $2 THEN remaining ELSE 0 END), 0) AS BIGINT), ",
     "MIN(CASE WHEN expires_at > $2 THEN expires_at END) FROM tollgate.credit_grants ",
     "WHERE account_id = $1 AND remaining > 0"
-);
-const LOCK_SLICES: Sql = locking!(
-    "FOR NO KEY UPDATE",
-    "SELECT 1 FROM tollgate.slices WHERE scope_id = $1 AND period_start = 0 AND closed_at IS NULL ",
-    "ORDER BY replica_id, epoch"
 );
 const END: Sql = sql!(
     "UPDATE tollgate.credit_grants SET ended = TRUE ",
@@ -45,6 +41,13 @@ const ENDED: Sql = sql!(
     "ORDER BY expires_at DESC, created_at DESC, id DESC"
 );
 
+/// What of an account's credit has expired at a moment and is not taken off yet, and when the next does.
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) struct Ends {
+    pub(crate) ended: i64,
+    pub(crate) next: Option<i64>,
+}
+
 /// What was taken off.
 #[derive(Default)]
 struct Off {
@@ -57,8 +60,14 @@ impl Store {
     pub async fn expire_credit(&self, now: i64) -> Result<Usd, StoreError> {
         again(|| async {
             let mut conn = self.begin().await?;
-            let accounts: Vec<(Uuid,)> =
+            let mut accounts: Vec<(Uuid,)> =
                 on!(conn, EXPIRED => _, (q, c) => q.bind(now).fetch_all(c).await)?;
+            if accounts.is_empty() {
+                return Ok(Usd::ZERO);
+            }
+            acts::hold(&mut conn).await?;
+            // In the order in which all lock several.
+            accounts.sort_unstable();
             let mut off = Off::default();
             for (account,) in accounts {
                 end(&mut conn, account, now, &mut off).await?;
@@ -71,21 +80,17 @@ impl Store {
         .await
     }
 
-    /// Takes off what of an account's credit has expired and nobody holds, and returns when the next credit ends. Where anything
-    /// has expired, nobody else moves the account before the end of the transaction.
+    /// Takes off what of an account's credit has expired and nobody holds. Nobody else moves the account before the end of the
+    /// transaction, of which the first was [`acts::hold`].
     pub(crate) async fn end_credit(
         &self,
         conn: &mut Conn,
         account: Uuid,
         now: i64,
-    ) -> Result<Option<i64>, StoreError> {
-        let (ended, next) = ends(conn, account, now).await?;
-        if ended > 0 {
-            let mut off = Off::default();
-            end(conn, account, now, &mut off).await?;
-            self.note(conn, off, now).await?;
-        }
-        Ok(next)
+    ) -> Result<(), StoreError> {
+        let mut off = Off::default();
+        end(conn, account, now, &mut off).await?;
+        self.note(conn, off, now).await
     }
 
     async fn note(&self, conn: &mut Conn, off: Off, now: i64) -> Result<(), StoreError> {
@@ -99,18 +104,13 @@ impl Store {
     }
 }
 
-/// What of an account's credit has expired at a moment and is not taken off yet, and when the next does.
-pub(crate) async fn ends(
-    conn: &mut Conn,
-    account: Uuid,
-    now: i64,
-) -> Result<(i64, Option<i64>), StoreError> {
-    Ok(on!(*conn, ENDS => _, (q, c) => q.bind(account).bind(now).fetch_one(c).await)?)
+pub(crate) async fn ends(conn: &mut Conn, account: Uuid, now: i64) -> Result<Ends, StoreError> {
+    let (ended, next) =
+        on!(*conn, ENDS => _, (q, c) => q.bind(account).bind(now).fetch_one(c).await)?;
+    Ok(Ends { ended, next })
 }
 
 async fn end(conn: &mut Conn, account: Uuid, now: i64, off: &mut Off) -> Result<(), StoreError> {
-    // Slices before their account, as where they are spent.
-    on!(*conn, LOCK_SLICES, (q, c) => q.bind(account).execute(c).await.map(drop))?;
     accounts::lock(conn, account).await?;
     // What is held now was not before, when other credit expired.
     take_off(conn, account, now, off).await?;
@@ -169,6 +169,5 @@ async fn take_off(
 
 /// One id for each moment at which a grant expires, and each part of it: of two parts the second leaves less.
 fn expiry_id(grant: Uuid, now: i64, remaining: i64) -> Uuid {
-    let (high, low) = grant.as_u64_pair();
-    Uuid::from_u64_pair(high ^ now.unsigned_abs(), low ^ remaining.unsigned_abs())
+    Digest::of(b"expire").id(grant).number(now).number(remaining).finish_id()
 }

@@ -30,7 +30,7 @@ impl Store {
 
     /// Hides a model: whether it was seen before.
     pub async fn hide_model(&self, model_id: &str, at: i64) -> Result<bool, StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let new = on!(conn, HIDE, (q, c) => {
             q.bind(model_id).bind(at).execute(c).await.map(|done| done.rows_affected())
         })?;
@@ -47,7 +47,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] where it is not hidden.
     pub async fn unhide_model(&self, model_id: &str) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let gone = on!(conn, UNHIDE, (q, c) => {
             q.bind(model_id).execute(c).await.map(|done| done.rows_affected())
         })?;

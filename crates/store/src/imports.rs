@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::covered::Covered;
 use crate::engine::{Conn, Sql};
-use crate::{NewBudget, NewKey, NewUser, Role, Store, StoreError, budgets, bump, members, people};
+use crate::{NewBudget, NewKey, NewUser, Role, Store, StoreError, budgets, members, people};
 
 /// A user or an organization that moves in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,7 +171,7 @@ impl Imported {
 impl Store {
     /// Adds users and organizations, all or none, each as [`Store::add_user`] does, with what comes with them.
     pub async fn import_users(&self, users: &[ImportedUser]) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         for ImportedUser { new, budget, members } in users {
             let user = self.write_user(&mut conn, new.clone()).await?;
             for (id, name, role) in members {
@@ -191,7 +191,7 @@ impl Store {
 
     /// Adds keys, all or none, each as [`Store::add_key`] does. Those with `true` are switched off.
     pub async fn import_keys(&self, keys: &[(NewKey, bool)]) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         for (key, disabled) in keys {
             let added = self.write_key(&mut conn, key).await?;
             if *disabled {
@@ -212,9 +212,7 @@ impl Store {
         bps: u32,
         at: i64,
     ) -> Result<usize, StoreError> {
-        let mut conn = self.begin().await?;
-        // First, so that two imports do not record the same twice.
-        bump(&mut conn).await?;
+        let mut conn = self.begin_act().await?;
         let (mut added, mut base) = (0, 0_i128);
         let recorded = recorded(&mut conn, source).await?;
         for new in usage {

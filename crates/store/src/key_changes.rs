@@ -55,7 +55,7 @@ impl Store {
         change: KeyChange,
         at: i64,
     ) -> Result<Key, StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let key = owned(&mut conn, whose, id).await?;
         let detail = change.changes();
         let budget_pico = match &change.budget {
@@ -102,7 +102,7 @@ impl Store {
         new: NewKey,
         until: i64,
     ) -> Result<Key, StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let old = owned(&mut conn, whose, id).await?;
         if old.rotated_to.is_some() {
             return Err(StoreError::Duplicate { what: "rotation" });
@@ -126,8 +126,6 @@ impl Store {
 
 /// One that can be changed.
 async fn owned(conn: &mut Conn, whose: Whose, id: Uuid) -> Result<Key, StoreError> {
-    // First, so that two changes do not undo each other.
-    crate::bump(conn).await?;
     let key = find(conn, whose, id).await?;
     let live = Some(key).filter(|key| key.revoked_at.is_none());
     live.ok_or(StoreError::NotFound { what: "key" })

@@ -215,7 +215,7 @@ impl Store {
     /// [`StoreError::NotFound`] where there is no such user or account, [`StoreError::Duplicate`] where the id or the hash
     /// is taken.
     pub async fn add_key(&self, new: NewKey) -> Result<Key, StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let key = self.write_key(&mut conn, &new).await?;
         conn.commit().await?;
         Ok(key)
@@ -309,7 +309,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] where there is no such key, or it is another's.
     pub async fn revoke_key(&self, whose: Whose, id: Uuid, at: i64) -> Result<bool, StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let key = find(&mut conn, whose, id).await?;
         let changed = on!(conn, REVOKE, (q, c) => {
             q.bind(at).bind(id).execute(c).await.map(|done| done.rows_affected())

@@ -120,7 +120,6 @@ pub use totals::PeriodUsage;
 pub use users::{NewUser, User};
 
 const REVISION: Sql = sql!("SELECT value FROM tollgate.revision WHERE id = 1");
-const BUMP: Sql = sql!("UPDATE tollgate.revision SET value = value + 1 WHERE id = 1");
 
 /// An open database. Clones share its connections.
 #[derive(Clone, Debug)]
@@ -239,13 +238,6 @@ where
         }
     }
     once().await
-}
-
-/// Counts the revision up, in the transaction of the change itself. It also locks that row until the end of the
-/// transaction, so that changes come one after the other.
-async fn bump(conn: &mut Conn) -> Result<(), StoreError> {
-    on!(*conn, BUMP, (q, c) => q.execute(c).await.map(drop))?;
-    Ok(())
 }
 
 #[cfg(test)]

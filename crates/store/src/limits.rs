@@ -128,7 +128,7 @@ impl Store {
             };
             return self.change_key(Whose::Anybodys, key, change, at).await.map(|key| key.id);
         }
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         self.changed(&mut conn, "limit.set", &target(&owner), &detail(limits)).await?;
         let id = set(&mut conn, id, &owner, (limits, at)).await?;
         conn.commit().await?;
@@ -140,7 +140,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] where there are none of that id, and no such key.
     pub async fn remove_limit(&self, id: Uuid, at: i64) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let removed: Option<Row> =
             on!(conn, REMOVE => _, (q, c) => q.bind(id).fetch_optional(c).await)?;
         let Some(removed) = removed else {

@@ -134,7 +134,7 @@ impl Store {
         role: Role,
         at: i64,
     ) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let detail = json!({ "user": user.name, "role": role.name() });
         // First, so that two owners do not leave at the same time.
         self.changed(&mut conn, "member.set", &target(organization), &detail).await?;
@@ -163,7 +163,7 @@ impl Store {
         user: &User,
         at: i64,
     ) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let detail = json!({ "user": user.name });
         self.changed(&mut conn, "member.remove", &target(organization), &detail).await?;
         let (others,): (i64,) = on!(conn, OWNERS => _, (q, c) => {

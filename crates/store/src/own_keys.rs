@@ -4,7 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::engine::{Conn, Sql};
-use crate::{Store, StoreError, bump};
+use crate::{Store, StoreError};
 
 /// A key of an account's at a provider, in force and sealed.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -84,9 +84,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Duplicate`] where the id is taken.
     pub async fn set_own_key(&self, new: &OwnKey) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
-        // First, because it makes others wait who would put theirs in force at the same time.
-        bump(&mut conn).await?;
+        let mut conn = self.begin_act().await?;
         let replaced = remove(&mut conn, (new.account_id, &new.provider), new.created_at).await?;
         let by = self.actor.as_deref().map_or("tollgate", |actor| actor.name.as_str());
         on!(conn, ADD, (q, c) => {
@@ -112,7 +110,7 @@ impl Store {
         whose: (Uuid, &str),
         always: bool,
     ) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let changed = on!(conn, CHANGE, (q, c) => {
             let q = q.bind(whose.0).bind(whose.1).bind(always);
             q.execute(c).await.map(|done| done.rows_affected())
@@ -130,7 +128,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] where there is none.
     pub async fn remove_own_key(&self, whose: (Uuid, &str), at: i64) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let removed = remove(&mut conn, whose, at).await?;
         let last4 = removed.ok_or(StoreError::NotFound { what: "own key" })?;
         let detail = json!({ "last4": last4 });
@@ -141,8 +139,7 @@ impl Store {
     /// Puts own keys, sealed anew, in the place of what was read of them: how many. One that was replaced or removed since
     /// stays as it is now.
     pub async fn reseal_own_keys(&self, resealed: &[ResealedOwn]) -> Result<usize, StoreError> {
-        let mut conn = self.begin().await?;
-        bump(&mut conn).await?;
+        let mut conn = self.begin_act().await?;
         let mut done = 0;
         for ResealedOwn { from, sealed, key_id } in resealed {
             let rows = on!(conn, RESEAL, (q, c) => {

@@ -104,7 +104,7 @@ impl Store {
         hash: &str,
         keep: Option<SecretHash>,
     ) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let set = on!(conn, SET_PASSWORD, (q, c) => {
             q.bind(hash).bind(user.id).execute(c).await.map(|done| done.rows_affected())
         })?;
@@ -126,7 +126,7 @@ impl Store {
 
     /// Shuts somebody out, sessions and keys included, or lets them in again.
     pub async fn set_disabled(&self, user: &User, at: Option<i64>) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         on!(conn, SET_DISABLED, (q, c) => q.bind(at).bind(user.id).execute(c).await.map(drop))?;
         on!(conn, END_SESSIONS, (q, c) => q.bind(user.id).execute(c).await.map(drop))?;
         let action = if at.is_some() { "user.disable" } else { "user.enable" };
@@ -136,7 +136,7 @@ impl Store {
 
     /// Says whether a person runs the place.
     pub async fn set_operator(&self, user: &User, operator: bool) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let set = on!(conn, SET_OPERATOR, (q, c) => {
             q.bind(operator).bind(user.id).execute(c).await.map(|done| done.rows_affected())
         })?;
@@ -173,7 +173,7 @@ impl Store {
         (at, until): (i64, i64),
         detail: &Value,
     ) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         on!(conn, END_OLD_SESSIONS, (q, c) => q.bind(at).execute(c).await.map(drop))?;
         on!(conn, BEGIN_SESSION, (q, c) => {
             let q = q.bind(hash.to_vec()).bind(user.id).bind(at).bind(until);
@@ -209,7 +209,7 @@ impl Store {
     }
 
     async fn end_one(&self, hash: SecretHash, user_id: Option<Uuid>) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let ended: Option<(Option<String>,)> = on!(conn, END_SESSION => _, (q, c) => {
             q.bind(hash.to_vec()).bind(user_id).fetch_optional(c).await
         })?;
@@ -222,7 +222,7 @@ impl Store {
 
     /// Ends all sessions of a user, but for `keep`.
     pub async fn end_sessions(&self, user: &User, keep: SecretHash) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         on!(conn, END_OTHER_SESSIONS, (q, c) => {
             q.bind(user.id).bind(keep.to_vec()).execute(c).await.map(drop)
         })?;
@@ -249,7 +249,7 @@ impl Store {
         user: &User,
         at: i64,
     ) -> Result<(), StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         on!(conn, ADD_IDENTITY, (q, c) => {
             let q = q.bind(issuer).bind(subject).bind(user.id).bind(at);
             q.execute(c).await.map(drop)
@@ -268,7 +268,7 @@ impl Store {
         (at, until): (i64, i64),
     ) -> Result<(), StoreError> {
         let (name, user) = purpose.parts();
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         if purpose == LinkPurpose::FirstOperator {
             on!(conn, DROP_LINKS, (q, c) => q.bind(name).execute(c).await.map(drop))?;
         }

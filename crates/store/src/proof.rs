@@ -71,6 +71,13 @@ impl Digest {
     pub(crate) fn finish(self) -> Hash {
         self.0.finalize().into()
     }
+
+    /// An id of what has these contents, and of nothing else.
+    pub(crate) fn finish_id(self) -> Uuid {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&self.finish()[..16]);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    }
 }
 
 /// A link as it is stored.

@@ -4,7 +4,7 @@ use ledger::Usd;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::engine::Sql;
+use crate::engine::{Conn, Sql};
 use crate::{Store, StoreError, again, slices};
 
 /// Whose replica was not heard of for so long is taken for gone, in microseconds: six times as long as one that cannot
@@ -132,7 +132,7 @@ impl Store {
         if known == 0 {
             on!(conn, MAKE, (q, c) => q.bind(id).execute(c).await.map(drop))?;
         }
-        on!(conn, LOCK, (q, c) => q.bind(id).fetch_optional(c).await.map(drop))?;
+        lock(&mut conn, id).await?;
         let begun = on!(conn, BEGIN, (q, c) => {
             q.bind(run).bind(now).bind(id).bind(known).execute(c).await.map(|done| done.rows_affected())
         })?;
@@ -175,11 +175,10 @@ impl Store {
     pub async fn release(&self, id: Uuid, now: i64, force: bool) -> Result<bool, StoreError> {
         let last = if force { i64::MAX } else { now.saturating_sub(DEAD) };
         again(|| async {
-            let mut conn = self.begin().await?;
+            let mut conn = self.begin_act().await?;
             let detail = json!({ "force": force });
-            // First, as in all changes, so that two never wait for each other.
             self.changed(&mut conn, "replica.release", &format!("replica {id}"), &detail).await?;
-            on!(conn, LOCK, (q, c) => q.bind(id).fetch_optional(c).await.map(drop))?;
+            lock(&mut conn, id).await?;
             let found = on!(conn, RELEASE, (q, c) => {
                 q.bind(now).bind(id).bind(last).execute(c).await.map(|done| done.rows_affected())
             })?;
@@ -192,4 +191,9 @@ impl Store {
         })
         .await
     }
+}
+
+/// Nobody is granted anything, nor applies a journal, for a replica until the end of the transaction.
+pub(crate) async fn lock(conn: &mut Conn, id: Uuid) -> Result<(), StoreError> {
+    Ok(on!(*conn, LOCK, (q, c) => q.bind(id).fetch_optional(c).await.map(drop))?)
 }

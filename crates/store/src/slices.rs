@@ -1,10 +1,14 @@
 //! Slices: what a replica may spend without asking, taken off what is available by one conditional update.
+//!
+//! Whoever locks rows on PostgreSQL does it in one order, so that two never wait for each other: the revision (who acts on
+//! anything), the replica, budgets; then accounts and after them periods of budgets, each by its id and with its slices behind it.
 
 use ledger::{BudgetPeriod, Scope, ScopeKind, Usd};
 use uuid::Uuid;
 
 use crate::engine::{Conn, Sql};
-use crate::{Store, StoreError, accounts, again, budgets};
+use crate::expiry::Ends;
+use crate::{Store, StoreError, accounts, acts, again, budgets, expiry, replicas};
 
 /// A replica that was heard of so lately lives, in microseconds.
 const LIVE: i64 = 30_000_000;
@@ -50,20 +54,34 @@ const ELSEWHERE: Sql = sql!(
     "SELECT CAST(COALESCE(SUM(granted - spent), 0) AS BIGINT) FROM tollgate.slices ",
     "WHERE scope_id = $1 AND period_start = $2 AND replica_id <> $3 AND closed_at IS NULL"
 );
+const LOCK_ACCOUNT: Sql =
+    locking!("FOR NO KEY UPDATE", "SELECT 1 FROM tollgate.ledger_accounts WHERE id = $1");
+const LOCK_PERIOD: Sql = locking!(
+    "FOR NO KEY UPDATE",
+    "SELECT 1 FROM tollgate.budget_periods WHERE budget_id = $1 AND period_start = $2"
+);
 const RECALL: Sql = sql!(
     "UPDATE tollgate.slices SET recalled = TRUE WHERE scope_id = $1 AND period_start = $2 ",
     "AND replica_id <> $3 AND closed_at IS NULL AND granted > spent AND recalled = FALSE"
 );
-const IS_RECALLED: Sql = sql!(
-    "SELECT 1 FROM tollgate.slices WHERE replica_id = $1 AND recalled = TRUE AND closed_at IS NULL LIMIT 1"
-);
+// Accounts before budgets, each in the order of their ids, as where they are charged.
 const RECALLED: Sql = sql!(
-    "UPDATE tollgate.slices SET recalled = FALSE WHERE replica_id = $1 AND recalled = TRUE ",
-    "AND closed_at IS NULL RETURNING scope_kind, scope_id, period_start"
+    "SELECT DISTINCT scope_kind, scope_id, period_start FROM tollgate.slices ",
+    "WHERE replica_id = $1 AND recalled = TRUE AND closed_at IS NULL ",
+    "ORDER BY scope_kind, scope_id, period_start"
+);
+const HEARD: Sql = sql!(
+    "UPDATE tollgate.slices SET recalled = FALSE WHERE replica_id = $1 AND scope_id = $2 ",
+    "AND period_start = $3 AND recalled = TRUE AND closed_at IS NULL"
+);
+const OPEN: Sql = sql!(
+    "SELECT DISTINCT scope_kind, scope_id, period_start FROM tollgate.slices ",
+    "WHERE replica_id = $1 AND epoch < $2 AND closed_at IS NULL ",
+    "ORDER BY scope_kind, scope_id, period_start"
 );
 const CLOSE: Sql = sql!(
-    "UPDATE tollgate.slices SET closed_at = $1 WHERE replica_id = $2 AND epoch < $3 ",
-    "AND closed_at IS NULL RETURNING scope_kind, scope_id, period_start, granted - spent"
+    "UPDATE tollgate.slices SET closed_at = $1 WHERE replica_id = $2 AND epoch < $3 AND scope_id = $4 ",
+    "AND period_start = $5 AND closed_at IS NULL RETURNING granted - spent"
 );
 
 /// What the ledger said to a replica that asked for more.
@@ -114,8 +132,16 @@ impl Store {
         now: i64,
     ) -> Result<Grant, StoreError> {
         let mut conn = self.begin().await?;
+        let ends = match scope.kind {
+            ScopeKind::Account => expiry::ends(&mut conn, scope.id, now).await?,
+            ScopeKind::Budget => Ends::default(),
+        };
+        if ends.ended > 0 {
+            // What is taken off is an act of the program.
+            acts::hold(&mut conn).await?;
+        }
         check_epoch(&mut conn, replica, epoch).await?;
-        let room = self.room(&mut conn, scope, now).await?;
+        let room = self.room(&mut conn, scope, (ends, now)).await?;
         let (living,): (i64,) =
             on!(conn, LIVING => _, (q, c) => q.bind(now.saturating_sub(LIVE)).fetch_one(c).await)?;
         let share = room.available / living.max(1).saturating_mul(2);
@@ -125,8 +151,7 @@ impl Store {
             q.bind(scope.id).bind(scope.period_start).bind(replica).fetch_one(c).await
         })?;
         let mut granted = 0;
-        if amount > 0 {
-            // The slice first, as where one is spent: two that wait for each other would wait for ever.
+        if amount > 0 && lease(&mut conn, scope, amount).await? {
             let grown = on!(conn, GROW, (q, c) => {
                 let q = q.bind(replica).bind(epoch).bind(scope.id).bind(scope.period_start);
                 let q = q.bind(kind_name(scope.kind)).bind(amount).bind(now);
@@ -135,14 +160,9 @@ impl Store {
             if grown == 0 {
                 return Err(StoreError::Fenced);
             }
-            if lease(&mut conn, scope, amount).await? {
-                granted = amount;
-            }
+            granted = amount;
         }
-        // A period that was opened stays so; a slice that could not be filled does not.
-        if granted == amount {
-            conn.commit().await?;
-        }
+        conn.commit().await?;
         Ok(Grant {
             granted: Usd::from_pico(granted),
             available: Usd::from_pico(room.available.saturating_sub(granted).max(0)),
@@ -152,12 +172,19 @@ impl Store {
         })
     }
 
-    async fn room(&self, conn: &mut Conn, scope: Scope, now: i64) -> Result<Room, StoreError> {
+    async fn room(
+        &self,
+        conn: &mut Conn,
+        scope: Scope,
+        (ends, now): (Ends, i64),
+    ) -> Result<Room, StoreError> {
         match scope.kind {
             ScopeKind::Account => {
-                let ends_at = self.end_credit(conn, scope.id, now).await?;
+                if ends.ended > 0 {
+                    self.end_credit(conn, scope.id, now).await?;
+                }
                 let available = accounts::balance(conn, scope.id).await?.free();
-                Ok(Room { available, renews_at: None, ends_at })
+                Ok(Room { available, renews_at: None, ends_at: ends.next })
             }
             ScopeKind::Budget => {
                 let (period, free) = budgets::open_period(conn, scope).await?;
@@ -202,6 +229,7 @@ impl Store {
         }
         again(|| async {
             let mut conn = self.begin().await?;
+            lock(&mut conn, scope).await?;
             let found = on!(conn, how, (q, c) => {
                 let q = q.bind(amount).bind(replica).bind(scope.id).bind(scope.period_start);
                 q.bind(epoch).execute(c).await.map(|done| done.rows_affected())
@@ -220,6 +248,7 @@ impl Store {
     pub async fn recall(&self, scope: Scope, except: Uuid) -> Result<bool, StoreError> {
         again(|| async {
             let mut conn = self.begin().await?;
+            lock(&mut conn, scope).await?;
             let asked = on!(conn, RECALL, (q, c) => {
                 let q = q.bind(scope.id).bind(scope.period_start).bind(except);
                 q.execute(c).await.map(|done| done.rows_affected())
@@ -234,24 +263,25 @@ impl Store {
     pub async fn recalled(&self, replica: Uuid) -> Result<Vec<Scope>, StoreError> {
         // Who asks every second does not write every second.
         let mut conn = self.read().await?;
-        let any = on!(conn, IS_RECALLED, (q, c) => {
-            q.bind(replica).fetch_optional(c).await.map(|row| row.is_some())
-        })?;
+        let rows: Vec<Place> =
+            on!(conn, RECALLED => _, (q, c) => q.bind(replica).fetch_all(c).await)?;
         drop(conn);
-        if !any {
-            return Ok(Vec::new());
+        let recalled: Vec<Scope> = rows.into_iter().map(scope).collect();
+        if recalled.is_empty() {
+            return Ok(recalled);
         }
         again(|| async {
             let mut conn = self.begin().await?;
-            let rows: Vec<(String, Uuid, i64)> =
-                on!(conn, RECALLED => _, (q, c) => q.bind(replica).fetch_all(c).await)?;
-            conn.commit().await?;
-            Ok(rows
-                .into_iter()
-                .map(|(kind, id, period_start)| scope(&kind, id, period_start))
-                .collect())
+            for scope in &recalled {
+                lock(&mut conn, *scope).await?;
+                on!(conn, HEARD, (q, c) => {
+                    q.bind(replica).bind(scope.id).bind(scope.period_start).execute(c).await.map(drop)
+                })?;
+            }
+            conn.commit().await
         })
-        .await
+        .await?;
+        Ok(recalled)
     }
 
     /// Gives back all that runs of a replica before `epoch` hold. Only when everything they have journaled is applied.
@@ -263,6 +293,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         again(|| async {
             let mut conn = self.begin().await?;
+            replicas::lock(&mut conn, replica).await?;
             close(&mut conn, replica, epoch, now).await?;
             conn.commit().await
         })
@@ -270,27 +301,53 @@ impl Store {
     }
 }
 
+/// Closes what is open of a replica. The replica is locked.
 pub(crate) async fn close(
     conn: &mut Conn,
     replica: Uuid,
     epoch: i64,
     now: i64,
 ) -> Result<(), StoreError> {
-    // In one statement, so that what it returns is what it closes, whatever is spent or given back meanwhile.
-    let mut closed: Vec<(String, Uuid, i64, i64)> = on!(*conn, CLOSE => _, (q, c) => {
-        q.bind(now).bind(replica).bind(epoch).fetch_all(c).await
+    let open: Vec<Place> = on!(*conn, OPEN => _, (q, c) => {
+        q.bind(replica).bind(epoch).fetch_all(c).await
     })?;
-    // Accounts before budgets, each in the order of their ids, as where they are charged.
-    closed.sort_unstable();
-    for (kind, id, period_start, rest) in closed {
-        free(conn, scope(&kind, id, period_start), rest).await?;
+    for scope in open.into_iter().map(scope) {
+        lock(conn, scope).await?;
+        let closed: Vec<(i64,)> = on!(*conn, CLOSE => _, (q, c) => {
+            let q = q.bind(now).bind(replica).bind(epoch).bind(scope.id).bind(scope.period_start);
+            q.fetch_all(c).await
+        })?;
+        for (rest,) in closed {
+            free(conn, scope, rest).await?;
+        }
     }
     Ok(())
 }
 
-fn scope(kind: &str, id: Uuid, period_start: i64) -> Scope {
+/// A scope as it is stored.
+type Place = (String, Uuid, i64);
+
+fn scope((kind, id, period_start): Place) -> Scope {
     let kind = if kind == "account" { ScopeKind::Account } else { ScopeKind::Budget };
     Scope { kind, id, period_start }
+}
+
+/// Nobody else moves what a scope has, or a slice of it, before the end of the transaction. Of several that are locked accounts
+/// come before budgets, each in the order of their ids.
+pub(crate) async fn lock(conn: &mut Conn, scope: Scope) -> Result<(), StoreError> {
+    if matches!(conn, Conn::Sqlite(_)) {
+        // Nobody else writes meanwhile.
+        return Ok(());
+    }
+    match scope.kind {
+        ScopeKind::Account => {
+            on!(*conn, LOCK_ACCOUNT, (q, c) => q.bind(scope.id).execute(c).await.map(drop))?;
+        }
+        ScopeKind::Budget => on!(*conn, LOCK_PERIOD, (q, c) => {
+            q.bind(scope.id).bind(scope.period_start).execute(c).await.map(drop)
+        })?,
+    }
+    Ok(())
 }
 
 /// # Errors

@@ -85,7 +85,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Duplicate`] where a user or an account has that name.
     pub async fn add_user(&self, new: NewUser) -> Result<User, StoreError> {
-        let mut conn = self.begin().await?;
+        let mut conn = self.begin_act().await?;
         let user = self.write_user(&mut conn, new).await?;
         conn.commit().await?;
         Ok(user)

@@ -69,6 +69,13 @@ impl TestDatabase {
         store.close().await;
         if let Some((admin, name)) = &self.admin {
             let mut conn = PgConnection::connect(admin).await.unwrap();
+            let deadlocks: i64 =
+                sqlx::query_scalar("SELECT deadlocks FROM pg_stat_database WHERE datname = $1")
+                    .bind(name)
+                    .fetch_one(&mut conn)
+                    .await
+                    .unwrap();
+            assert_eq!(deadlocks, 0, "all lock in one order, so that none waits for ever");
             let statement = AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
             sqlx::raw_sql(statement).execute(&mut conn).await.unwrap();
         }

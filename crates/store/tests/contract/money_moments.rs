@@ -7,6 +7,7 @@ use crate::common::{TestDatabase, id};
 use crate::money::{ACCOUNT, Books, KEY, NOW, budget_of, credit_of, held, on_both, usd};
 
 on_both!(
+    all_that_ends_at_a_moment_is_taken_off,
     credit_ends_at_its_moment,
     what_is_held_when_credit_ends_is_spent_of_it,
     what_is_under_way_counts_against_a_new_budget
@@ -37,6 +38,20 @@ async fn credit_ends_at_its_moment(database: TestDatabase) {
     assert_eq!(grant(&books, 1, NOW + 10).await.granted, Usd::ZERO);
     books.store.give_back_stale(books.replica, books.epoch, scope, usd(20)).await.unwrap();
     assert_eq!(grant(&books, 1, NOW + 10).await.granted, Usd::ZERO);
+    assert_eq!(books.balance().await, (0, 0));
+    books.close().await;
+}
+
+/// Each credit has transactions of its own, however alike the ids and amounts of several are.
+async fn all_that_ends_at_a_moment_is_taken_off(database: TestDatabase) {
+    let books = Books::open(database).await;
+    for number in 0..8_i64 {
+        for amount in 1..8 {
+            let id = 1_000 + u128::try_from(number * 8 + amount).unwrap();
+            books.add_credit(id, amount, Some(NOW + 10)).await;
+        }
+    }
+    assert_eq!(books.store.expire_credit(NOW + 10).await.unwrap(), usd(8 * 28));
     assert_eq!(books.balance().await, (0, 0));
     books.close().await;
 }
