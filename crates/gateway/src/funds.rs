@@ -404,13 +404,13 @@ impl Funds {
     }
 
     /// Charges what is owed to `scopes`, in which `held` is held, as far as there is anything, and returns how much that is.
-    pub(crate) fn settle(&self, scopes: &[Scope], held: Usd, owed: Usd) -> Usd {
+    pub(crate) fn settle(&self, scopes: &[Scope], held: Usd, owed: Usd, begun: i64) -> Usd {
         if scopes.is_empty() {
             return owed;
         }
         // Who may have been declared dead takes no more than is held.
         let owed = if self.is_fenced() { owed.min(held) } else { owed };
-        let settled = lock(&self.purse).settle(scopes, held, owed);
+        let settled = lock(&self.purse).settle(scopes, held, owed, begun);
         let charge = settled.unwrap_or_else(|error| {
             self.stop_spending(&error);
             owed.min(held)
@@ -428,9 +428,9 @@ impl Funds {
     }
 
     /// Gives back what was held and not spent.
-    pub(crate) fn void(&self, scopes: &[Scope], held: Usd) {
+    pub(crate) fn void(&self, scopes: &[Scope], held: Usd, begun: i64) {
         if held > Usd::ZERO {
-            let given_up = lock(&self.purse).void(scopes, held);
+            let given_up = lock(&self.purse).void(scopes, held, begun);
             if let Err(error) = given_up {
                 self.stop_spending(&error);
             }

@@ -237,7 +237,8 @@ impl Hold {
     /// Charges what a receipt comes to, of which `amount` is held, as far as there is credit. The house pays the rest.
     fn charge(&self, receipt: &mut Receipt, amount: Usd) {
         let owed = receipt.charge;
-        receipt.charge = self.funds.settle(&self.admitted.scopes, amount, owed);
+        let Admitted { scopes, started_at, .. } = &self.admitted;
+        receipt.charge = self.funds.settle(scopes, amount, owed, *started_at);
         let rest = owed.pico() - receipt.charge.pico();
         receipt.absorbed = Usd::from_pico(receipt.absorbed.pico() + rest);
         // What was taken on top of the hold extends it.
@@ -267,7 +268,7 @@ impl Drop for Hold {
             }
             self.journal.void(self.admitted.request_id, held);
         }
-        self.funds.void(&self.admitted.scopes, amount);
+        self.funds.void(&self.admitted.scopes, amount, self.admitted.started_at);
     }
 }
 

@@ -57,6 +57,6 @@ fn hold_and_settle(bencher: Bencher<'_, '_>, others: u128) {
     let amount = Usd::from_pico(10_000_000);
     bencher.bench_local(|| {
         purse.hold(black_box(&scopes), amount).expect("enough");
-        purse.settle(&scopes, amount, Usd::ZERO)
+        purse.settle(&scopes, amount, Usd::ZERO, 0)
     });
 }

@@ -39,6 +39,8 @@ pub struct Slice {
     ends: Option<i64>,
     /// What was held when credit ended: whatever of it is not spent is not free again.
     stale: Usd,
+    /// When that was. What began later holds none of it.
+    stale_at: i64,
     /// What has ended and is not the ledger's yet.
     lapsed: Usd,
 }
@@ -149,12 +151,18 @@ impl Purse {
         Ok(())
     }
 
-    /// Ends a hold (as last extended) with what the request came to. Returns what may be charged: all of it where every
+    /// Ends a hold (as last extended) of a request that began at `begun` with what it came to. Returns what may be charged: all of it where every
     /// scope has that much, the hold and the least that is free else. The rest is the caller's to absorb.
     ///
     /// # Errors
     /// A scope that holds less than `hold`; a negative amount.
-    pub fn settle(&mut self, scopes: &[Scope], hold: Usd, owed: Usd) -> Result<Usd, Broken> {
+    pub fn settle(
+        &mut self,
+        scopes: &[Scope],
+        hold: Usd,
+        owed: Usd,
+        begun: i64,
+    ) -> Result<Usd, Broken> {
         self.check(scopes, hold)?;
         not_negative(owed)?;
         let mut charge = owed;
@@ -163,17 +171,17 @@ impl Purse {
                 hold.checked_add(self.free(*scope)).map_err(|_| Broken::OutOfRange(*scope))?;
             charge = charge.min(most);
         }
-        self.end(scopes, hold, charge)?;
+        self.end(scopes, hold, charge, begun)?;
         Ok(charge)
     }
 
-    /// Gives a hold up: nothing is charged.
+    /// Gives the hold of a request that began at `begun` up: nothing is charged.
     ///
     /// # Errors
     /// A scope that holds less than `hold`; a negative amount.
-    pub fn void(&mut self, scopes: &[Scope], hold: Usd) -> Result<(), Broken> {
+    pub fn void(&mut self, scopes: &[Scope], hold: Usd, begun: i64) -> Result<(), Broken> {
         self.check(scopes, hold)?;
-        self.end(scopes, hold, Usd::ZERO)
+        self.end(scopes, hold, Usd::ZERO, begun)
     }
 
     fn check(&self, scopes: &[Scope], hold: Usd) -> Result<(), Broken> {
@@ -189,7 +197,7 @@ impl Purse {
     }
 
     /// After [`check`](Self::check): lowers what is held by `hold` and raises what is spent by `charge`.
-    fn end(&mut self, scopes: &[Scope], hold: Usd, charge: Usd) -> Result<(), Broken> {
+    fn end(&mut self, scopes: &[Scope], hold: Usd, charge: Usd, begun: i64) -> Result<(), Broken> {
         let ended = |slice: &Slice, scope: Scope| {
             let out = |_| Broken::OutOfRange(scope);
             let held = slice.held.checked_sub(hold).map_err(out)?;
@@ -202,7 +210,7 @@ impl Purse {
             if let Some(slice) = self.slices.get_mut(scope) {
                 (slice.held, slice.spent) = ended(slice, *scope)?;
                 slice.used = true;
-                if slice.stale > Usd::ZERO {
+                if slice.stale > Usd::ZERO && begun < slice.stale_at {
                     slice.end_stale(hold, charge);
                     self.has_lapsed |= slice.lapsed > Usd::ZERO;
                 }
@@ -240,10 +248,10 @@ impl Purse {
     /// Ends credit at its moment: what is free of such a slice is not any more, and what is held is not free again. A slice
     /// may have other credit, too: it is granted anew.
     pub fn lapse(&mut self, now: i64) {
-        for slice in self.slices.values_mut().filter(|slice| slice.ends.is_some_and(|at| at <= now))
-        {
+        for slice in self.slices.values_mut() {
+            let Some(at) = slice.ends.filter(|at| *at <= now) else { continue };
             slice.ends = None;
-            slice.stale = slice.held;
+            (slice.stale, slice.stale_at) = (slice.held, at);
             slice.give_up(slice.free());
             self.has_lapsed |= slice.lapsed > Usd::ZERO;
         }

@@ -48,9 +48,9 @@ fn what_is_not_granted_is_not_held() {
         Err(Short { scope: CREDIT, free: usd(0), held: usd(0) })
     );
     assert_eq!(purse.hold(&[CREDIT], usd(0)), Ok(()), "what is free needs no credit");
-    assert_eq!(purse.settle(&[CREDIT], usd(0), usd(5)), Ok(usd(0)));
+    assert_eq!(purse.settle(&[CREDIT], usd(0), usd(5), 0), Ok(usd(0)));
     assert_eq!(purse.hold(&[], usd(9)), Ok(()), "post-paid");
-    assert_eq!(purse.settle(&[], usd(9), usd(11)), Ok(usd(11)));
+    assert_eq!(purse.settle(&[], usd(9), usd(11), 0), Ok(usd(11)));
     assert_eq!(purse.slices().count(), 0);
 }
 
@@ -58,13 +58,17 @@ fn what_is_not_granted_is_not_held() {
 fn settling_charges_what_is_owed_as_far_as_it_goes() {
     let mut purse = purse(100, 50);
     purse.hold(&BOTH, usd(30)).expect("held");
-    assert_eq!(purse.settle(&BOTH, usd(30), usd(10)), Ok(usd(10)), "less than was held");
+    assert_eq!(purse.settle(&BOTH, usd(30), usd(10), 0), Ok(usd(10)), "less than was held");
     assert_eq!((books(&purse, CREDIT), books(&purse, BUDGET)), ((100, 10, 0), (50, 10, 0)));
     purse.hold(&BOTH, usd(10)).expect("held");
     purse.hold(&BOTH, usd(25)).expect("held");
-    assert_eq!(purse.settle(&BOTH, usd(10), usd(40)), Ok(usd(15)), "the hold, and 5 of the budget");
+    assert_eq!(
+        purse.settle(&BOTH, usd(10), usd(40), 0),
+        Ok(usd(15)),
+        "the hold, and 5 of the budget"
+    );
     assert_eq!((books(&purse, CREDIT), books(&purse, BUDGET)), ((100, 25, 25), (50, 25, 25)));
-    assert_eq!(purse.void(&BOTH, usd(25)), Ok(()));
+    assert_eq!(purse.void(&BOTH, usd(25), 0), Ok(()));
     assert_eq!((books(&purse, CREDIT), books(&purse, BUDGET)), ((100, 25, 0), (50, 25, 0)));
 }
 
@@ -76,7 +80,7 @@ fn only_what_is_free_goes_back() {
     assert_eq!(purse.take_back(CREDIT, usd(50)), usd(0), "once");
     assert_eq!(purse.take_back(CREDIT, usd(0)), usd(50));
     assert_eq!(books(&purse, CREDIT), (30, 0, 30));
-    assert_eq!(purse.settle(&BOTH, usd(30), usd(35)), Ok(usd(30)), "what went back is not here");
+    assert_eq!(purse.settle(&BOTH, usd(30), usd(35), 0), Ok(usd(30)), "what went back is not here");
     let other = Scope { id: Uuid::from_u128(9), ..CREDIT };
     assert_eq!(purse.take_back(other, usd(0)), usd(0));
 }
@@ -111,7 +115,7 @@ fn idle_is_what_nothing_touched_between_two_looks() {
         [CREDIT],
         "BUDGET is forgotten"
     );
-    assert_eq!(purse.settle(&[CREDIT], usd(10), usd(10)), Ok(usd(10)));
+    assert_eq!(purse.settle(&[CREDIT], usd(10), usd(10), 0), Ok(usd(10)));
     assert_eq!((purse.idle(), purse.idle()), (vec![], vec![]));
     assert_eq!(purse.slices().count(), 0);
 }
@@ -123,8 +127,8 @@ fn idle_is_what_nothing_touched_between_two_looks() {
 fn a_hold_ends_once() {
     let mut purse = purse(100, 50);
     purse.hold(&BOTH, usd(30)).expect("held");
-    purse.settle(&BOTH, usd(30), usd(10)).expect("settled");
-    let again = purse.settle(&BOTH, usd(30), usd(10));
+    purse.settle(&BOTH, usd(30), usd(10), 0).expect("settled");
+    let again = purse.settle(&BOTH, usd(30), usd(10), 0);
     assert_eq!(again, Err(Broken::NotHeld { scope: CREDIT, hold: usd(30), held: usd(0) }));
     assert_eq!(books(&purse, CREDIT), (100, 10, 0));
 }
@@ -132,7 +136,7 @@ fn a_hold_ends_once() {
 #[test]
 #[cfg_attr(debug_assertions, should_panic = "an amount of")]
 fn a_negative_amount_is_refused() {
-    assert_eq!(purse(100, 50).settle(&BOTH, usd(0), usd(-1)), Err(Broken::Negative(usd(-1))));
+    assert_eq!(purse(100, 50).settle(&BOTH, usd(0), usd(-1), 0), Err(Broken::Negative(usd(-1))));
 }
 
 #[test]
@@ -197,7 +201,7 @@ proptest! {
                 }
                 Step::Settle(hold, owed) if hold < open.len() => {
                     let (scopes, held) = open.swap_remove(hold);
-                    let charge = purse.settle(scopes, usd(held), usd(owed)).expect("held").pico();
+                    let charge = purse.settle(scopes, usd(held), usd(owed), 0).expect("held").pico();
                     prop_assert!(charge <= owed && charge >= owed.min(held));
                     for (i, _) in BOTH.iter().enumerate().filter(|(_, scope)| scopes.contains(scope)) {
                         spent[i] += charge;
@@ -205,7 +209,7 @@ proptest! {
                 }
                 Step::Void(hold) if hold < open.len() => {
                     let (scopes, held) = open.swap_remove(hold);
-                    purse.void(scopes, usd(held)).expect("held");
+                    purse.void(scopes, usd(held), 0).expect("held");
                 }
                 Step::Idle => drop(purse.idle()),
                 Step::Extend(..) | Step::Settle(..) | Step::Void(_) => {}
@@ -237,16 +241,25 @@ fn credit_ends() {
     assert!(purse.hold(&[CREDIT], usd(1)).is_err());
     assert_eq!(purse.lapsed(), [(CREDIT, usd(60))]);
     assert_eq!((purse.lapsed(), purse.has_lapsed()), (vec![], false));
-    // Other credit that comes after is not mixed up with what was held before.
-    purse.granted(CREDIT, usd(5)).expect("granted");
+    // Other credit that comes after is not mixed up with what was held before, whoever settles first.
+    purse.granted(CREDIT, usd(25)).expect("granted");
     purse.set_end(CREDIT, None);
-    assert_eq!(purse.settle(&[CREDIT], usd(30), usd(20)), Ok(usd(20)));
+    for begun in [50, 51] {
+        purse.hold(&[CREDIT], usd(25)).expect("held");
+        assert_eq!(purse.settle(&[CREDIT], usd(25), usd(5), begun), Ok(usd(5)));
+        purse.hold(&[CREDIT], usd(15)).expect("held");
+        purse.void(&[CREDIT], usd(15), begun).expect("given up");
+        purse.granted(CREDIT, usd(5)).expect("granted");
+        assert!(!purse.has_lapsed());
+    }
+    assert_eq!(purse.take_back(CREDIT, usd(5)), usd(20));
+    assert_eq!(purse.settle(&[CREDIT], usd(30), usd(20), 0), Ok(usd(20)));
     assert_eq!((purse.free(CREDIT), purse.lapsed()), (usd(5), vec![(CREDIT, usd(10))]));
-    purse.void(&[CREDIT], usd(10)).expect("given up");
+    purse.void(&[CREDIT], usd(10), 0).expect("given up");
     assert_eq!((purse.free(CREDIT), purse.lapsed()), (usd(5), vec![(CREDIT, usd(10))]));
     purse.hold(&[CREDIT], usd(5)).expect("held");
-    purse.void(&[CREDIT], usd(5)).expect("given up");
+    purse.void(&[CREDIT], usd(5), 0).expect("given up");
     assert_eq!((purse.free(CREDIT), purse.has_lapsed()), (usd(5), false));
     let slice = purse.slice(CREDIT);
-    assert_eq!((slice.granted, slice.spent, slice.held), (usd(25), usd(20), usd(0)));
+    assert_eq!((slice.granted, slice.spent, slice.held), (usd(35), usd(30), usd(0)));
 }

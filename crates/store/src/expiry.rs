@@ -27,7 +27,8 @@ const END: Sql = sql!(
     "WHERE account_id = $1 AND remaining > 0 AND expires_at <= $2 AND ended = FALSE"
 );
 const MARK: Sql = sql!(
-    "UPDATE tollgate.slices SET stale = granted - spent, stale_at = $2 ",
+    "UPDATE tollgate.slices SET stale = granted - spent, stale_at = (SELECT MAX(expires_at) ",
+    "FROM tollgate.credit_grants WHERE account_id = $1 AND remaining > 0 AND ended = TRUE) ",
     "WHERE scope_id = $1 AND period_start = 0 AND closed_at IS NULL"
 );
 const STALE: Sql = sql!(
@@ -118,7 +119,7 @@ async fn end(conn: &mut Conn, account: Uuid, now: i64, off: &mut Off) -> Result<
         q.bind(account).bind(now).execute(c).await.map(|done| done.rows_affected())
     })?;
     if more > 0 {
-        on!(*conn, MARK, (q, c) => q.bind(account).bind(now).execute(c).await.map(drop))?;
+        on!(*conn, MARK, (q, c) => q.bind(account).execute(c).await.map(drop))?;
         take_off(conn, account, now, off).await?;
     }
     Ok(())

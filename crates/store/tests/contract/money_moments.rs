@@ -9,6 +9,7 @@ use crate::money::{ACCOUNT, Books, KEY, NOW, budget_of, credit_of, held, on_both
 on_both!(
     all_that_ends_at_a_moment_is_taken_off,
     credit_ends_at_its_moment,
+    what_began_later_leaves_what_has_ended,
     what_is_held_when_credit_ends_is_spent_of_it,
     what_is_under_way_counts_against_a_new_budget
 );
@@ -53,6 +54,28 @@ async fn all_that_ends_at_a_moment_is_taken_off(database: TestDatabase) {
     }
     assert_eq!(books.store.expire_credit(NOW + 10).await.unwrap(), usd(8 * 28));
     assert_eq!(books.balance().await, (0, 0));
+    books.close().await;
+}
+
+/// What began when credit had ended leaves it to what began before, also where nobody has noticed the end yet.
+async fn what_began_later_leaves_what_has_ended(database: TestDatabase) {
+    let mut books = Books::open(database).await;
+    books.add_credit(100, 50, Some(NOW + 10)).await;
+    books.add_credit(101, 90, None).await;
+    let scope = credit_of(ACCOUNT);
+    books.grant(scope, 20, 20).await;
+    let (least, want) = (usd(5), usd(5));
+    let grant = books.store.grant(books.replica, books.epoch, scope, least, want, NOW + 15).await;
+    assert_eq!(grant.unwrap().granted, usd(5));
+    let (before, after) = (
+        Receipt { started_at: NOW + 9, ..held(1, 20, &[scope]) },
+        Receipt { started_at: NOW + 12, ..held(2, 5, &[scope]) },
+    );
+    books.apply(&[after]).await;
+    assert_eq!(books.store.expire_credit(NOW + 16).await.unwrap(), Usd::ZERO);
+    assert_eq!(books.balance().await, (105, 20));
+    books.apply(&[before]).await;
+    assert_eq!((books.balance().await, books.left(NOW + 16).await), ((85, 0), 85));
     books.close().await;
 }
 

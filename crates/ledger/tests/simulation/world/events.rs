@@ -212,7 +212,7 @@ impl World {
     fn void(&mut self, place: usize, request: &Request) -> Result<(), Fault> {
         let hold = &request.hold;
         let purse = &mut self.processes[place].purse;
-        let done = purse.void(&hold.scopes, usd(hold.bound.unwrap_or(0)));
+        let done = purse.void(&hold.scopes, usd(hold.bound.unwrap_or(0)), 0);
         done.map_err(|error| Fault::new("purse", error))?;
         self.write(place, Record::Void(hold.request));
         Ok(())
@@ -247,7 +247,7 @@ impl World {
         let purse = &mut self.processes[place].purse;
         let settled = receipt(&hold, delivered, output, |owed| {
             let held = usd(hold.bound.unwrap_or(0));
-            let charge = purse.settle(&hold.scopes, held, usd(owed));
+            let charge = purse.settle(&hold.scopes, held, usd(owed), 0);
             charge.map(Usd::pico).map_err(|error| Fault::new("purse", error))
         })?;
         self.tally.absorbed += u64::from(settled.absorbed > 0);
