@@ -1,6 +1,7 @@
 //! What the running program is made of.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use store::Store;
@@ -24,6 +25,9 @@ use crate::snapshot::Snapshots;
 use crate::sticky::Homes;
 use crate::telemetry::{Lines, Telemetry};
 use crate::upstream::Upstream;
+
+/// How long the database may take over one statement.
+const STATEMENT: Duration = Duration::from_secs(30);
 
 /// The components, built once and handed on by reference.
 pub(crate) struct App {
@@ -64,7 +68,7 @@ impl App {
         let shared = settings.redis_url().map(Shared::new).transpose()?.map(Arc::new);
         let providers = Arc::new(Providers::from_settings(&settings)?);
         let people = People::from_settings(&settings)?;
-        let store = crate::cli::open_to_write(&settings).await?;
+        let store = crate::cli::open_to_write(&settings).await?.bounded(STATEMENT);
         let proxies = Proxies::new(&settings.trusted_proxies);
         let snapshots =
             Arc::new(Snapshots::load(store.clone(), proxies, Arc::clone(&providers)).await?);

@@ -203,7 +203,8 @@ impl Store {
             while let Some(row) = rows.try_next().await? {
                 tariffs.add(&row).ok_or_else(|| corrupt(&row.model))?;
             }
-        });
+            Ok::<_, StoreError>(())
+        })?;
         let mut catalogue = Catalogue::default();
         on!(conn, MODELS => ModelRow, (q, c) => {
             let mut rows = q.bind(version).fetch(c);
@@ -211,7 +212,8 @@ impl Store {
                 let (tariffs, name) = (tariffs.take(&row), row.model.clone());
                 catalogue.insert(row.model(tariffs).ok_or_else(|| corrupt(&name))?);
             }
-        });
+            Ok::<_, StoreError>(())
+        })?;
         if i64::try_from(catalogue.len()) != Ok(count) {
             return Err(corrupt("models are missing"));
         }

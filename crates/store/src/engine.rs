@@ -6,6 +6,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
@@ -18,6 +19,7 @@ use sqlx::{
 
 use crate::error::StoreError;
 use crate::postgres_url::postgres_options;
+use crate::terms::Terms;
 
 /// Begins a write on SQLite: an ordinary `BEGIN` takes the write lock only at the first write, and then fails at once
 /// where another process holds it, instead of waiting for it.
@@ -28,7 +30,8 @@ const POSTGRES_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY
 
 /// For a transaction whose rows are to come in the order of an index. PostgreSQL's planner, which does not know what a
 /// filter will let through, may else read and sort all that an account has for the first few.
-const POSTGRES_BY_INDEX: &str = "SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off";
+const POSTGRES_BY_INDEX: &str =
+    "BEGIN; SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off";
 
 /// Words of the common schema text that SQLite's strict tables know by another name. `STRICT` itself makes SQLite
 /// refuse a text in a number's column, as PostgreSQL always does; without a number of its own for every row, a table is
@@ -159,10 +162,10 @@ macro_rules! on {
                 let ($q, $c) = (::sqlx::$query$(::<_, $row>)?($sql.sqlite()), &mut **lease);
                 $body
             }
-            $crate::engine::Conn::Postgres(lease, named) => {
-                let $q = ::sqlx::$query$(::<_, $row>)?($sql.postgres()).persistent(*named);
+            $crate::engine::Conn::Postgres(lease, terms) => {
+                let $q = ::sqlx::$query$(::<_, $row>)?($sql.postgres()).persistent(terms.named);
                 let $c = &mut **lease;
-                $body
+                terms.within(async { $body }).await
             }
         }
     };
@@ -218,16 +221,14 @@ const fn has_prefix(text: &[u8], at: usize) -> bool {
 #[derive(Clone, Debug)]
 pub(crate) enum Pool {
     Sqlite(SqlitePool),
-    /// And whether its connections are our own for longer than a transaction.
-    Postgres(PgPool, bool),
+    Postgres(PgPool, Terms),
 }
 
 /// One connection of either engine, by itself or in a transaction.
 #[derive(Debug)]
 pub(crate) enum Conn {
     Sqlite(Lease<Sqlite>),
-    /// And whether statements may be prepared under a name.
-    Postgres(Lease<Postgres>, bool),
+    Postgres(Lease<Postgres>, Terms),
 }
 
 /// A connection for a while.
@@ -263,10 +264,11 @@ impl Pool {
     pub(crate) async fn acquire(&self) -> Result<Conn, StoreError> {
         Ok(match self {
             Self::Sqlite(pool) => Conn::Sqlite(Lease::Plain(pool.acquire().await?)),
-            Self::Postgres(pool, true) => Conn::Postgres(Lease::Plain(pool.acquire().await?), true),
-            Self::Postgres(pool, false) => {
-                Conn::Postgres(Lease::Transaction(pool.begin().await?), false)
+            Self::Postgres(pool, terms) if terms.named => {
+                let plain = pool.acquire().await.map_err(StoreError::away)?;
+                Conn::Postgres(Lease::Plain(plain), terms.clone())
             }
+            Self::Postgres(pool, terms) => terms.begin(pool, "BEGIN".into()).await?,
         })
     }
 
@@ -276,9 +278,7 @@ impl Pool {
             Self::Sqlite(pool) => {
                 Conn::Sqlite(Lease::Transaction(pool.begin_with(SQLITE_BEGIN).await?))
             }
-            Self::Postgres(pool, named) => {
-                Conn::Postgres(Lease::Transaction(pool.begin().await?), *named)
-            }
+            Self::Postgres(pool, terms) => terms.begin(pool, terms.write.clone()).await?,
         })
     }
 
@@ -286,20 +286,14 @@ impl Pool {
     pub(crate) async fn snapshot(&self) -> Result<Conn, StoreError> {
         Ok(match self {
             Self::Sqlite(pool) => Conn::Sqlite(Lease::Transaction(pool.begin().await?)),
-            Self::Postgres(pool, named) => {
-                let begun = pool.begin_with(POSTGRES_SNAPSHOT).await?;
-                Conn::Postgres(Lease::Transaction(begun), *named)
-            }
+            Self::Postgres(pool, terms) => terms.begin(pool, POSTGRES_SNAPSHOT.into()).await?,
         })
     }
 
     /// A connection to read pages with whose order an index has.
     pub(crate) async fn by_index(&self) -> Result<Conn, StoreError> {
-        let Self::Postgres(pool, named) = self else { return self.acquire().await };
-        let begun = Lease::Transaction(pool.begin().await?);
-        let mut conn = Conn::Postgres(begun, *named);
-        conn.script(POSTGRES_BY_INDEX).await?;
-        Ok(conn)
+        let Self::Postgres(pool, terms) = self else { return self.acquire().await };
+        terms.begin(pool, POSTGRES_BY_INDEX.into()).await
     }
 
     /// Knocks at the server once, past the pool: that would go on knocking by itself, more and more seldom, as long as its
@@ -308,8 +302,16 @@ impl Pool {
         let Self::Postgres(pool, _) = self else { return Ok(()) };
         let options = pool.connect_options();
         let connected = tokio::time::timeout(PATIENCE, PgConnection::connect_with(&options)).await;
-        connected.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
-        Ok(())
+        let connected = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+        connected.map_err(StoreError::away)?.close().await.map_err(StoreError::away)
+    }
+
+    /// The same, whose statements are not waited for without end.
+    pub(crate) fn bounded(self, bound: Duration) -> Self {
+        match self {
+            Self::Postgres(pool, terms) => Self::Postgres(pool, terms.bounded(bound)),
+            Self::Sqlite(pool) => Self::Sqlite(pool),
+        }
     }
 
     pub(crate) async fn close(&self) {
@@ -325,7 +327,9 @@ impl Conn {
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(Lease::Transaction(transaction)) => transaction.commit().await?,
-            Self::Postgres(Lease::Transaction(transaction), _) => transaction.commit().await?,
+            Self::Postgres(Lease::Transaction(transaction), terms) => {
+                terms.within(transaction.commit()).await?;
+            }
             Self::Sqlite(Lease::Plain(_)) | Self::Postgres(Lease::Plain(_), _) => {}
         }
         Ok(())
@@ -412,9 +416,14 @@ async fn connect_postgres(url: &str, readers: u32) -> Result<(Pool, Pool), Store
         return Err(StoreError::PostgresTooOld { found });
     }
     first.close().await?;
-    let pool = PgPoolOptions::new().max_connections(readers.saturating_add(1));
-    let pool = pool.acquire_timeout(PATIENCE).connect_lazy_with(options);
-    Ok((Pool::Postgres(pool.clone(), named), Pool::Postgres(pool, named)))
+    let terms = Terms::new(named);
+    let silent = Arc::clone(&terms.silent);
+    let pool = PgPoolOptions::new()
+        .max_connections(readers.saturating_add(1))
+        .acquire_timeout(PATIENCE)
+        .after_release(move |conn, _| Box::pin(Arc::clone(&silent).is_there(conn)))
+        .connect_lazy_with(options);
+    Ok((Pool::Postgres(pool.clone(), terms.clone()), Pool::Postgres(pool, terms)))
 }
 
 /// `3.51.3` as numbers, to be compared.

@@ -127,6 +127,9 @@ pub enum StoreError {
     /// is no `source`, or it would be told twice.
     #[error("database: {0}")]
     Database(Arc<sqlx::Error>),
+    /// The database takes no connection, whatever it says: that is about nothing that was to be done.
+    #[error("database: {0}")]
+    Away(Arc<sqlx::Error>),
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -136,6 +139,10 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
+    pub(crate) fn away(error: sqlx::Error) -> Self {
+        Self::Away(Arc::new(error))
+    }
+
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {
         Self::Corrupt { what: what.into() }
     }
@@ -169,7 +176,7 @@ impl StoreError {
     /// the way, the server restarts. A failed sync of the disk (SQLite's `IOERR`) is not among them: what it has lost
     /// is not known, and a second try that succeeds proves nothing.
     pub fn is_transient(&self) -> bool {
-        let Self::Database(error) = self else { return false };
+        let Self::Database(error) = self else { return matches!(self, Self::Away(_)) };
         match &**error {
             // A server that goes away in the middle of a greeting breaks the protocol.
             sqlx::Error::Io(_)
@@ -186,11 +193,12 @@ impl StoreError {
 
 fn is_transient_code(code: &str) -> bool {
     if code.len() == 5 {
-        // SQLSTATE: connection, serialization, deadlock, resources, shutdown and start-up of the server.
-        let class = |prefix| code.starts_with(prefix);
-        // And a server that only reads, as after a change of the primary, or that takes nobody in.
-        let shut = matches!(code, "25006" | "55000");
-        return class("08") || class("40") || class("53") || class("57P") || shut;
+        // SQLSTATE: connection, serialization, deadlock, resources, statements that were ended, shutdown and start-up of the
+        // server, and what its system does to it.
+        let passes = ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class));
+        // And a server that only reads, as after a change of the primary, or that takes nobody in; what others have locked for
+        // too long; transactions that took too long.
+        return passes || matches!(code, "25006" | "55000" | "55P03" | "25P03" | "25P04");
     }
     // SQLite: the low byte is the primary code; 5 is BUSY, 6 is LOCKED.
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6))
@@ -203,7 +211,7 @@ mod tests {
     #[test]
     fn a_failed_sync_is_never_tried_again() {
         assert!(is_transient_code("5") && is_transient_code("517") && is_transient_code("40P01"));
-        for code in ["57P01", "25006", "55000"] {
+        for code in ["57P01", "57014", "58030", "25006", "55000", "55P03", "25P03"] {
             assert!(is_transient_code(code), "{code}");
         }
         for code in ["10", "1034", "13", "11", "23505", "42601"] {

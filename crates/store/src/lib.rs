@@ -68,10 +68,12 @@ mod schema_audit;
 mod seals;
 mod slices;
 mod statements;
+mod terms;
 mod totals;
 mod users;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::{Conn, POSTGRES_CLOCK, Pool, Sql};
 use ledger::Signer;
@@ -167,6 +169,14 @@ impl Store {
     #[must_use]
     pub fn signing(&self, signer: Signer) -> Self {
         Self { signer: Some(Arc::new(signer)), ..self.clone() }
+    }
+
+    /// The same store for a server: a statement that PostgreSQL does not answer in `bound`, or that waits for what others have
+    /// locked for a sixth of it, is given up as if the database were away; what it was to do may have been done. What hangs in the
+    /// middle of a write for a third of it lets others go on. A program that does one thing may take as long as it takes.
+    #[must_use]
+    pub fn bounded(self, bound: Duration) -> Self {
+        Self { read: self.read.bounded(bound), write: self.write.bounded(bound), ..self }
     }
 
     /// `SQLite` or `PostgreSQL`.

@@ -41,6 +41,8 @@ mod rollups;
 #[cfg(test)]
 mod seals;
 #[cfg(test)]
+mod silence;
+#[cfg(test)]
 mod statements;
 #[cfg(test)]
 mod story;
