@@ -135,8 +135,9 @@ fn passes(inbound: &Inbound, target: &Target) -> bool {
     let foreign = target.provider == "deepseek"
         && !wire::deepseek::documents(target.dialect().name(), &inbound.body, target.reasoning);
     let peek = &inbound.peek;
+    // Clients of `OpenRouter`'s Chat have fields and ways of their own, which nobody else takes.
     let openrouter = if inbound.face.is(wire::openai_chat::NAME) {
-        peek.openrouter
+        inbound.face.openrouter || peek.openrouter
     } else {
         !peek.models.is_empty() || peek.provider != peek::Preferences::default()
     };

@@ -68,6 +68,44 @@ async fn the_older_name_of_the_ceiling_is_changed_for_models_that_refuse_it() {
     }
 }
 
+/// Its own clients send fields that `OpenAI` refuses, and more than they need to.
+#[tokio::test]
+async fn openrouters_clients_are_translated_for_openai() {
+    let app = App::start().await;
+    let own = json!({ "transforms": ["middle-out"], "top_k": 3, "plugins": [], "min_p": 0.1 });
+    let face = "/api/v1/chat/completions";
+    let answer = Answer::of(ask(&app, face, &chat("openai/gpt-4o", &own))).await;
+    let mut dropped: Vec<_> = answer.header("x-tollgate-dropped").split(", ").collect();
+    dropped.sort_unstable();
+    assert_eq!((answer.status, dropped), (200, vec!["min_p", "plugins", "top_k", "transforms"]));
+    let seen = app.simulator.seen().pop().expect("a request");
+    let sent: Value = serde_json::from_slice(&seen.body).expect("JSON");
+    assert_eq!(sent, chat("gpt-4o", &json!({})));
+    let quiet = called(&app, face, &chat("openai/gpt-5.4", &json!({ "temperature": 0 }))).await;
+    assert_eq!(quiet.1, chat("gpt-5.4", &json!({})));
+    // No message of a tool has a picture there.
+    let picture = json!({ "type": "image_url", "image_url": "data:image/png;base64,AAAA" });
+    let shown = chat(
+        "openai/gpt-4o",
+        &json!({ "messages": [
+        { "role": "user", "content": "Look." },
+        { "role": "assistant", "tool_calls": [
+            { "id": "c1", "type": "function", "function": { "name": "look", "arguments": "{}" } }] },
+        { "role": "tool", "tool_call_id": "c1", "content": [picture] },
+    ] }),
+    );
+    let (_, sent) = called(&app, face, &shown).await;
+    let at = |place: &str| sent.pointer(place).cloned().unwrap_or_default();
+    assert_eq!((at("/messages/2/role"), at("/messages/3/role")), (json!("tool"), json!("user")));
+    assert_eq!(
+        at("/messages/3/content")
+            .as_array()
+            .map(|parts| { parts.iter().filter(|part| part["type"] == "image_url").count() }),
+        Some(1),
+        "{sent}"
+    );
+}
+
 #[tokio::test]
 async fn tools_that_take_free_text() {
     let app = App::start().await;

@@ -53,7 +53,7 @@ pub const GATEWAY_FIELDS: [&str; 6] =
 
 /// Members that other servers of this dialect take and `OpenAI` refuses: a request that has one cannot go to `OpenAI` as
 /// it stands, it has to be read and written.
-pub const EXTENSION_FIELDS: [&str; 15] = [
+pub const EXTENSION_FIELDS: [&str; 18] = [
     "reasoning",
     "include_reasoning",
     "thinking",
@@ -66,6 +66,9 @@ pub const EXTENSION_FIELDS: [&str; 15] = [
     "image_config",
     "debug",
     "preset",
+    "structured_outputs",
+    "transforms",
+    "plugins",
     "stop_server_tools_when",
     "deferred_tools",
     "extra_body",

@@ -1,5 +1,11 @@
 //! The wire structs. <https://platform.openai.com/docs/api-reference/chat/create>
 
+use std::fmt;
+
+use serde::Deserialize as _;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+
 use crate::json::{Json, TextOr, wire};
 
 wire! {
@@ -146,6 +152,7 @@ wire! {
     struct Picture {
         #[serde(rename = "type")]
         kind: String,
+        #[serde(default, deserialize_with = "address")]
         image_url: ImageUrl,
         index: u64,
     }
@@ -154,6 +161,7 @@ wire! {
         kind: String,
         text: String,
         refusal: String,
+        #[serde(default, deserialize_with = "address")]
         image_url: ImageUrl,
         input_audio: InputAudio,
         file: Attachment,
@@ -262,3 +270,24 @@ wire! {
 }
 
 pub(crate) type Content = TextOr<Json>;
+
+/// An object by the book; some clients send the address alone.
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ImageUrl>, D::Error> {
+    struct Address;
+    impl<'de> Visitor<'de> for Address {
+        type Value = Option<ImageUrl>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object or a string")
+        }
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+        fn visit_str<E>(self, url: &str) -> Result<Self::Value, E> {
+            Ok(Some(ImageUrl { url: Some(url.to_owned()), detail: None }))
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            ImageUrl::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+    }
+    deserializer.deserialize_any(Address)
+}

@@ -120,12 +120,23 @@ fn labels_go_with_answers_that_are_kept() {
 fn openai_gets_none_of_the_extensions_of_others() {
     let body = with(&json!({
         "min_p": 0.1, "top_a": 0.2, "repetition_penalty": 1.1, "top_k": 5, "image_config": {}, "preset": "p",
+        "transforms": ["middle-out"], "plugins": [{"id": "web"}], "structured_outputs": true,
         "reasoning": {"effort": "high"}, "logit_bias": {"1": 2}, "brand_new": 1,
     }));
     let (body, dropped) = write(&request(&body), &OPENAI);
     assert!(EXTENSION_FIELDS.iter().all(|field| body.get(*field).is_none()), "{body}");
     assert_eq!((&body["logit_bias"], &body["brand_new"]), (&json!({"1": 2}), &json!(1)));
-    for name in ["min_p", "top_a", "repetition_penalty", "top_k", "preset", "reasoning"] {
+    for name in [
+        "min_p",
+        "top_a",
+        "repetition_penalty",
+        "top_k",
+        "preset",
+        "reasoning",
+        "transforms",
+        "plugins",
+        "structured_outputs",
+    ] {
         assert!(dropped.iter().any(|dropped| dropped == name), "{name}: {dropped:?}");
     }
     let chat =
@@ -453,6 +464,26 @@ fn json_is_spoken_of_where_it_must_be() {
     let speaks = json!({"model": "m", "messages": [{"role": "user", "content": "As json"}],
         "response_format": {"type": "json_object"}});
     assert_eq!(write(&request(&speaks), &OPENAI).0["messages"], speaks["messages"]);
+}
+
+#[test]
+fn the_address_of_a_picture_may_stand_alone() {
+    let data = "data:image/png;base64,AAAA";
+    let body = |image: Value, more: &Value| {
+        let part = json!([{"type": "image_url", "image_url": image}, more]);
+        json!({"model": "m", "messages": [{"role": "user", "content": part}]})
+    };
+    let words = json!({"type": "text", "text": "What is it?"});
+    let alone = request(&body(json!(data), &words));
+    assert_eq!(alone.turns[0].blocks, [picture(), text("What is it?")]);
+    assert_eq!(write(&alone, &OPENAI).0["messages"][0]["content"][0]["image_url"]["url"], data);
+    let object = request(&body(json!({"url": data, "detail": "low", "new": 1}), &words));
+    assert_eq!(object.native[0].field, "messages.content.image_url.new");
+    for wrong in [json!(7), json!([data])] {
+        let body = body(wrong, &words).to_string();
+        let malformed = chat().read_request(body.as_bytes()).unwrap_err();
+        assert_eq!(malformed.path, "messages[0].content[0].image_url");
+    }
 }
 
 #[test]
