@@ -700,23 +700,22 @@ fn a_problem_ends_the_stream_as_a_failure() {
         ],
         Shape::default(),
     ));
-    let last = events.last().unwrap();
+    let [.., last, raised] = events.as_slice() else { panic!("{events:?}") };
     assert_eq!(last["type"], "response.failed");
+    let error = |number: u64| {
+        json!({"type": "error", "sequence_number": number, "code": "server_error", "message": "no lamp oil", "param": null,
+            "error": {"code": "server_error", "message": "no lamp oil"}})
+    };
+    // SDKs raise this one.
+    assert_eq!(*raised, error(last["sequence_number"].as_u64().unwrap() + 1));
     assert_eq!(last["response"]["status"], "failed");
     assert_eq!(
         last["response"]["error"],
         json!({"code": "server_error", "message": "no lamp oil"})
     );
     assert_eq!(last["response"]["output"][0]["status"], "incomplete");
-    // Nothing was sent yet: SDKs raise this one.
-    let events = sent(&write(vec![Event::Problem(broken)], Shape::default()));
-    assert_eq!(
-        events,
-        [
-            json!({"type": "error", "sequence_number": 0, "code": "server_error", "message": "no lamp oil", "param": null,
-            "error": {"code": "server_error", "message": "no lamp oil"}})
-        ]
-    );
+    // Nothing was sent yet that could fail.
+    assert_eq!(sent(&write(vec![Event::Problem(broken)], Shape::default())), [error(0)]);
     let secret = Problem { upstream: true, ..Problem::own(Kind::Auth, "bad key sk-1") };
     let bytes = write(vec![start(), Event::Problem(secret)], Shape::default());
     assert!(!String::from_utf8(bytes).unwrap().contains("sk-1"));

@@ -252,7 +252,7 @@ fn a_search_that_was_cut_off_is_told_as_failed() {
     // What was asked goes back, so that the provider can go on with it.
     assert!(output[1]["encrypted_content"].as_str().unwrap().starts_with("tg1.anthropic."));
     let cut = streamed(begun);
-    let last = cut.last().unwrap();
+    let [.., last, _] = cut.as_slice() else { panic!("{cut:?}") };
     assert_eq!(
         (&last["type"], &last["response"]["output"][0]["status"]),
         (&json!("response.failed"), &json!("failed"))

@@ -244,10 +244,12 @@ impl Told {
                     && last["error"]["message"].is_string()
             }
             Responses => {
-                let failed =
-                    last["type"] == "response.failed" && last["response"]["error"].is_object();
-                let error = last["type"] == "error" && last["message"].is_string();
-                (failed || error) && named.as_deref() == last["type"].as_str()
+                let failed = |event: &&Value| event["type"] == "response.failed";
+                let mut failed = values.iter().filter(failed);
+                failed.all(|event| event["response"]["error"].is_object())
+                    && last["type"] == "error"
+                    && last["message"].is_string()
+                    && named.as_deref() == Some("error")
             }
             Gemini => last["error"]["code"].is_u64() && last["error"]["status"].is_string(),
             _ => last["error"]["message"].is_string(),
@@ -270,6 +272,8 @@ impl Told {
         const TIER: &str = "$.service_tier:";
         /// Older versions of the SDK ask for it.
         const OLDER: &str = "$.name: unknown field: {\"arguments\"";
+        /// SDKs raise an exception for it.
+        const RAISED: &str = "$.error: unknown field: {";
         /// What a model thinks, and its opaque state: the documented types have neither.
         const THOUGHTS: [&str; 4] =
             [".reasoning:", ".reasoning_content:", ".reasoning_details:", ".extra_content:"];
@@ -279,7 +283,8 @@ impl Told {
                 || (self.client.base() == Chat && has(&THOUGHTS))
                 || (self.client.base() == Messages && has(&PRICED_BY))
                 || (self.client.base() == Completions && fault.contains(TIER))
-                || (self.client.base() == Responses && fault.contains(OLDER)))
+                || (self.client.base() == Responses
+                    && (fault.contains(OLDER) || fault.contains(RAISED))))
     }
 
     fn all_faults(&self) -> Vec<String> {

@@ -93,6 +93,7 @@ struct Blocks {
     next: u32,
     /// The block of text, refusal or thinking that is open; only ever one.
     line: Option<Line>,
+    /// Of these only one is ever open: the others are closed, or wait.
     calls: Vec<Call>,
     /// Characters of text so far, which the places of citations count.
     characters: u64,
@@ -124,9 +125,10 @@ struct Call {
     key: u64,
     /// The number of its block, once its name is known.
     index: Option<u32>,
+    closed: bool,
     id: String,
     name: String,
-    /// Arguments that came before the name.
+    /// Arguments that came before the name, or while another call was open.
     waiting: String,
     /// All arguments, to know a call that is complete.
     arguments: String,
@@ -134,6 +136,18 @@ struct Call {
     /// The id is ours.
     minted: bool,
     custom: bool,
+}
+
+impl Call {
+    /// Whether there is more to tell of it bit by bit, or may be.
+    fn waits(&self) -> bool {
+        !(self.closed || self.custom || self.name.is_empty())
+    }
+
+    /// Whether nothing can follow.
+    fn is_whole(&self) -> bool {
+        self.arguments.trim_end().ends_with('}') && Json::parse(&self.arguments).is_some()
+    }
 }
 
 impl Blocks {
@@ -203,7 +217,7 @@ impl Blocks {
             self.sound.add(audio);
         }
         if let Some(seal) = signature(delta.extra_content) {
-            match self.calls.iter_mut().find(|call| call.seal.is_none()) {
+            match self.calls.iter_mut().find(|call| call.seal.is_none() && !call.closed) {
                 Some(call) => call.seal = Some(seal),
                 None => self.seal(seal, None, out),
             }
@@ -283,7 +297,8 @@ impl Blocks {
         }
         let Some(seal) = piece.seal else { return };
         if let (Some(id), true) = (piece.id, piece.text.is_empty()) {
-            if let Some(call) = self.calls.iter_mut().find(|call| call.id == id) {
+            let mut calls = self.calls.iter_mut();
+            if let Some(call) = calls.find(|call| call.id == id && !call.closed) {
                 call.seal.get_or_insert(seal);
                 return;
             }
@@ -329,7 +344,6 @@ impl Blocks {
         let at = self.slot(index, id.as_deref(), name.as_deref(), &part);
         // Text that goes on behind a call is another block.
         self.close_line(out);
-        let next = self.next;
         let Some(call) = self.calls.get_mut(at) else { return };
         call.custom |= is_custom;
         call.seal = call.seal.take().or(signature(extra_content));
@@ -344,9 +358,30 @@ impl Blocks {
         }
         call.arguments.push_str(&part);
         call.waiting.push_str(&part);
-        if call.custom || call.name.is_empty() {
-            return;
+        self.advance(answer, out);
+    }
+
+    /// Tells what has come of the call that is open. Clients take one item after the other: the next call waits until this
+    /// one is complete, also where their pieces come in turns.
+    fn advance(&mut self, answer: &str, out: &mut Vec<Event>) {
+        while let Some(at) = self.open_call().or_else(|| self.calls.iter().position(Call::waits)) {
+            self.tell(at, answer, out);
+            let whole = self.calls.get(at).is_some_and(Call::is_whole);
+            let another = self.calls.iter().skip(at + 1).any(Call::waits);
+            if !(another && whole) {
+                return;
+            }
+            self.end_call(at, answer, out);
         }
+    }
+
+    fn open_call(&self) -> Option<usize> {
+        self.calls.iter().position(|call| call.index.is_some() && call.waits())
+    }
+
+    fn tell(&mut self, at: usize, answer: &str, out: &mut Vec<Event>) {
+        let next = self.next;
+        let Some(call) = self.calls.get_mut(at) else { return };
         if call.index.is_none() {
             if call.id.is_empty() {
                 (call.id, call.minted) = (minted(answer, at), true);
@@ -397,15 +432,24 @@ impl Blocks {
         if let Some(media) = std::mem::take(&mut self.sound).media() {
             self.whole(Opening::Media(media), out);
         }
-        let calls = std::mem::take(&mut self.calls);
-        for (at, call) in calls.iter().enumerate() {
-            self.close_call(call, &minted(answer, at), out);
+        // The open one goes first: no other begins before its end.
+        for at in self.open_call().into_iter().chain(0..self.calls.len()) {
+            self.end_call(at, answer, out);
         }
-        self.calls = calls;
         for (_, seal) in std::mem::take(&mut self.early) {
             self.seal(seal, None, out);
             self.close_line(out);
         }
+    }
+
+    fn end_call(&mut self, at: usize, answer: &str, out: &mut Vec<Event>) {
+        let mut calls = std::mem::take(&mut self.calls);
+        if let Some(call) = calls.get_mut(at)
+            && !std::mem::replace(&mut call.closed, true)
+        {
+            self.close_call(call, &minted(answer, at), out);
+        }
+        self.calls = calls;
     }
 
     fn close_call(&mut self, call: &Call, minted: &str, out: &mut Vec<Event>) {

@@ -381,17 +381,16 @@ impl StreamWriter {
             }
             let response = self.response(&State::Failed(&error));
             self.send("response.failed", &[("response", response)], out);
-        } else {
-            // There is no answer yet that could fail. Flat by the book; SDKs raise an exception for the object.
-            let (_, message) = problem.shown();
-            let members = [
-                ("code", Json::of(&problem::code(problem))),
-                ("message", Json::of(&message)),
-                ("param", Json::of(&())),
-                ("error", error),
-            ];
-            self.send("error", &members, out);
         }
+        // SDKs raise an exception for this one alone, and for the object in it, which is not in the book.
+        let (_, message) = problem.shown();
+        let members = [
+            ("code", Json::of(&problem::code(problem))),
+            ("message", Json::of(&message)),
+            ("param", Json::of(&())),
+            ("error", error),
+        ];
+        self.send("error", &members, out);
     }
 }
 

@@ -215,7 +215,7 @@ pub(crate) fn written(client: &dyn Dialect, events: &[Event]) -> Vec<u8> {
 }
 
 /// What clients are told beyond the types of their dialect's provider, and in whose words.
-const ADDED: [(&str, &str); 9] = [
+const ADDED: [(&str, &str); 10] = [
     // DeepSeek's, OpenRouter's and Google's.
     ("openai_chat", ".reasoning: unknown field"),
     ("openai_chat", ".reasoning_content: unknown field"),
@@ -224,6 +224,8 @@ const ADDED: [(&str, &str); 9] = [
     ("openai_chat", ".images: unknown field"),
     ("openai_chat", ".url_citation.content: unknown field"),
     ("openai_chat", ".extra_content: unknown field"),
+    // For the object SDKs raise an exception.
+    ("openai_responses", "$.error: unknown field"),
     // Terms that Anthropic tells at the beginning, where others know nothing of them yet.
     ("anthropic", "$.usage.cache_creation: unknown field"),
     ("anthropic", "$.usage.service_tier: unknown field"),

@@ -48,15 +48,57 @@ fn parallel_calls_and_one_without_arguments() {
             "1 call call_F3kQz7Lm2TollgateStrmA01 lookup_toll",
             "1 +{\"bri",
             "1 +dge\":\"Øresund\"}",
+            "1 end",
             "2 call call_F3kQz7Lm2TollgateStrmA02 lookup_toll",
             "2 +{\"bridge\":",
             "2 +\"Millau\"}",
-            "3 call call_F3kQz7Lm2TollgateStrmA03 now",
-            "1 end",
             "2 end",
+            "3 call call_F3kQz7Lm2TollgateStrmA03 now",
             "3 +{}",
             "3 end",
             "usage 96 47",
+            "finish ToolUse",
+            "end",
+        ]
+    );
+}
+
+#[test]
+fn calls_whose_pieces_come_in_turns_are_told_one_after_the_other() {
+    let piece = |index: u64, head: &str, part: &str| {
+        let part = serde_json::to_string(part).unwrap();
+        format!(
+            r#"{{"tool_calls":[{{"index":{index},{head}"function":{{"name":"f","arguments":{part}}}}}]}}"#
+        )
+    };
+    let first = |index: u64, part: &str| piece(index, &format!(r#""id":"c{index}","#), part);
+    let next = |index: u64, part: &str| piece(index, "", part).replace(r#""name":"f","#, "");
+    let pieces = [
+        first(0, "{\"a\":"),
+        first(1, "{\"b\":"),
+        next(0, "{}"),
+        next(1, "2}"),
+        first(2, ""),
+        next(0, "}"),
+        next(2, "{}"),
+        next(1, "\n"),
+    ];
+    let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+    let (events, _) = read(&deltas(&pieces, "tool_calls"));
+    assert_eq!(
+        told(&events)[1..],
+        [
+            "0 call c0 f",
+            "0 +{\"a\":",
+            "0 +{}",
+            "0 +}",
+            "0 end",
+            "1 call c1 f",
+            "1 +{\"b\":2}",
+            "1 end",
+            "2 call c2 f",
+            "2 +{}",
+            "2 end",
             "finish ToolUse",
             "end",
         ]
@@ -415,10 +457,10 @@ fn the_state_of_thoughts_and_calls_is_kept() {
             "2 end",
             "3 call k f",
             "3 +{}",
-            "4 call l f",
-            "4 +{}",
             "3 seal gemini g",
             "3 end",
+            "4 call l f",
+            "4 +{}",
             "4 seal gemini h",
             "4 end",
             "finish ToolUse",
