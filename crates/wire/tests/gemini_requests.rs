@@ -359,6 +359,34 @@ fn calls_without_ids_are_paired_by_name_and_order() {
 }
 
 #[test]
+fn results_under_another_spelling_are_paired_by_order() {
+    let call = |name: &str| json!({"functionCall": {"name": name}});
+    let result = |name: &str| json!({"functionResponse": {"name": name, "response": {}}});
+    let paired = |results: Value| {
+        let chat = read(&json!({"contents": [
+            {"role": "model", "parts": [call("old")]},
+            {"role": "user", "parts": [result("old")]},
+            {"role": "model", "parts": [call("W-see"), call("look"), call("W-hear")]},
+            {"role": "user", "parts": results}]}));
+        let ids = |at: usize| {
+            let ids = chat.turns[at].blocks.iter().map(|block| match block {
+                Block::ToolUse { id, .. } | Block::ToolResult { id, .. } => id.clone(),
+                other => panic!("{other:?}"),
+            });
+            ids.collect::<Vec<_>>()
+        };
+        let calls = ids(2);
+        let place = |id: &String| calls.iter().position(|call| call == id);
+        ids(3).iter().map(place).collect::<Vec<_>>()
+    };
+    let order = paired(json!([result("W__see"), result("look"), result("W__hear")]));
+    assert_eq!(order, [Some(0), Some(1), Some(2)]);
+    let order = paired(json!([result("look"), result("W__see"), result("W__hear")]));
+    assert_eq!(order, [Some(1), Some(0), Some(2)]);
+    assert_eq!(paired(json!([result("look"), result("W__see")])), [Some(1), None]);
+}
+
+#[test]
 fn only_instructions_make_a_request_all_the_same() {
     let chat = openai(json!({"messages": [{"role": "system", "content": "s"}]}));
     let (body, _) = write(&chat, NEW);

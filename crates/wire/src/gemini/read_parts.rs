@@ -17,6 +17,8 @@ pub(super) struct Calls {
     open: BTreeMap<String, VecDeque<String>>,
     answered: BTreeSet<String>,
     ids: BTreeSet<String>,
+    /// Those of the last content that has calls, in their order.
+    latest: Vec<String>,
     made: usize,
     /// Every place before this one is taken.
     free: usize,
@@ -51,8 +53,46 @@ impl Calls {
         let open = self.open.get_mut(name);
         let mut open = open.into_iter().flat_map(|calls| std::iter::from_fn(|| calls.pop_front()));
         let found = open.find(|id| !self.answered.contains(id));
-        found.unwrap_or_else(|| format!("call_{name}"))
+        found.unwrap_or_else(|| nobodys(name))
     }
+
+    /// Pairs the results of a content whose names no call has by order, as Google does: some clients write the names of their
+    /// tools in two ways.
+    fn pair(&mut self, blocks: &mut [Block]) {
+        let ids = blocks.iter().filter_map(|block| match block {
+            Block::ToolUse { id, .. } => Some(id.clone()),
+            _ => None,
+        });
+        let called: Vec<String> = ids.collect();
+        if !called.is_empty() {
+            self.latest = called;
+            return;
+        }
+        let results = blocks.iter_mut().filter_map(|block| match block {
+            Block::ToolResult { id, name, .. } => Some((id, name)),
+            _ => None,
+        });
+        let results: Vec<_> = results.collect();
+        if results.is_empty() || results.len() != self.latest.len() {
+            return;
+        }
+        let known: BTreeSet<String> = results.iter().map(|(id, _)| (*id).clone()).collect();
+        let mut open =
+            std::mem::take(&mut self.latest).into_iter().filter(|id| !known.contains(id));
+        for (id, name) in results {
+            let lost =
+                *id == nobodys(name.as_deref().unwrap_or_default()) && !self.ids.contains(id);
+            if lost && let Some(call) = open.next() {
+                self.answered.insert(call.clone());
+                *id = call;
+            }
+        }
+    }
+}
+
+/// The id of a result that no call is known of.
+fn nobodys(name: &str) -> String {
+    format!("call_{name}")
 }
 
 /// Adds the blocks of a content; `lost` gets the members of its parts that no block has a place for.
@@ -63,12 +103,14 @@ pub(super) fn parts(
     lost: &mut Vec<Native>,
     blocks: &mut Vec<Block>,
 ) -> Result<(), Malformed> {
+    let before = blocks.len();
     for (i, raw) in content.and_then(|content| content.parts).iter().flatten().enumerate() {
         let path = format!("{path}.parts[{i}]");
         let known = lost.len();
         let part: Part = unknown::read(raw.get(), &path, "", "parts", lost)?;
         noted((part, known), raw, &path, calls, lost, blocks)?;
     }
+    calls.pair(blocks.get_mut(before..).unwrap_or_default());
     Ok(())
 }
 

@@ -36,11 +36,22 @@ pub(super) fn from_openapi(schema: &Json) -> Json {
             // A list of values holds for all types there.
             values.push(Node::Leaf(Json::of(&())));
         }
-        if let Some(kind) = take(members, "type").and_then(|kind| kind.text())
-            && kind != "TYPE_UNSPECIFIED"
-        {
-            let kind = Node::word(&kind.to_ascii_lowercase());
-            let kind = if nullable { Node::Array(vec![kind, Node::word("null")]) } else { kind };
+        let said = take(members, "type");
+        // One type by the book; some clients send the list of JSON Schema.
+        let mut kinds = said.map_or_else(Vec::new, |said| match said.text() {
+            Some(kind) => vec![kind],
+            None => said.names(),
+        });
+        kinds.retain(|kind| kind != "TYPE_UNSPECIFIED");
+        kinds.iter_mut().for_each(|kind| kind.make_ascii_lowercase());
+        if !kinds.is_empty() {
+            if nullable && !kinds.iter().any(|kind| kind == "null") {
+                kinds.push("null".to_owned());
+            }
+            let kind = match kinds.as_slice() {
+                [only] => Node::word(only),
+                several => Node::Array(several.iter().map(|kind| Node::word(kind)).collect()),
+            };
             members.insert(0, ("type".to_owned(), kind));
         } else if nullable
             && let Some((_, Node::Array(choices))) =

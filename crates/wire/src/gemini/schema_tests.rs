@@ -184,6 +184,17 @@ fn the_older_variant_is_read() {
         r#"{"type":["string","null"],"enum":["a","b",null]}"#
     );
     assert_eq!(from_openapi(&json(r#"{"type":"TYPE_UNSPECIFIED"}"#)).get(), "{}");
+    for (said, meant) in [
+        (r#"{"type":["string","number"]}"#, r#"{"type":["string","number"]}"#),
+        (r#"{"type":["STRING","NULL"],"nullable":true}"#, r#"{"type":["string","null"]}"#),
+        (
+            r#"{"type":["STRING","NUMBER"],"nullable":true}"#,
+            r#"{"type":["string","number","null"]}"#,
+        ),
+        (r#"{"type":["ARRAY"],"items":{}}"#, r#"{"type":"array","items":{}}"#),
+    ] {
+        assert_eq!(from_openapi(&json(said)).get(), meant);
+    }
     assert_eq!(from_openapi(&json("true")).get(), "true");
 }
 
