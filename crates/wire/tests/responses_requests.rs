@@ -642,6 +642,8 @@ fn sampling_is_carried_dropped_or_refused() {
     assert!(body.get("temperature").is_none() && body.get("top_p").is_none());
     assert_eq!(dropped[..2], ["temperature", "top_p"]);
     chat.sampling.stop.push("THE END".to_owned());
+    // As Chat Completions of the same models has it.
+    assert!(write(&chat, "gpt-6.1-sol").1.contains(&"stop".to_owned()));
     assert_eq!(responses().write_request(&chat, &target("gpt-4o")).unwrap_err().field, "stop");
 }
 

@@ -161,7 +161,12 @@ fn sampling(
     let Sampling { temperature, top_p, top_k, presence_penalty, frequency_penalty, seed, stop } =
         asked;
     if !stop.is_empty() {
-        return Err(Unsupported::new("stop", "the Responses API has no texts that end an answer"));
+        if !rules.reasons {
+            let reason = "the Responses API has no texts that end an answer";
+            return Err(Unsupported::new("stop", reason));
+        }
+        // Chat Completions of these models has none either.
+        dropped.note("stop");
     }
     let quiet = chat.reasoning.as_ref().is_some_and(|r| r.effort == Some(Effort::None));
     if !rules.reasons || (quiet && families::openai_samples_without_effort(target.model)) {
