@@ -20,6 +20,7 @@ mod deferral;
 pub mod embed;
 mod families;
 mod fault;
+mod foreign;
 pub mod gemini;
 mod inline;
 mod json;

@@ -12,7 +12,7 @@ use super::{JSON_TOOL, NAME, strict, write_tools, write_turns};
 use crate::chat::{Block, Chat, Effort, Format, Reasoning, Role, ToolChoice, Turn};
 use crate::families::Off;
 use crate::json::{self, Json, TextOr};
-use crate::{Dropped, Target, Unsupported, Written, deferral};
+use crate::{Dropped, Target, Unsupported, Written, deferral, foreign};
 
 /// Anthropic requires a limit; this one stands in where neither client nor catalogue names one.
 const DEFAULT_MAX_TOKENS: u64 = 4_096;
@@ -62,6 +62,7 @@ struct Draft {
 
 impl Draft {
     fn of(chat: &Chat, target: &Target<'_>) -> Result<Self, Unsupported> {
+        foreign::refuse_parts(chat, NAME)?;
         let rules = Rules::of(target);
         let mut dropped = Dropped::default();
         let searches = rules.claude.format && !rules.deepseek;

@@ -8,9 +8,10 @@ use super::{NAME, schema, write_turns};
 use crate::chat::{Chat, Effort, Format, Reasoning};
 use crate::families::{Gemini, gemini_version};
 use crate::json::{self, Json};
-use crate::{Dropped, Target, Unsupported, Written};
+use crate::{Dropped, Target, Unsupported, Written, foreign};
 
 pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsupported> {
+    foreign::refuse_parts(chat, NAME)?;
     let family = Gemini::of(target.model);
     let names = Names::of(chat);
     let mut dropped = Dropped::default();

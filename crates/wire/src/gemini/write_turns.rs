@@ -235,6 +235,7 @@ impl Writer<'_> {
                     said.extend(inline::words(media));
                 }
                 Block::Media(media) => shown.push(Json::of(&self.media(media)?)),
+                Block::Native(native) if native.dialect == NAME => shown.push(native.raw.clone()),
                 Block::Native(native) => self.dropped.note(&native.field),
                 Block::CachePoint(_) => self.dropped.note("cache_control"),
                 _ => {}

@@ -8,7 +8,7 @@ use super::{EXTENSION_FIELDS, NAME, custom, write_tools, write_turns};
 use crate::chat::{self, Chat, Effort, Format, Reasoning, Role, Sampling};
 use crate::families;
 use crate::json::{self, Json, TextOr};
-use crate::{Dropped, Target, Unsupported, Written, openai_responses};
+use crate::{Dropped, Target, Unsupported, Written, foreign, openai_responses};
 
 /// Rules of the provider and model within the dialect. Who is none of those named may be any server of the dialect, and
 /// is given what `OpenRouter` takes.
@@ -47,6 +47,7 @@ impl Rules {
 }
 
 pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsupported> {
+    foreign::refuse_parts(chat, NAME)?;
     let rules = Rules::of(target);
     let mut dropped = Dropped::default();
     let mut names = Names::default();

@@ -9,7 +9,7 @@ use crate::chat::{Chat, Effort, Format, Native, Output, Role, Sampling};
 use crate::families;
 use crate::json::{self, Json, TextOr};
 use crate::openai_chat;
-use crate::{Dropped, Target, Unsupported, Written, deferral};
+use crate::{Dropped, Target, Unsupported, Written, deferral, foreign};
 
 /// Rules of the provider and model within the dialect.
 #[derive(Copy, Clone)]
@@ -29,6 +29,7 @@ pub(super) struct Rules {
 type Members = Vec<(String, Json)>;
 
 pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsupported> {
+    foreign::refuse_parts(chat, NAME)?;
     let mut dropped = Dropped::default();
     let searches = target.provider == "openai" && families::openai_finds_tools(target.model);
     let deferred = deferral::carried(chat, NAME, searches, &mut dropped);

@@ -38,11 +38,12 @@ fn recordings(of: &str) -> Vec<(&'static str, Recording)> {
 }
 
 /// Why a request may be refused: the reasons, without what they quote. A new one is either a bug or belongs here.
-const REFUSALS: [&str; 20] = [
+const REFUSALS: [&str; 21] = [
     "is known to … only, and the answer depends on it",
     "names an item that only its provider keeps; with `store: false` clients send the item itself",
     "holds a conversation that only its provider can read",
     "this tool is known to … only",
+    "this part is known to … only",
     "a file of … means nothing to another provider",
     "the result … has no call before it",
     "the provider does not have this tool",
