@@ -366,7 +366,8 @@ fn results_under_another_spelling_are_paired_by_order() {
         let chat = read(&json!({"contents": [
             {"role": "model", "parts": [call("old")]},
             {"role": "user", "parts": [result("old")]},
-            {"role": "model", "parts": [call("W-see"), call("look"), call("W-hear")]},
+            {"role": "model", "parts": [call("W-see")]},
+            {"role": "model", "parts": [call("look"), call("W-hear")]},
             {"role": "user", "parts": results}]}));
         let ids = |at: usize| {
             let ids = chat.turns[at].blocks.iter().map(|block| match block {

@@ -17,7 +17,7 @@ pub(super) struct Calls {
     open: BTreeMap<String, VecDeque<String>>,
     answered: BTreeSet<String>,
     ids: BTreeSet<String>,
-    /// Those of the last content that has calls, in their order.
+    /// Those of the calls since the last results, in their order.
     latest: Vec<String>,
     made: usize,
     /// Every place before this one is taken.
@@ -63,22 +63,21 @@ impl Calls {
             Block::ToolUse { id, .. } => Some(id.clone()),
             _ => None,
         });
-        let called: Vec<String> = ids.collect();
-        if !called.is_empty() {
-            self.latest = called;
-            return;
-        }
+        self.latest.extend(ids);
         let results = blocks.iter_mut().filter_map(|block| match block {
             Block::ToolResult { id, name, .. } => Some((id, name)),
             _ => None,
         });
         let results: Vec<_> = results.collect();
-        if results.is_empty() || results.len() != self.latest.len() {
+        if results.is_empty() {
+            return;
+        }
+        let latest = std::mem::take(&mut self.latest);
+        if results.len() != latest.len() {
             return;
         }
         let known: BTreeSet<String> = results.iter().map(|(id, _)| (*id).clone()).collect();
-        let mut open =
-            std::mem::take(&mut self.latest).into_iter().filter(|id| !known.contains(id));
+        let mut open = latest.into_iter().filter(|id| !known.contains(id));
         for (id, name) in results {
             let lost =
                 *id == nobodys(name.as_deref().unwrap_or_default()) && !self.ids.contains(id);
