@@ -45,7 +45,7 @@ pub(super) fn request(chat: &Chat, target: &Target<'_>) -> Result<Written, Unsup
         // Without a memory on the server, its thoughts come back to it from the client.
         wire.include = Some(vec![ENCRYPTED.to_owned()]);
     }
-    sampling(&chat.sampling, chat, target, rules, &mut wire, &mut dropped)?;
+    sampling(&chat.sampling, chat, target, rules, &mut wire, &mut dropped);
     let kept = take(&mut own, KEPT);
     let offer = write_tools::Offer { rules, searches, kept: &kept, deferred };
     write_tools::tools(chat, &offer, &mut own, &mut wire, &mut dropped)?;
@@ -158,15 +158,11 @@ fn sampling(
     rules: Rules,
     wire: &mut Request,
     dropped: &mut Dropped,
-) -> Result<(), Unsupported> {
+) {
     let Sampling { temperature, top_p, top_k, presence_penalty, frequency_penalty, seed, stop } =
         asked;
+    // The API has none; models that reason take none over Chat Completions either.
     if !stop.is_empty() {
-        if !rules.reasons {
-            let reason = "the Responses API has no texts that end an answer";
-            return Err(Unsupported::new("stop", reason));
-        }
-        // Chat Completions of these models has none either.
         dropped.note("stop");
     }
     let quiet = chat.reasoning.as_ref().is_some_and(|r| r.effort == Some(Effort::None));
@@ -180,7 +176,6 @@ fn sampling(
     dropped.unless_none("presence_penalty", *presence_penalty);
     dropped.unless_none("frequency_penalty", *frequency_penalty);
     dropped.unless_none("seed", *seed);
-    Ok(())
 }
 
 fn reasoning(

@@ -38,7 +38,7 @@ fn recordings(of: &str) -> Vec<(&'static str, Recording)> {
 }
 
 /// Why a request may be refused: the reasons, without what they quote. A new one is either a bug or belongs here.
-const REFUSALS: [&str; 21] = [
+const REFUSALS: [&str; 20] = [
     "is known to … only, and the answer depends on it",
     "names an item that only its provider keeps; with `store: false` clients send the item itself",
     "holds a conversation that only its provider can read",
@@ -56,7 +56,6 @@ const REFUSALS: [&str; 21] = [
     "a document can be sent inline only",
     "only PDF and plain text are taken as documents",
     "the Responses API takes no …",
-    "the Responses API has no texts that end an answer",
     "this model does not continue an answer begun by the client",
     "Gemini does not fetch it from the web; send it in the request, as a data URL",
     "models before Gemini 3 do not take this beside …",
