@@ -43,7 +43,9 @@ pub(super) fn from_openapi(schema: &Json) -> Json {
             None => said.names(),
         });
         kinds.retain(|kind| kind != "TYPE_UNSPECIFIED");
-        kinds.iter_mut().for_each(|kind| kind.make_ascii_lowercase());
+        for kind in &mut kinds {
+            kind.make_ascii_lowercase();
+        }
         if !kinds.is_empty() {
             if nullable && !kinds.iter().any(|kind| kind == "null") {
                 kinds.push("null".to_owned());
