@@ -7,6 +7,7 @@ use crate::app::{Answer, App};
 
 const CHAT: &str = "/v1/chat/completions";
 const RESPONSES: &str = "/v1/responses";
+const OPENROUTER: &str = "/api/v1/chat/completions";
 
 fn ask(app: &App, path: &str, body: &Value) -> RequestBuilder {
     let request = app.request(Method::POST, path).bearer_auth(&app.key);
@@ -57,9 +58,8 @@ async fn functions_for_models_that_think() {
 
 #[tokio::test]
 async fn the_older_name_of_the_ceiling_is_changed_for_models_that_refuse_it() {
-    let app = App::start().await;
-    const OPENROUTER: &str = "/api/v1/chat/completions";
     const NEWER: &str = "max_completion_tokens";
+    let app = App::start().await;
     for (model, path, name) in [
         ("gpt-5-mini", CHAT, NEWER),
         ("gpt-4o", CHAT, "max_tokens"),
@@ -79,15 +79,15 @@ async fn the_older_name_of_the_ceiling_is_changed_for_models_that_refuse_it() {
 async fn openrouters_clients_are_translated_for_openai() {
     let app = App::start().await;
     let own = json!({ "transforms": ["middle-out"], "top_k": 3, "plugins": [], "min_p": 0.1 });
-    let face = "/api/v1/chat/completions";
-    let answer = Answer::of(ask(&app, face, &chat("openai/gpt-4o", &own))).await;
+    let answer = Answer::of(ask(&app, OPENROUTER, &chat("openai/gpt-4o", &own))).await;
     let mut dropped: Vec<_> = answer.header("x-tollgate-dropped").split(", ").collect();
     dropped.sort_unstable();
     assert_eq!((answer.status, dropped), (200, vec!["min_p", "plugins", "top_k", "transforms"]));
     let seen = app.simulator.seen().pop().expect("a request");
     let sent: Value = serde_json::from_slice(&seen.body).expect("JSON");
     assert_eq!(sent, chat("gpt-4o", &json!({})));
-    let quiet = called(&app, face, &chat("openai/gpt-5.4", &json!({ "temperature": 0 }))).await;
+    let quiet =
+        called(&app, OPENROUTER, &chat("openai/gpt-5.4", &json!({ "temperature": 0 }))).await;
     assert_eq!(quiet.1, chat("gpt-5.4", &json!({})));
     // No message of a tool has a picture there.
     let picture = json!({ "type": "image_url", "image_url": "data:image/png;base64,AAAA" });
@@ -100,7 +100,7 @@ async fn openrouters_clients_are_translated_for_openai() {
         { "role": "tool", "tool_call_id": "c1", "content": [picture] },
     ] }),
     );
-    let (_, sent) = called(&app, face, &shown).await;
+    let (_, sent) = called(&app, OPENROUTER, &shown).await;
     let at = |place: &str| sent.pointer(place).cloned().unwrap_or_default();
     assert_eq!((at("/messages/2/role"), at("/messages/3/role")), (json!("tool"), json!("user")));
     assert_eq!(
@@ -161,7 +161,7 @@ async fn sound_for_a_model_without_ears_stays_here() {
     for model in
         ["openai/gpt-4o", "openai/gpt-5.4", "anthropic/claude-sonnet-4-5", "deepseek/deepseek-chat"]
     {
-        for path in ["/v1/chat/completions", "/api/v1/chat/completions"] {
+        for path in [CHAT, OPENROUTER] {
             let answer = Answer::of(ask(&app, path, &sound(model))).await;
             assert_eq!(answer.status, 400, "{model}: {}", answer.body);
             let said = answer.body.to_string();
