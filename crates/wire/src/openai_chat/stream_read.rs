@@ -366,9 +366,8 @@ impl Blocks {
     fn advance(&mut self, answer: &str, out: &mut Vec<Event>) {
         while let Some(at) = self.open_call().or_else(|| self.calls.iter().position(Call::waits)) {
             self.tell(at, answer, out);
-            let whole = self.calls.get(at).is_some_and(Call::is_whole);
             let another = self.calls.iter().skip(at + 1).any(Call::waits);
-            if !(another && whole) {
+            if !another || !self.calls.get(at).is_some_and(Call::is_whole) {
                 return;
             }
             self.end_call(at, answer, out);
