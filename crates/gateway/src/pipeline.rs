@@ -22,10 +22,11 @@ use crate::face::{Face, Speech};
 use crate::hold::Hold;
 use crate::idempotency::Turn;
 use crate::inbound::{Inbound, Named, Operation};
-use crate::limits::{self, Place};
+use crate::limits::{self, Place, Taken};
 use crate::outbound::Outbound;
 use crate::problem::Problem;
 use crate::providers::Provider;
+use crate::rates::Told;
 use crate::routing::{self, Plan, Target};
 use crate::scopes::Scope;
 use crate::snapshot::KeyEntry;
@@ -162,34 +163,15 @@ async fn run(
         Turn::Answer(response) => return Ok(response),
     };
 
-    // 4. Targets and prices, from one snapshot.
-    let snapshot = app.snapshots.current();
-    let now = clock::now();
-    let mut plan = routing::plan(&app, &snapshot, &key, &inbound)?;
-    if plan.is_spread && face.is(wire::openai_responses::NAME) {
-        Box::pin(sticky::bring_home(&app, &inbound, &mut plan)).await;
-    }
-    passage.planned(&inbound, &plan);
-    let limited = snapshot.limited(&key, &plan);
-    let granted = if limited.is_empty() {
-        None
-    } else {
-        Some(Box::new(Box::pin(app.rates.begin(limited, inbound.id)).await?))
+    let (plan, hold, told) = match ready(&app, &key, &mut inbound, &mut held).await {
+        Ok(ready) => ready,
+        Err(problem) => {
+            if let Some(claim) = claim {
+                Box::pin(claim.give_up()).await;
+            }
+            return Err(problem);
+        }
     };
-    key.touch(now);
-
-    if let Some(weight) = inbound.weight {
-        let is_limited = !key.scopes(plan.at).is_empty();
-        let read = large::read(&app, weight, &inbound, &plan, is_limited, &mut held);
-        Box::pin(read).await?;
-    }
-
-    // 5. What it may cost at most.
-    let taken = afford::take(&app, &snapshot, &key, &mut inbound, &mut plan).await?;
-    let told = granted.as_ref().map(|granted| granted.told(now));
-    let hold = Hold::new(&app, &inbound, &plan, taken, granted);
-    drop(snapshot);
-
     let recording = app.capture.as_ref().and_then(|capture| capture.begin(&inbound));
     let left = Left { tasks: app.tasks.clone(), ending: Arc::clone(&app.ending) };
     let work = |mut head: Head| async move {
@@ -217,6 +199,44 @@ async fn run(
             Ok(recording.of(response))
         }
     }
+}
+
+/// What a request is worked on with, and what its client is told of its limits.
+type Ready = (Plan, Hold, Option<Told>);
+
+async fn ready(
+    app: &Arc<App>,
+    key: &KeyEntry,
+    inbound: &mut Inbound,
+    held: &mut Taken,
+) -> Result<Ready, Problem> {
+    // 4. Targets and prices, from one snapshot.
+    let snapshot = app.snapshots.current();
+    let now = clock::now();
+    let mut plan = routing::plan(app, &snapshot, key, inbound)?;
+    if plan.is_spread && inbound.face.is(wire::openai_responses::NAME) {
+        Box::pin(sticky::bring_home(app, inbound, &mut plan)).await;
+    }
+    inbound.passage.planned(inbound, &plan);
+    let limited = snapshot.limited(key, &plan);
+    let granted = if limited.is_empty() {
+        None
+    } else {
+        Some(Box::new(Box::pin(app.rates.begin(limited, inbound.id)).await?))
+    };
+    key.touch(now);
+
+    if let Some(weight) = inbound.weight {
+        let is_limited = !key.scopes(plan.at).is_empty();
+        let read = large::read(app, weight, inbound, &plan, is_limited, held);
+        Box::pin(read).await?;
+    }
+
+    // 5. What it may cost at most.
+    let taken = afford::take(app, &snapshot, key, inbound, &mut plan).await?;
+    let told = granted.as_ref().map(|granted| granted.told(now));
+    let hold = Hold::new(app, inbound, &plan, taken, granted);
+    Ok((plan, hold, told))
 }
 
 /// One try to have a request answered.

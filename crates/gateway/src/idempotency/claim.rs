@@ -50,6 +50,11 @@ impl Claim {
         }
     }
 
+    /// Gives it up, so that a key is free once the client hears that its request was refused.
+    pub(crate) async fn give_up(self) {
+        self.end(End::GivenUp).await;
+    }
+
     /// Ends it: mostly at once, and behind the requests where the database does not take it at once.
     pub(super) async fn end(mut self, end: End) {
         let Some(held) = self.of.take() else { return };
