@@ -782,6 +782,10 @@ fn bytes_in_either_alphabet_arrive_in_the_standard_one() {
             result(blob("image/png", "A")),
             "contents[2].parts[0].functionResponse.parts[0].inlineData.data",
         ),
+        (
+            result(json!({"inlineData": {"mimeType": "image/png", "data": 7}})),
+            "contents[2].parts[0].functionResponse.parts[0].inlineData.data",
+        ),
     ] {
         let error = GEMINI.read_request(body(json!([part])).to_string().as_bytes()).unwrap_err();
         assert_eq!(error.path, path);

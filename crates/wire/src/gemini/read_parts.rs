@@ -292,7 +292,7 @@ fn result(
         let path = format!("{path}.functionResponse.parts[{i}]");
         let place = "parts.functionResponse.parts";
         let known = lost.len();
-        let part = unknown::read(raw.get(), &path, "", place, lost).unwrap_or_default();
+        let part: Part = unknown::read(raw.get(), &path, "", place, lost)?;
         noted((part, known), raw, &path, calls, lost, &mut blocks)?;
     }
     Ok(Block::ToolResult { id, name: Some(name), blocks, failed })
