@@ -110,8 +110,9 @@ END $$";
 /// How long SQLite waits for a lock of another process.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// How long to wait for a connection to PostgreSQL: for a server that has gone, or for one of ours that is free.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for a connection to PostgreSQL: for a server that has gone, for one of ours that is free, or for one to say
+/// that it is there.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What stands before every table's name in the texts.
 const PREFIX: &str = "tollgate.";

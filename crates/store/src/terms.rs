@@ -8,11 +8,8 @@ use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Connection as _};
 use tokio::time::timeout;
 
-use crate::engine::{Conn, Lease};
+use crate::engine::{Conn, Lease, PATIENCE};
 use crate::error::StoreError;
-
-/// How long a connection that is given back may take to say that it is there.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// For how long all connections are asked, after one has fallen silent.
 const LATELY: Duration = Duration::from_mins(1);
@@ -34,13 +31,13 @@ pub(crate) struct Terms {
 
 impl Terms {
     pub(crate) fn new(named: bool) -> Self {
-        let write = begin(IDLE, Duration::ZERO);
+        let write = begin(IDLE, None);
         Self { named, bound: None, write, silent: Arc::default() }
     }
 
     /// The same, whose statements are not waited for without end, and do not wait so long for what others have locked.
     pub(crate) fn bounded(self, bound: Duration) -> Self {
-        Self { bound: Some(bound), write: begin(bound / 3, bound / 6), ..self }
+        Self { bound: Some(bound), write: begin(bound / 3, Some(bound / 6)), ..self }
     }
 
     /// Waits for what a connection does, as long as that may take.
@@ -68,15 +65,16 @@ impl Terms {
     }
 }
 
-/// Begins a write that may do nothing for so long, and wait for others for so long; zero is without end.
-fn begin(idle: Duration, lock: Duration) -> Arc<str> {
-    let [idle, lock] = [idle, lock].map(|time| time.as_millis());
-    let idle = format!("SET LOCAL idle_in_transaction_session_timeout = {idle}");
-    format!("BEGIN; {idle}; SET LOCAL lock_timeout = {lock}").into()
+/// Begins a write that may do nothing for so long, and wait for others for so long, or as long as the server lets it.
+fn begin(idle: Duration, lock: Option<Duration>) -> Arc<str> {
+    let set = |name: &str, time: Duration| format!("; SET LOCAL {name} = {}", time.as_millis());
+    let idle = set("idle_in_transaction_session_timeout", idle);
+    let lock = lock.map(|lock| set("lock_timeout", lock)).unwrap_or_default();
+    format!("BEGIN{idle}{lock}").into()
 }
 
-/// When a connection was last found silent, and after how long. The pool asks each that is given back whether it is there, and would wait for the
-/// answer without end.
+/// When a connection was last found silent, and after how long. The pool asks each that is given back whether it is there, and
+/// would wait for the answer without end.
 #[derive(Debug, Default)]
 pub(crate) struct Silent(Mutex<Option<(Instant, Duration)>>);
 
