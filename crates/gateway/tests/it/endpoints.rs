@@ -51,7 +51,7 @@ async fn known(app: &App, place: &Running, more: &Value) {
         if place.count() > 0 {
             return;
         }
-        assert!(start.elapsed() < Duration::from_secs(1), "the endpoint is not taken up");
+        assert!(start.elapsed() < Duration::from_secs(5), "the endpoint is not taken up");
     }
 }
 

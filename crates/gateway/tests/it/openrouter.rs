@@ -148,7 +148,7 @@ async fn switched_off(app: &App, management: &str, (key, hash): (&str, &str)) {
     assert!(off["updated_at"].is_string(), "{off}");
     assert_eq!(app.tried(key).await, (401, "this API key is switched off".to_owned()));
     while elsewhere().await == 200 {
-        assert!(since.elapsed() < Duration::from_secs(1), "another program still takes it");
+        assert!(since.elapsed() < Duration::from_secs(5), "another program still takes it");
     }
     beside.kill().await.expect("it ends");
 }

@@ -49,7 +49,7 @@ async fn bring(app: &App, more: &[&str]) {
     done(&app.books, &master(1), &set, SECRET).await;
     let start = Instant::now();
     while ask(app, &app.key, "openai/gpt-4o-mini").await.status != 200 || last(app) != SECRET {
-        assert!(start.elapsed() < Duration::from_secs(1), "the key is not taken up");
+        assert!(start.elapsed() < Duration::from_secs(5), "the key is not taken up");
     }
 }
 
@@ -203,7 +203,7 @@ async fn one_that_fails_is_stood_in_for_unless_it_must_not(books: Books) {
         if answer.status != 200 {
             break answer;
         }
-        assert!(start.elapsed() < Duration::from_secs(1), "it is stood in for");
+        assert!(start.elapsed() < Duration::from_secs(5), "it is stood in for");
     };
     assert_eq!(refused.status, 424, "{}", refused.body);
     let text = refused.body.to_string();
@@ -360,7 +360,7 @@ async fn a_little_credit_is_enough(books: Books) {
         if Answer::of(request.json(&refused)).await.status == 402 {
             break;
         }
-        assert!(start.elapsed() < Duration::from_secs(1), "it never has to pay first");
+        assert!(start.elapsed() < Duration::from_secs(5), "it never has to pay first");
     }
     let set = ["own-key", "set", USER, "openai"];
     done(&app.books, &master(1), &set, SECRET).await;
@@ -370,7 +370,7 @@ async fn a_little_credit_is_enough(books: Books) {
         if answer.status == 200 {
             break answer;
         }
-        assert!(start.elapsed() < Duration::from_secs(1), "{}", answer.body);
+        assert!(start.elapsed() < Duration::from_secs(5), "{}", answer.body);
     };
     assert_eq!((last(&app).as_str(), &answer.body["usage"]["is_byok"]), (SECRET, &json!(true)));
     // There is not enough for the house to stand in.
