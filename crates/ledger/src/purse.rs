@@ -151,8 +151,9 @@ impl Purse {
         Ok(())
     }
 
-    /// Ends a hold (as last extended) of a request that began at `begun` with what it came to. Returns what may be charged: all of it where every
-    /// scope has that much, the hold and the least that is free else. The rest is the caller's to absorb.
+    /// Ends a hold (as last extended) of a request that began at `begun` with what it came to. Returns what may be charged:
+    /// all of it where every scope has that much, the hold and the least that is free else. The rest is the caller's to
+    /// absorb.
     ///
     /// # Errors
     /// A scope that holds less than `hold`; a negative amount.

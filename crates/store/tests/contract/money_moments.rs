@@ -1,6 +1,6 @@
 //! What happens at a moment: credit ends, and a budget is set while requests are under way.
 
-use ledger::{BudgetPeriod, Receipt, Usd};
+use ledger::{BudgetPeriod, Receipt, Scope, Usd};
 use uuid::Uuid;
 
 use crate::common::{TestDatabase, id};
@@ -57,13 +57,19 @@ async fn all_that_ends_at_a_moment_is_taken_off(database: TestDatabase) {
     books.close().await;
 }
 
-/// What began when credit had ended leaves it to what began before, also where nobody has noticed the end yet.
-async fn what_began_later_leaves_what_has_ended(database: TestDatabase) {
-    let mut books = Books::open(database).await;
+/// Credit of which 50 end at a moment and 90 never, and 20 of which are held.
+async fn ending(database: TestDatabase) -> (Books, Scope) {
+    let books = Books::open(database).await;
     books.add_credit(100, 50, Some(NOW + 10)).await;
     books.add_credit(101, 90, None).await;
     let scope = credit_of(ACCOUNT);
     books.grant(scope, 20, 20).await;
+    (books, scope)
+}
+
+/// What began when credit had ended leaves it to what began before, also where nobody has noticed the end yet.
+async fn what_began_later_leaves_what_has_ended(database: TestDatabase) {
+    let (mut books, scope) = ending(database).await;
     let (least, want) = (usd(5), usd(5));
     let grant = books.store.grant(books.replica, books.epoch, scope, least, want, NOW + 15).await;
     assert_eq!(grant.unwrap().granted, usd(5));
@@ -81,11 +87,7 @@ async fn what_began_later_leaves_what_has_ended(database: TestDatabase) {
 
 /// A request that began before is paid with what expires under it, whoever takes off the rest, and whatever comes meanwhile.
 async fn what_is_held_when_credit_ends_is_spent_of_it(database: TestDatabase) {
-    let mut books = Books::open(database).await;
-    books.add_credit(100, 50, Some(NOW + 10)).await;
-    books.add_credit(101, 90, None).await;
-    let scope = credit_of(ACCOUNT);
-    books.grant(scope, 20, 20).await;
+    let (mut books, scope) = ending(database).await;
     // Another replica has more than what ends, and never comes back.
     books.store.begin_epoch(id(51), 0, Uuid::now_v7(), NOW).await.unwrap();
     books.store.grant(id(51), 1, scope, usd(60), usd(60), NOW).await.unwrap();
