@@ -68,7 +68,7 @@ impl App {
         let shared = settings.redis_url().map(Shared::new).transpose()?.map(Arc::new);
         let providers = Arc::new(Providers::from_settings(&settings)?);
         let people = People::from_settings(&settings)?;
-        let store = crate::cli::open_to_write(&settings).await?.bounded(STATEMENT);
+        let store = crate::cli::open_to_serve(&settings).await?.bounded(STATEMENT);
         let proxies = Proxies::new(&settings.trusted_proxies);
         let snapshots =
             Arc::new(Snapshots::load(store.clone(), proxies, Arc::clone(&providers)).await?);

@@ -2,7 +2,7 @@
 //! `tollgate.env.example` is generated from it. Nobody else reads the environment.
 
 mod names;
-mod source;
+pub(crate) mod source;
 
 use std::fmt::Write as _;
 use std::net::IpAddr;

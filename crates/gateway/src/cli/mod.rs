@@ -9,6 +9,7 @@ mod doctor;
 mod import;
 mod key;
 mod limit;
+mod migrate;
 mod model;
 mod openapi;
 mod org;
@@ -168,8 +169,8 @@ async fn dispatch(cli: Cli, lines: Lines, again: (Source, Relog)) -> anyhow::Res
             Box::pin(serve::run(settings, lines, again, &output)).await.map(done)
         }
         Command::Demo => Box::pin(demo::run(settings, lines, &output)).await.map(done),
-        Command::Migrate { check: true } => rehearse(&settings, &output).await.map(done),
-        Command::Migrate { check: false } => migrate(&settings, &output).await.map(done),
+        Command::Migrate { check: true } => migrate::rehearse(&settings, &output).await.map(done),
+        Command::Migrate { check: false } => migrate::run(&settings, &output).await.map(done),
         Command::Openapi(args) => openapi::run(&args, &settings, &output).map(done),
         Command::Doctor => doctor::run(&settings, &again.0, &output).await,
         Command::User(command) => user::run(command, &settings, &output).await.map(done),
@@ -209,6 +210,12 @@ pub(crate) async fn open_to_write(settings: &Settings) -> anyhow::Result<Store> 
     prepare(store.signing(crate::journal::act_signer(&settings.data_dir)?)).await
 }
 
+/// The same, for a server.
+pub(crate) async fn open_to_serve(settings: &Settings) -> anyhow::Result<Store> {
+    migrate::apart(settings).await?;
+    open_to_write(settings).await
+}
+
 async fn prepare(store: Store) -> anyhow::Result<Store> {
     store.migrate(crate::clock::now()).await?;
     crate::catalogue::install_shipped(&store).await?;
@@ -239,32 +246,6 @@ async fn books_desk(settings: &Settings) -> anyhow::Result<Store> {
 async fn latest_prices(store: &Store) -> anyhow::Result<(i64, Catalogue)> {
     let version = store.latest_price_version().await?.context("there is no price version")?.id;
     Ok((version, store.catalogue(version).await?))
-}
-
-async fn rehearse(settings: &Settings, output: &Output) -> anyhow::Result<()> {
-    let store = Store::open(&settings.database_url, READERS).await?;
-    let steps = store.rehearse(crate::clock::now()).await?;
-    let engine = store.engine_name();
-    let names: Vec<String> = steps.iter().map(i64::to_string).collect();
-    let text = if names.is_empty() {
-        format!("The database ({engine}) is up to date.")
-    } else {
-        let names = names.join(", ");
-        format!(
-            "The database ({engine}) takes these steps without a fault: {names}. Nothing was changed."
-        )
-    };
-    output.say(&serde_json::json!({ "engine": engine, "steps": steps }), text)
-}
-
-async fn migrate(settings: &Settings, output: &Output) -> anyhow::Result<()> {
-    let store = open_to_write(settings).await?;
-    let version = store.latest_price_version().await?.map(|version| version.id);
-    let engine = store.engine_name();
-    output.say(
-        &serde_json::json!({ "engine": engine, "price_version": version }),
-        format_args!("The database ({engine}) is up to date."),
-    )
 }
 
 #[cfg(test)]

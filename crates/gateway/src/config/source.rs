@@ -14,7 +14,7 @@ use crate::cli;
 
 /// The flag and the variable that name the file.
 const FLAG: &str = "--env-file";
-const VARIABLE: &str = "TOLLGATE_ENV_FILE";
+pub(crate) const VARIABLE: &str = "TOLLGATE_ENV_FILE";
 
 /// What is set, by the names of the environment.
 pub(crate) type Values = BTreeMap<String, Vec<OsString>>;
