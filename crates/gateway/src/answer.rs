@@ -5,9 +5,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 
+use atomic_waker::AtomicWaker;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -167,18 +169,54 @@ pub(crate) fn name(headers: &mut HeaderMap, id: Uuid) {
 struct Shared {
     head: Option<Result<Answer, Problem>>,
     piece: Option<Piece>,
+    /// Whether another piece waits behind it.
+    full: bool,
     gone: bool,
 }
 
-type Link = Arc<Mutex<Shared>>;
+/// What wakes the work says so here: a connection asks for more several times in a row, and all but the first would go
+/// through the whole of the work to find that nothing has happened.
+struct Link {
+    shared: Mutex<Shared>,
+    woken: AtomicBool,
+    task: AtomicWaker,
+}
 
-fn lock(link: &Link) -> MutexGuard<'_, Shared> {
-    link.lock().unwrap_or_else(PoisonError::into_inner)
+impl Link {
+    fn new() -> Arc<Self> {
+        let (shared, task) = (Mutex::default(), AtomicWaker::new());
+        Arc::new(Self { shared, woken: AtomicBool::new(true), task })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the piece that waits, and lets the next one take its place.
+    fn take_piece(&self) -> Option<Piece> {
+        let mut shared = self.lock();
+        let piece = shared.piece.take()?;
+        if std::mem::take(&mut shared.full) {
+            self.woken.store(true, Ordering::Release);
+        }
+        Some(piece)
+    }
+}
+
+impl Wake for Link {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.task.wake();
+    }
 }
 
 /// The way of the work to a client that waits for the head of its answer.
 pub(crate) struct Head {
-    link: Link,
+    link: Arc<Link>,
     sent: bool,
     /// Where the answer is kept for retries, and one that is not sent before it is.
     capture: Option<Arc<Capture>>,
@@ -188,7 +226,7 @@ pub(crate) struct Head {
 impl Head {
     /// Whether the client has hung up, and no retry of its will ask for the answer.
     pub(crate) fn is_gone(&self) -> bool {
-        self.capture.is_none() && lock(&self.link).gone
+        self.capture.is_none() && self.link.lock().gone
     }
 
     pub(crate) fn is_sent(&self) -> bool {
@@ -208,14 +246,14 @@ impl Head {
                 return;
             }
         }
-        lock(&self.link).head = Some(result);
+        self.link.lock().head = Some(result);
     }
 
     /// Sends what was held back, now that the work is done.
     pub(crate) async fn finish(self) {
         let (Some(capture), Some(result)) = (self.capture, self.held_back) else { return };
         Box::pin(capture.end(None)).await;
-        lock(&self.link).head = Some(*result);
+        self.link.lock().head = Some(*result);
     }
 
     /// The way for the pieces of a stream.
@@ -224,32 +262,31 @@ impl Head {
     }
 }
 
-/// The way of the work to a client that reads a stream: one piece waits at a time.
+/// The way of the work to a client that reads a stream: one piece waits for it at a time.
 pub(crate) struct Pieces {
-    link: Link,
+    link: Arc<Link>,
     capture: Option<Arc<Capture>>,
 }
 
 impl Pieces {
-    /// Gives the client its next piece, and goes on when it has taken it or has gone: not before it asks for more is there
-    /// anything to do. Nobody asks for more than the end.
+    /// Gives the client its next piece, once it has taken the one before or has gone.
     pub(crate) async fn send(&self, piece: Piece) {
-        let is_end = matches!(piece, Piece::End(_));
         if let Some(capture) = &self.capture {
             match &piece {
                 Piece::Data(bytes) => capture.piece(bytes),
                 Piece::End(cost) => Box::pin(capture.end(cost.as_deref())).await,
             }
         }
-        lock(&self.link).piece = Some(piece);
-        // Whoever takes it drives us, too.
+        let mut piece = Some(piece);
+        // Whoever takes one drives us, too.
         std::future::poll_fn(|_| {
-            let shared = lock(&self.link);
-            if is_end || shared.gone || shared.piece.is_none() {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
+            let mut shared = self.link.lock();
+            if shared.piece.is_some() && !shared.gone {
+                shared.full = true;
+                return Poll::Pending;
             }
+            shared.piece = piece.take();
+            Poll::Ready(())
         })
         .await;
     }
@@ -273,25 +310,40 @@ pub(crate) struct Left {
 /// The work on a request, driven by its client, and by a task of its own from when the client hangs up.
 struct Driven {
     work: Option<Work>,
-    link: Link,
+    link: Arc<Link>,
+    /// Of the link.
+    waker: Waker,
     left: Left,
 }
 
 impl Driven {
-    /// Goes on with the work, as far as it goes now.
-    fn drive(&mut self, context: &mut Context<'_>) {
-        if let Some(work) = &mut self.work
-            && work.as_mut().poll(context).is_ready()
-        {
+    /// Goes on with the work as far as it goes now, if anything has happened since. Whether it did.
+    fn drive(&mut self, context: &mut Context<'_>) -> bool {
+        self.link.task.register(context.waker());
+        let Some(work) = &mut self.work else { return false };
+        // The word of the end wakes the connection alone.
+        let is_woken = self.link.woken.swap(false, Ordering::AcqRel);
+        if !is_woken && !self.left.ending.is_cut() {
+            return false;
+        }
+        if work.as_mut().poll(&mut Context::from_waker(&self.waker)).is_ready() {
             self.work = None;
         }
+        true
+    }
+
+    fn next(&mut self, context: &mut Context<'_>) -> Option<Piece> {
+        self.link
+            .take_piece()
+            .or_else(|| if self.drive(context) { self.link.take_piece() } else { None })
     }
 }
 
 impl Drop for Driven {
     fn drop(&mut self) {
         if let Some(work) = self.work.take() {
-            lock(&self.link).gone = true;
+            self.link.lock().gone = true;
+            self.link.task.take();
             self.left.tasks.spawn(to_its_end(work, self.left.ending.word()));
         }
     }
@@ -320,17 +372,18 @@ pub(crate) fn respond<W>(
 where
     W: Future<Output = ()> + Send + 'static,
 {
-    let link = Link::default();
+    let link = Link::new();
     let capture = claim.map(|claim| Arc::new(Capture::new(claim)));
     let head = Head { link: Arc::clone(&link), sent: false, capture, held_back: None };
     let work: Work = Box::pin(start(head));
-    answered(Driven { work: Some(work), link, left }, id)
+    let waker = Waker::from(Arc::clone(&link));
+    answered(Driven { work: Some(work), link, waker, left }, id)
 }
 
 async fn answered(mut driven: Driven, id: Uuid) -> Result<Response, Problem> {
     let head = std::future::poll_fn(|context| {
         driven.drive(context);
-        match lock(&driven.link).head.take() {
+        match driven.link.lock().head.take() {
             Some(head) => Poll::Ready(head),
             None if driven.work.is_none() => {
                 Poll::Ready(Err(Problem::internal("a request ended without an answer")))
@@ -372,12 +425,7 @@ impl http_body::Body for Stream {
         if self.ended {
             return Poll::Ready(None);
         }
-        let waiting = lock(&self.driven.link).piece.take();
-        let piece = waiting.or_else(|| {
-            self.driven.drive(context);
-            lock(&self.driven.link).piece.take()
-        });
-        match piece {
+        match self.driven.next(context) {
             Some(Piece::Data(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
             Some(Piece::End(cost)) => {
                 self.ended = true;
@@ -396,5 +444,56 @@ impl http_body::Body for Stream {
 
     fn is_end_stream(&self) -> bool {
         self.ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use http_body::Body as _;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// What a client gets that asks for more: a text, nothing yet, or the end.
+    fn asked(body: &mut Body) -> Poll<Option<String>> {
+        let frame = Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()));
+        let text = |frame: Frame<Bytes>| {
+            String::from_utf8(frame.into_data().unwrap_or_default().to_vec()).unwrap()
+        };
+        frame.map(|frame| frame.map(|frame| text(frame.unwrap())))
+    }
+
+    #[tokio::test]
+    async fn work_goes_on_where_something_has_happened() {
+        let polls = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&polls);
+        let (go_on, mut waits) = oneshot::channel::<()>();
+        let start = move |mut head: Head| async move {
+            head.send(Ok(Answer::streamed(HeaderValue::from_static("text/event-stream"))));
+            let pieces = head.pieces();
+            for text in ["one", "two", "three"] {
+                pieces.send(Piece::Data(Bytes::from_static(text.as_bytes()))).await;
+            }
+            std::future::poll_fn(|context| {
+                count.fetch_add(1, Ordering::Relaxed);
+                Pin::new(&mut waits).poll(context)
+            })
+            .await
+            .unwrap();
+            pieces.send(Piece::End(None)).await;
+        };
+        let left = Left { tasks: TaskTracker::new(), ending: Arc::default() };
+        let mut body = respond(left, Uuid::nil(), None, start).await.unwrap().into_body();
+        for text in ["one", "two", "three"] {
+            assert_eq!(asked(&mut body), Poll::Ready(Some(text.to_owned())));
+        }
+        for _ in 0..3 {
+            assert!(asked(&mut body).is_pending());
+        }
+        assert_eq!(polls.load(Ordering::Relaxed), 1);
+        go_on.send(()).unwrap();
+        assert_eq!(asked(&mut body), Poll::Ready(None));
     }
 }

@@ -96,6 +96,10 @@ async fn read_packed(
         if first.is_empty() && whole.is_empty() {
             first = bytes;
         } else {
+            if whole.is_empty() {
+                // Memory that nothing has been written to is none.
+                whole.reserve(came + bytes.len() + size_left(&body, limit));
+            }
             whole.extend_from_slice(&std::mem::take(&mut first));
             whole.extend_from_slice(&bytes);
         }
@@ -106,6 +110,11 @@ async fn read_packed(
     // A request lives as long as its answer, and would keep the connection from using its buffer again.
     let bytes = if first.len() <= SMALL { Bytes::copy_from_slice(&first) } else { first };
     Ok(Whole { bytes, held })
+}
+
+/// How much is announced to come, within the limit.
+fn size_left(body: &Body, limit: u32) -> usize {
+    usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX).min(size(limit))
 }
 
 /// 408: the client takes too long.

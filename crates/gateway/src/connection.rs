@@ -8,8 +8,8 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -24,114 +24,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::activity::{Activity, LAST_WORDS, Open};
 use crate::ending::Ending;
 use crate::frames::Frames;
 use crate::network::Timeouts;
-
-/// How long a connection that is to end is waited for, where its client has not said yet what it wants or was told that it
-/// goes on.
-pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
-/// A write of HTTP/2 that is longer than this is more than the answer to a ping.
-const MORE_THAN_A_PING: usize = 64;
-
-/// What goes on in a connection. Times are milliseconds since it was opened, and one more; 0 is none.
-pub(crate) struct Activity {
-    opened: Instant,
-    is_http1: bool,
-    /// Requests under way.
-    open: AtomicU32,
-    /// Whether there ever was one.
-    asked: AtomicBool,
-    /// When the last one ended.
-    idle_since: AtomicU64,
-    /// When a head began to come.
-    head_since: AtomicU64,
-    /// The last answer's head has said that the connection goes on, of HTTP/1.1: its client may count on it.
-    promised: AtomicBool,
-}
-
-impl Activity {
-    pub(crate) fn new(opened: Instant, is_http1: bool) -> Arc<Self> {
-        Arc::new(Self {
-            opened,
-            is_http1,
-            open: AtomicU32::new(0),
-            asked: AtomicBool::new(false),
-            idle_since: AtomicU64::new(0),
-            head_since: AtomicU64::new(1),
-            promised: AtomicBool::new(false),
-        })
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
-    }
-
-    fn at(&self, moment: u64) -> Instant {
-        self.opened + Duration::from_millis(moment.saturating_sub(1))
-    }
-
-    /// A request begins.
-    pub(crate) fn begin(self: &Arc<Self>) -> Open {
-        self.open.fetch_add(1, Ordering::AcqRel);
-        self.asked.store(true, Ordering::Release);
-        self.head_since.store(0, Ordering::Release);
-        self.promised.store(false, Ordering::Release);
-        Open(Arc::clone(self))
-    }
-
-    fn is_idle(&self) -> bool {
-        self.open.load(Ordering::Acquire) == 0
-    }
-
-    /// Bytes have come. Those of HTTP/2 need not be of a request.
-    fn read(&self) {
-        if self.is_http1 && self.is_idle() && self.head_since.load(Ordering::Acquire) == 0 {
-            self.head_since.store(self.now(), Ordering::Release);
-        }
-    }
-
-    /// Bytes have gone, of an answer that is in hyper's hands alone.
-    fn written(&self, count: usize) {
-        if count > MORE_THAN_A_PING && self.is_idle() {
-            self.idle_since.store(self.now(), Ordering::Release);
-        }
-    }
-
-    /// From when on a connection that is to end may: at `by` where its client has not asked for anything. Not before a client
-    /// that was promised that it goes on had time for one request more, which is told otherwise; nothing while such an answer
-    /// is under way.
-    fn ends(&self, by: Instant) -> Option<Instant> {
-        if !self.asked.load(Ordering::Acquire) {
-            return Some(by);
-        }
-        if !self.promised.load(Ordering::Acquire) {
-            return Some(self.opened);
-        }
-        self.is_idle().then(|| self.at(self.idle_since.load(Ordering::Acquire)) + LAST_WORDS)
-    }
-
-    /// Until when the client has to do something; nothing while something is done for it.
-    fn due(&self, timeouts: &Timeouts) -> Option<Instant> {
-        if !self.is_idle() {
-            return None;
-        }
-        Some(match self.head_since.load(Ordering::Acquire) {
-            0 => self.at(self.idle_since.load(Ordering::Acquire)) + timeouts.idle,
-            since => self.at(since) + timeouts.header,
-        })
-    }
-}
-
-/// A request of a connection that is under way.
-pub(crate) struct Open(Arc<Activity>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.idle_since.store(self.0.now(), Ordering::Release);
-        self.0.open.fetch_sub(1, Ordering::AcqRel);
-    }
-}
 
 /// What hyper makes of a connection.
 pub(crate) type Served =
@@ -144,8 +40,11 @@ pub(crate) struct Watched {
     timeouts: Timeouts,
     timer: Pin<Box<Sleep>>,
     ending: Arc<Ending>,
+    leave: CancellationToken,
     /// The word that it is to end; once it has come, the word that it is cut.
     word: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Whom the word wakes.
+    listener: Option<Waker>,
     /// By when it has said what it wants, once it is to end.
     leaving: Option<Instant>,
     left: bool,
@@ -164,14 +63,16 @@ impl Watched {
         streams: CancellationToken,
     ) -> Self {
         let timer = Box::pin(sleep_until(activity.opened + timeouts.header));
-        let word = Box::pin(leave.cancelled_owned());
+        let word = Box::pin(leave.clone().cancelled_owned());
         Self {
             connection,
             activity,
             timeouts,
             timer,
             ending,
+            leave,
             word,
+            listener: None,
             leaving: None,
             left: false,
             over: None,
@@ -181,12 +82,22 @@ impl Watched {
 
     /// Takes the word that the end is near, and then that it is there.
     fn listen(&mut self, context: &mut Context<'_>) {
+        let has_come = match self.leaving {
+            None => self.leave.is_cancelled(),
+            Some(_) => self.ending.is_cut(),
+        };
+        let is_told = |listener: &Waker| listener.will_wake(context.waker());
+        if !has_come && self.listener.as_ref().is_some_and(is_told) {
+            return;
+        }
+        self.listener = Some(context.waker().clone());
         if self.word.as_mut().poll(context).is_pending() {
             return;
         }
         if self.leaving.is_none() {
             self.leaving = Some(Instant::now() + LAST_WORDS);
             self.word.set(self.ending.word());
+            self.listener = None;
             self.listen(context);
         } else {
             // Polled again and again from here on, which ends soon.
@@ -250,6 +161,10 @@ impl Future for Watched {
                 return ended;
             }
             let due = this.due();
+            // What a request of HTTP/1.1 comes to is seen here.
+            if due.is_none() && this.activity.is_http1 && this.leaving.is_none() {
+                return Poll::Pending;
+            }
             if due.is_some_and(|due| due < this.timer.deadline()) || this.timer.is_elapsed() {
                 let again = || Instant::now() + this.timeouts.idle;
                 this.timer.as_mut().reset(due.unwrap_or_else(again));

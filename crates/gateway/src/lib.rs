@@ -3,6 +3,7 @@
 //! Read `pipeline.rs` first: it is the life of a request, top to bottom. `app.rs` says what the program is made of,
 //! `cli/mod.rs` which commands there are, `config.rs` which settings.
 
+mod activity;
 mod afford;
 mod answer;
 mod app;

@@ -2,9 +2,7 @@
 //! read into the canonical form and written again.
 
 use std::collections::HashSet;
-use std::sync::LazyLock;
 
-use aho_corasick::packed::Searcher;
 use bytes::Bytes;
 use http::HeaderMap;
 use memchr::memmem;
@@ -176,31 +174,27 @@ fn ceiling_field(inbound: &Inbound, target: &Target) -> Option<&'static str> {
 }
 
 /// State of another provider on its way through a client of this dialect, which only the canonical form takes out of its
-/// envelope.
+/// envelope. It stands at the beginning of a text.
 fn is_sealed(body: &[u8]) -> bool {
-    const OWN: usize = 0;
-    const THOUGHTS: usize = 3;
-    const MARKS: [&str; 4] = ["tg1.", "dGcxL", "\"reasoning_details\"", "\"rs_"];
-    /// All of them in one pass, where the processor can.
-    static SEARCHER: LazyLock<Option<Searcher>> = LazyLock::new(|| Searcher::new(MARKS));
-    let seals = |mark: usize, at: usize| match mark {
-        OWN => {
-            let before = body.get(..at).unwrap_or_default();
-            ["\"", "\"call.", "\"ahead."].iter().any(|mark| before.ends_with(mark.as_bytes()))
+    let begins = |quote: usize| {
+        let text = body.get(quote + 1..).unwrap_or_default();
+        match text.first() {
+            Some(b't' | b'c' | b'a') => ["tg1.", "call.tg1.", "ahead.tg1."]
+                .iter()
+                .any(|mark| text.starts_with(mark.as_bytes())),
+            // The same in base64.
+            Some(b'd') => text.starts_with(b"dGcxL"),
+            Some(b'r') => text.starts_with(b"reasoning_details\"") || is_foreign_thought(text),
+            _ => false,
         }
-        // The provider keeps only its own, whose ids have no second underscore.
-        THOUGHTS => {
-            let id = body.get(at + MARKS[THOUGHTS].len()..).unwrap_or_default();
-            id.iter().take_while(|byte| **byte != b'"').take(64).any(|byte| *byte == b'_')
-        }
-        _ => true,
     };
-    if let Some(searcher) = &*SEARCHER {
-        let mut found = searcher.find_iter(body);
-        return found.any(|found| seals(found.pattern().as_usize(), found.start()));
-    }
-    let mut marks = MARKS.iter().enumerate();
-    marks.any(|(mark, word)| memmem::find_iter(body, word).any(|at| seals(mark, at)))
+    memchr::memchr_iter(b'"', body).any(begins)
+}
+
+/// Whether an id of thoughts is not the provider's own: those have no second underscore.
+fn is_foreign_thought(text: &[u8]) -> bool {
+    let id = text.strip_prefix(b"rs_").unwrap_or_default();
+    id.iter().take_while(|byte| **byte != b'"').take(64).any(|byte| *byte == b'_')
 }
 
 /// The client's headers that mean something in the target's dialect, which is its own.

@@ -15,7 +15,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::connection::{Activity, Answering, Guarded, Served, Streams, Watched};
+use crate::activity::Activity;
+use crate::connection::{Answering, Guarded, Served, Streams, Watched};
 use crate::ending::Ending;
 use crate::network::{Network, Timeouts};
 

@@ -25,10 +25,10 @@ use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
+use crate::activity::LAST_WORDS;
 use crate::app::App;
 use crate::auth::Peer;
 use crate::config::Settings;
-use crate::connection::LAST_WORDS;
 use crate::idempotency::REPLAYED;
 use crate::inbound::Named;
 use crate::limits::{self, Entrance};

@@ -5,7 +5,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -65,6 +65,8 @@ struct Relay<'a, 'b> {
     heard: Instant,
     told: Instant,
     timer: Pin<Box<Sleep>>,
+    /// When the timer wakes, and whom, once it has been told.
+    alarm: Option<(Instant, Waker)>,
 }
 
 /// Relays the answer to its end and settles it. An error means that the client has not got a byte.
@@ -104,6 +106,7 @@ impl<'a, 'b> Relay<'a, 'b> {
             heard: now,
             told: now,
             timer: Box::pin(sleep_until(now + HEAD_AFTER)),
+            alarm: None,
         }
     }
 
@@ -159,13 +162,16 @@ impl<'a, 'b> Relay<'a, 'b> {
     async fn step(&mut self) -> Step {
         // One timer for both: what is set anew for every frame costs more than the frame.
         let due = self.due();
-        if self.timer.deadline() > due || self.timer.is_elapsed() {
+        if self.alarm.as_ref().is_none_or(|(at, _)| *at > due || *at <= self.heard) {
             self.timer.as_mut().reset(due);
+            self.alarm = None;
         }
-        poll_fn(|context| self.poll_step(context)).await
+        // One that is set has nothing to say until somebody is woken.
+        let mut is_first = true;
+        poll_fn(|context| self.poll_step(context, std::mem::take(&mut is_first))).await
     }
 
-    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Step> {
+    fn poll_step(&mut self, context: &mut Context<'_>, is_first: bool) -> Poll<Step> {
         if !self.gone && self.head.is_gone() {
             self.gone = true;
             return Poll::Ready(Step::Gone);
@@ -179,8 +185,18 @@ impl<'a, 'b> Relay<'a, 'b> {
             Poll::Ready(Some(Ok(frame))) => {
                 Poll::Ready(Step::Bytes(frame.into_data().unwrap_or_default()))
             }
-            Poll::Pending => self.timer.as_mut().poll(context).map(|()| self.time_passed()),
+            Poll::Pending if is_first && self.wakes(context.waker()) => Poll::Pending,
+            Poll::Pending => {
+                let passed = self.timer.as_mut().poll(context).map(|()| self.time_passed());
+                let sleeps = passed.is_pending();
+                self.alarm = sleeps.then(|| (self.timer.deadline(), context.waker().clone()));
+                passed
+            }
         }
+    }
+
+    fn wakes(&self, waker: &Waker) -> bool {
+        self.alarm.as_ref().is_some_and(|(_, woken)| woken.will_wake(waker))
     }
 
     fn idle_at(&self) -> Instant {

@@ -111,7 +111,7 @@ impl Malformed {
 }
 
 pub(crate) fn utf8(body: &[u8]) -> Result<&str, Malformed> {
-    std::str::from_utf8(body).map_err(|_| Malformed::new("", "not UTF-8"))
+    simdutf8::basic::from_utf8(body).map_err(|_| Malformed::new("", "not UTF-8"))
 }
 
 /// Reads an object that a client has sent.

@@ -114,10 +114,12 @@ impl Line {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, LineError>>> {
         let mut content = Vec::new();
-        let behind = std::mem::take(&mut self.incoming);
-        let taken = take(&mut self.body, &behind, &mut content, &mut self.incoming);
-        if let Err(malformed) = taken {
-            return Poll::Ready(Some(Err(malformed.into())));
+        if !self.incoming.is_empty() {
+            let behind = std::mem::take(&mut self.incoming);
+            let taken = take(&mut self.body, &behind, &mut content, &mut self.incoming);
+            if let Err(malformed) = taken {
+                return Poll::Ready(Some(Err(malformed.into())));
+            }
         }
         while content.is_empty() && !self.body.is_over() {
             self.push(context);
