@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ledger::{Outcome, UsageSource};
 
-use crate::app::App;
+use crate::app::{App, Start};
 use crate::chat::MODELS;
 use crate::speak::{Client, Told};
 
@@ -121,6 +121,30 @@ async fn what_cannot_be_cancelled_is_read_to_its_end() {
         assert_eq!(receipt.outcome, Outcome::ClientGone, "{receipt:?}");
         assert_eq!(receipt.usage_source, UsageSource::Provider, "{receipt:?}");
     }
+}
+
+/// What goes on without its client and falls silent comes to an end, also where a retry may ask for its answer.
+#[tokio::test]
+async fn what_falls_silent_behind_its_client() {
+    let app = App::start_with(Start::default().set("TOLLGATE_STREAM_IDLE_SECONDS", "1")).await;
+    let (client, provider, model) = (Client::Gemini, "gemini", "gemini-2.5-flash");
+    let body = client.ask(provider, model, &format!("say:{}", words(200)), true);
+    for key in [None, Some("once")] {
+        app.simulator.push_fault("hang:40".parse().expect("a fault"));
+        let mut request = client.send(&app, model, &body, true);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let mut response = request.send().await.expect("a head");
+        let chunk = response.chunk().await.expect("a stream").expect("bytes");
+        assert!(String::from_utf8_lossy(&chunk).contains("word"), "{chunk:?}");
+        drop(response);
+    }
+    app.until_billed(|input, output| input >= 500 && output > 0).await;
+    let receipts = app.close().await;
+    let mut outcomes: Vec<Outcome> = receipts.iter().map(|receipt| receipt.outcome).collect();
+    outcomes.sort_by_key(|outcome| *outcome as u8);
+    assert_eq!(outcomes, [Outcome::ClientGone, Outcome::UpstreamFailed]);
 }
 
 /// A client that hangs up before it has a head has asked all the same.
