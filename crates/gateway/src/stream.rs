@@ -23,15 +23,12 @@ use crate::failure;
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
 use crate::settle;
+use crate::silence::{Due, HEAD_AFTER, Silence};
 use crate::upstream::Body;
 use crate::whole;
 
 /// Longer than any frame of a provider, pictures included.
 const FRAME_LIMIT_BYTES: usize = 64 * 1024 * 1024;
-/// A client that waits for the first word gets the head of its answer by then.
-const HEAD_AFTER: Duration = Duration::from_secs(10);
-/// How often a silent stream says that it is alive.
-const PING_EVERY: Duration = Duration::from_secs(15);
 /// How long the rest of a connection may take once the answer is whole.
 const TAIL: Duration = Duration::from_secs(5);
 
@@ -60,10 +57,7 @@ struct Relay<'a, 'b> {
     delivered: bool,
     carrier: Carrier<'a>,
     splitter: Splitter,
-    /// How long it may be silent.
-    idle: Duration,
-    heard: Instant,
-    told: Instant,
+    silence: Silence,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -100,9 +94,7 @@ impl<'a, 'b> Relay<'a, 'b> {
             carrier,
             splitter: splitter(&response),
             body: response.into_body(),
-            idle: attempt.app.live.load().stream_idle(),
-            heard: now,
-            told: now,
+            silence: Silence::new(attempt.app.live.load().stream_idle(), now),
             timer: Box::pin(sleep_until(now + HEAD_AFTER)),
         }
     }
@@ -117,12 +109,12 @@ impl<'a, 'b> Relay<'a, 'b> {
             let Some(token) = self.carrier.end(end, !self.gone) else {
                 break end;
             };
-            let out = self.carrier.take();
+            let out = self.carrier.take(self.head.is_sent());
             self.send(out).await;
             match Box::pin(go_on(self.attempt, &token)).await {
                 Ok(response) => {
                     self.splitter = splitter(&response);
-                    self.heard = Instant::now();
+                    self.silence.hear(Instant::now());
                     self.body = response.into_body();
                 }
                 Err(problem) => {
@@ -158,7 +150,7 @@ impl<'a, 'b> Relay<'a, 'b> {
 
     async fn step(&mut self) -> Step {
         // One timer for both: what is set anew for every frame costs more than the frame.
-        let due = self.due();
+        let due = self.silence.next(self.client());
         if self.timer.deadline() > due || self.timer.is_elapsed() {
             self.timer.as_mut().reset(due);
         }
@@ -183,35 +175,23 @@ impl<'a, 'b> Relay<'a, 'b> {
         }
     }
 
-    fn idle_at(&self) -> Instant {
-        self.heard + self.idle
+    /// Whether the client has the head of its answer, if it is still there.
+    fn client(&self) -> Option<bool> {
+        (!self.gone).then(|| self.head.is_sent())
     }
 
-    fn waiting_at(&self) -> Instant {
-        self.told + if self.head.is_sent() { PING_EVERY } else { HEAD_AFTER }
-    }
-
-    /// When to look at the clock next, at the latest.
-    fn due(&self) -> Instant {
-        if self.gone { self.idle_at() } else { self.idle_at().min(self.waiting_at()) }
-    }
-
-    /// What the time is for; often for nothing, because more has come since the timer was set.
     fn time_passed(&self) -> Step {
-        let now = Instant::now();
-        if self.idle_at() <= now {
-            Step::Ended(End::Idle)
-        } else if !self.gone && self.waiting_at() <= now {
-            Step::Waiting
-        } else {
-            Step::Nothing
+        match self.silence.due(self.client(), Instant::now()) {
+            Due::Cut => Step::Ended(End::Idle),
+            Due::Sign => Step::Waiting,
+            Due::Nothing => Step::Nothing,
         }
     }
 
     /// Takes bytes of the provider and passes on what the client gets of them.
     async fn take(&mut self, bytes: &Bytes) -> Result<(), End> {
         if !self.head.is_sent() {
-            self.attempt.inbound.passage.waited(self.heard.elapsed());
+            self.attempt.inbound.passage.waited(self.silence.lasted());
         }
         let carrier = &mut self.carrier;
         carrier.expect(bytes.len());
@@ -219,8 +199,8 @@ impl<'a, 'b> Relay<'a, 'b> {
         if cut.is_err() {
             return Err(End::Broken);
         }
-        let out = self.carrier.take();
-        if !out.is_empty() && !self.gone {
+        let out = self.carrier.take(self.head.is_sent());
+        if self.carrier.is_begun() && !out.is_empty() && !self.gone {
             self.attempt.inbound.passage.streamed();
             let (bytes, report) = self.carrier.progress();
             while !self.attempt.hold.covers(bytes) {
@@ -247,7 +227,7 @@ impl<'a, 'b> Relay<'a, 'b> {
 
     async fn send(&mut self, bytes: Bytes) {
         if bytes.is_empty() {
-            self.heard = Instant::now();
+            self.silence.hear(Instant::now());
             return;
         }
         self.open();
@@ -256,7 +236,8 @@ impl<'a, 'b> Relay<'a, 'b> {
         }
         // While the client was slow, the provider had to wait.
         let now = Instant::now();
-        (self.told, self.heard) = (now, now);
+        self.silence.hear(now);
+        self.silence.tell(now);
     }
 
     /// Sends the head, once.
@@ -272,13 +253,13 @@ impl<'a, 'b> Relay<'a, 'b> {
     }
 
     async fn sign_of_life(&mut self) {
-        if self.head.is_sent() {
-            let ping = Bytes::from_static(self.carrier.ping());
-            self.send(ping).await;
-        } else {
-            self.open();
+        let ping = if self.head.is_sent() { self.carrier.ping() } else { b"" };
+        self.open();
+        if !ping.is_empty() {
+            self.client.send(Piece::Data(Bytes::from_static(ping))).await;
         }
-        self.told = Instant::now();
+        // Of the provider nothing was heard.
+        self.silence.tell(Instant::now());
     }
 
     /// Settles, and then gives the client what ends its answer.

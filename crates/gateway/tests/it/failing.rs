@@ -36,7 +36,12 @@ pub(crate) enum How {
     GarbageInTheMidst,
     /// Waits so long before each part of its answer.
     Slow(Duration),
+    /// Says that it works on its answer, for ever.
+    Thinking,
 }
+
+/// How a provider says so.
+pub(crate) const ALIVE: &str = ": keep-alive\n\n";
 
 pub(crate) struct Failing {
     /// With the version, as `OpenAI`'s is.
@@ -69,6 +74,16 @@ async fn serve(mut stream: TcpStream, how: How) -> Option<()> {
     match how {
         How::Reset => return reset(&stream),
         How::Silent => pending().await,
+        How::Thinking => {
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+                .await
+                .ok()?;
+            loop {
+                stream.write_all(ALIVE.as_bytes()).await.ok()?;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
         _ => stream.write_all(head.as_bytes()).await.ok()?,
     }
     for (number, part) in parts.iter().enumerate() {

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::app::{App, Start, are_free};
 use crate::books::Books;
 use crate::cuts::is_error;
-use crate::failing::{Failing, How, TEXT};
+use crate::failing::{ALIVE, Failing, How, TEXT};
 use crate::pairs::Wrong;
 use crate::speak::{Client, Told};
 use crate::telemetry::{Scraped, measured};
@@ -233,6 +233,21 @@ async fn slow() {
         ..UNREACHABLE
     })
     .await;
+}
+
+/// A client that has waited for the first word until it got the head hears from then on that its answer is worked on.
+#[tokio::test]
+async fn thinking() {
+    let provider = Failing::start(How::Thinking).await;
+    let app = App::start_with(Start::default().set("OPENAI_BASE_URL", &provider.url)).await;
+    let body = Client::Chat.ask("openai", "gpt-4o", "Hello", true);
+    let mut answer = Client::Chat.send(&app, "gpt-4o", &body, true).send().await.expect("a head");
+    let heard = answer.chunk().await.expect("an answer").expect("a part of it");
+    assert!(heard.starts_with(ALIVE.as_bytes()), "{heard:?}");
+    drop(answer);
+    let receipts = app.close().await;
+    let [receipt] = &receipts[..] else { panic!("{receipts:?}") };
+    assert_eq!(receipt.outcome, Outcome::ClientGone);
 }
 
 async fn fails(case: Case) {
