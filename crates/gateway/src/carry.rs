@@ -204,9 +204,10 @@ impl<'a> Carrier<'a> {
         }
     }
 
-    /// Whether more has come than comments in front of the first event.
+    /// Whether more has come than comments and an error in front of the first event.
     pub(crate) fn is_begun(&self) -> bool {
-        self.passed || self.holding || !self.passes()
+        let ends_well = self.holding && self.reader.stage() != Stage::Failed;
+        self.passed || ends_well || !self.passes()
     }
 
     /// What the client gets of the frames taken so far. Comments in front of the first event wait for it, because until then

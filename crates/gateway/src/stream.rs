@@ -15,14 +15,15 @@ use http_body_util::BodyExt as _;
 use ledger::{Outcome, Usd};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use wire::sse::{Framing, Splitter};
-use wire::stream::End;
+use wire::stream::{End, Seen};
 
 use crate::answer::{Answer, Head, Piece, Pieces};
+use crate::attempts::tried;
 use crate::carry::Carrier;
 use crate::failure;
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
-use crate::settle;
+use crate::settle::{self, Finished};
 use crate::silence::{Due, HEAD_AFTER, Silence};
 use crate::upstream::Body;
 use crate::whole;
@@ -53,7 +54,8 @@ struct Relay<'a, 'b> {
     gone: bool,
     /// Whether it has become longer than can be paid for.
     overdrawn: bool,
-    /// Whether the client has got text of it.
+    /// Whether the client has got anything of it, and text.
+    begun: bool,
     delivered: bool,
     carrier: Carrier<'a>,
     splitter: Splitter,
@@ -90,6 +92,7 @@ impl<'a, 'b> Relay<'a, 'b> {
             client,
             gone: false,
             overdrawn: false,
+            begun: false,
             delivered: false,
             carrier,
             splitter: splitter(&response),
@@ -201,6 +204,7 @@ impl<'a, 'b> Relay<'a, 'b> {
         }
         let out = self.carrier.take(self.head.is_sent());
         if self.carrier.is_begun() && !out.is_empty() && !self.gone {
+            self.begun = true;
             self.attempt.inbound.passage.streamed();
             let (bytes, report) = self.carrier.progress();
             while !self.attempt.hold.covers(bytes) {
@@ -270,8 +274,8 @@ impl<'a, 'b> Relay<'a, 'b> {
             self.carrier.cut_off(failure::ending().wire());
         }
         let seen = self.carrier.seen();
-        let nothing_came = !self.head.is_sent() && !self.gone && seen.output_bytes == 0;
-        if nothing_came && !seen.whole {
+        let nothing_came = !self.begun && !self.gone && seen.output_bytes == 0 && !seen.whole;
+        if nothing_came && !self.head.is_sent() {
             // The next target may do better, and a status says more than an event.
             if self.attempt.app.ending.is_cut() {
                 return Err(failure::ending());
@@ -288,28 +292,20 @@ impl<'a, 'b> Relay<'a, 'b> {
         let failed = broke_off && !self.overdrawn && !self.attempt.app.ending.is_cut();
         let failed = failed.then(|| failure::of_stream(self.attempt, &self.carrier.problem()));
         self.attempt.went(failed.as_ref());
+        if let Some(problem) = failed.filter(|_| nothing_came) {
+            let took = self.attempt.begun.elapsed();
+            self.attempt.hold.try_failed(tried(self.attempt.target, problem.code, took));
+        }
         self.attempt.inbound.passage.finishes(seen.finish);
-        let outcome = match (seen.whole, self.gone) {
+        // What was charged is the answer, whatever it was; what cost nothing may as well be asked for again.
+        let (is_whole, mut is_answer) = (seen.whole, seen.whole);
+        let outcome = match (is_whole, self.gone) {
             (_, true) => Outcome::ClientGone,
             (true, false) => Outcome::Ok,
+            _ if nothing_came => Outcome::Failed,
             (false, false) => Outcome::UpstreamFailed,
         };
-        let (id, model) = (Some(seen.id), Some(seen.model));
-        let output = usize::try_from(seen.output_bytes).unwrap_or(usize::MAX);
-        // Behind its last word on the usage an answer lacks no more than the mark of its end.
-        let is_counted = seen.whole || (seen.usage_final && seen.finish.is_some());
-        let finished = if is_counted {
-            let mut usage = seen.usage;
-            // What was said on the way is not the last word.
-            if let Some(usage) = usage.as_mut().filter(|_| !seen.usage_final) {
-                usage.inconsistent = true;
-            }
-            settle::finished(self.attempt, id, model, usage, || output)
-        } else {
-            settle::cut(self.attempt, id, model, seen.usage, output)
-        };
-        // What was charged is the answer, whatever it was; what cost nothing may as well be asked for again.
-        let mut is_answer = seen.whole;
+        let finished = if nothing_came { settle::nothing() } else { self.came(seen) };
         let cost = match settle::settle(self.attempt, finished, outcome, self.delivered).await {
             Ok(receipt) => {
                 self.carrier.settled(&receipt);
@@ -327,7 +323,7 @@ impl<'a, 'b> Relay<'a, 'b> {
             self.attempt.inbound.passage.streamed();
         }
         self.send(last).await;
-        if seen.whole && !self.gone {
+        if is_whole && !self.gone {
             self.tail().await;
         }
         self.open();
@@ -336,6 +332,23 @@ impl<'a, 'b> Relay<'a, 'b> {
         }
         self.client.send(Piece::End(cost)).await;
         Ok(())
+    }
+
+    /// What came of the answer.
+    fn came(&self, seen: Seen) -> Finished {
+        let (id, model) = (Some(seen.id), Some(seen.model));
+        let output = usize::try_from(seen.output_bytes).unwrap_or(usize::MAX);
+        // Behind its last word on the usage an answer lacks no more than the mark of its end.
+        let is_counted = seen.whole || (seen.usage_final && seen.finish.is_some());
+        if !is_counted {
+            return settle::cut(self.attempt, id, model, seen.usage, output);
+        }
+        let mut usage = seen.usage;
+        // What was said on the way is not the last word.
+        if let Some(usage) = usage.as_mut().filter(|_| !seen.usage_final) {
+            usage.inconsistent = true;
+        }
+        settle::finished(self.attempt, id, model, usage, || output)
     }
 
     /// What a provider still says once its answer is whole; a connection that is read to its end serves again.
