@@ -49,9 +49,12 @@ pub(crate) async fn read(
     limit: u32,
 ) -> Result<Whole, Problem> {
     let encoding = encoding(headers);
-    let announced = body.size_hint().lower().min(limit.into());
-    let room = app.limits.bodies.take(0).filter(|_| app.limits.bodies.has(announced));
-    let (encoding, held) = match (encoding, room.ok_or_else(limits::overloaded)) {
+    let announced = body.size_hint().lower();
+    let room = match app.limits.bodies.take(0).filter(|_| app.limits.bodies.has(announced)) {
+        _ if announced > limit.into() => Err(too_large(limit)),
+        room => room.ok_or_else(limits::overloaded),
+    };
+    let (encoding, held) = match (encoding, room) {
         (Ok(encoding), Ok(held)) => (encoding, held),
         (Err(problem), _) | (_, Err(problem)) => {
             unread::refused(app, headers, body).await;

@@ -204,12 +204,18 @@ impl<'a> Carrier<'a> {
         }
     }
 
-    /// What the client gets of the frames taken so far. Comments in front of the first event wait for it: until then another
-    /// target can answer.
-    pub(crate) fn take(&mut self) -> Bytes {
-        let is_begun = self.passed || self.holding || self.out.len() > MOST_COMMENTS;
+    /// Whether more has come than comments and an error in front of the first event.
+    pub(crate) fn is_begun(&self) -> bool {
+        let ends_well = self.holding && self.reader.stage() != Stage::Failed;
+        self.passed || ends_well || !self.passes()
+    }
+
+    /// What the client gets of the frames taken so far. Comments in front of the first event wait for it, because until then
+    /// another target can answer; but where the client has the head, they are what tells it that its answer is coming.
+    pub(crate) fn take(&mut self, has_head: bool) -> Bytes {
+        let is_due = has_head || self.is_begun() || self.out.len() > MOST_COMMENTS;
         match &mut self.way {
-            Way::Same { .. } if !is_begun => return Bytes::new(),
+            Way::Same { .. } if !is_due => return Bytes::new(),
             Way::Same { .. } => {}
             // No room is kept until more comes.
             Way::Translated(translation) => translation.events.shrink_to_fit(),

@@ -74,6 +74,25 @@ impl Secret {
     pub(crate) fn last4(&self) -> &str {
         last4(&self.text)
     }
+
+    /// What shows that more was copied than the credential.
+    pub(crate) fn oddity(&self) -> Option<&'static str> {
+        let text = self.text.expose_secret();
+        match text {
+            _ if text.starts_with("Bearer ") => Some("begins with `Bearer`, which is added here"),
+            _ if text.contains(['"', '\'']) => Some("has quotation marks in it"),
+            _ if text.contains(char::is_whitespace) => Some("has blanks in it"),
+            _ => None,
+        }
+    }
+
+    /// Whose it is by its beginning, where that tells: a provider's name, or that of this program.
+    pub(crate) fn seems_of(&self) -> Option<&'static str> {
+        const BEGINNINGS: [(&str, &str); 3] =
+            [("sk-ant-", "anthropic"), ("AIza", "gemini"), ("tg-", "tollgate")];
+        let text = self.text.expose_secret();
+        BEGINNINGS.into_iter().find(|(begins, _)| text.starts_with(begins)).map(|(_, whose)| whose)
+    }
 }
 
 pub(crate) fn last4(secret: &SecretString) -> &str {

@@ -65,6 +65,7 @@ mod routing;
 mod scopes;
 mod server;
 mod settle;
+mod silence;
 mod snapshot;
 mod speed;
 mod sticky;

@@ -317,6 +317,9 @@ impl Attempt<'_> {
 
     /// Counts how it went. That is known of an answer once it is whole, or has broken off.
     pub(crate) fn went(&self, failed: Option<&Problem>) {
+        if let Some(problem) = failed {
+            self.inbound.passage.broke_off(self.number, problem.code);
+        }
         // A stream has only to begin in time.
         let whole = failed.filter(|_| !self.inbound.stream);
         self.count(failed, whole.is_some_and(|problem| self.is_cut_short(problem)));

@@ -47,6 +47,12 @@ pub(crate) fn finished(
     Finished { model_served, upstream_id, report, usage_source }
 }
 
+/// An answer of which nothing came.
+pub(crate) fn nothing() -> Finished {
+    let report = UsageReport::single(Usage::ZERO);
+    Finished { model_served: None, upstream_id: None, report, usage_source: UsageSource::Estimated }
+}
+
 /// What an answer used that broke off: what the provider had said so far, and for the output at least the text that came.
 pub(crate) fn cut(
     attempt: &Attempt<'_>,

@@ -15,23 +15,21 @@ use http_body_util::BodyExt as _;
 use ledger::{Outcome, Usd};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use wire::sse::{Framing, Splitter};
-use wire::stream::End;
+use wire::stream::{End, Seen};
 
 use crate::answer::{Answer, Head, Piece, Pieces};
+use crate::attempts::tried;
 use crate::carry::Carrier;
 use crate::failure;
 use crate::pipeline::Attempt;
 use crate::problem::Problem;
-use crate::settle;
+use crate::settle::{self, Finished};
+use crate::silence::{Due, HEAD_AFTER, Silence};
 use crate::upstream::Body;
 use crate::whole;
 
 /// Longer than any frame of a provider, pictures included.
 const FRAME_LIMIT_BYTES: usize = 64 * 1024 * 1024;
-/// A client that waits for the first word gets the head of its answer by then.
-const HEAD_AFTER: Duration = Duration::from_secs(10);
-/// How often a silent stream says that it is alive.
-const PING_EVERY: Duration = Duration::from_secs(15);
 /// How long the rest of a connection may take once the answer is whole.
 const TAIL: Duration = Duration::from_secs(5);
 
@@ -56,14 +54,12 @@ struct Relay<'a, 'b> {
     gone: bool,
     /// Whether it has become longer than can be paid for.
     overdrawn: bool,
-    /// Whether the client has got text of it.
+    /// Whether the client has got anything of it, and text.
+    begun: bool,
     delivered: bool,
     carrier: Carrier<'a>,
     splitter: Splitter,
-    /// How long it may be silent.
-    idle: Duration,
-    heard: Instant,
-    told: Instant,
+    silence: Silence,
     timer: Pin<Box<Sleep>>,
     /// When the timer wakes, and whom, once it has been told.
     alarm: Option<(Instant, Waker)>,
@@ -98,13 +94,12 @@ impl<'a, 'b> Relay<'a, 'b> {
             client,
             gone: false,
             overdrawn: false,
+            begun: false,
             delivered: false,
             carrier,
             splitter: splitter(&response),
             body: response.into_body(),
-            idle: attempt.app.live.load().stream_idle(),
-            heard: now,
-            told: now,
+            silence: Silence::new(attempt.app.live.load().stream_idle(), now),
             timer: Box::pin(sleep_until(now + HEAD_AFTER)),
             alarm: None,
         }
@@ -120,12 +115,12 @@ impl<'a, 'b> Relay<'a, 'b> {
             let Some(token) = self.carrier.end(end, !self.gone) else {
                 break end;
             };
-            let out = self.carrier.take();
+            let out = self.carrier.take(self.head.is_sent());
             self.send(out).await;
             match Box::pin(go_on(self.attempt, &token)).await {
                 Ok(response) => {
                     self.splitter = splitter(&response);
-                    self.heard = Instant::now();
+                    self.silence.hear(Instant::now());
                     self.body = response.into_body();
                 }
                 Err(problem) => {
@@ -161,8 +156,9 @@ impl<'a, 'b> Relay<'a, 'b> {
 
     async fn step(&mut self) -> Step {
         // One timer for both: what is set anew for every frame costs more than the frame.
-        let due = self.due();
-        if self.alarm.as_ref().is_none_or(|(at, _)| *at > due || *at <= self.heard) {
+        let due = self.silence.next(self.client());
+        let is_over = |at: Instant| at > due || at <= self.silence.last();
+        if self.alarm.as_ref().is_none_or(|(at, _)| is_over(*at)) {
             self.timer.as_mut().reset(due);
             self.alarm = None;
         }
@@ -199,35 +195,23 @@ impl<'a, 'b> Relay<'a, 'b> {
         self.alarm.as_ref().is_some_and(|(_, woken)| woken.will_wake(waker))
     }
 
-    fn idle_at(&self) -> Instant {
-        self.heard + self.idle
+    /// Whether the client has the head of its answer, if it is still there.
+    fn client(&self) -> Option<bool> {
+        (!self.gone).then(|| self.head.is_sent())
     }
 
-    fn waiting_at(&self) -> Instant {
-        self.told + if self.head.is_sent() { PING_EVERY } else { HEAD_AFTER }
-    }
-
-    /// When to look at the clock next, at the latest.
-    fn due(&self) -> Instant {
-        if self.gone { self.idle_at() } else { self.idle_at().min(self.waiting_at()) }
-    }
-
-    /// What the time is for; often for nothing, because more has come since the timer was set.
     fn time_passed(&self) -> Step {
-        let now = Instant::now();
-        if self.idle_at() <= now {
-            Step::Ended(End::Idle)
-        } else if !self.gone && self.waiting_at() <= now {
-            Step::Waiting
-        } else {
-            Step::Nothing
+        match self.silence.due(self.client(), Instant::now()) {
+            Due::Cut => Step::Ended(End::Idle),
+            Due::Sign => Step::Waiting,
+            Due::Nothing => Step::Nothing,
         }
     }
 
     /// Takes bytes of the provider and passes on what the client gets of them.
     async fn take(&mut self, bytes: &Bytes) -> Result<(), End> {
         if !self.head.is_sent() {
-            self.attempt.inbound.passage.waited(self.heard.elapsed());
+            self.attempt.inbound.passage.waited(self.silence.lasted());
         }
         let carrier = &mut self.carrier;
         carrier.expect(bytes.len());
@@ -235,8 +219,9 @@ impl<'a, 'b> Relay<'a, 'b> {
         if cut.is_err() {
             return Err(End::Broken);
         }
-        let out = self.carrier.take();
-        if !out.is_empty() && !self.gone {
+        let out = self.carrier.take(self.head.is_sent());
+        if self.carrier.is_begun() && !out.is_empty() && !self.gone {
+            self.begun = true;
             self.attempt.inbound.passage.streamed();
             let (bytes, report) = self.carrier.progress();
             while !self.attempt.hold.covers(bytes) {
@@ -263,7 +248,7 @@ impl<'a, 'b> Relay<'a, 'b> {
 
     async fn send(&mut self, bytes: Bytes) {
         if bytes.is_empty() {
-            self.heard = Instant::now();
+            self.silence.hear(Instant::now());
             return;
         }
         self.open();
@@ -272,7 +257,8 @@ impl<'a, 'b> Relay<'a, 'b> {
         }
         // While the client was slow, the provider had to wait.
         let now = Instant::now();
-        (self.told, self.heard) = (now, now);
+        self.silence.hear(now);
+        self.silence.tell(now);
     }
 
     /// Sends the head, once.
@@ -288,13 +274,13 @@ impl<'a, 'b> Relay<'a, 'b> {
     }
 
     async fn sign_of_life(&mut self) {
-        if self.head.is_sent() {
-            let ping = Bytes::from_static(self.carrier.ping());
-            self.send(ping).await;
-        } else {
-            self.open();
+        let ping = if self.head.is_sent() { self.carrier.ping() } else { b"" };
+        self.open();
+        if !ping.is_empty() {
+            self.client.send(Piece::Data(Bytes::from_static(ping))).await;
         }
-        self.told = Instant::now();
+        // Of the provider nothing was heard.
+        self.silence.tell(Instant::now());
     }
 
     /// Settles, and then gives the client what ends its answer.
@@ -305,8 +291,8 @@ impl<'a, 'b> Relay<'a, 'b> {
             self.carrier.cut_off(failure::ending().wire());
         }
         let seen = self.carrier.seen();
-        let nothing_came = !self.head.is_sent() && !self.gone && seen.output_bytes == 0;
-        if nothing_came && !seen.whole {
+        let nothing_came = !self.begun && !self.gone && seen.output_bytes == 0 && !seen.whole;
+        if nothing_came && !self.head.is_sent() {
             // The next target may do better, and a status says more than an event.
             if self.attempt.app.ending.is_cut() {
                 return Err(failure::ending());
@@ -323,28 +309,20 @@ impl<'a, 'b> Relay<'a, 'b> {
         let failed = broke_off && !self.overdrawn && !self.attempt.app.ending.is_cut();
         let failed = failed.then(|| failure::of_stream(self.attempt, &self.carrier.problem()));
         self.attempt.went(failed.as_ref());
+        if let Some(problem) = failed.filter(|_| nothing_came) {
+            let took = self.attempt.begun.elapsed();
+            self.attempt.hold.try_failed(tried(self.attempt.target, problem.code, took));
+        }
         self.attempt.inbound.passage.finishes(seen.finish);
-        let outcome = match (seen.whole, self.gone) {
+        // What was charged is the answer, whatever it was; what cost nothing may as well be asked for again.
+        let (is_whole, mut is_answer) = (seen.whole, seen.whole);
+        let outcome = match (is_whole, self.gone) {
             (_, true) => Outcome::ClientGone,
             (true, false) => Outcome::Ok,
+            _ if nothing_came => Outcome::Failed,
             (false, false) => Outcome::UpstreamFailed,
         };
-        let (id, model) = (Some(seen.id), Some(seen.model));
-        let output = usize::try_from(seen.output_bytes).unwrap_or(usize::MAX);
-        // Behind its last word on the usage an answer lacks no more than the mark of its end.
-        let is_counted = seen.whole || (seen.usage_final && seen.finish.is_some());
-        let finished = if is_counted {
-            let mut usage = seen.usage;
-            // What was said on the way is not the last word.
-            if let Some(usage) = usage.as_mut().filter(|_| !seen.usage_final) {
-                usage.inconsistent = true;
-            }
-            settle::finished(self.attempt, id, model, usage, || output)
-        } else {
-            settle::cut(self.attempt, id, model, seen.usage, output)
-        };
-        // What was charged is the answer, whatever it was; what cost nothing may as well be asked for again.
-        let mut is_answer = seen.whole;
+        let finished = if nothing_came { settle::nothing() } else { self.came(seen) };
         let cost = match settle::settle(self.attempt, finished, outcome, self.delivered).await {
             Ok(receipt) => {
                 self.carrier.settled(&receipt);
@@ -362,7 +340,7 @@ impl<'a, 'b> Relay<'a, 'b> {
             self.attempt.inbound.passage.streamed();
         }
         self.send(last).await;
-        if seen.whole && !self.gone {
+        if is_whole && !self.gone {
             self.tail().await;
         }
         self.open();
@@ -371,6 +349,23 @@ impl<'a, 'b> Relay<'a, 'b> {
         }
         self.client.send(Piece::End(cost)).await;
         Ok(())
+    }
+
+    /// What came of the answer.
+    fn came(&self, seen: Seen) -> Finished {
+        let (id, model) = (Some(seen.id), Some(seen.model));
+        let output = usize::try_from(seen.output_bytes).unwrap_or(usize::MAX);
+        // Behind its last word on the usage an answer lacks no more than the mark of its end.
+        let is_counted = seen.whole || (seen.usage_final && seen.finish.is_some());
+        if !is_counted {
+            return settle::cut(self.attempt, id, model, seen.usage, output);
+        }
+        let mut usage = seen.usage;
+        // What was said on the way is not the last word.
+        if let Some(usage) = usage.as_mut().filter(|_| !seen.usage_final) {
+            usage.inconsistent = true;
+        }
+        settle::finished(self.attempt, id, model, usage, || output)
     }
 
     /// What a provider still says once its answer is whole; a connection that is read to its end serves again.

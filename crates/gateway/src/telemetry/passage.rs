@@ -151,6 +151,13 @@ impl Passage {
         self.ended(number, target, took, failed.map(|problem| problem.code));
     }
 
+    /// The answer of an attempt, whose head had come, broke off or cannot be read.
+    pub(crate) fn broke_off(&self, number: i16, why: &'static str) {
+        if let Some(traced) = &mut self.noted().traced {
+            traced.broke_off(number, why);
+        }
+    }
+
     /// An attempt was given up for another that answered first.
     pub(crate) fn gave_up(&self, number: i16, target: &Target, took: Duration, why: &'static str) {
         self.ended(number, target, took, Some(why));

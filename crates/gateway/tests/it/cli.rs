@@ -401,6 +401,18 @@ async fn doctor_knows_the_usual_mistakes() {
     for (name, value, check, result, says) in [
         ("RUST_LOG", "info", "operators", "note", "user add NAME --operator"),
         ("RUST_LOG", "debug", "log", "note", "RUST_LOG"),
+        ("RUST_LOG", "sqlx=warn,inof", "log", "note", "inof is no level"),
+        (
+            "OPENAI_API_KEY",
+            "\"sk-canary\"",
+            "credential",
+            "note",
+            "OPENAI_API_KEY has quotation marks",
+        ),
+        ("OPENAI_API_KEY", "Bearer sk-canary", "credential", "note", "begins with `Bearer`"),
+        ("OPENAI_API_KEY", "sk-canary\t", "credential", "note", "has blanks"),
+        ("OPENAI_API_KEY", "sk-ant-canary", "credential", "note", "a key of anthropic"),
+        ("TOLLGATE_METRICS_ADDR", "0.0.0.0:0", "metrics", "note", "needs no key"),
         ("RUST_LOG", "info", "providers", "note", "OPENAI_API_KEY"),
         ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none", "database", "fail", "DATABASE_URL"),
         ("ANTHROPIC_BASE_URL", "https://api.anthropic.com/v1", "base url", "fail", "leave it out"),
@@ -419,11 +431,14 @@ async fn doctor_knows_the_usual_mistakes() {
         let hit =
             checks.iter().any(|(c, r, text)| c == check && r == result && text.contains(says));
         assert!(hit, "{name}={value}: {checks:?}");
+        assert!(!format!("{checks:?}").contains("canary"), "{name}: {checks:?}");
     }
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
     let checks = found("PORT", &port).await;
     assert!(checks.iter().any(|(check, ..)| check == "port"), "{checks:?}");
+    let checks = found("TOLLGATE_METRICS_ADDR", &format!("127.0.0.1:{port}")).await;
+    assert!(checks.iter().any(|(check, ..)| check == "metrics"), "{checks:?}");
     std::fs::write(folder.join(".env"), "PORT=0\n").expect("written");
     let checks = found("RUST_LOG", "info").await;
     assert!(checks.iter().any(|(check, ..)| check == "settings file"), "{checks:?}");

@@ -36,7 +36,14 @@ pub(crate) enum How {
     GarbageInTheMidst,
     /// Waits so long before each part of its answer.
     Slow(Duration),
+    /// Says that it works on its answer, and then why there is none.
+    Busy,
+    /// Says for eleven seconds that it works on its answer, and then nothing more.
+    Thinking,
 }
+
+/// How a provider says so.
+pub(crate) const ALIVE: &str = ": keep-alive\n\n";
 
 pub(crate) struct Failing {
     /// With the version, as `OpenAI`'s is.
@@ -76,6 +83,7 @@ async fn serve(mut stream: TcpStream, how: How) -> Option<()> {
             How::ResetInTheMidst if number == parts.len() / 2 => return reset(&stream),
             How::SilentInTheMidst if number == parts.len() / 2 => pending().await,
             How::Slow(pause) => tokio::time::sleep(pause).await,
+            How::Thinking => tokio::time::sleep(Duration::from_millis(500)).await,
             _ => {}
         }
         stream.write_all(part.as_bytes()).await.ok()?;
@@ -113,6 +121,11 @@ fn answer(how: How, asked: &Value) -> (String, Vec<String>) {
                 "message": "Not now.", "type": "server_error", "param": null, "code": null } });
             (status, "application/json", vec![error.to_string()])
         }
+        How::Busy => {
+            let error = json!({ "error": { "message": "Busy.", "type": "server_error" } });
+            (200, "text/event-stream", vec![ALIVE.to_owned(), format!("data: {error}\n\n")])
+        }
+        How::Thinking => (200, "text/event-stream", vec![ALIVE.to_owned(); 22]),
         How::NotJson => (200, "text/html", vec!["<html>It works!</html>".to_owned()]),
         _ if asked["stream"] == true => (200, "text/event-stream", events(asked)),
         _ => (200, "application/json", whole(asked)),

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::app::{App, Start, are_free};
 use crate::books::Books;
 use crate::cuts::is_error;
-use crate::failing::{Failing, How, TEXT};
+use crate::failing::{ALIVE, Failing, How, TEXT};
 use crate::pairs::Wrong;
 use crate::speak::{Client, Told};
 use crate::telemetry::{Scraped, measured};
@@ -233,6 +233,42 @@ async fn slow() {
         ..UNREACHABLE
     })
     .await;
+}
+
+/// A client that has waited for the first word until it got the head hears from then on that its answer is worked on. When
+/// nothing comes of it, nothing is charged.
+#[tokio::test]
+async fn thinking() {
+    let provider = Failing::start(How::Thinking).await;
+    let app = App::start_with(Start::default().set("OPENAI_BASE_URL", &provider.url)).await;
+    let body = Client::Chat.ask("openai", "gpt-4o", "Hello", true);
+    let told = Told::of(Client::Chat, Client::Chat.send(&app, "gpt-4o", &body, true)).await;
+    assert!(told.raw.starts_with(ALIVE) && told.raw.contains("cut short"), "{}", told.raw);
+    fails_free(app, 1).await;
+}
+
+/// An error behind signs of life is no answer either.
+#[tokio::test]
+async fn busy() {
+    let provider = Failing::start(How::Busy).await;
+    let app = App::start_with(Start::default().set("OPENAI_BASE_URL", &provider.url)).await;
+    for client in [Client::Chat, Client::Messages] {
+        let body = client.ask("openai", "gpt-4o", "Hello", true);
+        let told = Told::of(client, client.send(&app, "gpt-4o", &body, true)).await;
+        assert_eq!(told.status, 502, "{}", told.raw);
+    }
+    fails_free(app, 2).await;
+}
+
+/// So many requests have come to nothing, and cost nothing.
+async fn fails_free(app: App, count: usize) {
+    let receipts = app.close().await;
+    assert_eq!(receipts.len(), count, "{receipts:?}");
+    for receipt in &receipts {
+        assert_eq!(receipt.outcome, Outcome::Failed, "{receipt:?}");
+        assert_eq!(receipt.report.route.as_ref().map_or(0, |route| route.tried.len()), 1);
+    }
+    assert!(are_free(&receipts), "{receipts:?}");
 }
 
 async fn fails(case: Case) {

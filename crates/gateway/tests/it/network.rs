@@ -558,6 +558,23 @@ async fn large_bodies_that_are_translated() {
     assert_eq!(app.close().await.len(), 5);
 }
 
+/// Nobody is asked to send what is not going to be taken.
+#[tokio::test]
+async fn a_body_that_announces_too_much() {
+    let app = App::start().await;
+    let mut stream = connect(&app).await;
+    let ask = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+         expect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        app.key,
+        u32::MAX
+    );
+    stream.write_all(ask.as_bytes()).await.expect("sent");
+    let answer = String::from_utf8(rest(&mut stream).await).expect("text");
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("body_too_large"), "{answer}");
+    assert!(app.close().await.is_empty());
+}
+
 /// A body of millions of values takes no memory but its own, whoever is asked.
 #[cfg(target_os = "linux")]
 #[tokio::test]

@@ -24,6 +24,8 @@ use crate::app::{Answer, App, Start};
 use crate::chat::say;
 use crate::credentials::{MASTER_KEY, master};
 use crate::endpoints::{add, elsewhere};
+use crate::failing::{Failing, How};
+use crate::speak::{Client, Told};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -184,6 +186,29 @@ async fn an_attempt_is_where_its_endpoint_is() {
     let port = spare.url().rsplit_once(':').expect("a port").1.parse::<u16>().expect("a number");
     assert_eq!(ports.collect::<Vec<_>>(), [json!(1), json!(port)]);
     app.books.remove().await;
+}
+
+/// An answer that began well, and then cannot be read or breaks off, is a failure of its attempt.
+#[tokio::test]
+async fn an_attempt_fails_with_its_answer() {
+    for (how, is_stream, error) in [
+        (How::NotJson, false, "upstream_malformed"),
+        (How::ResetInTheMidst, true, "upstream_error"),
+    ] {
+        let (collector, url) = Collector::start().await;
+        let provider = Failing::start(how).await;
+        let start = to(&url).set("OPENAI_BASE_URL", &provider.url);
+        let mut app = App::start_with(start).await;
+        let body = Client::Chat.ask("openai", "gpt-4o", "Hello", is_stream);
+        Told::of(Client::Chat, Client::Chat.send(&app, "gpt-4o", &body, is_stream)).await;
+        app.finish().await;
+        let spans = collector.spans();
+        let attempt = spans.iter().find(|span| span.kind == SpanKind::Client as i32);
+        let attempt = attempt.expect("an attempt");
+        assert_eq!(attributes(&attempt.attributes)["error.type"], error, "{how:?}");
+        assert_eq!(attempt.status.as_ref().map(|status| status.code), Some(2), "{how:?}");
+        app.books.remove().await;
+    }
 }
 
 #[tokio::test]

@@ -92,6 +92,25 @@ async fn the_public_url_is_one() {
     }
 }
 
+/// Without certificates no provider can be called; and what is usual is no mistake.
+#[tokio::test]
+async fn doctor_looks_for_certificates() {
+    let books = Books::sqlite();
+    books.add_user("ada").await;
+    let mut settings = vec![
+        ("ANTHROPIC_API_KEY", "sk-ant-x"),
+        ("RUST_LOG", "info,sqlx=warn,gateway::reload"),
+        ("SSL_CERT_FILE", "no-such-file"),
+        ("SSL_CERT_DIR", "no-such-folder"),
+    ];
+    let (ended_well, said) = doctor(&books, &settings).await;
+    assert!(!ended_well && said.contains("certificates"), "{said}");
+    settings.truncate(2);
+    let (ended_well, said) = doctor(&books, &settings).await;
+    let odd = ["certificates", "is no level", "as a key of"];
+    assert!(ended_well && odd.iter().all(|odd| !said.contains(odd)), "{said}");
+}
+
 /// With what the program does not start, `doctor` does not end well, and both say which setting it is.
 #[tokio::test]
 async fn doctor_fails_where_serve_does_not_start() {

@@ -7,6 +7,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::credentials::{self, Origin};
 use crate::providers::{Provider, Providers};
+use crate::upstream;
 
 /// Microseconds.
 const SECOND: i64 = 1_000_000;
@@ -137,6 +138,9 @@ async fn providers(settings: &Settings, store: Option<&Store>) -> Vec<Check> {
         checks.push(fail("own keys", text));
     }
     checks.extend(providers.iter().filter_map(address));
+    checks.extend(providers.iter().filter_map(credential));
+    let connector = upstream::connector(providers.need_tls());
+    checks.extend(connector.err().map(|error| fail("certificates", format!("{error:#}"))));
     if !providers.iter().any(|one| providers.can_call(one.row.name)) {
         let text =
             "none has a credential, so that no request can be answered: set OPENAI_API_KEY, …";
@@ -158,6 +162,23 @@ fn provider(provider: &Provider) -> Check {
         }
         origin => ok(name, format!("credential set ({origin}), at {}", provider.base_url())),
     }
+}
+
+/// What is wrong with a provider's credential by its looks, of which nothing is told.
+fn credential(provider: &Provider) -> Option<Check> {
+    let (in_force, name) = (provider.credential(), provider.row.name);
+    let secret = in_force.secret.as_ref()?;
+    let which = match &in_force.origin {
+        Origin::Environment(setting) => (*setting).to_owned(),
+        _ => format!("what is stored for {name}"),
+    };
+    if let Some(oddity) = secret.oddity() {
+        return Some(note("credential", format!("{which} {oddity}: no provider's key has")));
+    }
+    // Elsewhere there may be anything, another Tollgate too.
+    let other = secret.seems_of().filter(|whose| *whose != name)?;
+    (provider.base_url() == provider.row.base_url)
+        .then(|| note("credential", format!("{which} begins as a key of {other} does")))
 }
 
 /// What is wrong with a provider's address, if anything.

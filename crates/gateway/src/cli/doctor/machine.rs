@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{Check, fail, note, ok};
 use crate::config::Settings;
 use crate::journal;
+use crate::telemetry;
 
 const MIB: u64 = 1024 * 1024;
 /// Below this, new requests are refused soon.
@@ -30,7 +31,9 @@ pub(super) fn look(settings: &Settings, file: Option<&Path>) -> Vec<Check> {
     checks.extend(file.and_then(|file| readable("settings file", file)));
     checks.extend(capture(settings));
     checks.extend(settings.capture.folder().and_then(|folder| open_to_others("capture", folder)));
-    checks.extend(port(settings));
+    checks
+        .extend(port("port", (settings.port != 0).then(|| (settings.host, settings.port).into())));
+    checks.extend(port("metrics", telemetry::address(settings).ok().flatten()));
     checks.extend(files());
     checks
 }
@@ -126,15 +129,12 @@ fn open_to_others(name: &'static str, folder: &Path) -> Option<Check> {
 }
 
 /// Whether somebody else has the port; that may be the server itself.
-fn port(settings: &Settings) -> Option<Check> {
-    if settings.port == 0 {
-        return None;
-    }
-    let address = SocketAddr::from((settings.host, settings.port));
+fn port(name: &'static str, address: Option<SocketAddr>) -> Option<Check> {
+    let address = address?;
     let error = TcpListener::bind(address).err()?;
     let text =
         format!("{address} is taken ({error}): by a server that runs, or by another program");
-    Some(note("port", text))
+    Some(note(name, text))
 }
 
 fn files() -> Option<Check> {

@@ -1,5 +1,7 @@
 //! Settings that go badly together.
 
+use tracing::level_filters::LevelFilter;
+
 use super::{Check, fail, note, ok};
 use crate::config::Settings;
 use crate::people::People;
@@ -8,6 +10,8 @@ use crate::telemetry;
 pub(super) fn look(settings: &Settings) -> Vec<Check> {
     let mut checks = vec![address(settings)];
     checks.extend(refused(settings));
+    checks.extend(metrics(settings));
+    checks.extend(log(settings));
     let mut say = |wrong: bool, name, text: &str| {
         if wrong {
             checks.push(note(name, text));
@@ -92,6 +96,27 @@ fn address(settings: &Settings) -> Check {
     } else {
         note("address", format!("{host}:{port}, beyond this machine: put TLS in front"))
     }
+}
+
+/// Whoever reaches them can read them.
+fn metrics(settings: &Settings) -> Option<Check> {
+    let address = telemetry::address(settings).ok().flatten()?;
+    (!address.ip().is_loopback()).then(|| {
+        let text = format!("TOLLGATE_METRICS_ADDR: {address} is beyond this machine and needs no key: let only your monitoring reach it");
+        note("metrics", text)
+    })
+}
+
+/// A level that is mistyped is taken for the name of a part of the program, and then nothing else is logged.
+fn log(settings: &Settings) -> Option<Check> {
+    let parts = settings.log.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let word = parts.into_iter().find(|part| {
+        part.parse::<LevelFilter>().is_err() && !part.contains(['=', '[']) && !part.contains("::")
+    })?;
+    Some(note(
+        "log",
+        format!("RUST_LOG: {word} is no level; expected off, error, warn, info, debug or trace"),
+    ))
 }
 
 fn is_local(url: &str) -> bool {

@@ -84,7 +84,7 @@ struct Tried {
     /// Where its endpoint was.
     at: Arc<Address>,
     began_at: i64,
-    /// None where its answer came.
+    /// None where its answer came to its end.
     failed: Option<(i64, &'static str)>,
 }
 
@@ -109,6 +109,13 @@ impl Traced {
         let (model, at) = (target.model.clone(), target.endpoint.address());
         let provider = target.provider;
         self.attempts.push(Tried { number, provider, model, at, began_at, failed });
+    }
+
+    pub(super) fn broke_off(&mut self, number: i16, why: &'static str) {
+        let last = self.attempts.iter_mut().rfind(|tried| tried.number == number);
+        if let Some(tried) = last {
+            tried.failed.get_or_insert((clock::now(), why));
+        }
     }
 }
 
