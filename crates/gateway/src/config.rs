@@ -203,7 +203,7 @@ pub(crate) struct Settings {
     hedge_after_ms: u32,
 
     /// How long a stream of a provider may be silent, in seconds
-    #[arg(long, env = "TOLLGATE_STREAM_IDLE_SECONDS", default_value_t = 300, global = true,
+    #[arg(long, env = "TOLLGATE_STREAM_IDLE_SECONDS", default_value_t = 600, global = true,
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     stream_idle_seconds: u32,
 
