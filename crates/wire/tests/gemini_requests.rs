@@ -560,7 +560,7 @@ fn schemas_keep_their_order_and_old_models_get_the_older_variant() {
     // Not by way of a `Value`, which would sort the keys.
     let ordered = r#"{"type":"object","properties":{"b":{},"a":{}}}"#;
     let body = format!(
-        r#"{{"contents":[],"tools":[{{"functionDeclarations":[{{"name":"f","parametersJsonSchema":{ordered}}}]}}]}}"#
+        r#"{{"contents":[{{"parts":[{{"text":"a"}}]}}],"tools":[{{"functionDeclarations":[{{"name":"f","parametersJsonSchema":{ordered}}}]}}]}}"#
     );
     let written = try_write(&GEMINI.read_request(body.as_bytes()).unwrap(), NEW).unwrap();
     let text = String::from_utf8(written.body).unwrap();
@@ -581,7 +581,7 @@ fn schemas_keep_their_order_and_old_models_get_the_older_variant() {
     );
     let deep = format!("{}1{}", "{\"items\":".repeat(200), "}".repeat(200));
     let body = format!(
-        r#"{{"contents":[],"tools":[{{"functionDeclarations":[{{"name":"f","parametersJsonSchema":{deep}}}]}}]}}"#
+        r#"{{"contents":[{{"parts":[{{"text":"a"}}]}}],"tools":[{{"functionDeclarations":[{{"name":"f","parametersJsonSchema":{deep}}}]}}]}}"#
     );
     let chat = GEMINI.read_request(body.as_bytes()).unwrap();
     assert_eq!(try_write(&chat, NEW).unwrap_err().field, "tools.parameters");
@@ -634,7 +634,9 @@ fn thinking_by_generation() {
         );
     }
     let config = |config: Value| {
-        let chat = read(&json!({"contents": [], "generationConfig": {"thinkingConfig": config}}));
+        let contents = json!([{"parts": [{"text": "a"}]}]);
+        let chat =
+            read(&json!({"contents": contents, "generationConfig": {"thinkingConfig": config}}));
         (chat.reasoning.clone(), write(&chat, OLD).0["generationConfig"]["thinkingConfig"].clone())
     };
     assert_eq!(config(json!({})).0, None);
@@ -870,7 +872,7 @@ fn sampling_within_googles_limits() {
     assert_eq!(body["generationConfig"]["seed"], 7);
     assert_eq!(dropped, [format!("seed: {} -> 7", 1_i64 << 40 | 7)]);
     let chat = read(
-        &json!({"contents": [], "generationConfig": {"stopSequences": ["1", "2", "3", "4", "5", "6"], "topK": 40}}),
+        &json!({"contents": [{"parts": [{"text": "a"}]}], "generationConfig": {"stopSequences": ["1", "2", "3", "4", "5", "6"], "topK": 40}}),
     );
     let (body, dropped) = write(&chat, NEW);
     assert_eq!(body["generationConfig"]["stopSequences"].as_array().unwrap().len(), 5);
@@ -959,4 +961,10 @@ fn errors_say_which_quota_and_whose_key() {
         br#"{"error":{"code":404,"message":"m","status":"NOT_FOUND"}}"#,
     );
     assert_eq!((plain.kind, plain.code.as_deref()), (Kind::NotFound, Some("NOT_FOUND")));
+}
+
+#[test]
+fn a_conversation_without_a_word_is_refused() {
+    let chat = openai(json!({"messages": []}));
+    assert_eq!(try_write(&chat, NEW).unwrap_err().field, "messages");
 }
