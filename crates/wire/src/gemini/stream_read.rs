@@ -185,7 +185,7 @@ impl StreamReader {
             self.native(raw, out);
             return;
         };
-        let seal = part.thought_signature.as_deref().map(signature::read);
+        let seal = part.thought_signature.as_deref().map(|value| signature::read(value).0);
         let thought = part.thought == Some(true);
         match part {
             Part { function_call: Some(call), .. } => self.call(call, seal, out),
