@@ -120,12 +120,13 @@ impl StreamReader {
     }
 
     fn element(&mut self, element: &Element<'_>, out: &mut Vec<Event>) {
+        // Ahead of the start, because some clients look for the tokens of the prompt there alone.
+        self.usage(out);
         if !self.started {
             self.started = true;
             let (id, model) = (self.watch.id().to_owned(), self.watch.model().to_owned());
             out.push(Event::Start { id, model });
         }
-        self.usage(out);
         let candidates = element.candidates.iter().flatten();
         for candidate in candidates.filter(|candidate| candidate.is_first()) {
             if let Some(grounding) = candidate.grounding_metadata {
