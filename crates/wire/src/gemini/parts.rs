@@ -83,9 +83,12 @@ impl Parts {
         input: &Json,
         signature: Option<String>,
     ) {
-        let state = if signature.is_none() { self.state.take() } else { None };
-        let signature =
-            signature.or_else(|| state.map(|state| signature::write_ahead(&state.seal)));
+        // A call has one signature: where it has its own, that of its thoughts stays with them.
+        if signature.is_some() {
+            self.tell();
+        }
+        let state = self.state.take().map(|state| signature::write_ahead(&state.seal));
+        let signature = signature.or(state);
         let call = FunctionCall {
             id: id.map(str::to_owned),
             name: Some(name.to_owned()),
