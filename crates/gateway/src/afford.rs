@@ -377,8 +377,9 @@ pub(crate) fn check_searches(
         let rates = model.map(|model| model.price.rates(0, &terms));
         matches!(rates, Some(Ok(rates)) if Meter::CALLS.iter().any(|call| rates.get(*call).is_some()))
     };
-    let asks = inbound.operation == Operation::Chat && inbound.peek.tools;
-    if !asks || priced() || memmem::find(&outbound.body, b"search").is_none() {
+    // Clients of Chat Completions ask for it beside their tools, and Google's word for it has a capital.
+    let asks = inbound.operation == Operation::Chat;
+    if !asks || priced() || memmem::find(&outbound.body, b"earch").is_none() {
         return Ok(());
     }
     let searches = |chat: &Chat| {

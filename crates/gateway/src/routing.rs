@@ -418,13 +418,17 @@ fn needs_responses(model: &Model, inbound: &Inbound) -> bool {
     model.info.mode == "responses"
         || (inbound.peek.tools && wire::needs_responses(&model.name, inbound.peek.quiet))
         || ((foreign || inbound.peek.openrouter) && model.info.has(REASONS))
-        || (foreign && wants_hosted_tools(inbound) && !wire::openai_searches(&model.name))
+        || ((foreign || inbound.peek.openrouter)
+            && wants_hosted_tools(inbound)
+            && !wire::openai_searches(&model.name))
 }
 
 /// Whether a request that has to be read anyway offers tools that run at the provider.
 fn wants_hosted_tools(inbound: &Inbound) -> bool {
     let hosted = |tool: &Tool| matches!(tool, Tool::Hosted { .. });
-    inbound.peek.tools && inbound.chat().is_ok_and(|chat| chat.tools.iter().any(hosted))
+    // OpenRouter's clients may ask for them beside their tools.
+    let may = inbound.peek.tools || inbound.peek.openrouter;
+    may && inbound.chat().is_ok_and(|chat| chat.tools.iter().any(hosted))
 }
 
 /// The field in which the client named the model.

@@ -1,5 +1,6 @@
 //! The canonical request: what the dialects have in common, in the shape of the richest of them.
 
+use crate::Unsupported;
 use crate::json::{self, Json};
 
 /// One request for an answer.
@@ -38,6 +39,17 @@ pub struct Chat {
 }
 
 impl Chat {
+    /// Refuses a conversation without a word in it, which no provider answers.
+    pub(crate) fn says_something(&self) -> Result<(), Unsupported> {
+        if self.turns.is_empty() && self.system.is_empty() {
+            return Err(Unsupported::new(
+                "messages",
+                "there is none, so there is nothing to answer",
+            ));
+        }
+        Ok(())
+    }
+
     /// Whether a name is that of a tool which the provider runs itself.
     pub(crate) fn names_hosted(&self, name: &str) -> bool {
         self.tools.iter().any(|tool| {

@@ -133,7 +133,7 @@ fn calls(blocks: &[Block]) -> Vec<(String, String)> {
     calls
 }
 
-/// The seals of other providers, which a client must bring back.
+/// The seals of other providers, which a client must bring back. A call may repeat that of its thoughts.
 fn foreign(blocks: &[Block]) -> Vec<String> {
     let seal = |block: &Block| match block {
         Block::Thinking { seal: Some(seal), .. } | Block::ToolUse { seal: Some(seal), .. } => {
@@ -143,6 +143,7 @@ fn foreign(blocks: &[Block]) -> Vec<String> {
     };
     let mut seals: Vec<_> = blocks.iter().filter_map(seal).collect();
     seals.sort();
+    seals.dedup();
     seals
 }
 

@@ -2,9 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test; helpers of tests are not exempt by themselves")]
 
 use serde_json::{Value, json};
-use wire::chat::{Block, Effort, Hosted, MediaKind, Source, Tool, ToolChoice};
+use wire::chat::{Block, Effort, Hosted, MediaKind, Seal, Source, Tool, ToolChoice};
 use wire::problem::Kind;
-use wire::{Chat, Dialect, Target, Unsupported, Written};
+use wire::{Chat, Dialect, Json, Reply, Shape, Target, Unsupported, Written};
 
 const GEMINI: &dyn Dialect = &wire::gemini::Gemini;
 
@@ -560,7 +560,7 @@ fn schemas_keep_their_order_and_old_models_get_the_older_variant() {
     // Not by way of a `Value`, which would sort the keys.
     let ordered = r#"{"type":"object","properties":{"b":{},"a":{}}}"#;
     let body = format!(
-        r#"{{"contents":[],"tools":[{{"functionDeclarations":[{{"name":"f","parametersJsonSchema":{ordered}}}]}}]}}"#
+        r#"{{"contents":[{{"parts":[{{"text":"a"}}]}}],"tools":[{{"functionDeclarations":[{{"name":"f","parametersJsonSchema":{ordered}}}]}}]}}"#
     );
     let written = try_write(&GEMINI.read_request(body.as_bytes()).unwrap(), NEW).unwrap();
     let text = String::from_utf8(written.body).unwrap();
@@ -581,7 +581,7 @@ fn schemas_keep_their_order_and_old_models_get_the_older_variant() {
     );
     let deep = format!("{}1{}", "{\"items\":".repeat(200), "}".repeat(200));
     let body = format!(
-        r#"{{"contents":[],"tools":[{{"functionDeclarations":[{{"name":"f","parametersJsonSchema":{deep}}}]}}]}}"#
+        r#"{{"contents":[{{"parts":[{{"text":"a"}}]}}],"tools":[{{"functionDeclarations":[{{"name":"f","parametersJsonSchema":{deep}}}]}}]}}"#
     );
     let chat = GEMINI.read_request(body.as_bytes()).unwrap();
     assert_eq!(try_write(&chat, NEW).unwrap_err().field, "tools.parameters");
@@ -634,7 +634,9 @@ fn thinking_by_generation() {
         );
     }
     let config = |config: Value| {
-        let chat = read(&json!({"contents": [], "generationConfig": {"thinkingConfig": config}}));
+        let contents = json!([{"parts": [{"text": "a"}]}]);
+        let chat =
+            read(&json!({"contents": contents, "generationConfig": {"thinkingConfig": config}}));
         (chat.reasoning.clone(), write(&chat, OLD).0["generationConfig"]["thinkingConfig"].clone())
     };
     assert_eq!(config(json!({})).0, None);
@@ -870,7 +872,7 @@ fn sampling_within_googles_limits() {
     assert_eq!(body["generationConfig"]["seed"], 7);
     assert_eq!(dropped, [format!("seed: {} -> 7", 1_i64 << 40 | 7)]);
     let chat = read(
-        &json!({"contents": [], "generationConfig": {"stopSequences": ["1", "2", "3", "4", "5", "6"], "topK": 40}}),
+        &json!({"contents": [{"parts": [{"text": "a"}]}], "generationConfig": {"stopSequences": ["1", "2", "3", "4", "5", "6"], "topK": 40}}),
     );
     let (body, dropped) = write(&chat, NEW);
     assert_eq!(body["generationConfig"]["stopSequences"].as_array().unwrap().len(), 5);
@@ -959,4 +961,88 @@ fn errors_say_which_quota_and_whose_key() {
         br#"{"error":{"code":404,"message":"m","status":"NOT_FOUND"}}"#,
     );
     assert_eq!((plain.kind, plain.code.as_deref()), (Kind::NotFound, Some("NOT_FOUND")));
+}
+
+/// A conversation whose last answer comes back from a client that keeps those of its parts that `kept` says.
+fn given_back(blocks: &[Block], streamed: bool, kept: fn(&Value) -> bool) -> Vec<Block> {
+    let reply = Reply { blocks: blocks.to_vec(), ..Reply::default() };
+    let parts: Vec<Value> = if streamed {
+        let mut out = Vec::new();
+        let mut writer = GEMINI.writer(Shape::default());
+        for event in wire::collect::events(reply) {
+            writer.event(event, &mut out);
+        }
+        let text = String::from_utf8(out).unwrap();
+        let elements = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        let parts = |element: &str| {
+            let element: Value = serde_json::from_str(element).unwrap();
+            element["candidates"][0]["content"]["parts"].as_array().cloned().unwrap_or_default()
+        };
+        elements.flat_map(parts).filter(|part| *part != json!({"text": ""})).collect()
+    } else {
+        let body: Value =
+            serde_json::from_slice(&GEMINI.write_reply(&reply, &Shape::default())).unwrap();
+        body["candidates"][0]["content"]["parts"].as_array().unwrap().clone()
+    };
+    let parts: Vec<Value> = parts.into_iter().filter(kept).collect();
+    let body = json!({"contents": [{"role": "model", "parts": parts}]});
+    read(&body).turns.remove(0).blocks
+}
+
+#[test]
+fn calls_carry_the_state_of_other_providers_thoughts() {
+    let seal = |value: &str| Seal { dialect: "anthropic", value: value.to_owned() };
+    let thinking =
+        |text: &str, value| Block::Thinking { text: text.to_owned(), seal: Some(seal(value)) };
+    let text = |text: &str| Block::Text(text.to_owned());
+    let call = |id: &str| Block::ToolUse {
+        id: id.to_owned(),
+        name: "f".to_owned(),
+        input: Json::empty_object(),
+        seal: None,
+    };
+    let no_thoughts = |part: &Value| part["thought"] != true;
+    for streamed in [false, true] {
+        let told = vec![thinking("Hm.", "a"), call("1"), call("2")];
+        assert_eq!(given_back(&told, streamed, |_| true), told);
+        let bare = [thinking("", "a"), call("1"), call("2")];
+        assert_eq!(given_back(&told, streamed, no_thoughts), bare);
+
+        let said = vec![thinking("Hm.", "a"), text("Let me see."), call("1")];
+        assert_eq!(given_back(&said, streamed, |_| true), said);
+        let bare = [thinking("", "a"), text("Let me see."), call("1")];
+        assert_eq!(given_back(&said, streamed, no_thoughts), bare);
+
+        let rounds = vec![
+            thinking("", "a"),
+            text("One."),
+            call("1"),
+            thinking("Two.", "b"),
+            call("2"),
+            text("Done."),
+        ];
+        assert_eq!(given_back(&rounds, streamed, |_| true), rounds);
+        let mut bare = rounds.clone();
+        bare[3] = thinking("", "b");
+        assert_eq!(given_back(&rounds, streamed, no_thoughts), bare);
+
+        // OpenAI's calls have a state of their own.
+        let mut own = told.clone();
+        own[1] = Block::ToolUse {
+            id: "1".to_owned(),
+            name: "f".to_owned(),
+            input: Json::empty_object(),
+            seal: Some(Seal { dialect: "openai_responses", value: "{}".to_owned() }),
+        };
+        assert_eq!(given_back(&own, streamed, |_| true), own);
+
+        let ended = vec![thinking("Hm.", "a"), text("So.")];
+        assert_eq!(given_back(&ended, streamed, |_| true), ended);
+    }
+}
+
+#[test]
+fn a_conversation_without_a_word_is_refused() {
+    let chat = openai(json!({"messages": []}));
+    assert_eq!(try_write(&chat, NEW).unwrap_err().field, "messages");
 }

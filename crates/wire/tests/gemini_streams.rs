@@ -354,6 +354,12 @@ fn usage_is_told_when_it_changes_and_once_more_at_the_end() {
 }
 
 #[test]
+fn tokens_of_the_prompt_are_told_ahead_of_the_start() {
+    let (events, _) = read(stream("search"));
+    assert!(matches!(events.as_slice(), [Event::Usage(_), Event::Start { .. }, ..]));
+}
+
+#[test]
 fn borders_of_pieces_change_nothing() {
     for (name, text) in STREAMS {
         let whole = read(text);

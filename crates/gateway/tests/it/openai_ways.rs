@@ -89,6 +89,12 @@ async fn openrouters_clients_are_translated_for_openai() {
     let quiet =
         called(&app, OPENROUTER, &chat("openai/gpt-5.4", &json!({ "temperature": 0 }))).await;
     assert_eq!(quiet.1, chat("gpt-5.4", &json!({})));
+    let web = json!({ "plugins": [{ "id": "web" }] });
+    let (path, searching) = called(&app, OPENROUTER, &chat("openai/gpt-4o", &web)).await;
+    assert_eq!(
+        (path.as_str(), &searching["tools"]),
+        (RESPONSES, &json!([{ "type": "web_search" }]))
+    );
     // No message of a tool has a picture there.
     let picture = json!({ "type": "image_url", "image_url": "data:image/png;base64,AAAA" });
     let shown = chat(

@@ -393,3 +393,25 @@ async fn a_provider_without_a_credential() {
     assert!(app.log().await.contains("DEEPSEEK_API_KEY"), "the log names the setting");
     nothing_happened(app).await;
 }
+
+/// A search that nobody can price is not asked for, in whatever words the client or the provider has for it.
+#[tokio::test]
+async fn searches_without_a_price() {
+    let app = App::start().await;
+    let hello = json!([{ "role": "user", "content": "Hello" }]);
+    let tool = json!({ "type": "web_search_20250305", "name": "web_search" });
+    for (path, model, more) in [
+        ("/v1/messages", "gemini/gemini-1.5-pro", json!({ "max_tokens": 9, "tools": [tool] })),
+        ("/v1/chat/completions", "gemini/gemini-1.5-pro", json!({ "web_search_options": {} })),
+        ("/v1/chat/completions", "claude-3-haiku-20240307", json!({ "web_search_options": {} })),
+    ] {
+        let mut body = json!({ "model": model, "messages": hello });
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("one").clone());
+        let request = app.request(Method::POST, path).bearer_auth(&app.key).json(&body);
+        let answer = Answer::of(request.header("anthropic-version", "2023-06-01")).await;
+        assert_eq!(answer.status, 400, "{path} {model}: {}", answer.body);
+        let message = answer.body["error"]["message"].as_str().expect("a message");
+        assert!(message.contains("no price for a search"), "{message}");
+    }
+    nothing_happened(app).await;
+}

@@ -228,7 +228,13 @@ impl Draft {
         dropped.unless_none("presence_penalty", asked.presence_penalty);
         dropped.unless_none("frequency_penalty", asked.frequency_penalty);
         dropped.unless_none("seed", asked.seed);
-        self.wire.stop_sequences = (!asked.stop.is_empty()).then(|| asked.stop.clone());
+        // Anthropic refuses those of white space alone.
+        let is_taken = |stop: &&String| self.rules.deepseek || !stop.trim().is_empty();
+        let stops: Vec<String> = asked.stop.iter().filter(is_taken).cloned().collect();
+        if stops.len() < asked.stop.len() {
+            dropped.note(format!("stop: {} -> {}", asked.stop.len(), stops.len()));
+        }
+        self.wire.stop_sequences = (!stops.is_empty()).then_some(stops);
         // 1 is what happens anyway.
         let mut temperature = asked.temperature.filter(|t| (*t - 1.0).abs() > f64::EPSILON);
         // Newer models take none of these, and the others none while they think.

@@ -13,6 +13,7 @@ type Merged = Vec<(Role, Vec<Block>)>;
 
 /// Turns of one role are merged, the conversation begins with the user, and every call is followed by its result.
 pub(super) fn messages(chat: &Chat, with: &mut Blocks<'_>) -> Result<Vec<Json>, Unsupported> {
+    chat.says_something()?;
     for turn in &chat.turns {
         with.dropped.unless_none("name", turn.name.as_ref());
     }

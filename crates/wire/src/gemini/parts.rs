@@ -12,6 +12,15 @@ use crate::json::Json;
 pub(super) struct Parts {
     list: Vec<Json>,
     waiting: Option<String>,
+    state: Option<State>,
+}
+
+/// State of another provider's thoughts. The call that they led to carries it, because some clients keep signatures of
+/// calls and leave thoughts out of what they send back.
+struct State {
+    seal: Seal,
+    /// Whether a part behind the thoughts has it already.
+    told: bool,
 }
 
 impl Parts {
@@ -28,6 +37,7 @@ impl Parts {
 
     pub(super) fn text(&mut self, text: &str) {
         if !text.is_empty() {
+            self.tell();
             let part = Part { text: Some(text.to_owned()), ..Part::default() };
             self.signed(part, None);
         }
@@ -42,21 +52,28 @@ impl Parts {
     }
 
     /// The end of a thinking. Google's own signature goes to the part that comes next; what belongs to another provider
-    /// stays with its thoughts.
+    /// goes to the next call, and stays with its thoughts where anything else comes first.
     pub(super) fn seal(&mut self, seal: &Seal) {
         self.flush();
-        let value = signature::write(seal);
         if seal.dialect == NAME {
-            self.waiting = Some(value);
-            return;
+            self.waiting = Some(signature::write(seal));
+        } else {
+            self.state = Some(State { seal: seal.clone(), told: false });
         }
-        let part = Part {
-            text: Some(String::new()),
-            thought: Some(true),
-            thought_signature: Some(value),
-            ..Part::default()
-        };
-        self.list.push(Json::of(&part));
+    }
+
+    /// State that belongs to no call.
+    pub(super) fn mark(&mut self, seal: &Seal) {
+        self.flush();
+        self.list.push(thoughts_state(seal));
+    }
+
+    /// State that is not the next part's stands behind its thoughts.
+    pub(super) fn tell(&mut self) {
+        if let Some(state) = self.state.as_mut().filter(|state| !state.told) {
+            state.told = true;
+            self.list.push(thoughts_state(&state.seal));
+        }
     }
 
     pub(super) fn call(
@@ -66,6 +83,12 @@ impl Parts {
         input: &Json,
         signature: Option<String>,
     ) {
+        // A call has one signature: where it has its own, that of its thoughts stays with them.
+        if signature.is_some() {
+            self.tell();
+        }
+        let state = self.state.take().map(|state| signature::write_ahead(&state.seal));
+        let signature = signature.or(state);
         let call = FunctionCall {
             id: id.map(str::to_owned),
             name: Some(name.to_owned()),
@@ -75,6 +98,7 @@ impl Parts {
     }
 
     pub(super) fn media(&mut self, part: Part) {
+        self.tell();
         self.signed(part, None);
     }
 
@@ -99,6 +123,7 @@ impl Parts {
 
     /// A signature that no part came for stands alone, as Google itself sends it.
     pub(super) fn flush(&mut self) {
+        self.tell();
         if let Some(value) = self.waiting.take() {
             let part = Part {
                 text: Some(String::new()),
@@ -108,6 +133,15 @@ impl Parts {
             self.list.push(Json::of(&part));
         }
     }
+}
+
+fn thoughts_state(seal: &Seal) -> Json {
+    Json::of(&Part {
+        text: Some(String::new()),
+        thought: Some(true),
+        thought_signature: Some(signature::write(seal)),
+        ..Part::default()
+    })
 }
 
 /// A text of nothing: a client expects some part in every element.

@@ -139,7 +139,7 @@ fn part_to_blocks(
     lost: &mut Vec<Native>,
     blocks: &mut Vec<Block>,
 ) -> Result<(), Malformed> {
-    let seal = part.thought_signature.as_deref().map(signature::read);
+    let (mut seal, ahead) = part.thought_signature.as_deref().map(signature::read).unzip();
     let thought = part.thought == Some(true);
     match part {
         Part { function_call: Some(call), .. } => {
@@ -147,6 +147,9 @@ fn part_to_blocks(
             let name = name.unwrap_or_default();
             let id = calls.call(id, &name);
             let input = args.unwrap_or_else(Json::empty_object);
+            if ahead == Some(true) {
+                restored(seal.take(), blocks);
+            }
             blocks.push(Block::ToolUse { id, name, input, seal });
         }
         Part { function_response: Some(response), .. } => {
@@ -199,6 +202,22 @@ fn thinking(more: String, seal: Option<Seal>, blocks: &mut Vec<Block>) {
         }
         _ => blocks.push(Block::Thinking { text: more, seal }),
     }
+}
+
+/// State of another provider's thoughts, which a call has brought back. Where the client has left the thoughts out, they stood
+/// ahead of the text that the call is behind.
+fn restored(state: Option<Seal>, blocks: &mut Vec<Block>) {
+    if let Some(Block::Thinking { seal: open @ None, .. }) = blocks.last_mut() {
+        *open = state;
+        return;
+    }
+    let is_known = |block: &Block| matches!(block, Block::Thinking { seal, .. } if *seal == state);
+    if blocks.iter().any(is_known) {
+        return;
+    }
+    let is_text = |block: &Block| matches!(block, Block::Text(_));
+    let at = blocks.iter().rposition(|block| !is_text(block)).map_or(0, |at| at + 1);
+    blocks.insert(at, Block::Thinking { text: String::new(), seal: state });
 }
 
 /// A signature that is not of a call goes to the thinking ahead of it.

@@ -6,8 +6,8 @@
 //! which is made up without a text where none is shown. A signature that comes alone, in an empty text behind the last
 //! one, is such a thinking at that place.
 //!
-//! State of another provider keeps to the thoughts that it came with. It travels in an envelope, once more in base64
-//! because the field is bytes.
+//! State of another provider is carried by the call that its thoughts led to, or else stays with them. It travels in an
+//! envelope, once more in base64 because the field is bytes.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -21,11 +21,15 @@ use crate::seal;
 /// Google's documented stand-in for the signature of a call that its model did not make.
 pub(super) const STAND_IN: &str = "skip_thought_signature_validator";
 
+/// Stands ahead of the envelope where a call carries the state of the thoughts that led to it, and not its own.
+const AHEAD: &str = "ahead.";
+
 /// Clients may write bytes in either alphabet, padded or not.
 const EITHER_PADDING: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 
-pub(super) fn read(value: &str) -> Seal {
+/// A seal, and whether it is that of the thoughts ahead of the call that has it.
+pub(super) fn read(value: &str) -> (Seal, bool) {
     let standard: String = value
         .chars()
         .map(|c| match c {
@@ -36,9 +40,13 @@ pub(super) fn read(value: &str) -> Seal {
         .collect();
     let engine = GeneralPurpose::new(&alphabet::STANDARD, EITHER_PADDING);
     let inside = engine.decode(standard).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    match inside.map(|inside| seal::unwrap(&inside, NAME)) {
-        Some(foreign) if foreign.dialect != NAME => foreign,
-        _ => Seal { dialect: NAME, value: value.to_owned() },
+    let inside = inside.as_deref().map(|inside| match inside.strip_prefix(AHEAD) {
+        Some(envelope) => (seal::unwrap(envelope, NAME), true),
+        None => (seal::unwrap(inside, NAME), false),
+    });
+    match inside {
+        Some((foreign, ahead)) if foreign.dialect != NAME => (foreign, ahead),
+        _ => (Seal { dialect: NAME, value: value.to_owned() }, false),
     }
 }
 
@@ -48,6 +56,11 @@ pub(super) fn write(seal: &Seal) -> String {
         return seal.value.clone();
     }
     STANDARD.encode(seal::wrap(seal, NAME))
+}
+
+/// State of another provider's thoughts, for the call that they led to.
+pub(super) fn write_ahead(seal: &Seal) -> String {
+    STANDARD.encode(format!("{AHEAD}{}", seal::wrap(seal, NAME)))
 }
 
 /// For Google: its own, and nothing of others.
@@ -63,15 +76,18 @@ mod tests {
     fn those_of_others_come_back_from_any_client() {
         let foreign = Seal { dialect: "anthropic", value: "EqQB+/ä?>~".to_owned() };
         let through = write(&foreign);
-        assert_eq!(read(&through), foreign);
+        assert_eq!(read(&through), (foreign.clone(), false));
         let url_safe = through.replace('+', "-").replace('/', "_");
-        assert_eq!(read(url_safe.trim_end_matches('=')), foreign);
+        assert_eq!(read(url_safe.trim_end_matches('=')), (foreign.clone(), false));
+        let ahead = write_ahead(&foreign);
+        assert!(ahead.ends_with(&through), "what is another's state is known by the same mark");
+        assert_eq!(read(&ahead), (foreign, true));
     }
 
     #[test]
     fn googles_own_stay_as_they_are() {
         for value in ["EpMCdG9sbGdhdGU=", "", "not base64!", STAND_IN, "dGcxLmdlbWluaS5ZUQ=="] {
-            let own = read(value);
+            let (own, _) = read(value);
             assert_eq!((own.dialect, own.value.as_str()), (NAME, value));
             assert_eq!(write(&own), value);
         }

@@ -120,12 +120,13 @@ impl StreamReader {
     }
 
     fn element(&mut self, element: &Element<'_>, out: &mut Vec<Event>) {
+        // Ahead of the start, because some clients look for the tokens of the prompt there alone.
+        self.usage(out);
         if !self.started {
             self.started = true;
             let (id, model) = (self.watch.id().to_owned(), self.watch.model().to_owned());
             out.push(Event::Start { id, model });
         }
-        self.usage(out);
         let candidates = element.candidates.iter().flatten();
         for candidate in candidates.filter(|candidate| candidate.is_first()) {
             if let Some(grounding) = candidate.grounding_metadata {
@@ -185,7 +186,7 @@ impl StreamReader {
             self.native(raw, out);
             return;
         };
-        let seal = part.thought_signature.as_deref().map(signature::read);
+        let seal = part.thought_signature.as_deref().map(|value| signature::read(value).0);
         let thought = part.thought == Some(true);
         match part {
             Part { function_call: Some(call), .. } => self.call(call, seal, out),

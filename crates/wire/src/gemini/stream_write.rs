@@ -68,6 +68,10 @@ impl StreamWriter {
         if self.untold {
             self.sources(None, out);
         }
+        // In an element of its own: there are clients that take all parts for what the first is.
+        if !matches!(block, Opening::ToolUse { .. }) {
+            self.parts.tell();
+        }
         let open = match block {
             Opening::Text | Opening::Refusal => Open::Text(String::new()),
             Opening::Thinking => Open::Thinking,
@@ -84,7 +88,7 @@ impl StreamWriter {
                 if native.dialect == NAME {
                     self.parts.push(native.raw);
                 } else if let Some(state) = mark_as_state(&native) {
-                    self.parts.seal(&state);
+                    self.parts.mark(&state);
                 } else {
                     // Told with the sources, or at the end.
                     self.cited.searched(&native);
@@ -127,6 +131,10 @@ impl StreamWriter {
             Open::Call { id, name, arguments, seal } => {
                 if self.untold {
                     self.sources(None, out);
+                }
+                if seal.is_some() {
+                    self.parts.tell();
+                    self.ready(out);
                 }
                 let input = Json::from_arguments(&arguments);
                 self.parts.call(Some(&id), &name, &input, seal.as_ref().map(signature::write));

@@ -72,7 +72,7 @@ fn answer(blocks: &[Block]) -> (Vec<Json>, Cited) {
             Block::Citation(citation) => cited.add(citation.clone(), begun, text),
             Block::Native(native) if native.dialect == NAME => parts.push(native.raw.clone()),
             Block::Native(native) => match mark_as_state(native) {
-                Some(state) => parts.seal(&state),
+                Some(state) => parts.mark(&state),
                 None => cited.searched(native),
             },
             Block::ToolResult { .. } | Block::CachePoint(_) => {}

@@ -43,6 +43,7 @@ pub(super) fn contents(
     names: &Names,
     dropped: &mut Dropped,
 ) -> Result<Vec<Json>, Unsupported> {
+    chat.says_something()?;
     let turns = rounds::answered(chat.turns.clone(), |_, turn| turn.role == Role::Assistant)?;
     let sides = sides(&turns, dropped);
     // Google asks for signatures of what came after the user's last own words only.

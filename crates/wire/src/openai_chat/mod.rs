@@ -46,6 +46,9 @@ pub(crate) use read::terms;
 /// The name of the dialect.
 pub const NAME: &str = "openai_chat";
 
+/// `OpenRouter`'s plugins, one of which searches the web.
+const PLUGINS: &str = "plugins";
+
 /// Members of a request that are between the client and a gateway such as this one or `OpenRouter`. No provider sees
 /// them.
 pub const GATEWAY_FIELDS: [&str; 6] =
@@ -68,7 +71,7 @@ pub const EXTENSION_FIELDS: [&str; 18] = [
     "preset",
     "structured_outputs",
     "transforms",
-    "plugins",
+    PLUGINS,
     "stop_server_tools_when",
     "deferred_tools",
     "extra_body",

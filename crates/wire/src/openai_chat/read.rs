@@ -2,9 +2,10 @@
 
 use super::read_turns::{cache_life, cache_point, conversation, missing};
 use super::types::{
-    Choose, Function, Request, ResponseFormat, Tool as WireTool, UserLocation, WebSearchOptions,
+    Choose, Function, Plugin, Request, ResponseFormat, Tool as WireTool, UserLocation,
+    WebSearchOptions,
 };
-use super::{GATEWAY_FIELDS, NAME, custom};
+use super::{GATEWAY_FIELDS, NAME, PLUGINS, custom};
 use crate::chat::{
     CacheLife, Chat, Effort, Format, Hosted, Native, Output, Reasoning, Sampling, Tool, ToolChoice,
     WebSearch,
@@ -101,10 +102,36 @@ fn tools(request: &Request, lost: &mut Vec<Native>) -> Result<Vec<Tool>, Malform
         let function_of = unknown::read(raw.get(), &path, "", "functions", lost)?;
         tools.push(function(function_of, &path, None)?);
     }
-    if let Some(raw) = &request.web_search_options {
-        tools.push(web_search(raw)?);
+    match &request.web_search_options {
+        Some(raw) => tools.push(web_search(raw)?),
+        None => tools.extend(web_plugin(lost)?),
     }
     Ok(tools)
+}
+
+/// `OpenRouter`'s clients ask for a search by a plugin. Other plugins stay where they are.
+fn web_plugin(lost: &mut Vec<Native>) -> Result<Option<Tool>, Malformed> {
+    let Some(plugins) = lost.iter_mut().find(|native| native.field == PLUGINS) else {
+        return Ok(None);
+    };
+    let all: Vec<Json> = serde_json::from_str(plugins.raw.get()).unwrap_or_default();
+    let is_web = |raw: &Json| {
+        let plugin: Plugin = serde_json::from_str(raw.get()).unwrap_or_default();
+        plugin.id.as_deref() == Some("web") && plugin.enabled != Some(false)
+    };
+    let (web, others): (Vec<Json>, Vec<Json>) = all.into_iter().partition(is_web);
+    let Some(web) = web.first() else { return Ok(None) };
+    plugins.raw = Json::of(&others);
+    lost.retain(|native| native.field != PLUGINS || !others.is_empty());
+    let plugin: Plugin = unknown::read(web.get(), PLUGINS, "", PLUGINS, lost)?;
+    Ok(Some(Tool::Hosted {
+        kind: Hosted::WebSearch(WebSearch {
+            allowed_domains: plugin.include_domains.unwrap_or_default(),
+            blocked_domains: plugin.exclude_domains.unwrap_or_default(),
+            ..WebSearch::default()
+        }),
+        native: Native { dialect: NAME, field: PLUGINS.to_owned(), raw: Json::empty_object() },
+    }))
 }
 
 /// Models that search say so by this field rather than by a tool.

@@ -22,7 +22,9 @@ pub(super) fn conversation(
     for (i, raw) in messages.iter().enumerate() {
         let path = format!("messages[{i}]");
         let message: Message = unknown::read(raw.get(), &path, "", "messages", lost)?;
-        let name = message.name.clone();
+        // That of a result is the name of its tool, which it keeps itself.
+        let is_result = matches!(message.role.as_deref(), Some("tool" | "function"));
+        let name = message.name.clone().filter(|_| !is_result);
         let (role, blocks) = match message.role.as_deref() {
             Some("system" | "developer") => {
                 let blocks = content(message.content, &path, lost)?;

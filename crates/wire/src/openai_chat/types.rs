@@ -52,6 +52,13 @@ wire! {
         search_context_size: String,
         user_location: UserLocation,
     }
+    // One of OpenRouter's plugins.
+    struct Plugin {
+        id: String,
+        enabled: bool,
+        include_domains: Vec<String>,
+        exclude_domains: Vec<String>,
+    }
     struct UserLocation {
         #[serde(rename = "type")]
         kind: String,

@@ -1,6 +1,5 @@
 //! Canonical tools to the wire.
 
-use super::NAME;
 use super::custom::KEPT;
 use super::names::Names;
 use super::types::{
@@ -8,6 +7,7 @@ use super::types::{
 };
 use super::write::Rules;
 use super::write_turns::cache_control;
+use super::{NAME, PLUGINS};
 use crate::chat::{Chat, Hosted, Native, Tool, ToolChoice, WebSearch};
 use crate::families;
 use crate::json::{self, Json};
@@ -104,7 +104,7 @@ fn web_search(
     if !searches {
         return Err(Unsupported::new(&native.field, "the model does not search the web"));
     }
-    if native.dialect == NAME {
+    if native.dialect == NAME && native.field != PLUGINS {
         return Ok(native.raw.clone());
     }
     dropped.unless_none("web_search.max_uses", search.max_uses);

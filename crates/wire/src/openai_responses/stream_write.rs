@@ -129,7 +129,9 @@ impl StreamWriter {
 
     fn response(&self, state: &State<'_>) -> Json {
         let output: Vec<Json> = self.items.iter().map(Item::json).collect();
-        response::object(&self.shape, &self.head, state, &output, self.usage.as_ref())
+        // What is counted so far is no bill.
+        let usage = self.usage.as_ref().filter(|_| !matches!(state, State::Begun));
+        response::object(&self.shape, &self.head, state, &output, usage)
     }
 
     fn start(&mut self, id: &str, model: &str, out: &mut Vec<u8>) {

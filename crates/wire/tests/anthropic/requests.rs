@@ -332,6 +332,24 @@ fn sampling_goes_to_models_that_take_it() {
 }
 
 #[test]
+fn stop_texts_of_white_space_are_left_out() {
+    let chat = asking(|chat| {
+        chat.sampling.stop = ["\n", "END", " \t"].map(str::to_owned).to_vec();
+    });
+    let (body, dropped) = request_for(OLD, &chat);
+    assert_eq!(body["stop_sequences"], json!(["END"]));
+    assert_eq!(dropped, ["stop: 3 -> 1"]);
+    let blank = asking(|chat| chat.sampling.stop = vec!["\n\n".to_owned()]);
+    assert_eq!(request_for(OLD, &blank).0.get("stop_sequences"), None);
+}
+
+#[test]
+fn a_conversation_without_a_word_is_refused() {
+    let refused = write_to(&chat(Vec::new()), &target(OLD)).unwrap_err();
+    assert_eq!(refused.field, "messages");
+}
+
+#[test]
 fn the_limit_is_the_model_s_own_where_none_is_asked_for() {
     let limit = |asked: Option<u64>, most: Option<u64>| {
         let mut target = target(NEWEST);

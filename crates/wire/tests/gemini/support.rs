@@ -96,11 +96,12 @@ pub(crate) fn keeps_its_promises(events: &[Event]) -> Result<(), String> {
         if ended {
             return Err(format!("{at}: something after the end"));
         }
-        if at == 0 && !matches!(event, Event::Start { .. } | Event::Problem(_)) {
+        let first = events.iter().take_while(|event| matches!(event, Event::Usage(_))).count();
+        if at == first && !matches!(event, Event::Start { .. } | Event::Problem(_)) {
             return Err("no start".to_owned());
         }
         match event {
-            Event::Start { .. } if at > 0 => return Err(format!("{at}: a second start")),
+            Event::Start { .. } if at > first => return Err(format!("{at}: a second start")),
             Event::Open { index, .. } if *index == next => {
                 next += 1;
                 open.push(*index);

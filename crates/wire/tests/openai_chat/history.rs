@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use wire::chat::{Block, Seal};
 use wire::openai_chat::OpenaiChat;
 use wire::reply::{Finish, Reply};
-use wire::{Chat, Dialect as _, Json, Shape, collect};
+use wire::{Chat, Dialect as _, Json, Shape, Target, collect};
 
 use super::requests::{
     ANY, DEEPSEEK, OPENAI, assistant, call, picture, request, result, target, text, user, write,
@@ -253,5 +253,24 @@ fn thoughts_between_text_and_calls_come_back_where_they_were() {
                 json!({"model": "m", "messages": [{"role": "user", "content": "a"}, message]});
             assert_eq!(request(&body).turns[1].blocks, blocks, "{message}");
         }
+    }
+}
+
+#[test]
+fn the_name_of_a_results_tool_is_not_lost() {
+    let call =
+        json!({"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let body = json!({"model": "m", "messages": [
+        {"role": "user", "content": "Go"},
+        {"role": "assistant", "content": null, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "name": "f", "content": "r"},
+    ]});
+    let chat = OpenaiChat.read_request(body.to_string().as_bytes()).unwrap();
+    for (provider, dialect) in
+        [("anthropic", "anthropic"), ("gemini", "gemini"), ("openai", "openai_responses")]
+    {
+        let target = Target { provider, model: "m", max_output_tokens: None, reasoning: false };
+        let written = wire::dialect(dialect).unwrap().write_request(&chat, &target).unwrap();
+        assert!(written.dropped.iter().all(|note| note != "name"), "{dialect}");
     }
 }

@@ -117,10 +117,30 @@ fn labels_go_with_answers_that_are_kept() {
 }
 
 #[test]
+fn the_web_plugin_is_a_search() {
+    let web = json!({"id": "web", "include_domains": ["a.example"], "max_results": 3});
+    let chat = request(&with(&json!({"plugins": [{"id": "file-parser"}, web]})));
+    let written = |name: &str, provider| {
+        let target = Target { provider, model: "m", max_output_tokens: None, reasoning: false };
+        let written = wire::dialect(name).unwrap().write_request(&chat, &target).unwrap();
+        let body: Value = serde_json::from_slice(&written.body).unwrap();
+        (body["tools"][0].clone(), written.dropped)
+    };
+    let (tool, dropped) = written("openai_responses", "openai");
+    assert_eq!(tool["filters"]["allowed_domains"], json!(["a.example"]));
+    assert_eq!(dropped, ["plugins", "plugins.max_results"]);
+    assert_eq!(written("anthropic", "anthropic").0["allowed_domains"], json!(["a.example"]));
+    assert_eq!(written("gemini", "gemini").0, json!({"googleSearch": {}}));
+    assert_eq!(try_write(&chat, &DEEPSEEK).unwrap_err().field, "plugins");
+    let off = request(&with(&json!({"plugins": [{"id": "web", "enabled": false}]})));
+    assert_eq!(write(&off, &DEEPSEEK).1, ["plugins"]);
+}
+
+#[test]
 fn openai_gets_none_of_the_extensions_of_others() {
     let body = with(&json!({
         "min_p": 0.1, "top_a": 0.2, "repetition_penalty": 1.1, "top_k": 5, "image_config": {}, "preset": "p",
-        "transforms": ["middle-out"], "plugins": [{"id": "web"}], "structured_outputs": true,
+        "transforms": ["middle-out"], "plugins": [{"id": "file-parser"}], "structured_outputs": true,
         "reasoning": {"effort": "high"}, "logit_bias": {"1": 2}, "brand_new": 1,
     }));
     let (body, dropped) = write(&request(&body), &OPENAI);
