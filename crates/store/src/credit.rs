@@ -11,7 +11,7 @@ use crate::{Store, StoreError, again};
 
 const GRANT: Sql = sql!(
     "INSERT INTO tollgate.credit_grants (id, account_id, source, amount, remaining, expires_at, created_at) ",
-    "VALUES ($1, $2, $3, $4, $4, $5, $6)"
+    "VALUES ($1, $2, $3, $4, $5, $6, $7)"
 );
 const LEFT: Sql = sql!(
     "SELECT id, remaining FROM tollgate.credit_grants WHERE account_id = $1 AND remaining > 0 ",
@@ -136,7 +136,9 @@ impl Store {
         }
         again(|| async {
             let mut conn = self.begin_act().await?;
-            accounts::lock(&mut conn, new.account_id).await?;
+            let before = accounts::lock(&mut conn, new.account_id).await?.posted;
+            // What is owed is paid at once: that part is used up, and does not expire.
+            let left = before.pico().min(0).saturating_add(amount).max(0);
             let post = Post {
                 id: new.id,
                 kind,
@@ -150,7 +152,7 @@ impl Store {
                 return Ok(false);
             }
             on!(conn, GRANT, (q, c) => {
-                let q = q.bind(new.id).bind(new.account_id).bind(source).bind(amount);
+                let q = q.bind(new.id).bind(new.account_id).bind(source).bind(amount).bind(left);
                 q.bind(new.expires_at).bind(new.at).execute(c).await.map(drop)
             })?;
             shift(&mut conn, new.account_id, amount).await?;

@@ -30,6 +30,7 @@ fn correction(number: u128, kind: AdjustmentKind, pico: i64, corrects: Uuid) -> 
 on_both!(
     credit_comes_and_is_corrected,
     a_gift_is_not_paid_out,
+    what_pays_a_debt_does_not_expire,
     nobody_is_granted_what_is_not_there,
     settling_leaves_available_as_it_is,
     any_cut_makes_the_same_ledger,
@@ -152,6 +153,21 @@ async fn a_gift_is_not_paid_out(database: TestDatabase) {
 }
 
 /// Sixty-four at once, of four replicas: together they get what there is, to the last bit of it.
+/// Credit of somebody who owes is used up as far as that goes, also where more is paid later.
+async fn what_pays_a_debt_does_not_expire(database: TestDatabase) {
+    let mut books = Books::open(database).await;
+    books.store.set_prepaid(id(ACCOUNT), false, Usd::ZERO).await.unwrap();
+    books.apply(&[held(1, 300, &[])]).await;
+    books.add_credit(100, 100, Some(NOW + 10)).await;
+    books.add_credit(101, 250, Some(NOW + 10)).await;
+    assert_eq!(books.balance().await, (50, 0));
+    assert_eq!(books.store.expire_credit(NOW + 10).await.unwrap(), usd(50));
+    books.add_credit(102, 1_000, None).await;
+    assert_eq!(books.store.expire_credit(NOW + 11).await.unwrap(), Usd::ZERO);
+    assert_eq!(books.store.balance(id(ACCOUNT), NOW + 11).await.unwrap().posted, usd(1_000));
+    books.close().await;
+}
+
 async fn nobody_is_granted_what_is_not_there(database: TestDatabase) {
     let mut books = Books::open(database).await;
     books.add_credit(100, 1_000, None).await;
