@@ -78,6 +78,7 @@ fn sync_once(journal: &Journal) -> anyhow::Result<()> {
     });
     // Only what no loss of power can take back: the database must never know more than the journal.
     journal.unapplied.notify_one();
+    journal.written().writer().look()?;
     journal.full.store(segments::room(&journal.folder.path)? < LEAST_ROOM, Ordering::Relaxed);
     if is_full {
         let oldest = {

@@ -93,7 +93,7 @@ async fn a_cut_end_is_forgotten_and_damage_is_named() {
 
     // What a writer was stopped in the middle of.
     let mut torn = whole.clone();
-    torn.extend_from_slice(&whole[32..100]);
+    torn.extend_from_slice(&whole[48..100]);
     std::fs::write(segment(&app), torn).expect("written");
     app.restart().await;
     app.chatted(&say("openai", "gpt-4o", "Hello again")).await;
@@ -103,13 +103,13 @@ async fn a_cut_end_is_forgotten_and_damage_is_named() {
     // A database from before: the journal feeds it once more, unless it is damaged.
     app.books.shell("UPDATE tollgate.replicas SET cursor_seq = 0").await;
     let mut damaged = std::fs::read(segment(&app)).expect("the journal");
-    damaged[60] ^= 4;
+    damaged[80] ^= 4;
     std::fs::write(segment(&app), &damaged).expect("written");
     for command in [&["serve", "--port", "0"][..], &["usage"], &["verify"]] {
         let refused = app.books.refused(command).await;
-        assert!(refused.contains("0001.journal is damaged at its byte 32"), "{refused}");
+        assert!(refused.contains("0001.journal is damaged at its byte 48"), "{refused}");
     }
-    damaged[60] ^= 4;
+    damaged[80] ^= 4;
     std::fs::write(segment(&app), &damaged).expect("written");
     app.restart().await;
     assert_eq!(app.close().await.len(), 4);
