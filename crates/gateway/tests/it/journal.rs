@@ -115,6 +115,29 @@ async fn a_cut_end_is_forgotten_and_damage_is_named() {
     assert_eq!(app.close().await.len(), 4);
 }
 
+/// What is answered until it is seen that somebody has taken the file away is on the books all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_taken_away_is_missed() {
+    let app = App::start().await;
+    let hello = say("openai", "gpt-4o", "Hello");
+    app.chatted(&hello).await;
+    // By now the file is being read.
+    app.price_to_pay().await;
+    std::fs::remove_file(segment(&app)).expect("removed");
+    let mut answered = 1;
+    loop {
+        match app.chat(&hello).send().await.expect("an answer").status().as_u16() {
+            503 => break,
+            status => assert_eq!(status, 200),
+        }
+        answered += 1;
+    }
+    while !app.written_log().contains("0001.journal was taken away") {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(app.close().await.len(), answered);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strict_answers_wait_for_the_disk() {
     let app = App::start_with(Start::default().set("TOLLGATE_DURABILITY", "strict")).await;
