@@ -6,6 +6,7 @@ use ledger::{Scope, ScopeKind, Signer, Usd};
 use uuid::Uuid;
 
 use crate::accounts::{self, ABSORBED, COMMISSION, COST, Post};
+use crate::credit::Left;
 use crate::engine::{Conn, Pool, Sql};
 use crate::proof::Digest;
 use crate::receipts::insert;
@@ -93,10 +94,8 @@ pub struct Applied {
 /// Sums over the new receipts of a batch.
 #[derive(Default)]
 struct Moves {
-    /// By account: what was held in its slice, and what was not.
-    accounts: BTreeMap<Uuid, (i64, i64)>,
-    /// By account: when the first of its requests began.
-    begun: BTreeMap<Uuid, i64>,
+    /// By account, each of its requests.
+    accounts: BTreeMap<Uuid, Vec<Spent>>,
     budgets: BTreeMap<(Uuid, i64), i64>,
     /// The same of receipts that do not name the budget.
     under_way: BTreeMap<(Uuid, i64), i64>,
@@ -105,15 +104,45 @@ struct Moves {
     absorbed: i64,
 }
 
+/// What was charged for requests between whose beginnings no credit has expired.
+#[derive(Copy, Clone, Default)]
+struct Spent {
+    /// When the first of them began.
+    begun: i64,
+    /// What was held in a slice.
+    leased: i64,
+    /// What was not.
+    direct: i64,
+}
+
+/// The same in as few as there can be, in the order in which they began.
+fn spells(mut spent: Vec<Spent>, left: &[Left]) -> Result<Vec<Spent>, StoreError> {
+    spent.sort_unstable_by_key(|one| one.begun);
+    let mut spells: Vec<Spent> = Vec::new();
+    let mut before = i64::MIN;
+    for one in spent {
+        let ends = |left: &Left| left.expires_at > before && left.expires_at <= one.begun;
+        match spells.last_mut() {
+            Some(spell) if !left.iter().any(ends) => {
+                add(&mut spell.leased, one.leased)?;
+                add(&mut spell.direct, one.direct)?;
+            }
+            _ => spells.push(one),
+        }
+        before = one.begun;
+    }
+    Ok(spells)
+}
+
 impl Moves {
     fn add(&mut self, row: &Money) -> Result<(), StoreError> {
         let scopes = ledger::decode_scopes(row.scopes.as_deref());
         let scopes = scopes.ok_or_else(|| StoreError::corrupt("scopes of a receipt"))?;
         let own = Scope { kind: ScopeKind::Account, id: row.account, period_start: 0 };
-        let begun = self.begun.entry(row.account).or_insert(row.started_at);
-        *begun = row.started_at.min(*begun);
-        let (leased, direct) = self.accounts.entry(row.account).or_default();
-        add(if scopes.contains(&own) { leased } else { direct }, row.charge)?;
+        let (leased, direct) =
+            if scopes.contains(&own) { (row.charge, 0) } else { (0, row.charge) };
+        let spent = Spent { begun: row.started_at, leased, direct };
+        self.accounts.entry(row.account).or_default().push(spent);
         for scope in scopes.iter().filter(|scope| scope.kind == ScopeKind::Budget) {
             let budget = self.budgets.entry((scope.id, scope.period_start)).or_default();
             add(budget, row.charge)?;
@@ -230,7 +259,7 @@ impl Store {
         if applied.new > 0 {
             // Before a period is opened, which counts what is there.
             moves.under_way = budgets::under_way(conn, &spent).await?;
-            settle(conn, &moves, which, &mut applied).await?;
+            settle(conn, moves, which, &mut applied).await?;
             rollups.write(conn, &self.inserts.rollups, which.1).await?;
         }
         Ok(applied)
@@ -239,32 +268,15 @@ impl Store {
 
 async fn settle(
     conn: &mut Conn,
-    moves: &Moves,
+    moves: Moves,
     (batch, replica, at): Which,
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
     let mut lines = Vec::with_capacity(moves.accounts.len() + 3);
-    for (account, (leased, direct)) in &moves.accounts {
-        let (leased, mut direct) = (*leased, *direct);
-        let mut sum = direct;
-        add(&mut sum, leased)?;
-        let begun = moves.begun.get(account).copied().unwrap_or(at);
-        let own = Scope { kind: ScopeKind::Account, id: *account, period_start: 0 };
-        slices::lock(conn, own).await?;
-        let taken = spend(conn, (replica, *account, 0), leased, begun).await?;
-        if taken > 0 {
-            on!(*conn, CHARGE_LEASED, (q, c) => {
-                q.bind(taken).bind(*account).execute(c).await.map(drop)
-            })?;
-        }
-        if taken < leased {
-            add(&mut direct, leased - taken)?;
-            applied.direct.push((*account, Usd::from_pico(leased - taken)));
-        }
-        let absorbed = charge(conn, *account, direct, (batch, at), applied).await?;
+    for (account, spent) in moves.accounts {
+        let sum = settle_account(conn, (account, spent), (batch, replica, at), applied).await?;
         if sum > 0 {
-            credit::consume(conn, *account, sum - absorbed, begun).await?;
-            lines.push((*account, sum.saturating_neg()));
+            lines.push((account, sum.saturating_neg()));
         }
     }
     // In one order, whatever is counted of which.
@@ -284,6 +296,44 @@ async fn settle(
         Post { id: batch, kind: "usage", corrects: None, actor: "tollgate", reason: "", at, lines };
     // A batch has an id of its own: nothing is counted under one that was used.
     usage.write_new(conn).await
+}
+
+/// Charges an account, and returns how much.
+async fn settle_account(
+    conn: &mut Conn,
+    (account, spent): (Uuid, Vec<Spent>),
+    (batch, replica, at): Which,
+    applied: &mut Applied,
+) -> Result<i64, StoreError> {
+    slices::lock(conn, Scope { kind: ScopeKind::Account, id: account, period_start: 0 }).await?;
+    let mut left = credit::left(conn, account).await?;
+    let spells = spells(spent, &left)?;
+    let (mut taken, mut leased, mut direct) = (0, 0, 0);
+    for spell in &spells {
+        taken += spend(conn, (replica, account, 0), spell.leased, spell.begun).await?;
+        add(&mut leased, spell.leased)?;
+        add(&mut direct, spell.direct)?;
+    }
+    let mut sum = direct;
+    add(&mut sum, leased)?;
+    if taken > 0 {
+        on!(*conn, CHARGE_LEASED, (q, c) => {
+            q.bind(taken).bind(account).execute(c).await.map(drop)
+        })?;
+    }
+    if taken < leased {
+        add(&mut direct, leased - taken)?;
+        applied.direct.push((account, Usd::from_pico(leased - taken)));
+    }
+    let absorbed = charge(conn, account, direct, (batch, at), applied).await?;
+    let mut rest = sum - absorbed;
+    for spell in &spells {
+        // Both are parts of the sum.
+        let used = rest.min(spell.leased + spell.direct);
+        credit::consume(conn, &mut left, used, spell.begun).await?;
+        rest -= used;
+    }
+    Ok(sum)
 }
 
 /// Takes what was spent off the open slices it was held in, that of the earliest run first, and returns how much they had. What

@@ -11,12 +11,12 @@ use crate::{Store, StoreError, again};
 
 const GRANT: Sql = sql!(
     "INSERT INTO tollgate.credit_grants (id, account_id, source, amount, remaining, expires_at, created_at) ",
-    "VALUES ($1, $2, $3, $4, $4, $5, $6)"
+    "VALUES ($1, $2, $3, $4, $5, $6, $7)"
 );
 const LEFT: Sql = sql!(
-    "SELECT id, remaining FROM tollgate.credit_grants WHERE account_id = $1 AND remaining > 0 ",
-    "ORDER BY CASE WHEN expires_at <= $2 THEN 1 ELSE 0 END, ",
-    "COALESCE(expires_at, 9223372036854775807), created_at, id"
+    "SELECT id, remaining, COALESCE(expires_at, 9223372036854775807) AS expires_at ",
+    "FROM tollgate.credit_grants WHERE account_id = $1 AND remaining > 0 ",
+    "ORDER BY COALESCE(expires_at, 9223372036854775807), created_at, id"
 );
 pub(crate) const USE: Sql =
     sql!("UPDATE tollgate.credit_grants SET remaining = remaining - $1 WHERE id = $2");
@@ -136,7 +136,9 @@ impl Store {
         }
         again(|| async {
             let mut conn = self.begin_act().await?;
-            accounts::lock(&mut conn, new.account_id).await?;
+            let before = accounts::lock(&mut conn, new.account_id).await?.posted;
+            // What is owed is paid at once: that part is used up, and does not expire.
+            let left = before.pico().min(0).saturating_add(amount).max(0);
             let post = Post {
                 id: new.id,
                 kind,
@@ -150,7 +152,7 @@ impl Store {
                 return Ok(false);
             }
             on!(conn, GRANT, (q, c) => {
-                let q = q.bind(new.id).bind(new.account_id).bind(source).bind(amount);
+                let q = q.bind(new.id).bind(new.account_id).bind(source).bind(amount).bind(left);
                 q.bind(new.expires_at).bind(new.at).execute(c).await.map(drop)
             })?;
             shift(&mut conn, new.account_id, amount).await?;
@@ -205,7 +207,10 @@ impl Store {
                 Some(paid) if new.kind == AdjustmentKind::Refund => {
                     pay_out(&mut conn, new.account_id, amount.saturating_neg(), paid).await?;
                 }
-                _ => consume(&mut conn, new.account_id, amount.saturating_neg(), new.at).await?,
+                _ => {
+                    let left = &mut left(&mut conn, new.account_id).await?;
+                    consume(&mut conn, left, amount.saturating_neg(), new.at).await?;
+                }
             }
             let detail = json!({
                 "kind": kind, "usd": new.amount.to_string(), "corrects": new.corrects,
@@ -264,17 +269,35 @@ pub(crate) async fn shift(conn: &mut Conn, account: Uuid, amount: i64) -> Result
     Err(StoreError::TooLittle { what })
 }
 
-/// Notes which credit was used up by what began at `at`: the one that expires first, then the oldest; what had expired by then
-/// only where nothing else is left. The account has to be locked by the transaction, as whoever has moved its balance has done.
+/// Credit of which something is left.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct Left {
+    id: Uuid,
+    remaining: i64,
+    /// [`i64::MAX`] where it does not expire.
+    pub(crate) expires_at: i64,
+}
+
+/// What is left of an account's credit: what expires first, then the oldest. The account has to be locked by the transaction, as
+/// whoever has moved its balance has done.
+pub(crate) async fn left(conn: &mut Conn, account: Uuid) -> Result<Vec<Left>, StoreError> {
+    Ok(on!(*conn, LEFT => Left, (q, c) => q.bind(account).fetch_all(c).await)?)
+}
+
+/// Notes which of it was used up by what began at `at`, in its order; what had expired by then only where nothing else is left.
 pub(crate) async fn consume(
     conn: &mut Conn,
-    account: Uuid,
+    left: &mut [Left],
     amount: i64,
     at: i64,
 ) -> Result<(), StoreError> {
-    let left: Vec<(Uuid, i64)> =
-        on!(*conn, LEFT => _, (q, c) => q.bind(account).bind(at).fetch_all(c).await)?;
-    take(conn, left, amount).await
+    let (expired, good): (Vec<_>, Vec<_>) = left.iter_mut().partition(|one| one.expires_at <= at);
+    let mut order: Vec<&mut Left> = good.into_iter().chain(expired).collect();
+    let grants = order.iter().map(|one| (one.id, one.remaining)).collect();
+    for (one, used) in order.iter_mut().zip(take(conn, grants, amount).await?) {
+        one.remaining -= used;
+    }
+    Ok(())
 }
 
 /// Notes which credit was paid out: of the payment that is named, then of others. What was given is never paid out.
@@ -293,15 +316,16 @@ async fn pay_out(
     }
     let left: Vec<(Uuid, i64)> =
         on!(*conn, LEFT_PAID => _, (q, c) => q.bind(account).bind(payment).fetch_all(c).await)?;
-    take(conn, left, amount).await
+    take(conn, left, amount).await.map(drop)
 }
 
-/// Takes an amount off grants, one after the other, as far as they go.
+/// Takes an amount off grants, one after the other, as far as they go, and returns how much off each.
 async fn take(
     conn: &mut Conn,
     grants: Vec<(Uuid, i64)>,
     mut amount: i64,
-) -> Result<(), StoreError> {
+) -> Result<Vec<i64>, StoreError> {
+    let mut taken = Vec::new();
     for (grant, remaining) in grants {
         let used = remaining.min(amount);
         if used <= 0 {
@@ -309,6 +333,7 @@ async fn take(
         }
         on!(*conn, USE, (q, c) => q.bind(used).bind(grant).execute(c).await.map(drop))?;
         amount -= used;
+        taken.push(used);
     }
-    Ok(())
+    Ok(taken)
 }

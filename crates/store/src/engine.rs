@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use sqlx::{
     AssertSqlSafe, Connection as _, Database, Postgres, Sqlite, Transaction, pool::PoolConnection,
@@ -394,7 +395,9 @@ async fn connect_sqlite(url: &str, readers: u32) -> Result<(Pool, Pool), StoreEr
         .pragma("temp_store", "MEMORY");
     let pool = || {
         let pool = SqlitePoolOptions::new().test_before_acquire(false);
-        pool.idle_timeout(None).max_lifetime(None)
+        let pool = pool.idle_timeout(None).max_lifetime(None);
+        // A full disk ends a transaction behind the driver's back, which from then on begins no other: another connection does.
+        pool.after_release(|conn, _| Box::pin(is_out_of_transactions(conn)))
     };
     let write = pool().max_connections(1).connect_with(writer).await?;
     let (found,): (String,) = sqlx::query_as("SELECT sqlite_version()").fetch_one(&write).await?;
@@ -403,6 +406,12 @@ async fn connect_sqlite(url: &str, readers: u32) -> Result<(Pool, Pool), StoreEr
     }
     let read = pool().max_connections(readers).connect_with(options.read_only(true)).await?;
     Ok((Pool::Sqlite(read), Pool::Sqlite(write)))
+}
+
+/// Once whatever was begun has been taken back.
+async fn is_out_of_transactions(conn: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    conn.ping().await?;
+    Ok(!conn.is_in_transaction())
 }
 
 async fn connect_postgres(url: &str, readers: u32) -> Result<(Pool, Pool), StoreError> {
@@ -434,13 +443,32 @@ fn numbers(version: &str) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Sql, numbers};
+    use super::{Pool, Sql, connect, numbers};
 
     #[test]
     fn sqlite_loses_the_prefix() {
         const STATEMENT: Sql = sql!("SELECT a FROM tollgate.a ", "JOIN tollgate.b");
         assert_eq!(STATEMENT.sqlite, "SELECT a FROM a JOIN b");
         assert_eq!(STATEMENT.postgres, "SELECT a FROM tollgate.a JOIN tollgate.b");
+    }
+
+    #[tokio::test]
+    async fn sqlite_goes_on_once_its_disk_has_room_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("full.db").display());
+        let (_, write) = connect(&url, 1).await.unwrap();
+        let mut conn = write.begin().await.unwrap();
+        conn.script("CREATE TABLE t (text TEXT)").await.unwrap();
+        conn.commit().await.unwrap();
+        let Pool::Sqlite(pool) = &write else { panic!("{write:?}") };
+        sqlx::query("PRAGMA max_page_count = 16").execute(pool).await.unwrap();
+        let mut conn = write.begin().await.unwrap();
+        let full = conn.script("INSERT INTO t VALUES (zeroblob(1000000))").await.unwrap_err();
+        assert!(full.to_string().contains("full"), "{full}");
+        drop(conn);
+        let mut conn = write.begin().await.unwrap();
+        conn.script("INSERT INTO t VALUES (zeroblob(1000000))").await.unwrap();
+        conn.commit().await.unwrap();
     }
 
     #[test]

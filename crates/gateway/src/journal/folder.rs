@@ -9,11 +9,9 @@ use ledger::{Signer, from_hex, to_hex};
 use store::{Store, StoreError};
 use uuid::Uuid;
 
-use super::segments;
+use super::segments::{self, REPLICA};
 use crate::clock;
 
-/// The file with the id of the replica.
-const REPLICA: &str = "replica";
 /// The file with the last run of it that this folder knows of.
 const RUN: &str = "run";
 /// The file with the secret that is signed with, as hexadecimal.
@@ -30,7 +28,7 @@ pub(super) struct Folder {
     /// Which run of that replica this is.
     pub(super) epoch: i64,
     /// Held as long as this lives.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Folder {
@@ -42,7 +40,7 @@ impl Folder {
             let Some(lock) = lock(&path)? else { continue };
             // Before the id, so that no journal is without one.
             let signer = signer(&path)?;
-            let replica = if let Some(replica) = replica_of(&path)? {
+            let replica = if let Some(replica) = segments::owner(&path)? {
                 replica
             } else {
                 let replica = clock::new_id();
@@ -65,12 +63,28 @@ fn within(path: &Path) -> String {
     format!("TOLLGATE_DATA_DIR: {}", path.display())
 }
 
-/// Locks a folder for as long as what is returned lives; nothing where another process has it.
-pub(super) fn lock(folder: &Path) -> anyhow::Result<Option<File>> {
-    let lock = OpenOptions::new().create(true).append(true).open(folder.join("lock"));
-    let lock = lock.with_context(|| within(folder))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Some(lock)),
+/// What keeps others from a folder.
+pub(super) struct Lock {
+    _file: File,
+    /// None where the file system locks no folders.
+    _folder: Option<File>,
+}
+
+/// Locks a folder for as long as what is returned lives; nothing where another process has it. Besides the file the folder
+/// itself, since a file may be taken away by somebody who takes it for left over.
+pub(super) fn lock(folder: &Path) -> anyhow::Result<Option<Lock>> {
+    let open = || {
+        let file = OpenOptions::new().create(true).append(true).open(folder.join("lock"))?;
+        Ok::<_, std::io::Error>((file, File::open(folder)?))
+    };
+    let (file, whole) = open().with_context(|| within(folder))?;
+    let whole = match whole.try_lock() {
+        Ok(()) => Some(whole),
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(_)) => None,
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Lock { _file: file, _folder: whole })),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(error).with_context(|| within(folder)),
     }
@@ -121,18 +135,11 @@ pub(super) fn all(root: &Path) -> anyhow::Result<Vec<(PathBuf, Uuid)>> {
     let mut found = Vec::new();
     for number in 1..=MOST {
         let path = root.join(number.to_string());
-        if let Some(replica) = replica_of(&path)? {
+        if let Some(replica) = segments::owner(&path)? {
             found.push((path, replica));
         }
     }
     Ok(found)
-}
-
-/// The replica whose folder this is; none where there is no journal.
-fn replica_of(folder: &Path) -> anyhow::Result<Option<Uuid>> {
-    let Some(text) = read(folder, REPLICA)? else { return Ok(None) };
-    let (id, path) = (text.trim().parse(), folder.join(REPLICA));
-    id.map(Some).with_context(|| format!("{}: expected the id of a replica", path.display()))
 }
 
 fn read(folder: &Path, name: &str) -> anyhow::Result<Option<String>> {
@@ -217,4 +224,20 @@ fn write_whole(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
         File::open(folder)?.sync_all()
     };
     write().with_context(|| path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lock;
+
+    #[test]
+    fn a_folder_stays_locked_without_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = lock(folder.path()).unwrap();
+        assert!(held.is_some());
+        std::fs::remove_file(folder.path().join("lock")).unwrap();
+        assert!(lock(folder.path()).unwrap().is_none());
+        drop(held);
+        assert!(lock(folder.path()).unwrap().is_some());
+    }
 }

@@ -100,6 +100,8 @@ pub(crate) struct Journal {
     broken: AtomicBool,
     /// The disk has too little room for more.
     full: AtomicBool,
+    /// Somebody has taken the file away.
+    gone: AtomicBool,
     pub(crate) tally: Tally,
 }
 
@@ -143,6 +145,7 @@ impl Journal {
             applied,
             broken: AtomicBool::new(false),
             full: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             tally: Tally::default(),
         });
         let tail = Tail::behind(&journal.folder.path, cursor);
@@ -170,8 +173,9 @@ impl Journal {
     pub(crate) fn is_open(&self) -> bool {
         let applied = self.applied.borrow();
         let waiting = self.written().last().saturating_sub(applied.seq);
-        let full = self.full.load(Ordering::Relaxed);
-        !self.is_broken() && !full && applied.refusal().is_none() && waiting < MOST_WAITING
+        let shut = [&self.broken, &self.full, &self.gone];
+        let is_shut = shut.iter().any(|why| why.load(Ordering::Relaxed));
+        !is_shut && applied.refusal().is_none() && waiting < MOST_WAITING
     }
 
     /// What there is to tell of it.

@@ -1,18 +1,22 @@
 //! Records as bytes, with no file in sight.
 //!
 //! ```text
-//! segment   "tollgate journal" · version u32 · first sequence number u64 · CRC-32 of all that, u32
+//! segment   "tollgate journal" · version u32 · first sequence number u64 · replica, 16 bytes · CRC-32 of all that, u32
 //! record    length of the body u32 · CRC-32 of what follows u32 · sequence number u64 · kind u8 · body
 //! ```
 //!
-//! Numbers are little-endian. Sequence numbers count up by one, over all segments.
+//! Numbers are little-endian. Sequence numbers count up by one, over all segments. Segments of version 1 name no replica.
+
+use uuid::Uuid;
 
 /// What every segment begins with.
 const MAGIC: &[u8; 16] = b"tollgate journal";
 /// The version of all this.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The length of the start of a segment, in bytes.
-pub(super) const START: usize = MAGIC.len() + 4 + 8 + 4;
+pub(super) const START: usize = UNOWNED_START + 16;
+/// The same where it names no replica.
+const UNOWNED_START: usize = MAGIC.len() + 4 + 8 + 4;
 /// The length of a record without its body.
 const HEAD: usize = 4 + 4 + 8 + 1;
 /// More than any body has, in bytes: a length beyond it is damage.
@@ -86,32 +90,47 @@ impl Fault {
     }
 }
 
-/// The start of a segment whose first record has that number.
-pub(super) fn start(first: u64) -> Vec<u8> {
+/// The start of a segment.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Start {
+    /// The number of its first record.
+    pub(super) first: u64,
+    /// Whose it is, where that is said.
+    pub(super) replica: Option<Uuid>,
+    /// Where the first record begins.
+    pub(super) end: usize,
+}
+
+/// The start of a replica's segment whose first record has that number.
+pub(super) fn start(first: u64, replica: Uuid) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&VERSION.to_le_bytes());
     bytes.extend_from_slice(&first.to_le_bytes());
+    bytes.extend_from_slice(replica.as_bytes());
     let check = crc32fast::hash(&bytes);
     bytes.extend_from_slice(&check.to_le_bytes());
     bytes
 }
 
-/// Reads the start of a segment: the number of its first record, or nothing where the start was cut short.
-pub(super) fn read_start(bytes: &[u8]) -> Result<Option<u64>, Fault> {
+/// Reads the start of a segment; nothing where it was cut short.
+pub(super) fn read_start(bytes: &[u8]) -> Result<Option<Start>, Fault> {
     let shared = bytes.len().min(MAGIC.len());
     if bytes.get(..shared) != MAGIC.get(..shared) {
         return Err(Fault::Foreign);
     }
-    let Some(start) = bytes.get(..START) else { return Ok(None) };
-    let version = number(start, MAGIC.len());
+    let Some(least) = bytes.get(..UNOWNED_START) else { return Ok(None) };
+    let version = number(least, MAGIC.len());
     if version > VERSION {
         return Err(Fault::TooNew(version));
     }
-    let (said, check) = start.split_at(START - 4);
+    let end = if version == VERSION { START } else { UNOWNED_START };
+    let Some(start) = bytes.get(..end) else { return Ok(None) };
+    let (said, check) = start.split_at(end - 4);
     if crc32fast::hash(said) != number(check, 0) {
         return Err(Fault::Damaged(0));
     }
-    Ok(Some(number_64(start, MAGIC.len() + 4)))
+    let replica = said.get(UNOWNED_START - 4..).and_then(|id| Uuid::from_slice(id).ok());
+    Ok(Some(Start { first: number_64(said, MAGIC.len() + 4), replica, end }))
 }
 
 /// Appends a record.
@@ -174,9 +193,11 @@ fn number_64(bytes: &[u8], at: usize) -> u64 {
 mod tests {
     use super::*;
 
+    const OWNER: Uuid = Uuid::from_u128(7);
+
     /// Records of different lengths, and where each begins.
     fn journal(size: usize) -> (Vec<u8>, Vec<usize>) {
-        let (mut bytes, mut starts) = (start(1), Vec::new());
+        let (mut bytes, mut starts) = (start(1, OWNER), Vec::new());
         while bytes.len() < size {
             starts.push(bytes.len());
             let seq = starts.len() as u64;
@@ -189,7 +210,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let (bytes, starts) = journal(64 * 1024);
-        assert_eq!(read_start(&bytes), Ok(Some(1)));
+        let start = Start { first: 1, replica: Some(OWNER), end: START };
+        assert_eq!(read_start(&bytes), Ok(Some(start)));
         let mut at = START;
         for (start, seq) in starts.iter().zip(1..) {
             assert_eq!(at, *start);
@@ -233,12 +255,24 @@ mod tests {
     }
 
     #[test]
+    fn what_an_older_program_wrote_is_read() {
+        let mut older = MAGIC.to_vec();
+        older.extend_from_slice(&1_u32.to_le_bytes());
+        older.extend_from_slice(&9_u64.to_le_bytes());
+        older.extend_from_slice(&crc32fast::hash(&older).to_le_bytes());
+        let start = Start { first: 9, replica: None, end: older.len() };
+        write(&mut older, 9, Kind::Settled, |_| {});
+        assert_eq!(read_start(&older), Ok(Some(start)));
+        assert_eq!(read(&older, start.end, 9).unwrap().unwrap().end, older.len());
+    }
+
+    #[test]
     fn what_a_newer_program_wrote_is_refused() {
         let mut newer = MAGIC.to_vec();
-        newer.extend_from_slice(&2_u32.to_le_bytes());
-        newer.extend_from_slice(&[0; 12]);
-        assert_eq!(read_start(&newer), Err(Fault::TooNew(2)));
-        let mut bytes = start(7);
+        newer.extend_from_slice(&3_u32.to_le_bytes());
+        newer.extend_from_slice(&[0; 28]);
+        assert_eq!(read_start(&newer), Err(Fault::TooNew(3)));
+        let mut bytes = start(7, OWNER);
         write(&mut bytes, 7, Kind::Settled, |_| {});
         let at = START + HEAD - 1;
         bytes[at] = b'Q';

@@ -5,7 +5,9 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::record::{self, Fault, Kind, Record};
+use uuid::Uuid;
+
+use super::record::{self, Fault, Kind, Record, Start};
 
 /// A segment that is longer makes place for the next, in bytes.
 const SEGMENT: u64 = 64 * 1024 * 1024;
@@ -21,6 +23,10 @@ pub(crate) enum JournalError {
     Io { path: PathBuf, error: io::Error },
     #[error("{} {fault}", path.display())]
     Fault { path: PathBuf, fault: Fault },
+    #[error("{} is of the journal of another replica, {found}: this folder is that of {owner}", path.display())]
+    Foreign { path: PathBuf, found: Uuid, owner: Uuid },
+    #[error("{} was taken away, replaced or cut off by somebody else while it was written", path.display())]
+    Gone { path: PathBuf },
     #[error("{} begins with record {found}, but {wanted} comes next: a segment is missing", path.display())]
     Gap { path: PathBuf, found: u64, wanted: u64 },
 }
@@ -37,6 +43,32 @@ fn fault_at(path: &Path) -> impl FnOnce(Fault) -> JournalError {
 
 fn file_name(first: u64) -> String {
     format!("{first:020}.journal")
+}
+
+/// The file with the id of the replica.
+pub(super) const REPLICA: &str = "replica";
+
+/// The replica whose folder this is; none where there is no journal.
+pub(super) fn owner(folder: &Path) -> Result<Option<Uuid>, JournalError> {
+    let path = folder.join(REPLICA);
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(io_at(&path))?,
+    };
+    let id = text.trim().parse().map_err(|_| io::Error::other("expected the id of a replica"));
+    id.map(Some).map_err(io_at(&path))
+}
+
+/// Reads the start of a segment, which has to be of the folder's own replica.
+fn read_start(path: &Path, bytes: &[u8]) -> Result<Option<Start>, JournalError> {
+    let start = record::read_start(bytes).map_err(fault_at(path))?;
+    if let Some(found) = start.and_then(|start| start.replica) {
+        let owner = owner(path.parent().unwrap_or(path))?.unwrap_or_default();
+        if found != owner {
+            return Err(JournalError::Foreign { path: path.to_owned(), found, owner });
+        }
+    }
+    Ok(start)
 }
 
 /// The segments of a folder in their order, each with the number of its first record by its name.
@@ -56,6 +88,7 @@ pub(super) fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, JournalError> {
 /// The segment that is written.
 pub(super) struct Writer {
     folder: PathBuf,
+    path: PathBuf,
     file: File,
     length: u64,
     /// Whether the file ends with a whole record: not when a write failed, and so did taking back what it had written.
@@ -73,12 +106,12 @@ impl Writer {
         let segments = list(folder)?;
         let Some((_, path)) = segments.last() else { return Self::create(folder, cursor + 1) };
         let bytes = fs::read(path).map_err(io_at(path))?;
-        let Some(first) = record::read_start(&bytes).map_err(fault_at(path))? else {
+        let Some(Start { first, end, .. }) = read_start(path, &bytes)? else {
             // Made by one who came no further.
             fs::remove_file(path).map_err(io_at(path))?;
             return Self::open(folder, cursor);
         };
-        let (mut at, mut next) = (record::START, first);
+        let (mut at, mut next) = (end, first);
         while let Some(found) = record::read(&bytes, at, next).map_err(fault_at(path))? {
             (at, next) = (found.end, next + 1);
         }
@@ -93,15 +126,14 @@ impl Writer {
             // The database knows more than this journal does, which then goes on behind it.
             return Self::create(folder, cursor + 1);
         }
-        let folder = folder.to_owned();
-        Ok(Self { folder, file, length, whole: true, next, buffer: Vec::new(), prepared: 0 })
+        Ok(Self::begun(folder, path.clone(), file, length, next))
     }
 
     fn create(folder: &Path, first: u64) -> Result<Self, JournalError> {
         let path = folder.join(file_name(first));
+        let start = record::start(first, owner(folder)?.unwrap_or_default());
         let create = || {
             let mut file = OpenOptions::new().append(true).create_new(true).open(&path)?;
-            let start = record::start(first);
             file.write_all(&start)?;
             file.sync_all()?;
             File::open(folder)?.sync_all()?;
@@ -109,8 +141,26 @@ impl Writer {
         };
         let file = create().map_err(io_at(&path))?;
         let length = u64::try_from(record::START).unwrap_or(u64::MAX);
+        Ok(Self::begun(folder, path, file, length, first))
+    }
+
+    fn begun(folder: &Path, path: PathBuf, file: File, length: u64, next: u64) -> Self {
         let folder = folder.to_owned();
-        Ok(Self { folder, file, length, whole: true, next: first, buffer: Vec::new(), prepared: 0 })
+        Self { folder, path, file, length, whole: true, next, buffer: Vec::new(), prepared: 0 }
+    }
+
+    /// Sees that the file still stands under its name, as long as it was written: what somebody has taken away or cut off is read
+    /// by nobody later.
+    pub(super) fn look(&self) -> Result<(), JournalError> {
+        use std::os::unix::fs::MetadataExt as _;
+        let ours = self.file.metadata().map_err(io_at(&self.path))?;
+        let is_there = fs::metadata(&self.path)
+            .is_ok_and(|named| (named.dev(), named.ino()) == (ours.dev(), ours.ino()));
+        if is_there && ours.len() >= self.length {
+            Ok(())
+        } else {
+            Err(JournalError::Gone { path: self.path.clone() })
+        }
     }
 
     /// The number of the last record.
@@ -282,12 +332,12 @@ impl Tail {
         let (path, first) = (path.clone(), *named);
         let mut segment = Segment { path, first, file, bytes: Vec::new(), offset: 0, at: 0 };
         while segment.bytes.len() < record::START && segment.read_on()? {}
-        let start = record::read_start(&segment.bytes).map_err(fault_at(&segment.path))?;
-        let Some(found) = start else { return Ok(None) };
+        let start = read_start(&segment.path, &segment.bytes)?;
+        let Some(Start { first: found, end, .. }) = start else { return Ok(None) };
         if found != first {
             return Err(JournalError::Gap { path: segment.path, found, wanted: first });
         }
-        segment.at = record::START;
+        segment.at = end;
         let mut seq = first;
         while seq < self.next {
             if let Some(record) = segment.record(seq)? {

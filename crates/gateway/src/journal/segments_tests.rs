@@ -103,12 +103,49 @@ fn a_segment_that_was_cut_off_at_its_start_is_made_again() {
     let before = fs::read(&first).unwrap();
     for length in 0..record::START {
         fs::write(&first, &before).unwrap();
-        fs::write(&second, &record::start(3)[..length]).unwrap();
+        fs::write(&second, &record::start(3, Uuid::nil())[..length]).unwrap();
         let mut writer = Writer::open(folder.path(), 0).unwrap();
         assert_eq!(writer.last(), 2, "{length} bytes");
         append(&mut writer, 3..4);
         assert_eq!(bodies(folder.path(), 0), [1, 2, 3]);
     }
+}
+
+#[test]
+fn what_is_taken_away_from_under_the_writer_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(file_name(1));
+    let mut writer = Writer::open(folder.path(), 0).unwrap();
+    append(&mut writer, 1..3);
+    writer.look().unwrap();
+    let copy = folder.path().join("copy");
+    fs::copy(&path, &copy).unwrap();
+    fs::rename(&copy, &path).unwrap();
+    assert!(matches!(writer.look(), Err(JournalError::Gone { .. })));
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(writer.look(), Err(JournalError::Gone { .. })));
+    let mut writer = Writer::open(folder.path(), 0).unwrap();
+    append(&mut writer, 1..3);
+    File::options().write(true).open(&path).unwrap().set_len(20).unwrap();
+    append(&mut writer, 3..4);
+    assert!(matches!(writer.look(), Err(JournalError::Gone { .. })));
+}
+
+#[test]
+fn a_segment_of_another_replica_is_refused() {
+    let [folder, other] = [1, 2].map(|replica| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(REPLICA), Uuid::from_u128(replica).to_string()).unwrap();
+        append(&mut Writer::open(folder.path(), 0).unwrap(), 1..3);
+        folder
+    });
+    assert_eq!(bodies(folder.path(), 0), [1, 2]);
+    let [ours, theirs] = [&folder, &other].map(|folder| folder.path().join(file_name(1)));
+    fs::copy(theirs, ours).unwrap();
+    let fault = read(&mut Tail::behind(folder.path(), 0)).unwrap_err();
+    assert!(matches!(fault, JournalError::Foreign { found, .. } if found.as_u128() == 2));
+    let fault = Writer::open(folder.path(), 0).err().unwrap();
+    assert!(matches!(fault, JournalError::Foreign { owner, .. } if owner.as_u128() == 1));
 }
 
 #[test]

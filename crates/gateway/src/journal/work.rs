@@ -78,6 +78,13 @@ fn sync_once(journal: &Journal) -> anyhow::Result<()> {
     });
     // Only what no loss of power can take back: the database must never know more than the journal.
     journal.unapplied.notify_one();
+    if let Err(error) = journal.written().writer().look() {
+        // The file is still open: what is under way is written and applied.
+        if !journal.gone.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "no more requests are taken: this process has to be started anew");
+        }
+        return Ok(());
+    }
     journal.full.store(segments::room(&journal.folder.path)? < LEAST_ROOM, Ordering::Relaxed);
     if is_full {
         let oldest = {

@@ -93,7 +93,7 @@ async fn a_cut_end_is_forgotten_and_damage_is_named() {
 
     // What a writer was stopped in the middle of.
     let mut torn = whole.clone();
-    torn.extend_from_slice(&whole[32..100]);
+    torn.extend_from_slice(&whole[48..100]);
     std::fs::write(segment(&app), torn).expect("written");
     app.restart().await;
     app.chatted(&say("openai", "gpt-4o", "Hello again")).await;
@@ -103,16 +103,39 @@ async fn a_cut_end_is_forgotten_and_damage_is_named() {
     // A database from before: the journal feeds it once more, unless it is damaged.
     app.books.shell("UPDATE tollgate.replicas SET cursor_seq = 0").await;
     let mut damaged = std::fs::read(segment(&app)).expect("the journal");
-    damaged[60] ^= 4;
+    damaged[80] ^= 4;
     std::fs::write(segment(&app), &damaged).expect("written");
     for command in [&["serve", "--port", "0"][..], &["usage"], &["verify"]] {
         let refused = app.books.refused(command).await;
-        assert!(refused.contains("0001.journal is damaged at its byte 32"), "{refused}");
+        assert!(refused.contains("0001.journal is damaged at its byte 48"), "{refused}");
     }
-    damaged[60] ^= 4;
+    damaged[80] ^= 4;
     std::fs::write(segment(&app), &damaged).expect("written");
     app.restart().await;
     assert_eq!(app.close().await.len(), 4);
+}
+
+/// What is answered until it is seen that somebody has taken the file away is on the books all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_taken_away_is_missed() {
+    let app = App::start().await;
+    let hello = say("openai", "gpt-4o", "Hello");
+    app.chatted(&hello).await;
+    // By now the file is being read.
+    app.price_to_pay().await;
+    std::fs::remove_file(segment(&app)).expect("removed");
+    let mut answered = 1;
+    loop {
+        match app.chat(&hello).send().await.expect("an answer").status().as_u16() {
+            503 => break,
+            status => assert_eq!(status, 200),
+        }
+        answered += 1;
+    }
+    while !app.written_log().contains("0001.journal was taken away") {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(app.close().await.len(), answered);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -30,6 +30,7 @@ fn correction(number: u128, kind: AdjustmentKind, pico: i64, corrects: Uuid) -> 
 on_both!(
     credit_comes_and_is_corrected,
     a_gift_is_not_paid_out,
+    what_pays_a_debt_does_not_expire,
     nobody_is_granted_what_is_not_there,
     settling_leaves_available_as_it_is,
     any_cut_makes_the_same_ledger,
@@ -38,6 +39,7 @@ on_both!(
     a_lower_budget_keeps_what_is_spent,
     a_period_that_was_lost_is_opened,
     credit_expires_when_nobody_holds_it,
+    what_has_expired_pays_for_nothing_later,
     what_the_house_has_paid_uses_no_credit_up,
     what_a_dead_replica_held_is_free,
     accounts_change_how_they_pay
@@ -152,6 +154,21 @@ async fn a_gift_is_not_paid_out(database: TestDatabase) {
 }
 
 /// Sixty-four at once, of four replicas: together they get what there is, to the last bit of it.
+/// Credit of somebody who owes is used up as far as that goes, also where more is paid later.
+async fn what_pays_a_debt_does_not_expire(database: TestDatabase) {
+    let mut books = Books::open(database).await;
+    books.store.set_prepaid(id(ACCOUNT), false, Usd::ZERO).await.unwrap();
+    books.apply(&[held(1, 300, &[])]).await;
+    books.add_credit(100, 100, Some(NOW + 10)).await;
+    books.add_credit(101, 250, Some(NOW + 10)).await;
+    assert_eq!(books.balance().await, (50, 0));
+    assert_eq!(books.store.expire_credit(NOW + 10).await.unwrap(), usd(50));
+    books.add_credit(102, 1_000, None).await;
+    assert_eq!(books.store.expire_credit(NOW + 11).await.unwrap(), Usd::ZERO);
+    assert_eq!(books.store.balance(id(ACCOUNT), NOW + 11).await.unwrap().posted, usd(1_000));
+    books.close().await;
+}
+
 async fn nobody_is_granted_what_is_not_there(database: TestDatabase) {
     let mut books = Books::open(database).await;
     books.add_credit(100, 1_000, None).await;
@@ -427,6 +444,24 @@ async fn credit_expires_when_nobody_holds_it(database: TestDatabase) {
     books.grant(credit_of(ACCOUNT), 80, 80).await;
     assert_eq!(books.store.expire_credit(NOW + 20).await.unwrap(), Usd::ZERO);
     assert_eq!(books.balance().await, (200, 140));
+    books.close().await;
+}
+
+/// What began before and after credit expired comes to the same in one batch as in two.
+async fn what_has_expired_pays_for_nothing_later(database: TestDatabase) {
+    let mut books = Books::open(database).await;
+    books.add_credit(100, 100, Some(NOW + 10)).await;
+    books.add_credit(101, 100, None).await;
+    books.grant(credit_of(ACCOUNT), 150, 150).await;
+    let begun = |number, charge, started_at| Receipt {
+        started_at,
+        ..held(number, charge, &[credit_of(ACCOUNT)])
+    };
+    books.apply(&[begun(1, 50, NOW + 11), begun(2, 20, NOW), begun(3, 5, NOW + 10)]).await;
+    let (replica, epoch) = (books.replica, books.epoch);
+    books.store.give_back(replica, epoch, credit_of(ACCOUNT), usd(75)).await.unwrap();
+    assert_eq!(books.store.expire_credit(NOW + 12).await.unwrap(), usd(80));
+    assert_eq!(books.balance().await, (45, 0));
     books.close().await;
 }
 
