@@ -327,13 +327,12 @@ async fn take(
 ) -> Result<Vec<i64>, StoreError> {
     let mut taken = Vec::new();
     for (grant, remaining) in grants {
-        let used = remaining.min(amount);
-        if used <= 0 {
-            break;
-        }
-        on!(*conn, USE, (q, c) => q.bind(used).bind(grant).execute(c).await.map(drop))?;
-        amount -= used;
+        let used = remaining.min(amount).max(0);
         taken.push(used);
+        if used > 0 {
+            on!(*conn, USE, (q, c) => q.bind(used).bind(grant).execute(c).await.map(drop))?;
+            amount -= used;
+        }
     }
     Ok(taken)
 }

@@ -40,6 +40,7 @@ on_both!(
     a_period_that_was_lost_is_opened,
     credit_expires_when_nobody_holds_it,
     what_has_expired_pays_for_nothing_later,
+    what_is_used_up_is_in_nobodys_way,
     what_the_house_has_paid_uses_no_credit_up,
     what_a_dead_replica_held_is_free,
     accounts_change_how_they_pay
@@ -153,7 +154,6 @@ async fn a_gift_is_not_paid_out(database: TestDatabase) {
     books.close().await;
 }
 
-/// Sixty-four at once, of four replicas: together they get what there is, to the last bit of it.
 /// Credit of somebody who owes is used up as far as that goes, also where more is paid later.
 async fn what_pays_a_debt_does_not_expire(database: TestDatabase) {
     let mut books = Books::open(database).await;
@@ -169,6 +169,7 @@ async fn what_pays_a_debt_does_not_expire(database: TestDatabase) {
     books.close().await;
 }
 
+/// Sixty-four at once, of four replicas: together they get what there is, to the last bit of it.
 async fn nobody_is_granted_what_is_not_there(database: TestDatabase) {
     let mut books = Books::open(database).await;
     books.add_credit(100, 1_000, None).await;
@@ -462,6 +463,20 @@ async fn what_has_expired_pays_for_nothing_later(database: TestDatabase) {
     books.store.give_back(replica, epoch, credit_of(ACCOUNT), usd(75)).await.unwrap();
     assert_eq!(books.store.expire_credit(NOW + 12).await.unwrap(), usd(80));
     assert_eq!(books.balance().await, (45, 0));
+    books.close().await;
+}
+
+/// Credit that the earlier requests of a batch have used up is passed over by the later ones.
+async fn what_is_used_up_is_in_nobodys_way(database: TestDatabase) {
+    let mut books = Books::open(database).await;
+    for (number, amount, expires_in) in [(100, 10, 10), (101, 10, 20), (102, 100, 40)] {
+        books.add_credit(number, amount, Some(NOW + expires_in)).await;
+    }
+    let begun = |number, charge, started_at| Receipt { started_at, ..held(number, charge, &[]) };
+    books.apply(&[begun(1, 20, NOW), begun(2, 5, NOW + 15)]).await;
+    assert_eq!(books.store.expire_credit(NOW + 30).await.unwrap(), Usd::ZERO);
+    assert_eq!(books.store.expire_credit(NOW + 40).await.unwrap(), usd(95));
+    assert_eq!(books.balance().await, (0, 0));
     books.close().await;
 }
 
