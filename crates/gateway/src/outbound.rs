@@ -176,19 +176,22 @@ fn ceiling_field(inbound: &Inbound, target: &Target) -> Option<&'static str> {
 /// State of another provider on its way through a client of this dialect, which only the canonical form takes out of its
 /// envelope. It stands at the beginning of a text.
 fn is_sealed(body: &[u8]) -> bool {
+    /// Some of them in base64.
+    const MARKS: [&str; 6] =
+        ["tg1.", "call.tg1.", "ahead.tg1.", "dGcxL", "YWhlYWQudGcxL", "reasoning_details\""];
     let begins = |quote: usize| {
         let text = body.get(quote + 1..).unwrap_or_default();
         match text.first() {
-            Some(b't' | b'c' | b'a') => ["tg1.", "call.tg1.", "ahead.tg1."]
-                .iter()
-                .any(|mark| text.starts_with(mark.as_bytes())),
-            // The same in base64.
-            Some(b'd') => text.starts_with(b"dGcxL"),
-            Some(b'r') => text.starts_with(b"reasoning_details\"") || is_foreign_thought(text),
+            Some(b't' | b'c' | b'a' | b'd' | b'Y') => is_marked(text, &MARKS),
+            Some(b'r') => is_marked(text, &MARKS) || is_foreign_thought(text),
             _ => false,
         }
     };
     memchr::memchr_iter(b'"', body).any(begins)
+}
+
+fn is_marked(text: &[u8], marks: &[&str]) -> bool {
+    marks.iter().any(|mark| text.starts_with(mark.as_bytes()))
 }
 
 /// Whether an id of thoughts is not the provider's own: those have no second underscore.
@@ -334,4 +337,32 @@ pub(crate) fn translated(
         carry: Carry::Translated { renamed: written.renamed },
         dropped,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::is_sealed;
+
+    #[test]
+    fn state_of_others_is_found_where_a_text_begins() {
+        let coded = |text: &str| STANDARD.encode(text);
+        for text in [
+            "tg1.anthropic.YQ".to_owned(),
+            "call.tg1.gemini.YQ".to_owned(),
+            "ahead.tg1.gemini.YQ".to_owned(),
+            coded("tg1.anthropic.YQ"),
+            coded("ahead.tg1.anthropic.YQ"),
+            "rs_1_2".to_owned(),
+        ] {
+            assert!(is_sealed(format!(r#"{{"a":["{text}"]}}"#).as_bytes()), "{text}");
+            assert!(!is_sealed(format!(r#"{{"a":["say {text}"]}}"#).as_bytes()), "{text}");
+        }
+        assert!(is_sealed(br#"{"reasoning_details":[]}"#));
+        for text in ["tg1", "rs_12", "reasoning_detail", "dGcx", ""] {
+            assert!(!is_sealed(format!(r#"{{"a":"{text}","b":"x rs_1_2"}}"#).as_bytes()), "{text}");
+        }
+    }
 }
