@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::engine::Sql;
 use crate::rollups::DAY;
-use crate::{BudgetOwner, Store, StoreError};
+use crate::{BudgetOwner, Store, StoreError, expiry};
 
 // Days for the periods that are under way, months for all that was before.
 macro_rules! used {
@@ -105,12 +105,13 @@ impl Store {
         Ok(usage)
     }
 
-    /// What was put into an account, in pico-dollars, less what was taken out or has expired: its balance is that less
-    /// what was used.
-    pub async fn put_in(&self, account_id: Uuid) -> Result<i64, StoreError> {
-        let mut conn = self.read().await?;
+    /// What was put into an account, in pico-dollars, less what was taken out or has expired by `now`: its balance is that
+    /// less what was used.
+    pub async fn put_in(&self, account_id: Uuid, now: i64) -> Result<i64, StoreError> {
+        let mut conn = self.read.snapshot().await?;
         let (sum,): (i64,) =
             on!(conn, PUT_IN => _, (q, c) => q.bind(account_id).fetch_one(c).await)?;
-        Ok(sum)
+        let ends = expiry::ends(&mut conn, account_id, now).await?;
+        Ok(sum.saturating_sub(ends.ended))
     }
 }

@@ -7,6 +7,7 @@ use store::{Grain, Role};
 
 use super::dollars::Dollars;
 use super::{Data, forbidden};
+use crate::clock;
 use crate::problem::Problem;
 use crate::web::{self, Call};
 
@@ -27,7 +28,7 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     }
     call.app.journal.applied().await.map_err(Problem::store)?;
     let store = &call.app.store;
-    let put_in = store.put_in(account).await.map_err(Problem::store)?;
+    let put_in = store.put_in(account, clock::now()).await.map_err(Problem::store)?;
     let ever = (i64::MIN, i64::MAX);
     let used = store.rollup_total(Grain::AccountMonth, account, ever).await;
     let used = used.map_err(Problem::store)?;

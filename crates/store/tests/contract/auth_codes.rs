@@ -132,19 +132,19 @@ async fn totals(database: TestDatabase) {
         assert_eq!(all.of(BudgetPeriod::Month), key.of(BudgetPeriod::Month) + other);
     }
 
-    assert_eq!(store.put_in(id(2)).await.unwrap(), 0, "what was used was not put in");
-    let credit = |number, amount, source| NewCredit {
+    assert_eq!(store.put_in(id(2), NOW).await.unwrap(), 0, "what was used was not put in");
+    let credit = |number, amount, source, expires_at| NewCredit {
         id: id(number),
         account_id: id(2),
         amount: Usd::from_pico(amount),
         source,
-        expires_at: None,
+        expires_at,
         actor: "test".to_owned(),
         reason: String::new(),
         at: NOW,
     };
-    store.add_credit(credit(50, 1_000_000_000_001, CreditSource::Paid)).await.unwrap();
-    store.add_credit(credit(51, 500, CreditSource::Promo)).await.unwrap();
+    store.add_credit(credit(50, 1_000_000_000_001, CreditSource::Paid, None)).await.unwrap();
+    store.add_credit(credit(51, 500, CreditSource::Promo, Some(NOW + 1))).await.unwrap();
     let taken = Adjustment {
         id: id(52),
         account_id: id(2),
@@ -156,8 +156,11 @@ async fn totals(database: TestDatabase) {
         at: NOW,
     };
     store.adjust(taken).await.unwrap();
-    let put_in = store.put_in(id(2)).await.unwrap();
+    let put_in = store.put_in(id(2), NOW).await.unwrap();
     assert_eq!(put_in, 1_000_000_000_201);
+    let later = store.put_in(id(2), NOW + 1).await.unwrap();
+    // What was taken came off the gift, which expires first; nobody has taken the rest off yet.
+    assert_eq!(later, put_in - 200);
     assert_eq!(store.balance(id(2), 0).await.unwrap().posted.pico(), put_in - ever);
     database.drop(store).await;
 }
