@@ -54,9 +54,9 @@ pub(crate) fn run(args: &[String]) -> Result {
     let bins = super::binaries(bins)?;
     let dir = TempDir::new(&sh::target_dir()?, "layout")?;
     let providers = Providers::start(&bins, dir.path())?;
-    ui::heading("a start");
+    ui::heading("a first start");
     let empty = TempDir::new(dir.path(), "empty")?;
-    let books = Books::new(&bins, empty.path(), &providers)?;
+    let books = Books::none(&bins, empty.path(), &providers)?;
     let start = counted(&valgrind, dir.path(), &books, &[])?;
     ui::heading("a start, and requests");
     let loads = Scenario::ALL.map(Scenario::of_gateway);

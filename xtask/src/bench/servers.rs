@@ -69,8 +69,13 @@ pub(crate) struct Books<'a> {
 }
 
 impl<'a> Books<'a> {
+    /// Of a server that has never been started.
+    pub(crate) fn none(bins: &'a Path, dir: &'a Path, providers: &'a Providers) -> Result<Self> {
+        Ok(Self { bins, dir, providers, port: free_port()?, key: String::new() })
+    }
+
     pub(crate) fn new(bins: &'a Path, dir: &'a Path, providers: &'a Providers) -> Result<Self> {
-        let mut books = Self { bins, dir, providers, port: free_port()?, key: String::new() };
+        let mut books = Self::none(bins, dir, providers)?;
         sh::output(&mut books.tollgate(&["migrate"]))?;
         sh::output(&mut books.tollgate(&["user", "add", USER]))?;
         books.key = sh::output(&mut books.tollgate(&["key", "create", "--user", USER]))?;
