@@ -270,13 +270,14 @@ fn told_and_read(client: &dyn Dialect, events: Vec<Event>) -> Result<(), Broken>
 
 /// What a reader promises of its events.
 fn promises(events: &[Event]) -> Result<(), Broken> {
-    let (mut open, mut next, mut finished) = (BTreeSet::new(), 0, false);
+    let (mut open, mut next) = (BTreeSet::new(), 0);
+    let (mut started, mut finished) = (false, false);
     let last = events.len().saturating_sub(1);
     for (at, event) in events.iter().enumerate() {
         let fine = match event {
-            Event::Start { .. } => at == 0,
+            Event::Start { .. } => !std::mem::replace(&mut started, true),
             Event::Open { index, .. } => {
-                let fine = at > 0 && *index == next;
+                let fine = started && *index == next;
                 next += 1;
                 open.insert(*index);
                 fine
@@ -286,9 +287,10 @@ fn promises(events: &[Event]) -> Result<(), Broken> {
             | Event::Cite { index, .. }
             | Event::Seal { index, .. } => open.contains(index),
             Event::Close { index } => open.remove(index),
-            Event::Usage(_) => at > 0,
+            // Known ahead of the start, it is the first word.
+            Event::Usage(_) => started || at == 0,
             Event::Finish { .. } => {
-                let fine = !finished && open.is_empty() && at > 0;
+                let fine = !finished && open.is_empty() && started;
                 finished = true;
                 fine
             }
