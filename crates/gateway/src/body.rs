@@ -101,7 +101,8 @@ async fn read_packed(
         } else {
             if whole.is_empty() {
                 // Memory that nothing has been written to is none.
-                whole.reserve(came + bytes.len() + size_left(&body, limit));
+                let left = usize::try_from(body.size_hint().lower()).unwrap_or_default();
+                whole.reserve(came + bytes.len() + left);
             }
             whole.extend_from_slice(&std::mem::take(&mut first));
             whole.extend_from_slice(&bytes);
@@ -113,11 +114,6 @@ async fn read_packed(
     // A request lives as long as its answer, and would keep the connection from using its buffer again.
     let bytes = if first.len() <= SMALL { Bytes::copy_from_slice(&first) } else { first };
     Ok(Whole { bytes, held })
-}
-
-/// How much is announced to come, within the limit.
-fn size_left(body: &Body, limit: u32) -> usize {
-    usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX).min(size(limit))
 }
 
 /// 408: the client takes too long.

@@ -15,9 +15,9 @@ use crate::sse::Frame;
 /// One step of an answer on its way.
 ///
 /// What a [`Reader`] promises: `Start` comes once and first, but for a `Usage` that is known by then, unless a `Problem`
-/// comes in its place; blocks are numbered from 0 in the order in which they open; what belongs to a block stands between its `Open` and its `Close`, and every
-/// block that opens closes, unless a `Problem` cuts it off; `Finish` comes at most once; `End` comes last, and only after
-/// an end that the protocol calls one. Nothing follows `End` or `Problem`.
+/// comes in its place; blocks are numbered from 0 in the order in which they open; what belongs to a block stands between
+/// its `Open` and its `Close`, and every block that opens closes, unless a `Problem` cuts it off; `Finish` comes at most
+/// once; `End` comes last, and only after an end that the protocol calls one. Nothing follows `End` or `Problem`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The answer begins.

@@ -34,17 +34,10 @@ pub(super) async fn run(settings: &Settings, output: &Output) -> anyhow::Result<
     )
 }
 
-/// Has another process bring the database up to date, where there is something to do: what that takes would stay in the memory of
-/// a server, which never needs it again. Where that process fails, the server does so too, and says why.
-///
-/// # Errors
-/// The database cannot be opened, or a newer program has been here.
+/// Has another process bring the database up to date: what that takes would stay in the memory of a server, which never needs it
+/// again. Where that process fails, the server does so too, and says why.
 pub(super) async fn apart(settings: &Settings) -> anyhow::Result<()> {
-    let store = Store::open(&settings.database_url, 1).await?;
-    let pending = store.pending().await;
-    store.close().await;
-    let program = std::env::current_exe();
-    let (false, Ok(program)) = (pending?.is_empty(), program) else { return Ok(()) };
+    let Ok(program) = std::env::current_exe() else { return Ok(()) };
     let mut command = Command::new(program);
     command.arg("migrate");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

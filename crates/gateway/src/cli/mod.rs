@@ -207,13 +207,20 @@ async fn open(settings: &Settings) -> anyhow::Result<Store> {
 /// The same, for somebody who writes: a key that is missing is made.
 pub(crate) async fn open_to_write(settings: &Settings) -> anyhow::Result<Store> {
     let store = Store::open(&settings.database_url, READERS).await?;
-    prepare(store.signing(crate::journal::act_signer(&settings.data_dir)?)).await
+    sign_and_prepare(store, settings).await
 }
 
 /// The same, for a server.
 pub(crate) async fn open_to_serve(settings: &Settings) -> anyhow::Result<Store> {
-    migrate::apart(settings).await?;
-    open_to_write(settings).await
+    let store = Store::open(&settings.database_url, READERS).await?;
+    if !store.pending().await?.is_empty() {
+        migrate::apart(settings).await?;
+    }
+    sign_and_prepare(store, settings).await
+}
+
+async fn sign_and_prepare(store: Store, settings: &Settings) -> anyhow::Result<Store> {
+    prepare(store.signing(crate::journal::act_signer(&settings.data_dir)?)).await
 }
 
 async fn prepare(store: Store) -> anyhow::Result<Store> {
