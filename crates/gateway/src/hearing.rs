@@ -1,7 +1,6 @@
 //! Sound for a model that takes none. The provider's own refusal names a message, and costs the way there: this one names the
 //! part.
 
-use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -13,7 +12,7 @@ use crate::routing::{Plan, Target};
 /// older models it does not tell.
 pub(crate) fn check(inbound: &Inbound, plan: &Plan, target: &Target) -> Result<(), Problem> {
     if !inbound.face.is(wire::openai_chat::NAME)
-        || memmem::find(&inbound.body, b"\"input_audio\"").is_none()
+        || !inbound.marks().sound
         || target.provider == "gemini"
     {
         return Ok(());

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memmem;
 use uuid::Uuid;
 use wire::Chat;
+use wire::marks::Marks;
 use wire::peek::{self, Peek};
 
 use crate::count;
@@ -64,6 +65,8 @@ pub(crate) struct Inbound {
     pub(crate) passage: Arc<Passage>,
     /// The body in the canonical form, once somebody has asked for it. Boxed, because most requests do without.
     chat: OnceLock<Box<Chat>>,
+    /// What has been searched for in the body, once somebody has asked for it.
+    marks: OnceLock<Marks>,
 }
 
 /// A model as the client names it.
@@ -114,6 +117,7 @@ impl Inbound {
             ceiling: None,
             passage,
             chat: OnceLock::new(),
+            marks: OnceLock::new(),
         };
         if let Speech::Native = face.speech {
             let (wanted, chat) = native::chat::read(&inbound.body)?;
@@ -195,6 +199,11 @@ impl Inbound {
         {
             chat.max_tokens = Some(tokens);
         }
+    }
+
+    /// What in the body keeps it from passing as it is.
+    pub(crate) fn marks(&self) -> Marks {
+        *self.marks.get_or_init(|| Marks::of(&self.body))
     }
 
     /// The request in the canonical form.

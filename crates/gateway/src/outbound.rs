@@ -140,7 +140,7 @@ fn passes(inbound: &Inbound, target: &Target) -> bool {
         !peek.models.is_empty() || peek.provider != peek::Preferences::default()
     };
     let limited = inbound.ceiling.is_none() || can_limit(inbound, target);
-    !openrouter && !foreign && limited && !is_sealed(&inbound.body)
+    !openrouter && !foreign && limited && !inbound.marks().sealed
 }
 
 /// Whether a body goes to a target as it came, so that it need not be understood here.
@@ -171,33 +171,6 @@ fn ceiling_field(inbound: &Inbound, target: &Target) -> Option<&'static str> {
         wire::openai_responses::NAME => Some("max_output_tokens"),
         _ => None,
     }
-}
-
-/// State of another provider on its way through a client of this dialect, which only the canonical form takes out of its
-/// envelope. It stands at the beginning of a text.
-fn is_sealed(body: &[u8]) -> bool {
-    /// Some of them in base64.
-    const MARKS: [&str; 6] =
-        ["tg1.", "call.tg1.", "ahead.tg1.", "dGcxL", "YWhlYWQudGcxL", "reasoning_details\""];
-    let begins = |quote: usize| {
-        let text = body.get(quote + 1..).unwrap_or_default();
-        match text.first() {
-            Some(b't' | b'c' | b'a' | b'd' | b'Y') => is_marked(text, &MARKS),
-            Some(b'r') => is_marked(text, &MARKS) || is_foreign_thought(text),
-            _ => false,
-        }
-    };
-    memchr::memchr_iter(b'"', body).any(begins)
-}
-
-fn is_marked(text: &[u8], marks: &[&str]) -> bool {
-    marks.iter().any(|mark| text.starts_with(mark.as_bytes()))
-}
-
-/// Whether an id of thoughts is not the provider's own: those have no second underscore.
-fn is_foreign_thought(text: &[u8]) -> bool {
-    let id = text.strip_prefix(b"rs_").unwrap_or_default();
-    id.iter().take_while(|byte| **byte != b'"').take(64).any(|byte| *byte == b'_')
 }
 
 /// The client's headers that mean something in the target's dialect, which is its own.
@@ -337,32 +310,4 @@ pub(crate) fn translated(
         carry: Carry::Translated { renamed: written.renamed },
         dropped,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-
-    use super::is_sealed;
-
-    #[test]
-    fn state_of_others_is_found_where_a_text_begins() {
-        let coded = |text: &str| STANDARD.encode(text);
-        for text in [
-            "tg1.anthropic.YQ".to_owned(),
-            "call.tg1.gemini.YQ".to_owned(),
-            "ahead.tg1.gemini.YQ".to_owned(),
-            coded("tg1.anthropic.YQ"),
-            coded("ahead.tg1.anthropic.YQ"),
-            "rs_1_2".to_owned(),
-        ] {
-            assert!(is_sealed(format!(r#"{{"a":["{text}"]}}"#).as_bytes()), "{text}");
-            assert!(!is_sealed(format!(r#"{{"a":["say {text}"]}}"#).as_bytes()), "{text}");
-        }
-        assert!(is_sealed(br#"{"reasoning_details":[]}"#));
-        for text in ["tg1", "rs_12", "reasoning_detail", "dGcx", ""] {
-            assert!(!is_sealed(format!(r#"{{"a":"{text}","b":"x rs_1_2"}}"#).as_bytes()), "{text}");
-        }
-    }
 }

@@ -24,6 +24,7 @@ mod foreign;
 pub mod gemini;
 mod inline;
 mod json;
+pub mod marks;
 pub mod openai_chat;
 pub mod openai_responses;
 pub mod outline;

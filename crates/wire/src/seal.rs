@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::chat::Seal;
 
 /// No provider's own state begins like this: what of it is text is base64, which has no dots.
-const MARK: &str = "tg1.";
+pub(crate) const MARK: &str = "tg1.";
 
 /// The text that stands for `seal` in the dialect `own`: its own state as it is, that of others in an envelope. A dialect
 /// whose field holds bytes (Gemini) encodes the envelope once more.

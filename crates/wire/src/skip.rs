@@ -147,9 +147,9 @@ impl<'a> Cursor<'a> {
         let rest = self.rest();
         let end = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
         let plain = rest.get(..end).unwrap_or_default();
-        // All of it is compared, whatever is found, so that the compiler can compare many bytes at once.
-        let controls = plain.iter().fold(0, |any, byte| any | u8::from(*byte < b' '));
-        self.at += if controls == 0 {
+        // All of it is looked at, whatever is found, so that the compiler can compare many bytes at once.
+        let least = plain.iter().copied().fold(b' ', u8::min);
+        self.at += if least == b' ' {
             end
         } else {
             plain.iter().take_while(|byte| **byte >= b' ').count()

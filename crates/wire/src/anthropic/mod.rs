@@ -37,10 +37,10 @@ pub const NAME: &str = "anthropic";
 /// Marks the seal of withheld thinking, which is told apart from a signature by it.
 const REDACTED: &str = "redacted:";
 /// Marks the state of a call, for which this dialect has no place: it comes as withheld thinking behind the call.
-const CALL_SEAL: &str = "call.";
+pub(crate) const CALL_SEAL: &str = "call.";
 /// Marks the state of thoughts ahead of a text, which comes behind it: clients that have not asked for thoughts take the first
 /// block for the text.
-const AHEAD: &str = "ahead.";
+pub(crate) const AHEAD: &str = "ahead.";
 /// The signature of thoughts that nobody signed. Clients drop thoughts without one, and some providers want them back.
 const UNSIGNED: &str = "tg1.unsigned";
 /// Says in a request whether there are to be thoughts.
