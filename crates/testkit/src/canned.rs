@@ -31,6 +31,9 @@ impl Default for CannedStream {
 /// What every event of text holds.
 const WORD: &str = "word ";
 
+/// What every prompt is said to have, in tokens. None would be an answer that no provider gives.
+const PROMPT: u64 = 8;
+
 /// Events that need not wait for each other are sent in blocks of about this many bytes.
 const BLOCK: usize = 16 * 1024;
 
@@ -75,7 +78,8 @@ fn canned(
         None => whole(&asked, &template.body, &Ask::default(), &body),
         Some(stream) => {
             let said = format!("say:{}", WORD.repeat(stream.events));
-            let ask = Ask { model: template.model.clone(), said, ..Ask::default() };
+            let ask =
+                Ask { model: template.model.clone(), said, input_tokens: PROMPT, ..Ask::default() };
             whole(&asked, &template.body, &ask, &body)
         }
     };
@@ -130,6 +134,22 @@ pub(crate) fn wants_stream(body: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::replay::Replay;
+
+    #[test]
+    fn every_stream_names_its_prompt() {
+        let responder = Responder::new(Replay::default(), None);
+        let names = ["prompt_tokens", "input_tokens", "promptTokenCount"];
+        let mut streams = 0;
+        for (key, answer) in answers(&responder, &CannedStream::default()) {
+            let Body::Canned(canned) = &answer.body else { continue };
+            let told = String::from_utf8_lossy(&canned.pieces.concat()).replace(' ', "");
+            let named = names.map(|name| format!("\"{name}\":{PROMPT}"));
+            assert!(named.iter().any(|named| told.contains(named)), "{key:?}: {told}");
+            streams += 1;
+        }
+        assert_eq!(streams, FORMATS.len());
+    }
 
     #[test]
     fn a_wish_for_a_stream_is_found() {
