@@ -19,7 +19,8 @@ fn main() -> std::io::Result<()> {
     // The linker of a compiler for GNU/Linux takes such scripts. One that somebody has chosen may not.
     let gnu = is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu");
     let chosen = var("RUSTC_LINKER").is_ok()
-        || var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("link"));
+        || var("CARGO_ENCODED_RUSTFLAGS")
+            .is_ok_and(|flags| flags.split('\x1f').any(chooses_linker));
     if is("PROFILE", "release") && gnu && !chosen {
         let script = Path::new(&var("OUT_DIR").unwrap_or_default()).join("layout.ld");
         std::fs::write(&script, sections())?;
@@ -30,14 +31,20 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
+/// Whether a flag of the compiler is one of `linker`, `link-arg` and their like.
+fn chooses_linker(flag: &str) -> bool {
+    let name = flag.strip_prefix("-C").or_else(|| flag.strip_prefix("--codegen=")).unwrap_or(flag);
+    name.starts_with("link")
+}
+
 /// A section for each block of names, in front of the section of all other code.
 fn sections() -> String {
     let mut script = "SECTIONS {\n".to_owned();
     for (number, block) in NAMES.split("\n\n").enumerate() {
         let _ = writeln!(script, "  .text.block{number} : {{ *(");
         for name in block.lines().filter(|line| !line.starts_with('#')) {
-            // Where the compiler expects that a function hardly ever runs, it says so in its section's name.
-            let _ = writeln!(script, "    .text.{name} .text.unlikely.{name}");
+            // Where the compiler expects that a function runs all the time, or hardly ever, it says so in its section's name.
+            let _ = writeln!(script, "    .text.{name} .text.hot.{name} .text.unlikely.{name}");
         }
         script.push_str("  ) }\n");
     }

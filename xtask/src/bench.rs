@@ -10,6 +10,7 @@ mod load;
 mod options;
 mod peers;
 mod process;
+pub(crate) mod profile;
 mod report;
 mod scenario;
 mod servers;
@@ -19,7 +20,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::janitor::TempDir;
-use crate::{Result, packages, sh, ui};
+use crate::{Result, packages, release, sh, ui};
 use figures::{Comparison, Pair, Run};
 use load::Target;
 use options::Options;
@@ -77,15 +78,7 @@ fn binaries(given: Option<&Path>) -> Result<PathBuf> {
         return folder.canonicalize().map_err(|why| format!("{}: {why}", folder.display()));
     }
     ui::heading("release build");
-    sh::run(&mut sh::cargo(&[
-        "build",
-        "--release",
-        "--package",
-        "gateway",
-        "--package",
-        "testkit",
-    ]))?;
-    Ok(sh::target_dir()?.join("release"))
+    release::build(&["gateway", "testkit"])
 }
 
 fn measure(options: &Options, tools: &Tools, bins: &Path) -> Result<Vec<Comparison>> {

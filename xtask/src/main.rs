@@ -15,6 +15,7 @@ mod packages;
 mod postgres;
 mod promtool;
 mod prove;
+mod release;
 mod screens;
 mod sdks;
 mod sh;
@@ -43,6 +44,8 @@ The project's own commands.
                              format check, clippy, documentation, dependencies. --advisories also looks for known
                              vulnerabilities, which needs the network
   cargo xtask ci             lint, release binary, test: what the continuous integration runs
+  cargo xtask build          the program as it is meant to run, in target/release: like `cargo build --release`, and
+                             optimised by a profile of its work
   cargo xtask dev [-- ARGS]  `tollgate ARGS` (default: demo), rebuilt and restarted when a source changes
   cargo xtask bench [--seconds N] [--connections N] [--runs N] [--bins DIR] [--litellm]
                   [--only small|large|stream|burst|single] [--json] [--record NAME]
@@ -50,9 +53,11 @@ The project's own commands.
                              --litellm installs and measures LiteLLM's proxy as well,
                              --bins measures the programs in DIR instead of building them,
                              --json prints figures for machines, --record writes docs/benchmarks/NAME.md
-  cargo xtask layout [--bins DIR]
-                             finds out which functions a start and requests run, and writes them to
-                             crates/gateway/layout.txt, after which the linker lays them side by side
+  cargo xtask layout [--bins DIR]...
+                             finds out which functions a start and requests run, with and without a profile, and writes
+                             them to crates/gateway/layout.txt, after which the linker lays them side by side
+  cargo xtask profile        counts the steps that requests take, and writes them to crates/gateway/profiles, by which
+                             `cargo xtask build` optimises. Needs llvm-profdata of the compiler's version of LLVM
   cargo xtask prove [--kills N] [--outage SECONDS] [--attempts N] [--bad-clients N] [--soak MINUTES]
                              the tests of the money path in full, on a release of the program: killed 10,000 times under
                              load, the database away for half an hour, 20,000 attempts to spend credit for 500
@@ -93,8 +98,10 @@ fn dispatch(args: &[String]) -> Result {
         "lint" => lint::run(rest),
         "ci" => ci::run(rest),
         "dev" => dev::run(rest),
+        "build" => release::run(rest),
         "bench" => bench::run(rest),
         "layout" => bench::layout::run(rest),
+        "profile" => bench::profile::run(rest),
         "fuzz" => fuzz::run(rest),
         "prove" => prove::run(rest),
         "screens" => screens::run(rest),

@@ -1,7 +1,7 @@
 //! `cargo xtask prove`: the tests of the money path, of bad clients and of a long load, in full, on a release of the program.
 //! The ordinary tests run the same ones for a shorter while.
 
-use crate::{Result, sh, test};
+use crate::{Result, release, test};
 
 /// Figures that are reached where none is given.
 const KILLS: &str = "10000";
@@ -30,10 +30,7 @@ pub(crate) fn run(args: &[String]) -> Result {
         (kills, outage) = (Some(KILLS), Some(OUTAGE));
         (attempts, bad, soak) = (Some(ATTEMPTS), Some(BAD_CLIENTS), Some(SOAK));
     }
-    let packages = ["--package", "gateway", "--package", "testkit"];
-    sh::run(&mut sh::cargo(&[&["build", "--release"][..], &packages].concat()))?;
-    let program = sh::target_dir()?.join("release/tollgate");
-    let program = program.display().to_string();
+    let program = release::build(&["gateway", "testkit"])?.join("tollgate").display().to_string();
     let wanted = [
         ("TOLLGATE_TEST_KILLS", kills, "test(every_answer_seen_has_its_receipt)"),
         ("TOLLGATE_TEST_OUTAGE", outage, "test(a_database_that_is_away_for_a_while)"),

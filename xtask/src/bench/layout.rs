@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::scenario::Scenario;
 use super::servers::{self, Books, Gateway, Providers, USER};
 use crate::janitor::TempDir;
-use crate::{Result, packages, sh, ui};
+use crate::{Result, packages, release, sh, ui};
 
 const LAYOUT: &str = "crates/gateway/layout.txt";
 
@@ -45,34 +45,56 @@ const BESIDE: [&str; 4] =
 type Counts = BTreeMap<String, u64>;
 
 pub(crate) fn run(args: &[String]) -> Result {
-    let bins = match args {
-        [] => None,
-        [option, folder] if option == "--bins" => Some(Path::new(folder)),
-        _ => return Err("`cargo xtask layout` takes nothing but --bins DIR".to_owned()),
-    };
+    let given: Vec<&Path> = args.chunks(2).filter_map(folder).collect();
+    if given.len() * 2 != args.len() {
+        return Err("`cargo xtask layout` takes nothing but --bins DIR, once or more".to_owned());
+    }
     let valgrind = packages::program("valgrind", "valgrind")?.display().to_string();
-    let bins = super::binaries(bins)?;
+    let mut blocks = Blocks::default();
+    if given.is_empty() {
+        let packages = ["gateway", "testkit"];
+        // Both ways to build it: the functions of one are not quite those of the other.
+        for build in [release::build_plain, release::build] {
+            ui::heading("release build");
+            blocks = blocks.and(look(&valgrind, &build(&packages)?)?);
+        }
+    }
+    for bins in given {
+        blocks = blocks.and(look(&valgrind, &super::binaries(Some(bins))?)?);
+    }
+    let page = blocks.page();
+    ui::note(&format!("{} functions are written to {LAYOUT}", page.lines().count()));
+    let path = sh::root().join(LAYOUT);
+    std::fs::write(&path, page).map_err(|why| format!("cannot write {}: {why}", path.display()))
+}
+
+fn folder(words: &[String]) -> Option<&Path> {
+    match words {
+        [option, folder] if option == "--bins" => Some(Path::new(folder)),
+        _ => None,
+    }
+}
+
+/// What one program does.
+fn look(valgrind: &str, bins: &Path) -> Result<Blocks> {
     let dir = TempDir::new(&sh::target_dir()?, "layout")?;
-    let providers = Providers::start(&bins, dir.path())?;
+    let providers = Providers::start(bins, dir.path())?;
     ui::heading("a first start");
     let empty = TempDir::new(dir.path(), "empty")?;
-    let books = Books::none(&bins, empty.path(), &providers)?;
-    let start = counted(&valgrind, dir.path(), &books, &[])?;
+    let books = Books::none(bins, empty.path(), &providers)?;
+    let start = counted(valgrind, dir.path(), &books, &[])?;
     ui::heading("a start, and requests");
     let loads = Scenario::ALL.map(Scenario::of_gateway);
     let translated = TRANSLATED.map(|(path, body)| (path, body.to_owned()));
     let all: Vec<_> = loads.into_iter().chain(translated).collect();
     let filled = TempDir::new(dir.path(), "filled")?;
-    let books = Books::new(&bins, filled.path(), &providers)?;
-    let both = counted(&valgrind, dir.path(), &books, &all)?;
+    let books = Books::new(bins, filled.path(), &providers)?;
+    let both = counted(valgrind, dir.path(), &books, &all)?;
     ui::heading("a start that finds a journal");
-    let again = counted(&valgrind, dir.path(), &books, &[])?;
+    let again = counted(valgrind, dir.path(), &books, &[])?;
 
     let symbols = sh::output(Command::new("nm").arg(bins.join("tollgate")))?;
-    let page = page((&start, &again), &both, &Symbols::read(&symbols));
-    ui::note(&format!("{} functions are written to {LAYOUT}", page.lines().count()));
-    let path = sh::root().join(LAYOUT);
-    std::fs::write(&path, page).map_err(|why| format!("cannot write {}: {why}", path.display()))
+    Ok(Blocks::of((&start, &again), &both, &Symbols::read(&symbols)))
 }
 
 /// How much of the layout a program still has, in percent: names change with the code, and hashes in them with the compiler
@@ -201,34 +223,67 @@ fn without_hash(name: &str) -> String {
 
 /// Three blocks of names: a start touches the last two, be it the first one or one that finds a journal, and requests the first
 /// two.
-fn page((start, again): (&Counts, &Counts), both: &Counts, symbols: &Symbols<'_>) -> String {
-    let asked = |name: &str| {
-        let before = start.get(name).copied().unwrap_or_default();
-        let more = both.get(name).is_some_and(|count| count.saturating_sub(before) > TIMES);
-        more || is_beside(name)
-    };
-    let started =
-        |name: &str| start.contains_key(name) || again.contains_key(name) || is_beside(name);
-    let counted = start.keys().chain(again.keys()).chain(both.keys()).map(String::as_str);
-    let beside = symbols.known.iter().copied().filter(|name| is_beside(name));
-    let block = |title: &str, belongs: &dyn Fn(&str) -> bool| {
-        let all = counted.clone().chain(beside.clone()).filter(|name| belongs(name));
-        let patterns: BTreeSet<String> = all.filter_map(|name| symbols.pattern(name)).collect();
-        let lines: Vec<String> = patterns.into_iter().collect();
-        format!("# {title}\n{}\n", lines.join("\n"))
-    };
-    let blocks = [
-        block("What only requests run.", &|name| asked(name) && !started(name)),
-        block("What requests and a start run.", &|name| asked(name) && started(name)),
-        block("What only a start runs.", &|name| !asked(name) && started(name)),
-    ];
-    let head = "# Written by `cargo xtask layout`; build.rs says what it is for.\n";
-    format!("{head}{}", blocks.join("\n"))
+#[derive(Default)]
+struct Blocks {
+    requests: BTreeSet<String>,
+    both: BTreeSet<String>,
+    start: BTreeSet<String>,
+}
+
+impl Blocks {
+    fn of((start, again): (&Counts, &Counts), both: &Counts, symbols: &Symbols<'_>) -> Self {
+        let asked = |name: &str| {
+            let before = start.get(name).copied().unwrap_or_default();
+            let more = both.get(name).is_some_and(|count| count.saturating_sub(before) > TIMES);
+            more || is_beside(name)
+        };
+        let started =
+            |name: &str| start.contains_key(name) || again.contains_key(name) || is_beside(name);
+        let counted = start.keys().chain(again.keys()).chain(both.keys()).map(String::as_str);
+        let beside = symbols.known.iter().copied().filter(|name| is_beside(name));
+        let mut blocks = Self::default();
+        for name in counted.chain(beside) {
+            let block = match (asked(name), started(name)) {
+                (true, false) => &mut blocks.requests,
+                (true, true) => &mut blocks.both,
+                (false, true) => &mut blocks.start,
+                (false, false) => continue,
+            };
+            block.extend(symbols.pattern(name));
+        }
+        blocks
+    }
+
+    /// The functions of two programs. What a start runs in one and requests in the other belongs to both.
+    fn and(mut self, other: Self) -> Self {
+        self.requests.extend(other.requests);
+        self.both.extend(other.both);
+        self.start.extend(other.start);
+        let apart: Vec<_> = self.requests.intersection(&self.start).cloned().collect();
+        self.both.extend(apart);
+        self.requests.retain(|name| !self.both.contains(name));
+        self.start.retain(|name| !self.both.contains(name));
+        self
+    }
+
+    fn page(&self) -> String {
+        let block = |title: &str, names: &BTreeSet<String>| {
+            let lines: Vec<&str> = names.iter().map(String::as_str).collect();
+            format!("# {title}\n{}\n", lines.join("\n"))
+        };
+        let blocks = [
+            block("What only requests run.", &self.requests),
+            block("What requests and a start run.", &self.both),
+            block("What only a start runs.", &self.start),
+        ];
+        let head = "# Written by `cargo xtask layout`; build.rs says what it is for.\n";
+        format!("{head}{}", blocks.join("\n"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Symbols, page, read_counts, without_hash};
+    use super::{Blocks, Symbols, read_counts, without_hash};
 
     #[test]
     fn what_a_function_does_itself_is_counted() {
@@ -265,11 +320,26 @@ mod tests {
         let again = counts(&[("journal", 9), ("both", 900)]);
         let symbols =
             format!("0 T both\n0 T start\n0 T request\n0 T seldom\n0 T journal\n0 t {shut}");
-        let page = page((&start, &again), &run, &Symbols::read(&symbols));
+        let blocks = Blocks::of((&start, &again), &run, &Symbols::read(&symbols));
+        let page = blocks.page();
         let last: Vec<_> = page.split("\n\n").map(|block| block.lines().last()).collect();
         assert_eq!(last, [Some("request"), Some("both"), Some("start")], "{page}");
         assert!(!page.contains("seldom"), "{page}");
         assert!(page.contains("_ZN3raw8shutdown17h*E\nboth\n"), "{page}");
         assert!(page.ends_with("\njournal\nstart\n"), "{page}");
+    }
+
+    #[test]
+    fn what_one_program_asks_and_the_other_starts_with_is_of_both() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let one =
+            Blocks { requests: names(&["a", "b"]), both: names(&["c"]), start: names(&["d"]) };
+        let other =
+            Blocks { requests: names(&["c"]), both: names(&["d"]), start: names(&["b", "e"]) };
+        let page = one.and(other).page();
+        let blocks: Vec<&str> = page.split("\n\n").collect();
+        assert!(blocks[0].ends_with("run.\na"), "{page}");
+        assert!(blocks[1].ends_with("run.\nb\nc\nd"), "{page}");
+        assert!(blocks[2].ends_with("runs.\ne\n"), "{page}");
     }
 }

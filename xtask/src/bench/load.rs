@@ -19,7 +19,7 @@ pub(crate) struct Target<'a> {
     pub(crate) name: &'static str,
     pub(crate) server: &'a Server,
     scenario: Scenario,
-    path: &'static str,
+    path: String,
     headers: Vec<(&'static str, String)>,
     body: String,
     script: PathBuf,
@@ -28,6 +28,24 @@ pub(crate) struct Target<'a> {
 impl<'a> Target<'a> {
     pub(crate) fn gateway(gateway: &'a Gateway, scenario: Scenario, dir: &Path) -> Result<Self> {
         let (path, body) = scenario.of_gateway();
+        Self::of_gateway(gateway, scenario, (path.to_owned(), body), dir)
+    }
+
+    /// The gateway, and a request that is none of the benchmark's: its path and its body.
+    pub(crate) fn translated(
+        gateway: &'a Gateway,
+        request: (String, String),
+        dir: &Path,
+    ) -> Result<Self> {
+        Self::of_gateway(gateway, Scenario::Small, request, dir)
+    }
+
+    fn of_gateway(
+        gateway: &'a Gateway,
+        scenario: Scenario,
+        (path, body): (String, String),
+        dir: &Path,
+    ) -> Result<Self> {
         let target = Self {
             name: "gateway",
             server: &gateway.server,
@@ -48,7 +66,7 @@ impl<'a> Target<'a> {
             server: &peer.server,
             scenario,
             // One that knows its models needs no path for each.
-            path: if peer.knows_models { "/v1/chat/completions" } else { path },
+            path: if peer.knows_models { "/v1/chat/completions" } else { path }.to_owned(),
             headers: vec![("authorization", "Bearer bench".to_owned())],
             body,
             script: dir.join(format!("{}.lua", peer.name)),
@@ -59,7 +77,7 @@ impl<'a> Target<'a> {
     fn with_script(self) -> Result<Self> {
         use std::fmt::Write;
         let mut lua = format!(
-            "wrk.method = 'POST'\nwrk.path = '{}'\nwrk.body = '{}'\n",
+            "wrk.method = 'POST'\nwrk.path = '{}'\nwrk.body = [==[{}]==]\n",
             self.path, self.body
         );
         lua.push_str("wrk.headers['content-type'] = 'application/json'\n");
@@ -81,21 +99,25 @@ end
         Ok(self)
     }
 
-    /// One request by hand: what it answers if it is not a success says more than wrk's counters. Returns the length of
-    /// its answer.
+    /// One request by hand, whose answer must name its usage. Returns the length of its answer.
     pub(crate) fn check(&self) -> Result<u64> {
-        let sent = servers::post(self.server.address(), self.path, &self.headers, &self.body);
+        let answer = self.ask()?;
+        if answer.contains("Tokens") | answer.contains("_tokens") {
+            return Ok(answer.len() as u64);
+        }
+        Err(format!("{} answers without usage:\n{answer}\n{}", self.name, self.server.said()))
+    }
+
+    /// One request by hand: what it answers if it is not a success says more than wrk's counters.
+    pub(crate) fn ask(&self) -> Result<String> {
+        let sent = servers::post(self.server.address(), &self.path, &self.headers, &self.body);
         let answer = sent.map_err(|why| {
             format!("{} does not answer: {why}\n{}", self.name, self.server.said())
         })?;
-        if servers::succeeded(&answer) && answer.contains("Tokens") | answer.contains("_tokens") {
-            return Ok(answer.len() as u64);
+        if servers::succeeded(&answer) {
+            return Ok(answer);
         }
-        Err(format!(
-            "{} answers without success or without usage:\n{answer}\n{}",
-            self.name,
-            self.server.said()
-        ))
+        Err(format!("{} answers without success:\n{answer}\n{}", self.name, self.server.said()))
     }
 }
 

@@ -107,11 +107,12 @@ impl<'a> Books<'a> {
         command.env("TOLLGATE_DATA_DIR", dir.join("data"));
         command.env("OPENAI_BASE_URL", format!("http://{}/v1", providers.steady()));
         command.env("DEEPSEEK_BASE_URL", format!("http://{}", providers.burst()));
-        command
-            .env("OPENAI_API_KEY", "bench")
-            .env("DEEPSEEK_API_KEY", "bench")
-            .env("RUST_LOG", "warn")
-            .env("TOKIO_WORKER_THREADS", "1");
+        command.env("ANTHROPIC_BASE_URL", format!("http://{}", providers.burst()));
+        command.env("GEMINI_BASE_URL", format!("http://{}", providers.burst()));
+        for provider in ["OPENAI", "DEEPSEEK", "ANTHROPIC", "GEMINI"] {
+            command.env(format!("{provider}_API_KEY"), "bench");
+        }
+        command.env("RUST_LOG", "warn").env("TOKIO_WORKER_THREADS", "1");
         command
     }
 }
