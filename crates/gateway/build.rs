@@ -31,10 +31,10 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Whether a flag of the compiler is one of `linker`, `link-arg` and their like.
+/// Whether a flag of the compiler is one of `linker`, `link-arg` and their like, by its name: a value may be any path.
 fn chooses_linker(flag: &str) -> bool {
-    let name = flag.strip_prefix("-C").or_else(|| flag.strip_prefix("--codegen=")).unwrap_or(flag);
-    name.starts_with("link")
+    let flag = flag.strip_prefix("--codegen=").unwrap_or(flag);
+    flag.split('=').next().is_some_and(|name| name.contains("link"))
 }
 
 /// A section for each block of names, in front of the section of all other code.

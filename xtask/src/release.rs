@@ -27,22 +27,18 @@ pub(crate) fn run(args: &[String]) -> Result {
 /// Builds the programs of some packages with the profile. Returns their folder.
 pub(crate) fn build(packages: &[&str]) -> Result<PathBuf> {
     let profile = profile(&Compiler::look()?);
-    let target = sh::target_dir()?;
-    let flag = if profile.is_file() {
-        Some(format!("-Cprofile-use={}", unpacked(&profile, &target)?.display()))
-    } else {
+    if !profile.is_file() {
         ui::note(&format!("there is no {}: `cargo xtask profile` makes it", profile.display()));
-        None
-    };
-    sh::run(&mut command(packages, &target, flag.as_deref()))?;
-    Ok(target.join("release"))
+        return build_plain(packages);
+    }
+    let target = sh::target_dir()?;
+    let flag = format!("-Cprofile-use={}", unpacked(&profile, &target)?.display());
+    cargo(packages, &target, Some(&flag))
 }
 
 /// Builds them as `cargo build --release` does. Returns the same folder, which has the programs that were built last.
 pub(crate) fn build_plain(packages: &[&str]) -> Result<PathBuf> {
-    let target = sh::target_dir()?;
-    sh::run(&mut command(packages, &target, None))?;
-    Ok(target.join("release"))
+    cargo(packages, &sh::target_dir()?, None)
 }
 
 /// A program that counts its steps.
@@ -58,12 +54,12 @@ pub(crate) fn build_counting() -> Result<Counting> {
     let target = sh::target_dir()?.join("counting");
     let counts = target.join("counts");
     let flag = format!("-Cprofile-generate={}", counts.display());
-    sh::run(&mut command(&["gateway"], &target, Some(&flag)))?;
+    let bins = cargo(&["gateway"], &target, Some(&flag))?;
     match std::fs::remove_dir_all(&counts) {
         Err(why) if why.kind() != ErrorKind::NotFound => {
             Err(format!("cannot empty {}: {why}", counts.display()))
         }
-        _ => Ok(Counting { bins: target.join("release"), counts }),
+        _ => Ok(Counting { bins, counts }),
     }
 }
 
@@ -122,17 +118,19 @@ fn profile(compiler: &Compiler) -> PathBuf {
     sh::root().join(PROFILES).join(name)
 }
 
-fn command(packages: &[&str], target: &Path, flag: Option<&str>) -> Command {
+/// Builds packages with one more flag of the compiler, and returns the folder of their programs.
+fn cargo(packages: &[&str], target: &Path, flag: Option<&str>) -> Result<PathBuf> {
     let mut command = sh::cargo(&["build", "--release", "--target-dir"]);
     command.arg(target);
     for package in packages {
         command.args(["--package", package]);
     }
-    // A folder's name may have spaces.
-    let more = sh::env("RUSTFLAGS").unwrap_or_default();
     if let Some(flag) = flag {
+        // A folder's name may have spaces.
+        let more = sh::env("RUSTFLAGS").unwrap_or_default();
         let flags: Vec<&str> = more.split_whitespace().chain([flag]).collect();
         command.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", flags.join(SEPARATOR));
     }
-    command
+    sh::run(&mut command)?;
+    Ok(target.join("release"))
 }
