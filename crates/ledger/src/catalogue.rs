@@ -1,6 +1,6 @@
 //! The models that can be sold, with their prices, limits and capabilities: one immutable version of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -96,8 +96,9 @@ pub struct Model {
 /// An immutable set of models and prices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalogue {
-    /// By provider, then by name.
-    models: BTreeMap<String, BTreeMap<String, Model>>,
+    /// By provider, then by name. Every request looks for its model, of several providers where it names none: in a tree of
+    /// names each step reads memory that is not at hand.
+    models: BTreeMap<String, HashMap<String, Model>>,
 }
 
 impl Catalogue {
@@ -118,7 +119,7 @@ impl Catalogue {
             }
             model
         };
-        self.models.into_values().flat_map(BTreeMap::into_values).map(inform).collect()
+        self.models.into_values().flat_map(HashMap::into_values).map(inform).collect()
     }
 
     /// The model of that exact name.
@@ -128,7 +129,11 @@ impl Catalogue {
 
     /// All models, by provider and name.
     pub fn models(&self) -> impl Iterator<Item = &Model> {
-        self.models.values().flat_map(BTreeMap::values)
+        self.models.values().flat_map(|of_provider| {
+            let mut models: Vec<&Model> = of_provider.values().collect();
+            models.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+            models
+        })
     }
 
     /// The providers that serve a model of that name.
@@ -144,7 +149,7 @@ impl Catalogue {
 
     /// How many models there are.
     pub fn len(&self) -> usize {
-        self.models.values().map(BTreeMap::len).sum()
+        self.models.values().map(HashMap::len).sum()
     }
 
     /// Whether there is none.

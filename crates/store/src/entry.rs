@@ -1,11 +1,13 @@
 //! A receipt as bytes, for a journal that is written before the database: what is read back is the row itself, so that
 //! nothing is worked out twice.
 
-use ledger::Receipt;
+use std::sync::Arc;
+
+use ledger::{Content, Held, Receipt};
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::row::Row;
+use crate::row::{Row, content_of};
 
 /// A receipt, ready to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,40 +25,51 @@ impl Entry {
     /// Writes it behind what `bytes` holds: ids of 16 bytes, numbers of 8 (little-endian), and texts behind their length
     /// of 4.
     pub fn encode(&self, bytes: &mut Vec<u8>) {
-        let Self(row) = self;
-        for id in [row.request_id, row.account_id, row.user_id, row.key_id] {
-            bytes.extend_from_slice(id.as_bytes());
-        }
-        for number in row.numbers() {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        let texts = [&row.surface, &row.provider, &row.model, &row.report];
-        for text in texts.into_iter().chain([&row.usage_source, &row.outcome]) {
-            put(bytes, text.as_bytes());
-        }
-        for text in [&row.model_served, &row.upstream_id] {
-            bytes.push(u8::from(text.is_some()));
-            put(bytes, text.as_deref().unwrap_or_default().as_bytes());
-        }
-        put(bytes, &row.content_hash);
-        bytes.extend_from_slice(&row.absorbed.to_le_bytes());
-        bytes.extend_from_slice(&row.bound.unwrap_or(-1).to_le_bytes());
-        put(bytes, row.scopes.as_deref().unwrap_or_default());
+        encode(&self.0.content(), &self.0.content_hash, bytes);
     }
 
-    /// Reads what [`Entry::encode`] wrote.
+    /// The same of a receipt of which nobody needs the entry.
+    ///
+    /// # Errors
+    /// [`StoreError::OutOfRange`] where a counter does not fit its column. Nothing is written then.
+    pub fn encode_receipt(receipt: &Receipt, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
+        content_of(receipt, |content, hash| encode(content, hash, bytes))
+    }
+
+    /// Reads what [`Entry::encode`] wrote. `texts` are those of the entry before.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] where the bytes are anything else.
-    pub fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
-        let row =
-            Reader(bytes).row().ok_or_else(|| StoreError::corrupt("receipt in the journal"))?;
+    pub fn decode(bytes: &[u8], texts: &mut Texts) -> Result<Self, StoreError> {
+        let row = Reader(bytes).row(texts);
+        let row = row.ok_or_else(|| StoreError::corrupt("receipt in the journal"))?;
         if row.is_intact() {
             Ok(Self(row))
         } else {
             Err(StoreError::corrupt(format!("receipt {} in the journal", row.request_id)))
         }
     }
+}
+
+fn encode(content: &Content<'_>, hash: &[u8], bytes: &mut Vec<u8>) {
+    for id in content.ids {
+        bytes.extend_from_slice(id.as_bytes());
+    }
+    for number in content.numbers {
+        bytes.extend_from_slice(&number.to_le_bytes());
+    }
+    for text in content.texts {
+        put(bytes, text.as_bytes());
+    }
+    for text in content.optional {
+        bytes.push(u8::from(text.is_some()));
+        put(bytes, text.unwrap_or_default().as_bytes());
+    }
+    put(bytes, hash);
+    let Held { absorbed, bound, scopes } = &content.held;
+    bytes.extend_from_slice(&absorbed.to_le_bytes());
+    bytes.extend_from_slice(&bound.unwrap_or(-1).to_le_bytes());
+    put(bytes, scopes.as_deref().unwrap_or_default());
 }
 
 fn put(bytes: &mut Vec<u8>, text: &[u8]) {
@@ -66,23 +79,28 @@ fn put(bytes: &mut Vec<u8>, text: &[u8]) {
     bytes.extend_from_slice(text);
 }
 
+/// The texts of the entry that was read last, which the next one mostly has too.
+#[derive(Debug, Default)]
+pub struct Texts([Arc<str>; 6]);
+
 /// What is left to read.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn row(mut self) -> Option<Row> {
+    fn row(mut self, texts: &mut Texts) -> Option<Row> {
         let [request_id, account_id, user_id, key_id] =
             [self.id()?, self.id()?, self.id()?, self.id()?];
         let mut row = Row { request_id, account_id, user_id, key_id, ..Row::default() };
         for number in row.numbers_mut() {
             *number = i64::from_le_bytes(self.array()?);
         }
-        row.surface = self.text()?;
-        row.provider = self.text()?;
-        row.model = self.text()?;
-        row.report = self.text()?;
-        row.usage_source = self.text()?;
-        row.outcome = self.text()?;
+        let Texts([surface, provider, model, report, usage_source, outcome]) = texts;
+        row.surface = self.shared(surface)?;
+        row.provider = self.shared(provider)?;
+        row.model = self.shared(model)?;
+        row.report = self.shared(report)?;
+        row.usage_source = self.shared(usage_source)?;
+        row.outcome = self.shared(outcome)?;
         self.optional(&mut row.model_served)?;
         self.optional(&mut row.upstream_id)?;
         row.content_hash = self.bytes()?.to_vec();
@@ -112,8 +130,16 @@ impl<'a> Reader<'a> {
         Some(bytes)
     }
 
-    fn text(&mut self) -> Option<String> {
-        String::from_utf8(self.bytes()?.to_vec()).ok()
+    fn text(&mut self) -> Option<&'a str> {
+        str::from_utf8(self.bytes()?).ok()
+    }
+
+    fn shared(&mut self, last: &mut Arc<str>) -> Option<Arc<str>> {
+        let text = self.text()?;
+        if **last != *text {
+            *last = text.into();
+        }
+        Some(Arc::clone(last))
     }
 
     fn optional(&mut self, text: &mut Option<String>) -> Option<()> {
@@ -121,7 +147,7 @@ impl<'a> Reader<'a> {
         let found = self.text()?;
         *text = match is_there {
             0 if found.is_empty() => None,
-            1 => Some(found),
+            1 => Some(found.to_owned()),
             _ => return None,
         };
         Some(())
@@ -131,6 +157,10 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn decode(bytes: &[u8]) -> Result<Entry, StoreError> {
+        Entry::decode(bytes, &mut Texts::default())
+    }
 
     fn entry() -> Entry {
         let mut row = Row {
@@ -163,7 +193,7 @@ mod tests {
         let mut bytes = b"before".to_vec();
         entry.encode(&mut bytes);
         let bytes = bytes.strip_prefix(b"before").unwrap();
-        assert_eq!(Entry::decode(bytes).unwrap(), entry);
+        assert_eq!(decode(bytes).unwrap(), entry);
     }
 
     #[test]
@@ -173,9 +203,9 @@ mod tests {
         old.0.seal();
         let mut bytes = Vec::new();
         old.encode(&mut bytes);
-        assert_eq!(Entry::decode(&bytes).unwrap(), old);
+        assert_eq!(decode(&bytes).unwrap(), old);
         bytes.truncate(bytes.len() - 20);
-        assert_eq!(Entry::decode(&bytes).unwrap(), old);
+        assert_eq!(decode(&bytes).unwrap(), old);
     }
 
     #[test]
@@ -183,14 +213,14 @@ mod tests {
         let mut bytes = Vec::new();
         entry().encode(&mut bytes);
         for length in 0..bytes.len() {
-            assert!(Entry::decode(&bytes[..length]).is_err(), "{length} bytes");
+            assert!(decode(&bytes[..length]).is_err(), "{length} bytes");
         }
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(Entry::decode(&flipped).is_err(), "bit {bit}");
+            assert!(decode(&flipped).is_err(), "bit {bit}");
         }
         bytes.push(0);
-        assert!(Entry::decode(&bytes).is_err(), "more than one");
+        assert!(decode(&bytes).is_err(), "more than one");
     }
 }

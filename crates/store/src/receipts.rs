@@ -1,6 +1,7 @@
 //! Receipts: written once, in batches; read by page.
 
 use ledger::Receipt;
+use ledger::merkle::Hash;
 use uuid::Uuid;
 
 use crate::engine::{Conn, Sql};
@@ -8,7 +9,12 @@ use crate::insert::Insert;
 use crate::row::{COLUMNS, Row};
 use crate::{Store, StoreError};
 
-const INTO: Sql = sql!("INSERT INTO tollgate.receipts (", receipt_columns!(), ", batch_id, leaf)");
+const INTO: Sql = Sql {
+    // Whoever writes takes all of it back when a row is refused. ABORT takes back the statement's rows, and keeps a copy of every
+    // page for that.
+    sqlite: concat!("INSERT OR FAIL INTO receipts (", receipt_columns!(), ", batch_id, leaf)"),
+    postgres: concat!("INSERT INTO tollgate.receipts (", receipt_columns!(), ", batch_id, leaf)"),
+};
 const HASH: Sql = sql!(
     "SELECT content_hash, batch_id, leaf FROM tollgate.receipts WHERE request_id = $1 AND attempt = $2"
 );
@@ -137,7 +143,8 @@ pub(crate) async fn insert(
     batch: Uuid,
     rows: Vec<Row>,
 ) -> Result<Vec<bool>, StoreError> {
-    let ids: Vec<_> = rows.iter().zip(0..).map(|(row, leaf)| Id::of(row, leaf)).collect();
+    let ids = rows.iter().zip(0..).map(|(row, leaf)| Id::of(row, leaf));
+    let ids = ids.collect::<Result<Vec<_>, _>>()?;
     let mut rows = rows.into_iter().zip(0_i64..);
     let (mut news, mut rest) = (Vec::with_capacity(ids.len()), ids.as_slice());
     while let Some(chunk) = texts.chunk(rest.len()) {
@@ -162,15 +169,15 @@ pub(crate) async fn insert(
 struct Id {
     request_id: Uuid,
     attempt: i64,
-    content_hash: Vec<u8>,
+    content_hash: Hash,
     /// Its place in the batch.
     leaf: i64,
 }
 
 impl Id {
-    fn of(row: &Row, leaf: i64) -> Self {
+    fn of(row: &Row, leaf: i64) -> Result<Self, StoreError> {
         let (request_id, attempt) = (row.request_id, row.attempt);
-        Self { request_id, attempt, content_hash: row.content_hash.clone(), leaf }
+        Ok(Self { request_id, attempt, content_hash: row.leaf()?, leaf })
     }
 }
 

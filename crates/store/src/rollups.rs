@@ -2,6 +2,7 @@
 //! of them reads a few rows. [`Store::verify_rollups`] proves that they are the sums.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use ledger::{BudgetPeriod, UsageReport, Usd};
 use uuid::Uuid;
@@ -212,8 +213,8 @@ pub(crate) struct Group {
     user: Uuid,
     key: Uuid,
     day: i64,
-    provider: String,
-    model: String,
+    provider: Arc<str>,
+    model: Arc<str>,
 }
 
 /// Sums over the new receipts of a batch.
@@ -228,8 +229,8 @@ impl Rollups {
             user: row.user_id,
             key: row.key_id,
             day: row.started_at / DAY,
-            provider: row.provider.clone(),
-            model: row.model.clone(),
+            provider: Arc::clone(&row.provider),
+            model: Arc::clone(&row.model),
         };
         let [input, output] = [row.input_tokens, row.output_tokens];
         let (cached, reasoning) = (row.cache_read, row.reasoning);

@@ -1,6 +1,7 @@
 //! A receipt as a row, and back.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use ledger::merkle::Hash;
 use ledger::{Content, Counters, Held, Outcome, Receipt, UsageReport, UsageSource, Usd};
@@ -31,9 +32,13 @@ pub(crate) struct Row {
     pub(crate) account_id: Uuid,
     pub(crate) user_id: Uuid,
     pub(crate) key_id: Uuid,
-    pub(crate) surface: String,
-    pub(crate) provider: String,
-    pub(crate) model: String,
+    // Receipts that are written together share what they have in common.
+    #[sqlx(try_from = "String")]
+    pub(crate) surface: Arc<str>,
+    #[sqlx(try_from = "String")]
+    pub(crate) provider: Arc<str>,
+    #[sqlx(try_from = "String")]
+    pub(crate) model: Arc<str>,
     pub(crate) model_served: Option<String>,
     pub(crate) upstream_id: Option<String>,
     pub(crate) price_version: i64,
@@ -44,9 +49,12 @@ pub(crate) struct Row {
     pub(crate) cache_write_5m: i64,
     pub(crate) cache_write_1h: i64,
     pub(crate) reasoning: i64,
-    pub(crate) report: String,
-    pub(crate) usage_source: String,
-    pub(crate) outcome: String,
+    #[sqlx(try_from = "String")]
+    pub(crate) report: Arc<str>,
+    #[sqlx(try_from = "String")]
+    pub(crate) usage_source: Arc<str>,
+    #[sqlx(try_from = "String")]
+    pub(crate) outcome: Arc<str>,
     pub(crate) cost: i64,
     pub(crate) commission: i64,
     pub(crate) charge: i64,
@@ -94,22 +102,37 @@ pub(crate) struct Money {
     pub(crate) scopes: Option<Vec<u8>>,
 }
 
+const COUNTER: StoreError = StoreError::OutOfRange { what: "token counter" };
+
+/// A receipt's report as the text that is stored.
+fn report(receipt: &Receipt) -> Result<String, StoreError> {
+    let text = serde_json::to_string(&receipt.report);
+    text.map_err(|_| StoreError::OutOfRange { what: "usage report" })
+}
+
+/// Gives `look` what a receipt says, and its hash, without making a row of it.
+pub(crate) fn content_of<T>(
+    receipt: &Receipt,
+    look: impl FnOnce(&Content<'_>, &Hash) -> T,
+) -> Result<T, StoreError> {
+    let report = report(receipt)?;
+    let content = Content::of(receipt, &report).ok_or(COUNTER)?;
+    Ok(look(&content, &content.hash()))
+}
+
 impl Row {
     /// The row of a receipt.
     pub(crate) fn of(receipt: &Receipt) -> Result<Self, StoreError> {
-        let counters = Counters::of(&receipt.report)
-            .ok_or(StoreError::OutOfRange { what: "token counter" })?;
-        let report = serde_json::to_string(&receipt.report)
-            .map_err(|_| StoreError::OutOfRange { what: "usage report" })?;
+        let counters = Counters::of(&receipt.report).ok_or(COUNTER)?;
         let mut row = Self {
             request_id: receipt.request_id,
             attempt: receipt.attempt.into(),
             account_id: receipt.account_id,
             user_id: receipt.user_id,
             key_id: receipt.key_id,
-            surface: receipt.surface.clone(),
-            provider: receipt.provider.clone(),
-            model: receipt.model.clone(),
+            surface: receipt.surface.as_str().into(),
+            provider: receipt.provider.as_str().into(),
+            model: receipt.model.as_str().into(),
             model_served: receipt.model_served.clone(),
             upstream_id: receipt.upstream_id.clone(),
             price_version: receipt.price_version,
@@ -120,9 +143,9 @@ impl Row {
             cache_write_5m: counters.cache_write_5m,
             cache_write_1h: counters.cache_write_1h,
             reasoning: counters.reasoning,
-            report,
-            usage_source: receipt.usage_source.name().to_owned(),
-            outcome: receipt.outcome.name().to_owned(),
+            report: report(receipt)?.into(),
+            usage_source: receipt.usage_source.name().into(),
+            outcome: receipt.outcome.name().into(),
             cost: receipt.cost.pico(),
             commission: receipt.commission.pico(),
             charge: receipt.charge.pico(),
@@ -159,7 +182,12 @@ impl Row {
 
     /// SHA-256 of everything else in the row.
     fn hash(&self) -> Vec<u8> {
-        let content = Content {
+        self.content().hash().to_vec()
+    }
+
+    /// The same, as it is hashed and journaled.
+    pub(crate) fn content(&self) -> Content<'_> {
+        Content {
             ids: [self.request_id, self.account_id, self.user_id, self.key_id],
             texts: [
                 &self.surface,
@@ -176,8 +204,7 @@ impl Row {
                 bound: self.bound,
                 scopes: self.scopes.as_deref().map(Cow::Borrowed),
             },
-        };
-        content.hash().to_vec()
+        }
     }
 
     /// What the row moves.
@@ -203,7 +230,7 @@ impl Row {
     where
         Uuid: Encode<'q, DB> + Type<DB>,
         Vec<u8>: Encode<'q, DB> + Type<DB>,
-        String: Encode<'q, DB> + Type<DB>,
+        Arc<str>: Encode<'q, DB> + Type<DB>,
         Option<String>: Encode<'q, DB> + Type<DB>,
         i64: Encode<'q, DB> + Type<DB>,
         Option<i64>: Encode<'q, DB> + Type<DB>,
@@ -224,7 +251,7 @@ impl Row {
 
     /// The receipt of this row with what was hashed, when nothing of it has been changed since it was written.
     pub(crate) fn stored(self, batch: Option<Uuid>) -> Result<Stored, StoreError> {
-        let (report, content_hash) = (self.report.clone(), self.leaf()?);
+        let (report, content_hash) = (self.report.as_ref().into(), self.leaf()?);
         Ok(Stored { receipt: self.receipt()?, report, content_hash, batch })
     }
 
@@ -266,9 +293,9 @@ impl Row {
                 .ok_or_else(|| corrupt("its scopes"))?,
             started_at: self.started_at,
             ended_at: self.ended_at,
-            surface: self.surface,
-            provider: self.provider,
-            model: self.model,
+            surface: self.surface.as_ref().into(),
+            provider: self.provider.as_ref().into(),
+            model: self.model.as_ref().into(),
             model_served: self.model_served,
             upstream_id: self.upstream_id,
         })

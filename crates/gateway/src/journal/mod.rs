@@ -45,6 +45,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// So many records may wait for a database that is away: about 8 GiB.
 const MOST_WAITING: u64 = 16_000_000;
 
+/// About how long a receipt is in bytes.
+const ENTRY: usize = 1024;
+
 /// What an answer waits for.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Durability {
@@ -256,12 +259,13 @@ impl Journal {
     }
 
     fn prepare(&self, receipt: &Receipt, held: u64) -> Result<(u64, Part<'_>), CommitError> {
-        let entry = Entry::of(receipt)?;
+        let mut entry = Vec::with_capacity(ENTRY);
+        Entry::encode_receipt(receipt, &mut entry)?;
         if self.is_broken() {
             return Err(CommitError::Closed);
         }
         let mut written = self.written();
-        let seq = written.settle(held, |bytes| entry.encode(bytes));
+        let seq = written.settle(held, |bytes| bytes.extend_from_slice(&entry));
         Ok((seq, Part::of(self, &written)))
     }
 

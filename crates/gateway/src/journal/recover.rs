@@ -100,8 +100,9 @@ async fn settle(
             slot.insert(if known { Some(store.catalogue(version).await?) } else { None })
         }
     };
-    let entry = Entry::of(&left.receipt(catalogue.as_ref(), clock::now()))?;
-    writer.append(Kind::Settled, |bytes| entry.encode(bytes))?;
+    let mut entry = Vec::new();
+    Entry::encode_receipt(&left.receipt(catalogue.as_ref(), clock::now()), &mut entry)?;
+    writer.append(Kind::Settled, |bytes| bytes.extend_from_slice(&entry))?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ledger::Signer;
-use store::{Batch, Entry, Store, StoreError};
+use store::{Batch, Entry, Store, StoreError, Texts};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -281,12 +281,12 @@ fn report(applied: &store::Applied) {
 }
 
 fn read(tail: &mut Tail, end: u64, most: usize) -> anyhow::Result<Vec<(u64, Entry)>> {
-    let mut entries = Vec::new();
+    let (mut entries, mut texts) = (Vec::new(), Texts::default());
     let mut unreadable: Option<StoreError> = None;
     let left = usize::try_from(end.saturating_sub(tail.last())).unwrap_or(most);
     tail.read(left.min(most), |seq, kind, body| {
         if kind == Kind::Settled {
-            match Entry::decode(body) {
+            match Entry::decode(body, &mut texts) {
                 Ok(entry) => entries.push((seq, entry)),
                 Err(error) => unreadable = Some(error),
             }
