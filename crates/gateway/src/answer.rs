@@ -25,6 +25,7 @@ use crate::idempotency::{Capture, Claim};
 use crate::problem::Problem;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const ANTHROPIC_ID: HeaderName = HeaderName::from_static("request-id");
 pub(crate) const COST: HeaderName = HeaderName::from_static("x-tollgate-cost");
 pub(crate) const DROPPED: HeaderName = HeaderName::from_static("x-tollgate-dropped");
 
@@ -158,7 +159,7 @@ pub(crate) fn name_generation(headers: &mut HeaderMap) {
 pub(crate) fn name(headers: &mut HeaderMap, id: Uuid) {
     let mut text = Uuid::encode_buffer();
     if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {
-        headers.insert("request-id", value.clone());
+        headers.insert(ANTHROPIC_ID, value.clone());
         headers.insert(REQUEST_ID, value);
     }
 }

@@ -201,8 +201,8 @@ fn receipt(attempt: &Attempt<'_>, finished: Finished, outcome: Outcome) -> Recei
         surface: inbound.face.surface.to_owned(),
         provider: attempt.target.provider.to_owned(),
         model: attempt.target.model.clone(),
-        model_served: finished.model_served.and_then(|name| plain(&name)),
-        upstream_id: finished.upstream_id.and_then(|name| plain(&name)),
+        model_served: finished.model_served.and_then(plain),
+        upstream_id: finished.upstream_id.and_then(plain),
         price_version: attempt.plan.price_version,
         commission_bps: attempt.hold.commission_bps(attempt.target),
         report: finished.report,
@@ -220,10 +220,10 @@ fn receipt(attempt: &Attempt<'_>, finished: Finished, outcome: Outcome) -> Recei
 }
 
 /// A name that a provider gave, if any, as far as any database can keep it.
-fn plain(name: &str) -> Option<String> {
+fn plain(name: String) -> Option<String> {
     let keeps = name.len() <= LONGEST_NAME && name.bytes().all(|b| b.is_ascii_graphic());
     let name = if keeps {
-        name.to_owned()
+        name
     } else {
         name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect()
     };

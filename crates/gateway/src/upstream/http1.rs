@@ -3,7 +3,9 @@
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 
 /// How long the head of an answer may be.
@@ -11,6 +13,19 @@ const HEAD_LIMIT_BYTES: usize = 32 * 1024;
 const MOST_HEADERS: usize = 100;
 /// How much may stand in a chunked body that is not content: extensions of chunks, trailers.
 const ASIDE_LIMIT_BYTES: u32 = 16 * 1024;
+
+/// The headers of an answer that somebody asks for. Providers send about thirty more, of limits and of networks between, and each
+/// would be checked, kept and given back.
+static KNOWN: [HeaderName; 8] = [
+    CONNECTION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    RETRY_AFTER,
+    HeaderName::from_static("retry-after-ms"),
+    TRANSFER_ENCODING,
+    HeaderName::from_static("x-should-retry"),
+];
 
 /// An answer that is not HTTP/1.1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +67,7 @@ pub(super) fn write_head(request: &Request<Bytes>) -> Vec<u8> {
     head
 }
 
-/// What the head of an answer says.
+/// What the head of an answer says. Of its headers it has those in [`KNOWN`].
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) answer: Response<()>,
@@ -98,10 +113,10 @@ pub(super) fn read_head(bytes: &Bytes) -> Result<Option<(Head, usize)>, Malforme
 }
 
 fn headers(bytes: &Bytes, parsed: &[httparse::Header<'_>]) -> Result<HeaderMap, Malformed> {
-    let mut headers = HeaderMap::with_capacity(parsed.len());
+    let mut headers = HeaderMap::with_capacity(KNOWN.len());
     for header in parsed {
-        let name = HeaderName::from_bytes(header.name.as_bytes());
-        let name = name.map_err(|_| Malformed::Header)?;
+        let is = |name: &&HeaderName| name.as_str().eq_ignore_ascii_case(header.name);
+        let Some(name) = KNOWN.iter().find(is) else { continue };
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(header.value));
         headers.append(name, value.map_err(|_| Malformed::Header)?);
     }

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 
 use super::{Decoder, HEAD_LIMIT_BYTES, Head, Malformed, read_head, write_head};
 
@@ -91,6 +91,15 @@ fn what_stands_before_an_answer_is_passed_over() {
     assert_eq!(begin, whole.len());
     assert_eq!(head.answer.headers().get("link"), None);
     assert_eq!(head.answer.headers().get("retry-after"), Some(&HeaderValue::from_static("3")));
+}
+
+#[test]
+fn headers_that_nobody_asks_for_are_left_out() {
+    let answer = "HTTP/1.1 200 OK\r\nX-Ratelimit-Limit-Requests: 9\r\nContent-Type: text/plain\r\nset-cookie: a\r\n\
+                  Retry-After-MS: 5\r\ncontent-length: 0\r\nX-Should-Retry: false\r\n\r\n";
+    let (head, _) = read_head(&answer.into()).expect("well formed").expect("whole");
+    let kept: Vec<_> = head.answer.headers().keys().map(HeaderName::as_str).collect();
+    assert_eq!(kept, ["content-type", "retry-after-ms", "content-length", "x-should-retry"]);
 }
 
 #[test]
