@@ -203,3 +203,47 @@ async fn look(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::insert;
+    use crate::row::Row;
+    use crate::{Store, StoreError};
+
+    /// Writes one batch on a database of SQLite, and returns how many receipts are there afterwards.
+    async fn written(rows: Vec<Row>) -> (Result<Vec<bool>, StoreError>, u64) {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("t.db").display());
+        let store = Store::open(&url, 1).await.unwrap();
+        store.migrate(0).await.unwrap();
+        let mut conn = store.begin().await.unwrap();
+        let news = insert(&mut conn, &store.inserts.receipts, Uuid::from_u128(9), rows).await;
+        match news {
+            Ok(_) => conn.commit().await.unwrap(),
+            Err(_) => drop(conn),
+        }
+        let kept = store.for_each_receipt(|_| ()).await.unwrap();
+        (news, kept)
+    }
+
+    #[tokio::test]
+    async fn a_row_that_is_refused_takes_the_others_with_it() {
+        let row = |id| {
+            let mut row = Row { request_id: Uuid::from_u128(id), ..Row::default() };
+            row.seal();
+            row
+        };
+        let rows = || (1..=5).map(row).collect::<Vec<_>>();
+        let (news, kept) = written(rows()).await;
+        assert_eq!((news.unwrap(), kept), (vec![true; 5], 5));
+        // Four are written before the engine refuses the fifth.
+        let mut refused = rows();
+        refused[4].input_tokens = -1;
+        refused[4].seal();
+        let (news, kept) = written(refused).await;
+        assert!(news.is_err(), "{news:?}");
+        assert_eq!(kept, 0);
+    }
+}
