@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use ledger::merkle::Hash;
-use ledger::{Content, Counters, Held, Outcome, Receipt, UsageReport, UsageSource, Usd};
+use ledger::{Content, Held, Outcome, Receipt, UsageReport, UsageSource, Usd};
 use sqlx::query::Query;
 use sqlx::{Database, Encode, Type};
 use uuid::Uuid;
@@ -102,62 +102,54 @@ pub(crate) struct Money {
     pub(crate) scopes: Option<Vec<u8>>,
 }
 
-const COUNTER: StoreError = StoreError::OutOfRange { what: "token counter" };
-
-/// A receipt's report as the text that is stored.
-fn report(receipt: &Receipt) -> Result<String, StoreError> {
-    let text = serde_json::to_string(&receipt.report);
-    text.map_err(|_| StoreError::OutOfRange { what: "usage report" })
-}
-
 /// Gives `look` what a receipt says, and its hash, without making a row of it.
 pub(crate) fn content_of<T>(
     receipt: &Receipt,
     look: impl FnOnce(&Content<'_>, &Hash) -> T,
 ) -> Result<T, StoreError> {
-    let report = report(receipt)?;
-    let content = Content::of(receipt, &report).ok_or(COUNTER)?;
+    let report = serde_json::to_string(&receipt.report)
+        .map_err(|_| StoreError::OutOfRange { what: "usage report" })?;
+    let content =
+        Content::of(receipt, &report).ok_or(StoreError::OutOfRange { what: "token counter" })?;
     Ok(look(&content, &content.hash()))
 }
 
 impl Row {
     /// The row of a receipt.
     pub(crate) fn of(receipt: &Receipt) -> Result<Self, StoreError> {
-        let counters = Counters::of(&receipt.report).ok_or(COUNTER)?;
+        content_of(receipt, Self::with)
+    }
+
+    /// The row that says so, with its hash.
+    fn with(content: &Content<'_>, hash: &Hash) -> Self {
+        let [request_id, account_id, user_id, key_id] = content.ids;
+        let [surface, provider, model, report, usage_source, outcome] =
+            content.texts.map(Arc::from);
+        let [model_served, upstream_id] = content.optional.map(|text| text.map(str::to_owned));
+        let Held { absorbed, bound, ref scopes } = content.held;
         let mut row = Self {
-            request_id: receipt.request_id,
-            attempt: receipt.attempt.into(),
-            account_id: receipt.account_id,
-            user_id: receipt.user_id,
-            key_id: receipt.key_id,
-            surface: receipt.surface.as_str().into(),
-            provider: receipt.provider.as_str().into(),
-            model: receipt.model.as_str().into(),
-            model_served: receipt.model_served.clone(),
-            upstream_id: receipt.upstream_id.clone(),
-            price_version: receipt.price_version,
-            commission_bps: receipt.commission_bps.into(),
-            input_tokens: counters.input_tokens,
-            output_tokens: counters.output_tokens,
-            cache_read: counters.cache_read,
-            cache_write_5m: counters.cache_write_5m,
-            cache_write_1h: counters.cache_write_1h,
-            reasoning: counters.reasoning,
-            report: report(receipt)?.into(),
-            usage_source: receipt.usage_source.name().into(),
-            outcome: receipt.outcome.name().into(),
-            cost: receipt.cost.pico(),
-            commission: receipt.commission.pico(),
-            charge: receipt.charge.pico(),
-            started_at: receipt.started_at,
-            ended_at: receipt.ended_at,
-            content_hash: Vec::new(),
-            absorbed: receipt.absorbed.pico(),
-            bound: receipt.bound.map(Usd::pico),
-            scopes: ledger::encode_scopes(&receipt.scopes),
+            request_id,
+            account_id,
+            user_id,
+            key_id,
+            surface,
+            provider,
+            model,
+            model_served,
+            upstream_id,
+            report,
+            usage_source,
+            outcome,
+            content_hash: hash.to_vec(),
+            absorbed,
+            bound,
+            scopes: scopes.as_deref().map(<[u8]>::to_vec),
+            ..Self::default()
         };
-        row.seal();
-        Ok(row)
+        for (place, number) in row.numbers_mut().into_iter().zip(content.numbers) {
+            *place = number;
+        }
+        row
     }
 
     /// All numbers, in the order in which they are hashed and journaled.
@@ -171,21 +163,17 @@ impl Row {
     }
 
     /// Hashes what the row says.
+    #[cfg(test)]
     pub(crate) fn seal(&mut self) {
-        self.content_hash = self.hash();
+        self.content_hash = self.content().hash().to_vec();
     }
 
     /// Whether the row says what was hashed.
     pub(crate) fn is_intact(&self) -> bool {
-        self.hash() == self.content_hash
+        self.content_hash == self.content().hash()
     }
 
-    /// SHA-256 of everything else in the row.
-    fn hash(&self) -> Vec<u8> {
-        self.content().hash().to_vec()
-    }
-
-    /// The same, as it is hashed and journaled.
+    /// Everything but the hash, as it is hashed and journaled.
     pub(crate) fn content(&self) -> Content<'_> {
         Content {
             ids: [self.request_id, self.account_id, self.user_id, self.key_id],
