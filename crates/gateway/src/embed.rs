@@ -6,7 +6,7 @@ use http::{Response, header};
 use ledger::{Outcome, UsageReport};
 use wire::Malformed;
 use wire::embed::{Embed, Embedded, gemini, openai};
-use wire::peek::Names;
+use wire::names::Names;
 
 use crate::answer::{Answer, Head};
 use crate::inbound::Inbound;

@@ -6,7 +6,7 @@ use ledger::{Bill, Outcome, Receipt, UsageReport};
 use serde::de::IgnoredAny;
 use wire::chat::Block;
 use wire::collect::{collect, events};
-use wire::peek::Names;
+use wire::names::Names;
 use wire::problem::{Kind, Problem as WireProblem};
 use wire::reply::Finish;
 use wire::sse::Frame;

@@ -355,11 +355,12 @@ impl<'de> Visitor<'de> for CountVisitor {
 
 /// Reads a usage object; what is none has no counts, a list of numbers neither.
 pub(crate) fn read_counts<T: DeserializeOwned>(usage: &str, path: &str) -> Result<T, Malformed> {
-    if usage.trim_start().starts_with('{') {
-        read(usage, path)
-    } else {
-        Err(Malformed::new(path, "expected an object"))
+    if !usage.trim_start().starts_with('{') {
+        return Err(Malformed::new(path, "expected an object"));
     }
+    // Only a list needs watching, and most usage objects have none.
+    let plain = if usage.contains('[') { None } else { serde_json::from_str(usage).ok() };
+    plain.map_or_else(|| read(usage, path), Ok)
 }
 
 /// The report of an answer whose usage cannot be read: nothing, and marked, so that somebody estimates it.

@@ -25,6 +25,7 @@ pub mod gemini;
 mod inline;
 mod json;
 pub mod marks;
+pub mod names;
 pub mod openai_chat;
 pub mod openai_responses;
 pub mod outline;

@@ -10,7 +10,6 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::json::{self, Malformed};
-use crate::reply::Finish;
 use crate::skip;
 
 /// What has to be known of a request before it is sent on.
@@ -379,50 +378,6 @@ pub fn splice(body: &[u8], mut edits: Vec<(Range<usize>, String)>) -> Vec<u8> {
     }
     spliced.extend_from_slice(body.get(done..).unwrap_or_default());
     spliced
-}
-
-/// The names that a whole answer gives itself, without reading the rest of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names {
-    /// The provider's id of the answer.
-    pub id: Option<String>,
-    /// The model that answered.
-    pub model: Option<String>,
-    /// Why the first answer ended, where it says so.
-    pub finish: Option<Finish>,
-}
-
-impl Names {
-    /// Looks at an answer of any dialect. One that cannot be read has no names.
-    pub fn of(body: &[u8]) -> Self {
-        #[derive(Default, Deserialize)]
-        struct Found {
-            #[serde(alias = "responseId")]
-            id: Option<String>,
-            #[serde(alias = "modelVersion")]
-            model: Option<String>,
-            #[serde(alias = "candidates")]
-            choices: Option<Vec<Choice>>,
-            stop_reason: Option<String>,
-            status: Option<String>,
-            incomplete_details: Option<Incomplete>,
-        }
-        #[derive(Deserialize)]
-        struct Choice {
-            #[serde(alias = "finishReason")]
-            finish_reason: Option<String>,
-        }
-        #[derive(Deserialize)]
-        struct Incomplete {
-            reason: Option<String>,
-        }
-        let found: Found = serde_json::from_slice(body).unwrap_or_default();
-        let first = found.choices.and_then(|choices| choices.into_iter().next());
-        let word = first.and_then(|choice| choice.finish_reason).or(found.stop_reason);
-        let incomplete = found.incomplete_details.and_then(|details| details.reason);
-        let word = word.or(incomplete).or(found.status);
-        Self { id: found.id, model: found.model, finish: word.as_deref().map(Finish::from_word) }
-    }
 }
 
 /// Where the value of a top-level member goes, and as which text: in place of the one that stands there, be it null, or as a

@@ -1,6 +1,8 @@
 //! The members of a JSON object without reading what they hold: the text of a long prompt is looked at once, many bytes at
 //! a time. It takes nothing that is not JSON; what it does not take may still be, and is for serde to judge.
 
+use serde::de::DeserializeOwned;
+
 /// How deep objects and arrays may be in each other here.
 const DEEPEST: u32 = 64;
 
@@ -30,6 +32,39 @@ pub(crate) fn members<'a>(
     }
     cursor.space();
     (cursor.at == text.len()).then_some(())
+}
+
+/// The values of the members of these names, as they are written. `None` as for [`members`], and where a name stands there
+/// twice.
+pub(crate) fn pick<'a, const N: usize>(
+    text: &'a str,
+    names: [&str; N],
+) -> Option<[Option<&'a str>; N]> {
+    let mut picked = [None; N];
+    members(text, |name, value| {
+        let place = names.iter().zip(&mut picked).find(|(wanted, _)| **wanted == name);
+        place.is_none_or(|(_, place)| place.replace(value).is_none()).then_some(())
+    })?;
+    Some(picked)
+}
+
+/// Reads a value that was picked; nothing of what is `null` or not there. `None` where it is no `T`.
+pub(crate) fn value<T: DeserializeOwned>(picked: Option<&str>) -> Option<Option<T>> {
+    picked.map_or(Some(None), |value| serde_json::from_str(value).ok())
+}
+
+/// The first item of an array, as it is written; nothing of an empty one. `None` where `text` does not begin an array, or is
+/// written in an unusual way.
+pub(crate) fn first(text: &str) -> Option<Option<&str>> {
+    let mut cursor = Cursor { text, at: 0 };
+    cursor.take(b'[')?;
+    cursor.space();
+    if cursor.next() == Some(b']') {
+        return Some(None);
+    }
+    let start = cursor.at;
+    cursor.value(0)?;
+    text.get(start..cursor.at).map(Some)
 }
 
 struct Cursor<'a> {
@@ -187,6 +222,17 @@ mod tests {
         ];
         assert_eq!(found(&text).unwrap(), expected);
         assert_eq!(found("{}"), Some(Vec::new()));
+    }
+
+    #[test]
+    fn values_are_picked_by_name() {
+        let text = r#"{"a":1,"b":[{"c":"]"}, 2],"d":null,"e":[ ]}"#;
+        let [d, b, none, e] = pick(text, ["d", "b", "x", "e"]).unwrap();
+        assert_eq!((d, b, none), (Some("null"), Some(r#"[{"c":"]"}, 2]"#), None));
+        assert_eq!(first(b.unwrap()), Some(Some(r#"{"c":"]"}"#)));
+        assert_eq!((first(e.unwrap()), first("null")), (Some(None), None));
+        assert_eq!(pick(r#"{"a":null,"a":1}"#, ["a"]), None, "which of the two is meant?");
+        assert_eq!(pick(r#"{"b":null,"b":1}"#, ["a"]), Some([None]), "nobody asks");
     }
 
     #[test]

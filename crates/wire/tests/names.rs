@@ -1,6 +1,6 @@
 //! What an answer says of itself that passes unread.
 
-use wire::peek::Names;
+use wire::names::Names;
 use wire::reply::Finish;
 
 /// Each dialect has its own place for why an answer ended, and its own words.
@@ -32,4 +32,29 @@ fn why_an_answer_ended() {
         assert!(names.id.is_some(), "{body}");
         assert_eq!(names.finish, expected, "{body}");
     }
+}
+
+/// One way of reading is for answers with nothing unusual about them, the other for all.
+#[test]
+fn what_is_unusual_is_read_as_well() {
+    let finish = |body: &str| {
+        let names = Names::of(body.as_bytes());
+        (names.id, names.model, names.finish)
+    };
+    let plain = r#"{"id":"c","model":"m","choices":[{"finish_reason":"length"}],"usage":{}}"#;
+    let expected = (Some("c".to_owned()), Some("m".to_owned()), Some(Finish::Length));
+    assert_eq!(finish(plain), expected);
+    for (usual, unusual) in [
+        (r#""id""#, r#""\u0069d""#),
+        (r#""length"}"#, r#""length","deep":NESTED}"#),
+        (r#""usage":{}"#, r#""usage":{"n":1e3}"#),
+        (r#""usage":{}"#, r#""status":null"#),
+    ] {
+        let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+        let body = plain.replace(usual, &unusual.replace("NESTED", &deep));
+        assert_ne!(body, plain);
+        assert_eq!(finish(&body), expected, "{body}");
+    }
+    let twice = plain.replace(r#""model":"m""#, r#""model":"m","model":"n""#);
+    assert_eq!(finish(&twice), (None, None, None), "which of the two is it?");
 }

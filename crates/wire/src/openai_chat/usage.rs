@@ -5,6 +5,7 @@ use ledger::{Meter, ServiceTier, Usage, UsageReport};
 use serde::{Deserialize, Serialize};
 
 use crate::json::{self, Count, Json, Malformed, Tally, counts};
+use crate::skip;
 
 counts! {
     struct Counts {
@@ -32,6 +33,14 @@ counts! {
 struct Body {
     usage: Option<Json>,
     service_tier: Option<String>,
+}
+
+impl Body {
+    /// Those members of an answer that has nothing unusual about it.
+    fn scan(text: &str) -> Option<Self> {
+        let [usage, tier] = skip::pick(text, ["usage", "service_tier"])?;
+        Some(Self { usage: skip::value(usage)?, service_tier: skip::value(tier)? })
+    }
 }
 
 /// Reads a usage object. `prompt_tokens` includes what was read from or written to a cache, `completion_tokens` the
@@ -64,7 +73,8 @@ pub fn read_gemini_compat(usage: &str) -> Result<UsageReport, Malformed> {
 
 /// Reads the usage and the served tier of a whole answer (chat, completion or embeddings); none if it reports none.
 pub fn read_body(body: &[u8]) -> Result<Option<UsageReport>, Malformed> {
-    let body: Body = json::read(json::utf8(body)?, "")?;
+    let text = json::utf8(body)?;
+    let body = Body::scan(text).map_or_else(|| json::read(text, ""), Ok)?;
     let Some(usage) = body.usage else { return Ok(None) };
     let mut report = read_or_mark(usage.get());
     report.service_tier = tier(body.service_tier.as_deref());

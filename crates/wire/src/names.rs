@@ -1,0 +1,101 @@
+//! Same dialect on both sides: the answer's bytes pass. What a receipt and a trace say of it is picked out of them.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::reply::Finish;
+use crate::{json, skip};
+
+/// The names that a whole answer gives itself, without reading the rest of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The provider's id of the answer.
+    pub id: Option<String>,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// Why the first answer ended, where it says so.
+    pub finish: Option<Finish>,
+}
+
+/// What dialects call these, and why a Response did not come to its end.
+#[derive(Default, Deserialize)]
+struct Found {
+    #[serde(alias = "responseId")]
+    id: Option<String>,
+    #[serde(alias = "modelVersion")]
+    model: Option<String>,
+    #[serde(alias = "candidates")]
+    choices: Option<Vec<Choice>>,
+    stop_reason: Option<String>,
+    status: Option<String>,
+    incomplete_details: Option<Incomplete>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    #[serde(alias = "finishReason")]
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Incomplete {
+    reason: Option<String>,
+}
+
+/// The value of a member that has one of two names.
+fn either<T: DeserializeOwned>(one: Option<&str>, other: Option<&str>) -> Option<Option<T>> {
+    if one.is_some() && other.is_some() { None } else { skip::value(one.or(other)) }
+}
+
+impl Found {
+    /// What an answer that has nothing unusual about it says. Of several choices only the first is looked at.
+    fn scan(body: &[u8]) -> Option<Self> {
+        const NAMES: [&str; 9] = [
+            "id",
+            "responseId",
+            "model",
+            "modelVersion",
+            "choices",
+            "candidates",
+            "stop_reason",
+            "status",
+            "incomplete_details",
+        ];
+        let found = skip::pick(json::utf8(body).ok()?, NAMES)?;
+        let [id, response_id, model, version, choices, candidates, stop, status, incomplete] =
+            found;
+        Some(Self {
+            id: either(id, response_id)?,
+            model: either(model, version)?,
+            choices: match (choices, candidates) {
+                (None, None) => None,
+                (Some(list), None) | (None, Some(list)) => Some(Choice::first(list)?),
+                _ => return None,
+            },
+            stop_reason: skip::value(stop)?,
+            status: skip::value(status)?,
+            incomplete_details: skip::value(incomplete)?,
+        })
+    }
+}
+
+impl Choice {
+    fn first(list: &str) -> Option<Vec<Self>> {
+        let Some(first) = skip::first(list)? else { return Some(Vec::new()) };
+        let [word, other] = skip::pick(first, ["finish_reason", "finishReason"])?;
+        Some(vec![Self { finish_reason: either(word, other)? }])
+    }
+}
+
+impl Names {
+    /// Looks at an answer of any dialect. One that cannot be read has no names.
+    pub fn of(body: &[u8]) -> Self {
+        let found = Found::scan(body);
+        let found = found.or_else(|| serde_json::from_slice(body).ok()).unwrap_or_default();
+        let first = found.choices.and_then(|choices| choices.into_iter().next());
+        let word = first.and_then(|choice| choice.finish_reason).or(found.stop_reason);
+        let incomplete = found.incomplete_details.and_then(|details| details.reason);
+        let word = word.or(incomplete).or(found.status);
+        Self { id: found.id, model: found.model, finish: word.as_deref().map(Finish::from_word) }
+    }
+}
