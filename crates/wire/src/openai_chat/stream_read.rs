@@ -345,7 +345,8 @@ impl Blocks {
         // Text that goes on behind a call is another block.
         self.close_line(out);
         let Some(call) = self.calls.get_mut(at) else { return };
-        call.custom |= is_custom;
+        // A block that has been opened stays what it is, or nobody would close it.
+        call.custom |= is_custom && call.index.is_none();
         call.seal = call.seal.take().or(signature(extra_content));
         // Later fragments repeat id and name, or leave them empty.
         if call.name.is_empty()

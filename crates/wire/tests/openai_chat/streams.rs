@@ -106,6 +106,17 @@ fn calls_whose_pieces_come_in_turns_are_told_one_after_the_other() {
 }
 
 #[test]
+fn a_call_that_has_begun_stays_what_it_is() {
+    let pieces = [
+        r#"{"tool_calls":[{"index":0,"id":"c0","function":{"name":"f","arguments":"{}"}}]}"#,
+        r#"{"tool_calls":[{"index":0,"custom":{}}]}"#,
+    ];
+    let (events, _) = read(&deltas(&pieces, "tool_calls"));
+    let expected = ["0 call c0 f", "0 +{}", "0 end", "finish ToolUse", "end"];
+    assert_eq!(told(&events)[1..], expected);
+}
+
+#[test]
 fn a_truncated_call_is_delivered_as_far_as_it_came() {
     let (events, _) = read(TRUNCATED_TOOL);
     assert_eq!(
