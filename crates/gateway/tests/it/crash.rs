@@ -18,8 +18,8 @@ use crate::speak::Client;
 const CLIENTS: usize = 8;
 /// So many answers at most before the end comes.
 const MOST_ANSWERS: u64 = 60;
-/// How often it is killed, unless `TOLLGATE_TEST_KILLS` says otherwise.
-const KILLS: u64 = 300;
+/// How often it is killed on each database, unless `TOLLGATE_TEST_KILLS` says otherwise.
+const KILLS: u64 = 150;
 /// A start after a crash takes no longer.
 const RECOVERY: Duration = Duration::from_secs(2);
 /// What is said again and again: one frame each.
