@@ -124,7 +124,10 @@ fn request(from: &dyn Dialect, body: &[u8]) -> Result<Outcome, Broken> {
 fn answer(from: &dyn Dialect, body: &[u8]) -> Result<Outcome, Broken> {
     let status = 200 + u16::from(body.first().copied().unwrap_or_default());
     let problem = from.read_problem(status, Some("1"), body);
-    let _ = from.read_body_usage(body);
+    let (usage, looked) = (from.read_body_usage(body), from.look_at_body(body));
+    if looked.map(|(usage, _)| usage) != usage {
+        return Err("a quick look finds another usage".to_owned());
+    }
     if let Ok(text) = std::str::from_utf8(body) {
         let _ = from.read_usage(text);
     }

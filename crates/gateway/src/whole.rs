@@ -6,7 +6,6 @@ use ledger::{Bill, Outcome, Receipt, UsageReport};
 use serde::de::IgnoredAny;
 use wire::chat::Block;
 use wire::collect::{collect, events};
-use wire::names::Names;
 use wire::problem::{Kind, Problem as WireProblem};
 use wire::reply::Finish;
 use wire::sse::Frame;
@@ -123,8 +122,7 @@ impl Read {
         let unreadable = |error: wire::Malformed| failure::of_reply(&error, attempt);
         match &attempt.outbound.carry {
             Carry::Same { .. } => {
-                let report = dialect.read_body_usage(body).map_err(unreadable)?;
-                let names = Names::of(body);
+                let (report, names) = dialect.look_at_body(body).map_err(unreadable)?;
                 check_end(attempt, names.finish)?;
                 let is_told = report.is_some();
                 if !is_told && !is_answer(body) {

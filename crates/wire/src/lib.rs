@@ -101,6 +101,11 @@ pub trait Dialect: Sync {
     /// Reads only the usage of a whole answer, with the served tier and the searches that stand outside the usage
     /// object; none if the answer reports none.
     fn read_body_usage(&self, body: &[u8]) -> Result<Option<UsageReport>, Malformed>;
+
+    /// The same, and the names that the answer gives itself.
+    fn look_at_body(&self, body: &[u8]) -> Result<(Option<UsageReport>, names::Names), Malformed> {
+        Ok((self.read_body_usage(body)?, names::Names::of(body)))
+    }
 }
 
 /// All dialects.

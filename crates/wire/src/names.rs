@@ -47,10 +47,20 @@ fn either<T: DeserializeOwned>(one: Option<&str>, other: Option<&str>) -> Option
     if one.is_some() && other.is_some() { None } else { skip::value(one.or(other)) }
 }
 
-impl Found {
-    /// What an answer that has nothing unusual about it says. Of several choices only the first is looked at.
-    fn scan(body: &[u8]) -> Option<Self> {
-        const NAMES: [&str; 9] = [
+/// What one look at an answer that has nothing unusual about it finds.
+pub(crate) struct Picked<'a> {
+    /// Its names.
+    pub(crate) names: Names,
+    /// `usage`, as it is written.
+    pub(crate) usage: Option<&'a str>,
+    /// `service_tier`, as it is written.
+    pub(crate) service_tier: Option<&'a str>,
+}
+
+impl<'a> Picked<'a> {
+    /// Of several choices only the first is looked at.
+    pub(crate) fn of(text: &'a str) -> Option<Self> {
+        const NAMES: [&str; 11] = [
             "id",
             "responseId",
             "model",
@@ -60,11 +70,13 @@ impl Found {
             "stop_reason",
             "status",
             "incomplete_details",
+            "usage",
+            "service_tier",
         ];
-        let found = skip::pick(json::utf8(body).ok()?, NAMES)?;
-        let [id, response_id, model, version, choices, candidates, stop, status, incomplete] =
-            found;
-        Some(Self {
+        let [id, response_id, model, version, choices, candidates, stop, status, rest @ ..] =
+            skip::pick(text, NAMES)?;
+        let [incomplete, usage, service_tier] = rest;
+        let found = Found {
             id: either(id, response_id)?,
             model: either(model, version)?,
             choices: match (choices, candidates) {
@@ -75,7 +87,8 @@ impl Found {
             stop_reason: skip::value(stop)?,
             status: skip::value(status)?,
             incomplete_details: skip::value(incomplete)?,
-        })
+        };
+        Some(Self { names: Names::from(found), usage, service_tier })
     }
 }
 
@@ -87,15 +100,24 @@ impl Choice {
     }
 }
 
-impl Names {
-    /// Looks at an answer of any dialect. One that cannot be read has no names.
-    pub fn of(body: &[u8]) -> Self {
-        let found = Found::scan(body);
-        let found = found.or_else(|| serde_json::from_slice(body).ok()).unwrap_or_default();
+impl From<Found> for Names {
+    fn from(found: Found) -> Self {
         let first = found.choices.and_then(|choices| choices.into_iter().next());
         let word = first.and_then(|choice| choice.finish_reason).or(found.stop_reason);
         let incomplete = found.incomplete_details.and_then(|details| details.reason);
         let word = word.or(incomplete).or(found.status);
         Self { id: found.id, model: found.model, finish: word.as_deref().map(Finish::from_word) }
+    }
+}
+
+impl Names {
+    /// Looks at an answer of any dialect. One that cannot be read has no names.
+    pub fn of(body: &[u8]) -> Self {
+        let picked = json::utf8(body).ok().and_then(Picked::of);
+        picked.map_or_else(|| Self::read(body), |picked| picked.names)
+    }
+
+    fn read(body: &[u8]) -> Self {
+        Self::from(serde_json::from_slice::<Found>(body).unwrap_or_default())
     }
 }

@@ -94,20 +94,27 @@ impl<'a> Cursor<'a> {
     /// A name without escapes, and the colon and the space behind it.
     fn name(&mut self) -> Option<&'a str> {
         let start = self.at + 1;
-        self.string()?;
+        let is_plain = self.string()?;
         let name = self.text.get(start..self.at - 1)?;
+        self.colon()?;
+        is_plain.then_some(name)
+    }
+
+    fn colon(&mut self) -> Option<()> {
         self.space();
         self.take(b':')?;
         self.space();
-        (!name.contains('\\')).then_some(name)
+        Some(())
     }
 
     fn value(&mut self, depth: u32) -> Option<()> {
         match self.next()? {
-            b'"' => self.string(),
-            b'{' if depth < DEEPEST => {
-                self.list(b'}', |cursor| cursor.name().and_then(|_| cursor.value(depth + 1)))
-            }
+            b'"' => self.string().map(drop),
+            b'{' if depth < DEEPEST => self.list(b'}', |cursor| {
+                cursor.string()?;
+                cursor.colon()?;
+                cursor.value(depth + 1)
+            }),
             b'[' if depth < DEEPEST => self.list(b']', |cursor| cursor.value(depth + 1)),
             b't' => self.word("true"),
             b'f' => self.word("false"),
@@ -156,15 +163,16 @@ impl<'a> Cursor<'a> {
         (count > 0).then_some(())
     }
 
-    /// A text with its quotes.
-    fn string(&mut self) -> Option<()> {
+    /// A text with its quotes, and whether it is without escapes.
+    fn string(&mut self) -> Option<bool> {
         self.take(b'"')?;
+        let mut is_plain = true;
         loop {
             self.plain();
             match self.rest() {
                 [b'"', ..] => {
                     self.at += 1;
-                    return Some(());
+                    return Some(is_plain);
                 }
                 [b'\\', b'u', code @ ..] => {
                     let is_code = code.get(..4)?.iter().all(u8::is_ascii_hexdigit);
@@ -174,11 +182,18 @@ impl<'a> Cursor<'a> {
                 [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.at += 2,
                 _ => return None,
             }
+            is_plain = false;
         }
     }
 
     /// What stands for itself in a text.
     fn plain(&mut self) {
+        // Most texts are words, for which it is not worth while to look at many bytes at once.
+        let word = self.rest().iter().take(WORD).position(|byte| !is_plain(*byte));
+        self.at += word.unwrap_or(WORD).min(self.rest().len());
+        if word.is_some() {
+            return;
+        }
         let rest = self.rest();
         let end = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
         let plain = rest.get(..end).unwrap_or_default();
@@ -187,9 +202,16 @@ impl<'a> Cursor<'a> {
         self.at += if least == b' ' {
             end
         } else {
-            plain.iter().take_while(|byte| **byte >= b' ').count()
+            plain.iter().take_while(|byte| is_plain(**byte)).count()
         };
     }
+}
+
+/// How long a word is, in bytes.
+const WORD: usize = 24;
+
+fn is_plain(byte: u8) -> bool {
+    byte >= b' ' && byte != b'"' && byte != b'\\'
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use ledger::{Meter, Region, ServiceTier, UsageReport};
 use serde_json::Value;
+use wire::names::Names;
 use wire::problem::Kind;
 use wire::{Dialect, dialect};
 
@@ -188,6 +189,8 @@ fn every_whole_answer_gives_its_text_and_bill() {
             }
             let report = of_api(api).read_body_usage(body.as_bytes()).unwrap();
             assert_eq!(report, reply.usage, "{id}");
+            let (looked, names) = of_api(api).look_at_body(body.as_bytes()).unwrap();
+            assert_eq!((&looked, names), (&report, Names::of(body.as_bytes())), "{id}");
             if let Some(bill) = bills.get(id) {
                 whole(bill, &report.unwrap_or_default(), &mut failures);
             }

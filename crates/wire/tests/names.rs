@@ -1,5 +1,6 @@
 //! What an answer says of itself that passes unread.
 
+use ledger::ServiceTier;
 use wire::names::Names;
 use wire::reply::Finish;
 
@@ -57,4 +58,32 @@ fn what_is_unusual_is_read_as_well() {
     }
     let twice = plain.replace(r#""model":"m""#, r#""model":"m","model":"n""#);
     assert_eq!(finish(&twice), (None, None, None), "which of the two is it?");
+}
+
+/// The names and the usage of one look are those of two.
+#[test]
+fn one_look_finds_both() {
+    let chat = wire::dialect("openai_chat").unwrap();
+    let usage = r#""usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}"#;
+    for (more, tier) in [
+        ("", ServiceTier::Standard),
+        (r#","service_tier":"flex""#, ServiceTier::Flex),
+        // Unusual, and so read as all are.
+        (r#","service_tier":"flex","\u0061":1"#, ServiceTier::Flex),
+    ] {
+        let body = format!(r#"{{"id":"c","choices":[{{"finish_reason":"stop"}}],{usage}{more}}}"#);
+        let (report, names) = chat.look_at_body(body.as_bytes()).unwrap();
+        assert_eq!(chat.read_body_usage(body.as_bytes()).unwrap(), report);
+        assert_eq!((names.id.as_deref(), names.finish), (Some("c"), Some(Finish::Stop)));
+        let report = report.unwrap();
+        assert_eq!((report.total().output_tokens(), report.service_tier), (4, tier));
+    }
+    for body in [r#"{"id":"c","usage":null}"#, r#"{"id":"c"}"#] {
+        let (report, names) = chat.look_at_body(body.as_bytes()).unwrap();
+        assert_eq!((report, names.id.as_deref()), (None, Some("c")));
+    }
+    for body in [r#"{"id":"c","service_tier":1}"#, r#"{"usage":{},"usage":{}}"#, "[]", ""] {
+        let refused = chat.look_at_body(body.as_bytes()).unwrap_err();
+        assert_eq!(Err(refused), chat.read_body_usage(body.as_bytes()), "{body}");
+    }
 }

@@ -29,6 +29,7 @@ mod write_turns;
 
 use ledger::UsageReport;
 
+use crate::names::Names;
 use crate::{
     Chat, Dialect, Json, Malformed, Problem, Reader, Reply, Shape, Target, Unsupported, Writer,
     Written, anthropic,
@@ -119,5 +120,9 @@ impl Dialect for OpenaiChat {
     }
     fn read_body_usage(&self, body: &[u8]) -> Result<Option<UsageReport>, Malformed> {
         usage::read_body(body)
+    }
+
+    fn look_at_body(&self, body: &[u8]) -> Result<(Option<UsageReport>, Names), Malformed> {
+        usage::look_at(body)
     }
 }

@@ -5,6 +5,7 @@ use ledger::{Meter, ServiceTier, Usage, UsageReport};
 use serde::{Deserialize, Serialize};
 
 use crate::json::{self, Count, Json, Malformed, Tally, counts};
+use crate::names::{Names, Picked};
 use crate::skip;
 
 counts! {
@@ -33,14 +34,6 @@ counts! {
 struct Body {
     usage: Option<Json>,
     service_tier: Option<String>,
-}
-
-impl Body {
-    /// Those members of an answer that has nothing unusual about it.
-    fn scan(text: &str) -> Option<Self> {
-        let [usage, tier] = skip::pick(text, ["usage", "service_tier"])?;
-        Some(Self { usage: skip::value(usage)?, service_tier: skip::value(tier)? })
-    }
 }
 
 /// Reads a usage object. `prompt_tokens` includes what was read from or written to a cache, `completion_tokens` the
@@ -73,12 +66,22 @@ pub fn read_gemini_compat(usage: &str) -> Result<UsageReport, Malformed> {
 
 /// Reads the usage and the served tier of a whole answer (chat, completion or embeddings); none if it reports none.
 pub fn read_body(body: &[u8]) -> Result<Option<UsageReport>, Malformed> {
-    let text = json::utf8(body)?;
-    let body = Body::scan(text).map_or_else(|| json::read(text, ""), Ok)?;
-    let Some(usage) = body.usage else { return Ok(None) };
-    let mut report = read_or_mark(usage.get());
-    report.service_tier = tier(body.service_tier.as_deref());
-    Ok(Some(report))
+    let Body { usage, service_tier } = json::read(json::utf8(body)?, "")?;
+    Ok(usage.map(|usage| of_body(usage.get(), service_tier.as_deref())))
+}
+
+/// The same, and its names, by one look where there is nothing unusual about it.
+pub(crate) fn look_at(body: &[u8]) -> Result<(Option<UsageReport>, Names), Malformed> {
+    let picked = Picked::of(json::utf8(body)?).and_then(|Picked { names, usage, service_tier }| {
+        let service_tier: Option<String> = skip::value(service_tier)?;
+        let usage = usage.filter(|usage| *usage != "null");
+        Some((usage.map(|usage| of_body(usage, service_tier.as_deref())), names))
+    });
+    picked.map_or_else(|| Ok((read_body(body)?, Names::of(body))), Ok)
+}
+
+fn of_body(usage: &str, service_tier: Option<&str>) -> UsageReport {
+    UsageReport { service_tier: tier(service_tier), ..read_or_mark(usage) }
 }
 
 /// The tier an answer names; OpenAI bills by that one, never by the one asked for.
