@@ -488,6 +488,17 @@ fn a_custom_tool_is_a_function_elsewhere() {
     assert_eq!(body["messages"][2]["content"][0]["tool_use_id"], "d");
 }
 
+/// What tells messages from other items by is nothing to a tool, which another API may have given more members.
+#[test]
+fn a_tool_may_have_members_of_any_name() {
+    let body = json!({"model": "m", "input": "x",
+        "tools": [{"type": "custom", "name": "signal", "role": {"of": "lamps"}}]});
+    assert_eq!(read(&body).tools.len(), 1);
+    let body = json!({"model": "m", "input": [{"role": {"of": "lamps"}, "content": "x"}]});
+    let refused = responses().read_request(body.to_string().as_bytes()).unwrap_err();
+    assert_eq!(refused.path, "input[0].role");
+}
+
 #[test]
 fn thoughts_that_lead_nowhere_are_not_sent() {
     let thoughts = json!({"type": "reasoning", "id": "rs_1", "status": null, "summary": [], "encrypted_content": "gAAA"});

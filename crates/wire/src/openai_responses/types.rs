@@ -89,7 +89,8 @@ wire! {
     struct Kind {
         #[serde(rename = "type")]
         kind: String,
-        role: String,
+        /// Whether there is one. What is no message may have anything of that name.
+        role: Json,
     }
     struct Message {
         #[serde(rename = "type")]
