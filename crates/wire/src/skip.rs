@@ -188,11 +188,14 @@ impl<'a> Cursor<'a> {
 
     /// What stands for itself in a text.
     fn plain(&mut self) {
-        // Most texts are words, for which it is not worth while to look at many bytes at once.
-        let word = self.rest().iter().take(WORD).position(|byte| !is_plain(*byte));
-        self.at += word.unwrap_or(WORD).min(self.rest().len());
-        if word.is_some() {
-            return;
+        // Most texts are words, for which it is not worth while to search many bytes at once.
+        for _ in 0..WORDS {
+            let Some(eight) = self.rest().first_chunk() else { break };
+            let special = special(u64::from_le_bytes(*eight));
+            self.at += special.trailing_zeros() as usize / 8;
+            if special != 0 {
+                return;
+            }
         }
         let rest = self.rest();
         let end = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
@@ -202,16 +205,21 @@ impl<'a> Cursor<'a> {
         self.at += if least == b' ' {
             end
         } else {
-            plain.iter().take_while(|byte| is_plain(**byte)).count()
+            plain.iter().take_while(|byte| **byte >= b' ').count()
         };
     }
 }
 
-/// How long a word is, in bytes.
-const WORD: usize = 24;
+/// So many times eight bytes are looked at one after the other.
+const WORDS: usize = 4;
 
-fn is_plain(byte: u8) -> bool {
-    byte >= b' ' && byte != b'"' && byte != b'\\'
+/// Marks the first byte of eight that does not stand for itself in a text: its highest bit is the lowest that is set. What is
+/// set above it says nothing.
+fn special(eight: u64) -> u64 {
+    const EACH: u64 = u64::MAX / 255;
+    let below = |bytes: u64, limit: u8| bytes.wrapping_sub(EACH * u64::from(limit)) & !bytes;
+    let is = |byte: u8| below(eight ^ (EACH * u64::from(byte)), 1);
+    (below(eight, b' ') | is(b'"') | is(b'\\')) & (EACH << 7)
 }
 
 #[cfg(test)]
@@ -244,6 +252,24 @@ mod tests {
         ];
         assert_eq!(found(&text).unwrap(), expected);
         assert_eq!(found("{}"), Some(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_special_is_found_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            let is_special = byte < b' ' || byte == b'"' || byte == b'\\';
+            for (at, around) in (0..8)
+                .flat_map(|at| [b' ', b'!', b'#', b'[', b']', 0x7f, 0x80, 0xff].map(|a| (at, a)))
+            {
+                let mut eight = [around; 8];
+                eight[at] = byte;
+                let found = special(u64::from_le_bytes(eight)).trailing_zeros() as usize / 8;
+                assert_eq!(found, if is_special { at } else { 8 }, "{byte} among {around}");
+            }
+        }
+        // Behind a first one there may be anything.
+        let two = special(u64::from_le_bytes(*b"ab\"\x01\\\"#!"));
+        assert_eq!(two.trailing_zeros() / 8, 2);
     }
 
     #[test]
