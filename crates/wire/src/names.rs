@@ -1,7 +1,7 @@
 //! Same dialect on both sides: the answer's bytes pass. What a receipt and a trace say of it is picked out of them.
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 
 use crate::reply::Finish;
 use crate::{json, skip};
@@ -43,8 +43,14 @@ struct Incomplete {
 }
 
 /// The value of a member that has one of two names.
-fn either<T: DeserializeOwned>(one: Option<&str>, other: Option<&str>) -> Option<Option<T>> {
-    if one.is_some() && other.is_some() { None } else { skip::value(one.or(other)) }
+fn either<T: DeserializeOwned>(
+    one: Option<&str>,
+    other: Option<&str>,
+) -> serde_json::Result<Option<T>> {
+    if one.is_some() && other.is_some() {
+        return Err(serde_json::Error::custom("it is there under both names"));
+    }
+    skip::value(one.or(other))
 }
 
 /// What one look at an answer that has nothing unusual about it finds.
@@ -77,16 +83,16 @@ impl<'a> Picked<'a> {
             skip::pick(text, NAMES)?;
         let [incomplete, usage, service_tier] = rest;
         let found = Found {
-            id: either(id, response_id)?,
-            model: either(model, version)?,
+            id: either(id, response_id).ok()?,
+            model: either(model, version).ok()?,
             choices: match (choices, candidates) {
                 (None, None) => None,
                 (Some(list), None) | (None, Some(list)) => Some(Choice::first(list)?),
                 _ => return None,
             },
-            stop_reason: skip::value(stop)?,
-            status: skip::value(status)?,
-            incomplete_details: skip::value(incomplete)?,
+            stop_reason: skip::value(stop).ok()?,
+            status: skip::value(status).ok()?,
+            incomplete_details: skip::value(incomplete).ok()?,
         };
         Some(Self { names: Names::from(found), usage, service_tier })
     }
@@ -94,9 +100,12 @@ impl<'a> Picked<'a> {
 
 impl Choice {
     fn first(list: &str) -> Option<Vec<Self>> {
-        let Some(first) = skip::first(list)? else { return Some(Vec::new()) };
+        let first = skip::first(list)?;
+        if first.is_empty() {
+            return Some(Vec::new());
+        }
         let [word, other] = skip::pick(first, ["finish_reason", "finishReason"])?;
-        Some(vec![Self { finish_reason: either(word, other)? }])
+        Some(vec![Self { finish_reason: either(word, other).ok()? }])
     }
 }
 

@@ -48,23 +48,22 @@ pub(crate) fn pick<'a, const N: usize>(
     Some(picked)
 }
 
-/// Reads a value that was picked; nothing of what is `null` or not there. `None` where it is no `T`.
-pub(crate) fn value<T: DeserializeOwned>(picked: Option<&str>) -> Option<Option<T>> {
-    picked.map_or(Some(None), |value| serde_json::from_str(value).ok())
+/// Reads a value that was picked; nothing of what is `null` or not there. An error where it is no `T`.
+pub(crate) fn value<T: DeserializeOwned>(picked: Option<&str>) -> serde_json::Result<Option<T>> {
+    picked.map_or(Ok(None), serde_json::from_str)
 }
 
-/// The first item of an array, as it is written; nothing of an empty one. `None` where `text` does not begin an array, or is
+/// The first item of an array, as it is written; of an empty one, no text. `None` where `text` does not begin an array, or is
 /// written in an unusual way.
-pub(crate) fn first(text: &str) -> Option<Option<&str>> {
+pub(crate) fn first(text: &str) -> Option<&str> {
     let mut cursor = Cursor { text, at: 0 };
     cursor.take(b'[')?;
     cursor.space();
-    if cursor.next() == Some(b']') {
-        return Some(None);
-    }
     let start = cursor.at;
-    cursor.value(0)?;
-    text.get(start..cursor.at).map(Some)
+    if cursor.next() != Some(b']') {
+        cursor.value(0)?;
+    }
+    text.get(start..cursor.at)
 }
 
 struct Cursor<'a> {
@@ -277,8 +276,8 @@ mod tests {
         let text = r#"{"a":1,"b":[{"c":"]"}, 2],"d":null,"e":[ ]}"#;
         let [d, b, none, e] = pick(text, ["d", "b", "x", "e"]).unwrap();
         assert_eq!((d, b, none), (Some("null"), Some(r#"[{"c":"]"}, 2]"#), None));
-        assert_eq!(first(b.unwrap()), Some(Some(r#"{"c":"]"}"#)));
-        assert_eq!((first(e.unwrap()), first("null")), (Some(None), None));
+        assert_eq!(first(b.unwrap()), Some(r#"{"c":"]"}"#));
+        assert_eq!((first(e.unwrap()), first("null")), (Some(""), None));
         assert_eq!(pick(r#"{"a":null,"a":1}"#, ["a"]), None, "which of the two is meant?");
         assert_eq!(pick(r#"{"b":null,"b":1}"#, ["a"]), Some([None]), "nobody asks");
     }
