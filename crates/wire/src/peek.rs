@@ -404,17 +404,12 @@ pub fn rename_member(body: &[u8], old: &str, name: &str) -> Option<(Range<usize>
 /// Where the value of a top-level member stands.
 fn member_at(body: &[u8], name: &str) -> Option<Range<usize>> {
     let text = std::str::from_utf8(body).ok()?;
-    let mut found = None;
-    let plain = skip::members(text, |known, value| {
-        if known == name {
-            found = Some(value);
-        }
-        Some(())
-    });
-    if plain.is_none() {
+    let found = if let Some([found]) = skip::pick(text, [name]) {
+        found
+    } else {
         let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
-        found = members.get(name).map(|raw| raw.get());
-    }
+        members.get(name).map(|raw| raw.get())
+    };
     at(text, found?)
 }
 
