@@ -100,11 +100,7 @@ impl<'a> Picked<'a> {
 
 impl Choice {
     fn first(list: &str) -> Option<Vec<Self>> {
-        let first = skip::first(list)?;
-        if first.is_empty() {
-            return Some(Vec::new());
-        }
-        let [word, other] = skip::pick(first, ["finish_reason", "finishReason"])?;
+        let [word, other] = skip::pick_first(list, ["finish_reason", "finishReason"])?;
         Some(vec![Self { finish_reason: either(word, other).ok()? }])
     }
 }

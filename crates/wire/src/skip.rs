@@ -10,26 +10,11 @@ const DEEPEST: u32 = 64;
 /// `text` is not one object, or is written in an unusual way: with escapes in a name, or very deep.
 pub(crate) fn members<'a>(
     text: &'a str,
-    mut each: impl FnMut(&'a str, &'a str) -> Option<()>,
+    each: impl FnMut(&'a str, &'a str) -> Option<()>,
 ) -> Option<()> {
     let mut cursor = Cursor { text, at: 0 };
     cursor.space();
-    cursor.take(b'{')?;
-    cursor.space();
-    if cursor.take(b'}').is_none() {
-        loop {
-            let name = cursor.name()?;
-            let start = cursor.at;
-            cursor.value(0)?;
-            each(name, text.get(start..cursor.at)?)?;
-            cursor.space();
-            if cursor.take(b',').is_none() {
-                cursor.take(b'}')?;
-                break;
-            }
-            cursor.space();
-        }
-    }
+    cursor.members(each)?;
     cursor.space();
     (cursor.at == text.len()).then_some(())
 }
@@ -41,29 +26,39 @@ pub(crate) fn pick<'a, const N: usize>(
     names: [&str; N],
 ) -> Option<[Option<&'a str>; N]> {
     let mut picked = [None; N];
-    members(text, |name, value| {
-        let place = names.iter().zip(&mut picked).find(|(wanted, _)| **wanted == name);
-        place.is_none_or(|(_, place)| place.replace(value).is_none()).then_some(())
-    })?;
+    members(text, keep(names, &mut picked))?;
     Some(picked)
+}
+
+/// The same of the first item of an array; of an empty one, nothing. What is behind that item is not looked at.
+pub(crate) fn pick_first<'a, const N: usize>(
+    array: &'a str,
+    names: [&str; N],
+) -> Option<[Option<&'a str>; N]> {
+    let mut cursor = Cursor { text: array, at: 0 };
+    cursor.take(b'[')?;
+    cursor.space();
+    let mut picked = [None; N];
+    if cursor.next() != Some(b']') {
+        cursor.members(keep(names, &mut picked))?;
+    }
+    Some(picked)
+}
+
+/// Keeps the values of members of these names, and gives up where a name stands there twice.
+fn keep<'a, const N: usize>(
+    names: [&str; N],
+    picked: &mut [Option<&'a str>; N],
+) -> impl FnMut(&'a str, &'a str) -> Option<()> {
+    move |name, value| {
+        let place = names.iter().zip(&mut *picked).find(|(wanted, _)| **wanted == name);
+        place.is_none_or(|(_, place)| place.replace(value).is_none()).then_some(())
+    }
 }
 
 /// Reads a value that was picked; nothing of what is `null` or not there. An error where it is no `T`.
 pub(crate) fn value<T: DeserializeOwned>(picked: Option<&str>) -> serde_json::Result<Option<T>> {
     picked.map_or(Ok(None), serde_json::from_str)
-}
-
-/// The first item of an array, as it is written; of an empty one, no text. `None` where `text` does not begin an array, or is
-/// written in an unusual way.
-pub(crate) fn first(text: &str) -> Option<&str> {
-    let mut cursor = Cursor { text, at: 0 };
-    cursor.take(b'[')?;
-    cursor.space();
-    let start = cursor.at;
-    if cursor.next() != Some(b']') {
-        cursor.value(0)?;
-    }
-    text.get(start..cursor.at)
 }
 
 struct Cursor<'a> {
@@ -88,6 +83,17 @@ impl<'a> Cursor<'a> {
 
     fn take(&mut self, byte: u8) -> Option<()> {
         (self.next() == Some(byte)).then(|| self.at += 1)
+    }
+
+    /// An object, each member of which is given to `each`.
+    fn members(&mut self, mut each: impl FnMut(&'a str, &'a str) -> Option<()>) -> Option<()> {
+        (self.next() == Some(b'{')).then_some(())?;
+        self.list(b'}', |cursor| {
+            let name = cursor.name()?;
+            let start = cursor.at;
+            cursor.value(0)?;
+            each(name, cursor.text.get(start..cursor.at)?)
+        })
     }
 
     /// A name without escapes, and the colon and the space behind it.
@@ -123,7 +129,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// An object or an array, from its bracket to the other.
-    fn list(&mut self, end: u8, item: impl Fn(&mut Self) -> Option<()>) -> Option<()> {
+    fn list(&mut self, end: u8, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
         self.at += 1;
         self.space();
         if self.take(end).is_some() {
@@ -276,8 +282,13 @@ mod tests {
         let text = r#"{"a":1,"b":[{"c":"]"}, 2],"d":null,"e":[ ]}"#;
         let [d, b, none, e] = pick(text, ["d", "b", "x", "e"]).unwrap();
         assert_eq!((d, b, none), (Some("null"), Some(r#"[{"c":"]"}, 2]"#), None));
-        assert_eq!(first(b.unwrap()), Some(r#"{"c":"]"}"#));
-        assert_eq!((first(e.unwrap()), first("null")), (Some(""), None));
+        assert_eq!(pick_first(b.unwrap(), ["c", "d"]), Some([Some(r#""]""#), None]));
+        assert_eq!(
+            (pick_first(e.unwrap(), ["c"]), pick_first("null", ["c"])),
+            (Some([None]), None)
+        );
+        assert_eq!(pick_first("[2, {\"c\":1}]", ["c"]), None, "the first is no object");
+        assert_eq!(pick_first(r#"[{"c":1,"c":2}]"#, ["c"]), None, "which of the two is meant?");
         assert_eq!(pick(r#"{"a":null,"a":1}"#, ["a"]), None, "which of the two is meant?");
         assert_eq!(pick(r#"{"b":null,"b":1}"#, ["a"]), Some([None]), "nobody asks");
     }
