@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use ledger::merkle::Hash;
 use ledger::{Content, Held, Receipt};
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::row::{Row, content_of};
+use crate::row::{ContentHash, Row, content_of};
 
 /// A receipt, ready to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +26,8 @@ impl Entry {
     /// Writes it behind what `bytes` holds: ids of 16 bytes, numbers of 8 (little-endian), and texts behind their length
     /// of 4.
     pub fn encode(&self, bytes: &mut Vec<u8>) {
-        encode(&self.0.content(), &self.0.content_hash, bytes);
+        let hash = self.0.content_hash.0.unwrap_or_default();
+        encode(&self.0.content(), &hash, bytes);
     }
 
     /// The same of a receipt of which nobody needs the entry.
@@ -51,7 +53,7 @@ impl Entry {
     }
 }
 
-fn encode(content: &Content<'_>, hash: &[u8], bytes: &mut Vec<u8>) {
+fn encode(content: &Content<'_>, hash: &Hash, bytes: &mut Vec<u8>) {
     for id in content.ids {
         bytes.extend_from_slice(id.as_bytes());
     }
@@ -81,7 +83,7 @@ fn put(bytes: &mut Vec<u8>, text: &[u8]) {
 
 /// The texts of the entry that was read last, which the next one mostly has too.
 #[derive(Debug, Default)]
-pub struct Texts([Arc<str>; 6]);
+pub struct Texts([Arc<str>; 7]);
 
 /// What is left to read.
 struct Reader<'a>(&'a [u8]);
@@ -94,16 +96,20 @@ impl<'a> Reader<'a> {
         for number in row.numbers_mut() {
             *number = i64::from_le_bytes(self.array()?);
         }
-        let Texts([surface, provider, model, report, usage_source, outcome]) = texts;
+        let Texts([surface, provider, model, report, usage_source, outcome, served]) = texts;
         row.surface = self.shared(surface)?;
         row.provider = self.shared(provider)?;
         row.model = self.shared(model)?;
         row.report = self.shared(report)?;
         row.usage_source = self.shared(usage_source)?;
         row.outcome = self.shared(outcome)?;
-        self.optional(&mut row.model_served)?;
-        self.optional(&mut row.upstream_id)?;
-        row.content_hash = self.bytes()?.to_vec();
+        if self.is_there()? {
+            row.model_served = Some(self.shared(served)?);
+        }
+        if self.is_there()? {
+            row.upstream_id = Some(self.text()?.into());
+        }
+        row.content_hash = ContentHash(Some(self.bytes()?.try_into().ok()?));
         // Before there were holds, it ended here.
         if !self.0.is_empty() {
             row.absorbed = i64::from_le_bytes(self.array()?);
@@ -142,15 +148,14 @@ impl<'a> Reader<'a> {
         Some(Arc::clone(last))
     }
 
-    fn optional(&mut self, text: &mut Option<String>) -> Option<()> {
+    /// Whether a text follows that may not be there. Where it is not, it is empty, and is read here.
+    fn is_there(&mut self) -> Option<bool> {
         let [is_there] = self.array()?;
-        let found = self.text()?;
-        *text = match is_there {
-            0 if found.is_empty() => None,
-            1 => Some(found.to_owned()),
-            _ => return None,
-        };
-        Some(())
+        match is_there {
+            0 => self.bytes()?.is_empty().then_some(false),
+            1 => Some(true),
+            _ => None,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::engine::{Conn, HAS_MIGRATIONS, POSTGRES_LOCK, POSTGRES_LOCK_OUT, POST
 use crate::{Actor, Store, StoreError};
 
 /// Every migration, by ascending number. What is published is never edited: a change is another file.
-const MIGRATIONS: [Migration; 16] = [
+const MIGRATIONS: [Migration; 17] = [
     Migration { version: 1, text: include_str!("../../../migrations/0001_init.sql") },
     Migration { version: 2, text: include_str!("../../../migrations/0002_replicas.sql") },
     Migration { version: 3, text: include_str!("../../../migrations/0003_ledger.sql") },
@@ -23,6 +23,7 @@ const MIGRATIONS: [Migration; 16] = [
     Migration { version: 14, text: include_str!("../../../migrations/0014_direct.sql") },
     Migration { version: 15, text: include_str!("../../../migrations/0015_ended_credit.sql") },
     Migration { version: 16, text: include_str!("../../../migrations/0016_seal_form.sql") },
+    Migration { version: 17, text: include_str!("../../../migrations/0017_receipt_checks.sql") },
 ];
 
 /// What has been applied. The first thing to exist, so it is not a migration itself.

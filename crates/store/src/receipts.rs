@@ -11,7 +11,7 @@ use crate::{Store, StoreError};
 
 const INTO: Sql = Sql {
     // Whoever writes takes all of it back when a row is refused. ABORT takes back the statement's rows, and keeps a copy of every
-    // page for that.
+    // page for that, as it would for a function in a CHECK.
     sqlite: concat!("INSERT OR FAIL INTO receipts (", receipt_columns!(), ", batch_id, leaf)"),
     postgres: concat!("INSERT INTO tollgate.receipts (", receipt_columns!(), ", batch_id, leaf)"),
 };
@@ -206,18 +206,33 @@ async fn look(
 
 #[cfg(test)]
 mod tests {
+    use sqlx::AssertSqlSafe;
     use uuid::Uuid;
 
-    use super::insert;
-    use crate::row::Row;
+    use super::{insert, statement};
+    use crate::engine::Conn;
+    use crate::row::{ContentHash, Row};
     use crate::{Store, StoreError};
 
-    /// Writes one batch on a database of SQLite, and returns how many receipts are there afterwards.
-    async fn written(rows: Vec<Row>) -> (Result<Vec<bool>, StoreError>, u64) {
+    /// A database of SQLite.
+    async fn sqlite() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("t.db").display());
         let store = Store::open(&url, 1).await.unwrap();
         store.migrate(0).await.unwrap();
+        (folder, store)
+    }
+
+    /// The first column of what a query finds.
+    async fn column(store: &Store, sql: String, column: &str) -> Vec<String> {
+        let Conn::Sqlite(mut lease) = store.read().await.unwrap() else { unreachable!() };
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *lease).await.unwrap();
+        rows.iter().map(|row| sqlx::Row::get(row, column)).collect()
+    }
+
+    /// Writes one batch, and returns how many receipts are there afterwards.
+    async fn written(rows: Vec<Row>) -> (Result<Vec<bool>, StoreError>, u64) {
+        let (_folder, store) = sqlite().await;
         let mut conn = store.begin().await.unwrap();
         let news = insert(&mut conn, &store.inserts.receipts, Uuid::from_u128(9), rows).await;
         match news {
@@ -245,5 +260,62 @@ mod tests {
         let (news, kept) = written(refused).await;
         assert!(news.is_err(), "{news:?}");
         assert_eq!(kept, 0);
+    }
+
+    #[tokio::test]
+    async fn no_row_is_written_without_its_hash() {
+        let mut row = Row { request_id: Uuid::from_u128(1), ..Row::default() };
+        row.seal();
+        row.content_hash = ContentHash::from(vec![0; 31]);
+        let (news, kept) = written(vec![row]).await;
+        assert!(matches!(news, Err(StoreError::Corrupt { .. })), "{news:?}");
+        assert_eq!(kept, 0);
+    }
+
+    /// Else it keeps a copy of each page that it changes, in case the function fails.
+    #[tokio::test]
+    async fn the_statement_calls_no_function() {
+        let (_folder, store) = sqlite().await;
+        let insert = statement();
+        let sql = format!("EXPLAIN {}", insert.chunk(2).unwrap().sqlite().0);
+        let steps = column(&store, sql, "opcode").await;
+        assert!(steps.iter().any(|step| step == "IdxInsert"), "{steps:?}");
+        assert!(!steps.iter().any(|step| step.contains("Function")), "{steps:?}");
+        let other = "EXPLAIN SELECT length(content_hash) FROM receipts".to_owned();
+        let steps = column(&store, other, "opcode").await;
+        assert!(steps.iter().any(|step| step.contains("Function")), "{steps:?}");
+    }
+
+    #[tokio::test]
+    async fn nothing_changes_where_the_table_is_made_again() {
+        let (_folder, store) = sqlite().await;
+        let rows = (1_u8..=3).map(|id| {
+            let mut row = Row {
+                request_id: Uuid::from_u128(id.into()),
+                model_served: (id > 1).then(|| "gpt-4o".into()),
+                upstream_id: (id > 2).then(|| "chatcmpl-1".into()),
+                bound: (id > 1).then_some(7),
+                scopes: (id > 1).then(|| vec![id; 25]),
+                ..Row::default()
+            };
+            row.seal();
+            row
+        });
+        let mut conn = store.begin().await.unwrap();
+        let batch = Uuid::from_u128(9);
+        insert(&mut conn, &store.inserts.receipts, batch, rows.collect()).await.unwrap();
+        conn.commit().await.unwrap();
+        let columns = concat!(receipt_columns!(), ", batch_id, leaf").split(',');
+        let quoted: Vec<_> =
+            columns.map(|column| format!("coalesce(quote({column}), '-')")).collect();
+        let all = format!("SELECT {} AS says FROM receipts", quoted.join(" || ' ' || "));
+        let before = column(&store, all.clone(), "says").await;
+        assert_eq!(before.len(), 3);
+        let mut conn = store.begin().await.unwrap();
+        conn.script("DELETE FROM schema_migrations WHERE version = 17").await.unwrap();
+        conn.commit().await.unwrap();
+        assert_eq!(store.migrate(1).await.unwrap(), 1);
+        assert_eq!(column(&store, all, "says").await, before);
+        store.verify_schema(|fault| panic!("{fault}")).await.unwrap();
     }
 }

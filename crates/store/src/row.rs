@@ -24,6 +24,16 @@ macro_rules! receipt_columns {
 /// How many those are.
 pub(crate) const COLUMNS: usize = 30;
 
+/// SHA-256 of everything else in a row; nothing where it is no such hash.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ContentHash(pub(crate) Option<Hash>);
+
+impl From<Vec<u8>> for ContentHash {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.as_slice().try_into().ok())
+    }
+}
+
 /// A receipt as it is stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
 pub(crate) struct Row {
@@ -39,8 +49,8 @@ pub(crate) struct Row {
     pub(crate) provider: Arc<str>,
     #[sqlx(try_from = "String")]
     pub(crate) model: Arc<str>,
-    pub(crate) model_served: Option<String>,
-    pub(crate) upstream_id: Option<String>,
+    pub(crate) model_served: Option<Arc<str>>,
+    pub(crate) upstream_id: Option<Arc<str>>,
     pub(crate) price_version: i64,
     pub(crate) commission_bps: i64,
     pub(crate) input_tokens: i64,
@@ -60,8 +70,8 @@ pub(crate) struct Row {
     pub(crate) charge: i64,
     pub(crate) started_at: i64,
     pub(crate) ended_at: i64,
-    /// SHA-256 of everything else in the row.
-    pub(crate) content_hash: Vec<u8>,
+    #[sqlx(try_from = "Vec<u8>")]
+    pub(crate) content_hash: ContentHash,
     pub(crate) absorbed: i64,
     pub(crate) bound: Option<i64>,
     /// Each as [`ledger::encode_scopes`] writes it; none where there is none.
@@ -125,7 +135,7 @@ impl Row {
         let [request_id, account_id, user_id, key_id] = content.ids;
         let [surface, provider, model, report, usage_source, outcome] =
             content.texts.map(Arc::from);
-        let [model_served, upstream_id] = content.optional.map(|text| text.map(str::to_owned));
+        let [model_served, upstream_id] = content.optional.map(|text| text.map(Arc::from));
         let Held { absorbed, bound, ref scopes } = content.held;
         let mut row = Self {
             request_id,
@@ -140,7 +150,7 @@ impl Row {
             report,
             usage_source,
             outcome,
-            content_hash: hash.to_vec(),
+            content_hash: ContentHash(Some(*hash)),
             absorbed,
             bound,
             scopes: scopes.as_deref().map(<[u8]>::to_vec),
@@ -165,12 +175,12 @@ impl Row {
     /// Hashes what the row says.
     #[cfg(test)]
     pub(crate) fn seal(&mut self) {
-        self.content_hash = self.content().hash().to_vec();
+        self.content_hash = ContentHash(Some(self.content().hash()));
     }
 
     /// Whether the row says what was hashed.
     pub(crate) fn is_intact(&self) -> bool {
-        self.content_hash == self.content().hash()
+        self.content_hash.0 == Some(self.content().hash())
     }
 
     /// Everything but the hash, as it is hashed and journaled.
@@ -217,9 +227,8 @@ impl Row {
     ) -> Query<'q, DB, DB::Arguments>
     where
         Uuid: Encode<'q, DB> + Type<DB>,
-        Vec<u8>: Encode<'q, DB> + Type<DB>,
         Arc<str>: Encode<'q, DB> + Type<DB>,
-        Option<String>: Encode<'q, DB> + Type<DB>,
+        Option<Arc<str>>: Encode<'q, DB> + Type<DB>,
         i64: Encode<'q, DB> + Type<DB>,
         Option<i64>: Encode<'q, DB> + Type<DB>,
         Option<Vec<u8>>: Encode<'q, DB> + Type<DB>,
@@ -233,7 +242,8 @@ impl Row {
         let query = query.bind(self.cache_write_5m).bind(self.cache_write_1h).bind(self.reasoning);
         let query = query.bind(self.report).bind(self.usage_source).bind(self.outcome);
         let query = query.bind(self.cost).bind(self.commission).bind(self.charge);
-        let query = query.bind(self.started_at).bind(self.ended_at).bind(self.content_hash);
+        let query = query.bind(self.started_at).bind(self.ended_at);
+        let query = query.bind(self.content_hash.0.map(Vec::from));
         query.bind(self.absorbed).bind(self.bound).bind(self.scopes)
     }
 
@@ -245,8 +255,8 @@ impl Row {
 
     /// What a seal has of the row.
     pub(crate) fn leaf(&self) -> Result<Hash, StoreError> {
-        let hash = self.content_hash.as_slice().try_into();
-        hash.map_err(|_| StoreError::corrupt(format!("receipt {}", self.request_id)))
+        let corrupt = || StoreError::corrupt(format!("receipt {}", self.request_id));
+        self.content_hash.0.ok_or_else(corrupt)
     }
 
     /// The receipt of this row, when nothing of it has been changed since it was written.
@@ -284,8 +294,8 @@ impl Row {
             surface: self.surface.as_ref().into(),
             provider: self.provider.as_ref().into(),
             model: self.model.as_ref().into(),
-            model_served: self.model_served,
-            upstream_id: self.upstream_id,
+            model_served: self.model_served.as_deref().map(str::to_owned),
+            upstream_id: self.upstream_id.as_deref().map(str::to_owned),
         })
     }
 }
