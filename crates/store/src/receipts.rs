@@ -11,7 +11,7 @@ use crate::{Store, StoreError};
 
 const INTO: Sql = Sql {
     // Whoever writes takes all of it back when a row is refused. ABORT takes back the statement's rows, and keeps a copy of every
-    // page for that, as it would for a function in a CHECK.
+    // page for that; for a function in a CHECK it does so whatever stands here.
     sqlite: concat!("INSERT OR FAIL INTO receipts (", receipt_columns!(), ", batch_id, leaf)"),
     postgres: concat!("INSERT INTO tollgate.receipts (", receipt_columns!(), ", batch_id, leaf)"),
 };
@@ -223,7 +223,7 @@ mod tests {
         (folder, store)
     }
 
-    /// The first column of what a query finds.
+    /// What a query finds in one of its columns.
     async fn column(store: &Store, sql: String, column: &str) -> Vec<String> {
         let Conn::Sqlite(mut lease) = store.read().await.unwrap() else { unreachable!() };
         let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *lease).await.unwrap();

@@ -43,11 +43,8 @@ pub(crate) struct Row {
     pub(crate) user_id: Uuid,
     pub(crate) key_id: Uuid,
     // Receipts that are written together share what they have in common.
-    #[sqlx(try_from = "String")]
     pub(crate) surface: Arc<str>,
-    #[sqlx(try_from = "String")]
     pub(crate) provider: Arc<str>,
-    #[sqlx(try_from = "String")]
     pub(crate) model: Arc<str>,
     pub(crate) model_served: Option<Arc<str>>,
     pub(crate) upstream_id: Option<Arc<str>>,
@@ -59,11 +56,8 @@ pub(crate) struct Row {
     pub(crate) cache_write_5m: i64,
     pub(crate) cache_write_1h: i64,
     pub(crate) reasoning: i64,
-    #[sqlx(try_from = "String")]
     pub(crate) report: Arc<str>,
-    #[sqlx(try_from = "String")]
     pub(crate) usage_source: Arc<str>,
-    #[sqlx(try_from = "String")]
     pub(crate) outcome: Arc<str>,
     pub(crate) cost: i64,
     pub(crate) commission: i64,
