@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let (cpu, clock) = (cpu_seconds()?, Instant::now());
     for batch in batches {
-        store.apply(batch, &signer).await?;
+        store.apply(&batch, &signer).await?;
     }
     let (clock, cpu) = (clock.elapsed().as_secs_f64(), cpu_seconds()? - cpu);
     store.close().await;
@@ -50,7 +50,7 @@ fn batches(entries: Vec<Entry>, size: usize) -> Vec<Batch> {
     let numbered: Vec<(u64, Entry)> = (1..).zip(entries).collect();
     let batch = |entries: &[(u64, Entry)]| {
         let (first, last) = (entries.first()?.0, entries.last()?.0);
-        let entries = entries.to_vec();
+        let entries = entries.iter().cloned().collect();
         let (id, after, open) = (Uuid::now_v7(), first - 1, last + 1);
         Some(Batch { id, replica: REPLICA, epoch: 1, after, seq: last, open, at: 1, entries })
     };

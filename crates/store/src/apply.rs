@@ -2,17 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ledger::merkle::Hash;
 use ledger::{Scope, ScopeKind, Signer, Usd};
 use uuid::Uuid;
 
 use crate::accounts::{self, ABSORBED, COMMISSION, COST, Post};
 use crate::credit::Left;
-use crate::engine::{Conn, Pool, Sql};
+use crate::engine::{Conn, Sql};
+use crate::entry::{Entries, Entry, Texts};
 use crate::proof::Digest;
 use crate::receipts::insert;
 use crate::rollups::Rollups;
 use crate::row::{Money, Row};
-use crate::{Entry, Store, StoreError, again, budgets, credit, seals, slices};
+use crate::{Store, StoreError, again, budgets, credit, seals, slices};
 
 const LOCK: Sql = sql!(
     "UPDATE tollgate.replicas SET open_seq = open_seq WHERE id = $1 RETURNING epoch, cursor_seq"
@@ -77,7 +79,7 @@ pub struct Batch {
     /// Microseconds since 1970.
     pub at: i64,
     /// Receipts, each with the number of its record.
-    pub entries: Vec<(u64, Entry)>,
+    pub entries: Entries,
 }
 
 /// What became of a batch.
@@ -94,6 +96,8 @@ pub struct Applied {
 /// Sums over the new receipts of a batch.
 #[derive(Default)]
 struct Moves {
+    /// What each of them moves.
+    all: Vec<Money>,
     /// By account, each of its requests.
     accounts: BTreeMap<Uuid, Vec<Spent>>,
     budgets: BTreeMap<(Uuid, i64), i64>,
@@ -135,21 +139,21 @@ fn spells(mut spent: Vec<Spent>, left: &[Left]) -> Result<Vec<Spent>, StoreError
 }
 
 impl Moves {
-    fn add(&mut self, row: &Money) -> Result<(), StoreError> {
-        let scopes = ledger::decode_scopes(row.scopes.as_deref());
-        let scopes = scopes.ok_or_else(|| StoreError::corrupt("scopes of a receipt"))?;
+    fn add(&mut self, row: Money) -> Result<(), StoreError> {
         let own = Scope { kind: ScopeKind::Account, id: row.account, period_start: 0 };
         let (leased, direct) =
-            if scopes.contains(&own) { (row.charge, 0) } else { (0, row.charge) };
+            if row.scopes.contains(&own) { (row.charge, 0) } else { (0, row.charge) };
         let spent = Spent { begun: row.started_at, leased, direct };
         self.accounts.entry(row.account).or_default().push(spent);
-        for scope in scopes.iter().filter(|scope| scope.kind == ScopeKind::Budget) {
+        for scope in row.scopes.iter().filter(|scope| scope.kind == ScopeKind::Budget) {
             let budget = self.budgets.entry((scope.id, scope.period_start)).or_default();
             add(budget, row.charge)?;
         }
         add(&mut self.cost, row.cost)?;
         add(&mut self.commission, row.commission)?;
-        add(&mut self.absorbed, row.absorbed)
+        add(&mut self.absorbed, row.absorbed)?;
+        self.all.push(row);
+        Ok(())
     }
 }
 
@@ -166,22 +170,20 @@ impl Store {
     /// [`StoreError::Conflict`] where a receipt of that id has other content; [`StoreError::NotFound`] for a replica that
     /// this database has never heard of, [`StoreError::Fenced`] for one of which another run has begun,
     /// [`StoreError::Gap`] where records are missing before these.
-    pub async fn apply(&self, batch: Batch, signer: &Signer) -> Result<Applied, StoreError> {
-        match self.write {
-            // Nobody is in the way, so that nothing has to be kept for another try.
-            Pool::Sqlite(_) => self.apply_once(batch, signer).await,
-            Pool::Postgres(..) => again(|| self.apply_once(batch.clone(), signer)).await,
-        }
+    pub async fn apply(&self, batch: &Batch, signer: &Signer) -> Result<Applied, StoreError> {
+        again(|| self.apply_once(batch, signer)).await
     }
 
-    async fn apply_once(&self, batch: Batch, signer: &Signer) -> Result<Applied, StoreError> {
+    async fn apply_once(&self, batch: &Batch, signer: &Signer) -> Result<Applied, StoreError> {
         let mut conn = self.begin().await?;
         let cursor = batch.lock(&mut conn).await?;
-        let Batch { id, replica, seq, open, at, entries, .. } = batch;
-        let entries = entries.into_iter().filter(|(seq, _)| *seq > cursor);
-        let rows: Vec<Row> = entries.map(|(_, Entry(row))| row).collect();
-        let leaves = rows.iter().map(Row::leaf).collect::<Result<Vec<_>, _>>()?;
-        let applied = self.post(&mut conn, rows, (id, replica, at)).await?;
+        let Batch { id, replica, seq, open, at, ref entries, .. } = *batch;
+        let mut texts = Texts::default();
+        let rows = entries.behind(cursor).map(|(_, entry)| {
+            let Entry(row) = Entry::decode(entry, &mut texts)?;
+            Ok(row)
+        });
+        let (applied, leaves) = self.post(&mut conn, rows, (id, replica, at)).await?;
         if applied.new > 0 {
             let absorbed: Vec<_> =
                 applied.absorbed.iter().map(|(account, _)| absorb_id(id, *account)).collect();
@@ -234,35 +236,37 @@ pub(crate) fn number(seq: u64) -> Result<i64, StoreError> {
 type Which = (Uuid, Uuid, i64);
 
 impl Store {
-    /// Writes rows, and moves the money of those that are new.
+    /// Writes rows, and moves the money of those that are new. Returns what a seal has of each row, too.
     pub(crate) async fn post(
         &self,
         conn: &mut Conn,
-        rows: Vec<Row>,
+        mut rows: impl ExactSizeIterator<Item = Result<Row, StoreError>> + Send,
         which: Which,
-    ) -> Result<Applied, StoreError> {
-        let mut applied = Applied::default();
-        if rows.is_empty() {
-            return Ok(applied);
+    ) -> Result<(Applied, Vec<Hash>), StoreError> {
+        let mut leaves = Vec::with_capacity(rows.len());
+        let (mut moves, mut rollups) = (Moves::default(), Rollups::default());
+        while let Some(chunk) = self.inserts.receipts.chunk(rows.len()) {
+            let first = number(leaves.len() as u64)?;
+            let now = rows.by_ref().take(chunk.rows).collect::<Result<Vec<_>, _>>()?;
+            for row in &now {
+                leaves.push(row.leaf()?);
+            }
+            let money = now.iter().map(|row| Ok((row.money()?, Rollups::of(row))));
+            let money = money.collect::<Result<Vec<_>, StoreError>>()?;
+            let news = insert(conn, chunk, (which.0, first), now).await?;
+            for ((money, sums), _) in money.into_iter().zip(news).filter(|(_, is_new)| *is_new) {
+                moves.add(money)?;
+                rollups.add(sums)?;
+            }
         }
-        let mut moves = Moves::default();
-        let mut rollups = Rollups::default();
-        let charges: Vec<_> = rows.iter().map(|row| (row.money(), Rollups::of(row))).collect();
-        let news = insert(conn, &self.inserts.receipts, which.0, rows).await?;
-        let mut spent = Vec::with_capacity(charges.len());
-        for ((money, sums), _) in charges.into_iter().zip(news).filter(|(_, is_new)| *is_new) {
-            moves.add(&money)?;
-            rollups.add(sums)?;
-            spent.push(money);
-            applied.new += 1;
-        }
+        let mut applied = Applied { new: moves.all.len(), ..Applied::default() };
         if applied.new > 0 {
             // Before a period is opened, which counts what is there.
-            moves.under_way = budgets::under_way(conn, &spent).await?;
+            moves.under_way = budgets::under_way(conn, &moves.all).await?;
             settle(conn, moves, which, &mut applied).await?;
             rollups.write(conn, &self.inserts.rollups, which.1).await?;
         }
-        Ok(applied)
+        Ok((applied, leaves))
     }
 }
 

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::apply::{advance, number};
 use crate::engine::Sql;
-use crate::{Batch, Store, StoreError};
+use crate::{Batch, Entry, Store, StoreError, Texts};
 
 const KEEP: Sql = sql!(
     "INSERT INTO tollgate.set_aside ",
@@ -43,12 +43,11 @@ impl Store {
     pub async fn set_aside(&self, batch: &Batch, reason: &str) -> Result<(), StoreError> {
         let mut conn = self.begin().await?;
         let cursor = batch.lock(&mut conn).await?;
-        for (seq, entry) in batch.entries.iter().filter(|(seq, _)| *seq > cursor) {
-            let (mut bytes, seq) = (Vec::new(), number(*seq)?);
-            entry.encode(&mut bytes);
+        for (seq, bytes) in batch.entries.behind(cursor) {
+            let (seq, entry) = (number(seq)?, Entry::decode(bytes, &mut Texts::default())?);
             on!(conn, KEEP, (q, c) => {
                 let q = q.bind(batch.replica).bind(seq).bind(entry.0.request_id);
-                let q = q.bind(entry.0.attempt).bind(bytes.as_slice()).bind(reason).bind(batch.at);
+                let q = q.bind(entry.0.attempt).bind(bytes).bind(reason).bind(batch.at);
                 q.execute(c).await.map(drop)
             })?;
         }

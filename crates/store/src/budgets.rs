@@ -366,10 +366,8 @@ pub(crate) async fn under_way(
     for (id, kind, owner, period) in newest {
         let (owner, period) = (BudgetOwner::of(&kind, owner)?, period_of(&period)?);
         for one in spent.iter().filter(|one| one.charge > 0 && owner.has(one)) {
-            let scopes = ledger::decode_scopes(one.scopes.as_deref());
-            let scopes = scopes.ok_or_else(|| StoreError::corrupt("scopes of a receipt"))?;
             // In whatever period it was held, it counts there.
-            if scopes.iter().any(|scope| scope.id == id) {
+            if one.scopes.iter().any(|scope| scope.id == id) {
                 continue;
             }
             let sum = sums.entry((id, period.start(one.started_at))).or_insert(0_i64);

@@ -1,6 +1,7 @@
 //! A receipt as bytes, for a journal that is written before the database: what is read back is the row itself, so that
 //! nothing is worked out twice.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use ledger::merkle::Hash;
@@ -50,6 +51,52 @@ impl Entry {
         } else {
             Err(StoreError::corrupt(format!("receipt {} in the journal", row.request_id)))
         }
+    }
+}
+
+/// Receipts as a journal has them, each with the number of its record: they are read when they are written to the database,
+/// some at a time, so that a large batch is not in memory as rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entries {
+    bytes: Vec<u8>,
+    records: Vec<(u64, Range<usize>)>,
+}
+
+impl Entries {
+    /// Adds record `seq`, behind all that are there: `entry` is what [`Entry::encode`] wrote.
+    pub fn push(&mut self, seq: u64, entry: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(entry);
+        self.records.push((seq, start..self.bytes.len()));
+    }
+
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Those behind record `seq`, each with its number and as [`Entry::encode`] wrote it.
+    pub fn behind(&self, seq: u64) -> impl ExactSizeIterator<Item = (u64, &[u8])> {
+        let first = self.records.partition_point(|(number, _)| *number <= seq);
+        let records = self.records.get(first..).unwrap_or_default();
+        records.iter().map(|(seq, range)| (*seq, self.bytes.get(range.clone()).unwrap_or_default()))
+    }
+}
+
+impl FromIterator<(u64, Entry)> for Entries {
+    fn from_iter<T: IntoIterator<Item = (u64, Entry)>>(entries: T) -> Self {
+        let (mut all, mut bytes) = (Self::default(), Vec::new());
+        for (seq, entry) in entries {
+            bytes.clear();
+            entry.encode(&mut bytes);
+            all.push(seq, &bytes);
+        }
+        all
     }
 }
 

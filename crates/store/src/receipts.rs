@@ -5,7 +5,7 @@ use ledger::merkle::Hash;
 use uuid::Uuid;
 
 use crate::engine::{Conn, Sql};
-use crate::insert::Insert;
+use crate::insert::{Chunk, Insert};
 use crate::row::{COLUMNS, Row};
 use crate::{Store, StoreError};
 
@@ -77,9 +77,9 @@ impl Store {
         receipts: &[Receipt],
         at: i64,
     ) -> Result<usize, StoreError> {
-        let rows = receipts.iter().map(Row::of).collect::<Result<_, _>>()?;
         let mut conn = self.begin().await?;
-        let applied = self.post(&mut conn, rows, (id, Uuid::nil(), at)).await?;
+        let rows = receipts.iter().map(Row::of);
+        let (applied, _) = self.post(&mut conn, rows, (id, Uuid::nil(), at)).await?;
         conn.commit().await?;
         Ok(applied.new)
     }
@@ -136,32 +136,25 @@ impl Store {
     }
 }
 
-/// Inserts the rows as those of a batch and tells which were new.
+/// Inserts as many rows as a statement has as those of a batch, from leaf `first` on, and tells which were new.
 pub(crate) async fn insert(
     conn: &mut Conn,
-    texts: &Insert,
-    batch: Uuid,
+    chunk: &Chunk,
+    (batch, first): (Uuid, i64),
     rows: Vec<Row>,
 ) -> Result<Vec<bool>, StoreError> {
-    let ids = rows.iter().zip(0..).map(|(row, leaf)| Id::of(row, leaf));
+    let ids = rows.iter().zip(first..).map(|(row, leaf)| Id::of(row, leaf));
     let ids = ids.collect::<Result<Vec<_>, _>>()?;
-    let mut rows = rows.into_iter().zip(0_i64..);
-    let (mut news, mut rest) = (Vec::with_capacity(ids.len()), ids.as_slice());
-    while let Some(chunk) = texts.chunk(rest.len()) {
-        let (now, later) = rest.split_at(chunk.rows);
-        let written = on!(*conn, chunk, (q, c) => {
-            let q = rows.by_ref().take(chunk.rows).fold(q, |q, (row, leaf)| {
-                row.bind(q).bind(batch).bind(leaf)
-            });
-            q.execute(c).await.map(|done| done.rows_affected())
-        })?;
-        if written == now.len() as u64 {
-            news.extend(now.iter().map(|_| true));
-        } else {
-            look(conn, batch, now, &mut news).await?;
-        }
-        rest = later;
+    let mut rows = rows.into_iter().zip(first..);
+    let written = on!(*conn, chunk, (q, c) => {
+        let q = rows.by_ref().fold(q, |q, (row, leaf)| row.bind(q).bind(batch).bind(leaf));
+        q.execute(c).await.map(|done| done.rows_affected())
+    })?;
+    if written == ids.len() as u64 {
+        return Ok(vec![true; ids.len()]);
     }
+    let mut news = Vec::with_capacity(ids.len());
+    look(conn, batch, &ids, &mut news).await?;
     Ok(news)
 }
 
@@ -230,11 +223,22 @@ mod tests {
         rows.iter().map(|row| sqlx::Row::get(row, column)).collect()
     }
 
+    /// Writes rows, as many as a statement may have.
+    async fn insert_all(
+        store: &Store,
+        conn: &mut Conn,
+        rows: Vec<Row>,
+    ) -> Result<Vec<bool>, StoreError> {
+        let chunk = store.inserts.receipts.chunk(rows.len()).unwrap();
+        assert_eq!(chunk.rows, rows.len());
+        insert(conn, chunk, (Uuid::from_u128(9), 0), rows).await
+    }
+
     /// Writes one batch, and returns how many receipts are there afterwards.
     async fn written(rows: Vec<Row>) -> (Result<Vec<bool>, StoreError>, u64) {
         let (_folder, store) = sqlite().await;
         let mut conn = store.begin().await.unwrap();
-        let news = insert(&mut conn, &store.inserts.receipts, Uuid::from_u128(9), rows).await;
+        let news = insert_all(&store, &mut conn, rows).await;
         match news {
             Ok(_) => conn.commit().await.unwrap(),
             Err(_) => drop(conn),
@@ -302,8 +306,7 @@ mod tests {
             row
         });
         let mut conn = store.begin().await.unwrap();
-        let batch = Uuid::from_u128(9);
-        insert(&mut conn, &store.inserts.receipts, batch, rows.collect()).await.unwrap();
+        insert_all(&store, &mut conn, rows.collect()).await.unwrap();
         conn.commit().await.unwrap();
         let columns = concat!(receipt_columns!(), ", batch_id, leaf").split(',');
         let quoted: Vec<_> =

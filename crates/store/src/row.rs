@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use ledger::merkle::Hash;
-use ledger::{Content, Held, Outcome, Receipt, UsageReport, UsageSource, Usd};
+use ledger::{Content, Held, Outcome, Receipt, Scope, UsageReport, UsageSource, Usd};
 use sqlx::query::Query;
 use sqlx::{Database, Encode, Type};
 use uuid::Uuid;
@@ -103,7 +103,7 @@ pub(crate) struct Money {
     pub(crate) commission: i64,
     pub(crate) charge: i64,
     pub(crate) absorbed: i64,
-    pub(crate) scopes: Option<Vec<u8>>,
+    pub(crate) scopes: Vec<Scope>,
 }
 
 /// Gives `look` what a receipt says, and its hash, without making a row of it.
@@ -200,8 +200,9 @@ impl Row {
     }
 
     /// What the row moves.
-    pub(crate) fn money(&self) -> Money {
-        Money {
+    pub(crate) fn money(&self) -> Result<Money, StoreError> {
+        let scopes = ledger::decode_scopes(self.scopes.as_deref());
+        Ok(Money {
             account: self.account_id,
             user: self.user_id,
             key: self.key_id,
@@ -210,8 +211,8 @@ impl Row {
             commission: self.commission,
             charge: self.charge,
             absorbed: self.absorbed,
-            scopes: self.scopes.clone(),
-        }
+            scopes: scopes.ok_or_else(|| StoreError::corrupt("scopes of a receipt"))?,
+        })
     }
 
     /// Binds every column, in their order.

@@ -363,7 +363,7 @@ impl Segment {
     fn read_on(&mut self) -> Result<bool, JournalError> {
         use std::os::unix::fs::FileExt as _;
         /// How much at a time, in bytes.
-        const CHUNK: usize = 256 * 1024;
+        const CHUNK: usize = 64 * 1024;
         self.bytes.drain(..self.at);
         self.offset += u64::try_from(self.at).unwrap_or(u64::MAX);
         self.at = 0;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ledger::Signer;
-use store::{Batch, Entry, Store, StoreError, Texts};
+use store::{Batch, Entries, Store, StoreError};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -245,20 +245,19 @@ impl Books<'_> {
         &mut self,
         seq: u64,
         open: u64,
-        entries: Vec<(u64, Entry)>,
+        entries: Entries,
         alone: bool,
     ) -> Result<(), StoreError> {
         let (id, at) = (clock::new_id(), clock::now());
         let (replica, epoch, after) = (self.replica, self.epoch, self.cursor);
         let batch = Batch { id, replica, epoch, after, seq, open, at, entries };
         let (receipts, begun) = (batch.entries.len(), Instant::now());
-        let kept = alone.then(|| batch.clone());
-        match (self.store.apply(batch, self.signer).await, kept) {
-            (Err(error), Some(batch)) if error.is_out_of_range() => {
+        match self.store.apply(&batch, self.signer).await {
+            Err(error) if alone && error.is_out_of_range() => {
                 self.store.set_aside(&batch, &error.to_string()).await?;
                 tracing::error!(record = seq, %replica, %error, "a receipt that no balance can take was set aside, and is charged to nobody: `tollgate verify` names it");
             }
-            (applied, _) => report(&applied?),
+            applied => report(&applied?),
         }
         if let Some(tally) = self.tally {
             tally.applied(receipts, begun.elapsed());
@@ -269,7 +268,11 @@ impl Books<'_> {
 
     /// Tells the database of what was read last, receipt or not.
     pub(super) async fn finish(&mut self, seq: u64, open: u64) -> Result<(), StoreError> {
-        if seq > self.cursor { self.apply(seq, open, Vec::new(), false).await } else { Ok(()) }
+        if seq > self.cursor {
+            self.apply(seq, open, Entries::default(), false).await
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -280,17 +283,13 @@ fn report(applied: &store::Applied) {
     }
 }
 
-fn read(tail: &mut Tail, end: u64, most: usize) -> anyhow::Result<Vec<(u64, Entry)>> {
-    let (mut entries, mut texts) = (Vec::new(), Texts::default());
-    let mut unreadable: Option<StoreError> = None;
+fn read(tail: &mut Tail, end: u64, most: usize) -> anyhow::Result<Entries> {
+    let mut entries = Entries::default();
     let left = usize::try_from(end.saturating_sub(tail.last())).unwrap_or(most);
     tail.read(left.min(most), |seq, kind, body| {
         if kind == Kind::Settled {
-            match Entry::decode(body, &mut texts) {
-                Ok(entry) => entries.push((seq, entry)),
-                Err(error) => unreadable = Some(error),
-            }
+            entries.push(seq, body);
         }
     })?;
-    unreadable.map_or(Ok(entries), |error| Err(error.into()))
+    Ok(entries)
 }

@@ -15,7 +15,7 @@ async fn a_receipt_that_is_too_much(database: TestDatabase) {
     // Whether it is too much by itself, or what comes with it.
     for batch in [vec![of(2, HUGE)], vec![of(2, HUGE), of(3, HUGE)]] {
         let (seq, batch) = (books.seq, books.batch(&batch));
-        let error = books.store.apply(batch, &signer()).await.unwrap_err();
+        let error = books.store.apply(&batch, &signer()).await.unwrap_err();
         assert!(error.is_out_of_range() && !error.is_transient(), "{error:?}");
         books.seq = seq;
     }

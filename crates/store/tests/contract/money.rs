@@ -100,7 +100,7 @@ impl Books {
 
     pub(crate) async fn apply(&mut self, receipts: &[Receipt]) -> Applied {
         let batch = self.batch(receipts);
-        self.store.apply(batch, &signer()).await.unwrap()
+        self.store.apply(&batch, &signer()).await.unwrap()
     }
 
     /// What is posted and what is leased.

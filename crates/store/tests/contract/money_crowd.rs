@@ -78,7 +78,7 @@ async fn spend(store: Store, replica: u128) {
         let mut appliers = JoinSet::new();
         for batch in [batch(round), Batch { id: Uuid::now_v7(), ..batch(round) }] {
             let store = store.clone();
-            appliers.spawn(async move { store.apply(batch, &signer()).await.unwrap().new });
+            appliers.spawn(async move { store.apply(&batch, &signer()).await.unwrap().new });
         }
         assert_eq!(appliers.join_all().await.iter().sum::<usize>(), 4);
     }

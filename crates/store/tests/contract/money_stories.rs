@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ledger::{BudgetPeriod, Receipt, Usd};
 use store::{
-    Adjustment, AdjustmentKind, Applied, Audited, Balance, Batch, BudgetOwner, NewBudget,
+    Adjustment, AdjustmentKind, Applied, Audited, Balance, Batch, BudgetOwner, Entries, NewBudget,
     NewCredit, Period, StoreError,
 };
 use uuid::Uuid;
@@ -270,38 +270,40 @@ async fn any_cut_makes_the_same_ledger(database: TestDatabase) {
     let receipts: Vec<Receipt> = (1..=60).map(|number| held(number, 50, &scopes)).collect();
     let whole = books.batch(&receipts);
     let cut = |from: u64, to: u64| {
-        let entries =
-            whole.entries.iter().filter(|(seq, _)| (from + 1..=to).contains(seq)).cloned();
-        let (id, entries) = (Uuid::now_v7(), entries.collect());
+        let mut entries = Entries::default();
+        for (seq, entry) in whole.entries.behind(from).take_while(|(seq, _)| *seq <= to) {
+            entries.push(seq, entry);
+        }
+        let id = Uuid::now_v7();
         Batch { id, after: from, seq: to, open: to + 1, entries, ..whole.clone() }
     };
     let cuts = [(0, 1), (0, 17), (5, 17), (16, 40), (0, 39), (40, 40), (40, 60), (0, 60), (59, 60)];
     let mut new = 0;
     for (from, to) in cuts {
-        new += books.store.apply(cut(from, to), &signer()).await.unwrap().new;
+        new += books.store.apply(&cut(from, to), &signer()).await.unwrap().new;
     }
     assert_eq!(new, 60);
     let before = summary(&books).await;
     assert_eq!(books.balance().await, (10_000 - 60 * 50, 4_000 - 60 * 50));
     assert_eq!(books.budget().await, (60 * 50, 4_000 - 60 * 50));
-    assert_eq!(books.store.apply(whole.clone(), &signer()).await.unwrap(), Applied::default());
+    assert_eq!(books.store.apply(&whole, &signer()).await.unwrap(), Applied::default());
     assert_eq!(summary(&books).await, before);
 
     // Behind a cursor that has been lost, the rows themselves are known.
     books.database.shell("UPDATE tollgate.replicas SET cursor_seq = 30").await.unwrap();
-    assert_eq!(books.store.apply(cut(30, 60), &signer()).await.unwrap().new, 0);
+    assert_eq!(books.store.apply(&cut(30, 60), &signer()).await.unwrap().new, 0);
     assert_eq!(summary(&books).await, before);
 
     // Something else under an id that was used: neither rows, nor money, nor the cursor.
     for other in [held(60, 51, &scopes), held(60, 50, &scopes[..1])] {
         let batch = books.batch(&[held(61, 10, &scopes), other]);
         books.seq -= 2;
-        let refused = books.store.apply(batch, &signer()).await;
+        let refused = books.store.apply(&batch, &signer()).await;
         assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
         assert_eq!(summary(&books).await, before);
     }
     let fenced = Batch { epoch: 2, ..books.batch(&[held(62, 10, &scopes)]) };
-    let fenced = books.store.apply(fenced, &signer()).await;
+    let fenced = books.store.apply(&fenced, &signer()).await;
     assert!(matches!(fenced, Err(StoreError::Fenced)), "{fenced:?}");
     assert_eq!(summary(&books).await, before);
     books.close().await;

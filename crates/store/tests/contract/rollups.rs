@@ -34,7 +34,7 @@ async fn sums_follow_the_receipts(database: TestDatabase) {
     books.apply(&[at(8, 7, 0), at(10, 50, -15)]).await;
     // Receipts that are there count once.
     let again = books.batch(&[at(8, 7, 0), at(12, 9, 16)]);
-    books.store.apply(again, &crate::money::signer()).await.unwrap();
+    books.store.apply(&again, &crate::money::signer()).await.unwrap();
     assert_eq!(verified(&books.store).await, Vec::<String>::new());
 
     let all = (0, i64::MAX);

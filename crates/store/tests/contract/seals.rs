@@ -107,7 +107,7 @@ async fn what_is_applied_is_sealed(store: &Store) {
     }
     let apply = async |replica, after, receipts: &[Receipt]| {
         let batch = batch(replica, after, receipts);
-        (batch.id, store.apply(batch, &signer(replica)).await.unwrap().new)
+        (batch.id, store.apply(&batch, &signer(replica)).await.unwrap().new)
     };
     // Between those with something new, batches that bring nothing, or nothing but what is there: neither is sealed.
     let mut batches = Vec::new();

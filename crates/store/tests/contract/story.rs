@@ -260,7 +260,7 @@ async fn journals_are_applied_once(store: &Store) {
     let before = store.total().await.unwrap();
     let (one, other) = (id(50), id(51));
     assert_eq!(store.replica(one).await.unwrap(), None);
-    let unknown = store.apply(batch(one, 0, 1, 1), &signer()).await;
+    let unknown = store.apply(&batch(one, 0, 1, 1), &signer()).await;
     assert!(matches!(unknown, Err(StoreError::NotFound { what: "replica" })), "{unknown:?}");
     for replica in [one, other] {
         assert_eq!(store.begin_epoch(replica, 0, id(60), 5).await.unwrap(), 1);
@@ -272,18 +272,18 @@ async fn journals_are_applied_once(store: &Store) {
         let store = store.clone();
         appliers.spawn(async move {
             for from in (0..700_u64).step_by(size) {
-                store.apply(batch(one, from, size as u64, 1), &signer()).await.unwrap();
+                store.apply(&batch(one, from, size as u64, 1), &signer()).await.unwrap();
             }
         });
     }
     appliers.join_all().await;
-    assert_eq!(store.apply(batch(one, 0, 3, 1), &signer()).await.unwrap().new, 0);
+    assert_eq!(store.apply(&batch(one, 0, 3, 1), &signer()).await.unwrap().new, 0);
     assert_eq!(cursor(one).await, 700);
     // What is missing in between is not passed over.
-    let gap = store.apply(batch(one, 701, 3, 1), &signer()).await;
+    let gap = store.apply(&batch(one, 701, 3, 1), &signer()).await;
     assert!(matches!(gap, Err(StoreError::Gap { cursor: 700, after: 701 })), "{gap:?}");
     let mut foreign = batch(other, 0, 9, 2);
-    assert_eq!(store.apply(foreign.clone(), &signer()).await.unwrap().new, 9);
+    assert_eq!(store.apply(&foreign, &signer()).await.unwrap().new, 9);
     assert_eq!(cursor(other).await, 9);
 
     // The id of a receipt written long before: neither rows nor cursor change.
@@ -291,8 +291,10 @@ async fn journals_are_applied_once(store: &Store) {
     stranger.request_id = id(0x1_0000_0000);
     (foreign.id, foreign.after, foreign.seq) = (id(77), 9, 12);
     foreign.entries = batch(other, 9, 2, 2).entries;
-    foreign.entries.push((12, Entry::of(&stranger).unwrap()));
-    let refused = store.apply(foreign, &signer()).await;
+    let mut entry = Vec::new();
+    Entry::encode_receipt(&stranger, &mut entry).unwrap();
+    foreign.entries.push(12, &entry);
+    let refused = store.apply(&foreign, &signer()).await;
     assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
     assert_eq!(cursor(other).await, 9);
     let after = store.total().await.unwrap();
