@@ -248,15 +248,15 @@ impl Store {
         while let Some(chunk) = self.inserts.receipts.chunk(rows.len()) {
             let first = number(leaves.len() as u64)?;
             let now = rows.by_ref().take(chunk.rows).collect::<Result<Vec<_>, _>>()?;
-            for row in &now {
-                leaves.push(row.leaf()?);
-            }
             let money = now.iter().map(|row| Ok((row.money()?, Rollups::of(row))));
             let money = money.collect::<Result<Vec<_>, StoreError>>()?;
-            let news = insert(conn, chunk, (which.0, first), now).await?;
-            for ((money, sums), _) in money.into_iter().zip(news).filter(|(_, is_new)| *is_new) {
-                moves.add(money)?;
-                rollups.add(sums)?;
+            let told = insert(conn, chunk, (which.0, first), now).await?;
+            for ((money, sums), (leaf, is_new)) in money.into_iter().zip(told) {
+                leaves.push(leaf);
+                if is_new {
+                    moves.add(money)?;
+                    rollups.add(sums)?;
+                }
             }
         }
         let mut applied = Applied { new: moves.all.len(), ..Applied::default() };

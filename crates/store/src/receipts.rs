@@ -136,26 +136,25 @@ impl Store {
     }
 }
 
-/// Inserts as many rows as a statement has as those of a batch, from leaf `first` on, and tells which were new.
+/// Inserts as many rows as a statement has as those of a batch, from leaf `first` on. Tells of each what a seal has of it, and
+/// whether it was new.
 pub(crate) async fn insert(
     conn: &mut Conn,
     chunk: &Chunk,
     (batch, first): (Uuid, i64),
     rows: Vec<Row>,
-) -> Result<Vec<bool>, StoreError> {
+) -> Result<Vec<(Hash, bool)>, StoreError> {
     let ids = rows.iter().zip(first..).map(|(row, leaf)| Id::of(row, leaf));
     let ids = ids.collect::<Result<Vec<_>, _>>()?;
-    let mut rows = rows.into_iter().zip(first..);
+    let rows = rows.into_iter().zip(first..);
     let written = on!(*conn, chunk, (q, c) => {
-        let q = rows.by_ref().fold(q, |q, (row, leaf)| row.bind(q).bind(batch).bind(leaf));
+        let q = rows.fold(q, |q, (row, leaf)| row.bind(q).bind(batch).bind(leaf));
         q.execute(c).await.map(|done| done.rows_affected())
     })?;
     if written == ids.len() as u64 {
-        return Ok(vec![true; ids.len()]);
+        return Ok(ids.iter().map(|id| (id.content_hash, true)).collect());
     }
-    let mut news = Vec::with_capacity(ids.len());
-    look(conn, batch, &ids, &mut news).await?;
-    Ok(news)
+    look(conn, batch, &ids).await
 }
 
 /// What tells whether two receipts are the same.
@@ -176,12 +175,8 @@ impl Id {
 
 /// Of rows of which some were there already: which are new, and whether the others are the same. One that a batch has
 /// twice is new once.
-async fn look(
-    conn: &mut Conn,
-    batch: Uuid,
-    ids: &[Id],
-    news: &mut Vec<bool>,
-) -> Result<(), StoreError> {
+async fn look(conn: &mut Conn, batch: Uuid, ids: &[Id]) -> Result<Vec<(Hash, bool)>, StoreError> {
+    let mut told = Vec::with_capacity(ids.len());
     for id in ids {
         let (stored, of, leaf): (Vec<u8>, Option<Uuid>, Option<i64>) = on!(*conn, HASH => _, (q, c) => {
             q.bind(id.request_id).bind(id.attempt).fetch_one(c).await
@@ -192,9 +187,9 @@ async fn look(
                 attempt: i16::try_from(id.attempt).unwrap_or(i16::MAX),
             });
         }
-        news.push((of, leaf) == (Some(batch), Some(id.leaf)));
+        told.push((id.content_hash, (of, leaf) == (Some(batch), Some(id.leaf))));
     }
-    Ok(())
+    Ok(told)
 }
 
 #[cfg(test)]
@@ -231,7 +226,8 @@ mod tests {
     ) -> Result<Vec<bool>, StoreError> {
         let chunk = store.inserts.receipts.chunk(rows.len()).unwrap();
         assert_eq!(chunk.rows, rows.len());
-        insert(conn, chunk, (Uuid::from_u128(9), 0), rows).await
+        let told = insert(conn, chunk, (Uuid::from_u128(9), 0), rows).await?;
+        Ok(told.into_iter().map(|(_, is_new)| is_new).collect())
     }
 
     /// Writes one batch, and returns how many receipts are there afterwards.
