@@ -22,6 +22,7 @@ use hyper_util::service::TowerToHyperService;
 use crate::credentials::{InForce, Secret};
 use crate::providers::{Address, Credential, Provider, Speaks};
 use connections::{BodyError, Shared};
+use http1::HeadWriter;
 use line::{Line, Unanswered};
 
 pub(crate) use connections::{Body, Connections};
@@ -80,8 +81,13 @@ enum Way {
     Shared(Shared),
 }
 
-/// With a path for its URI.
-type Outbound = Request<Bytes>;
+/// A request as it is sent.
+struct Outbound<'a> {
+    method: Method,
+    path: PathAndQuery,
+    headers: Headers<'a>,
+    body: Bytes,
+}
 
 impl Upstream {
     /// A client that trusts the system's certificates.
@@ -104,11 +110,9 @@ impl Upstream {
         let at = provider.address();
         let path = format!("{}{}{path}", at.base_path, speaks.below);
         let path = PathAndQuery::try_from(path).map_err(http::Error::from)?;
-        let mut request = Request::new(body);
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = Uri::from(path);
-        set_headers(request.headers_mut(), speaks, credential, headers);
-        match tokio::time::timeout_at(until.into(), self.exchange(&at, request)).await {
+        let headers = Headers { speaks, credential, forwarded: headers };
+        let request = Outbound { method: Method::POST, path, headers, body };
+        match tokio::time::timeout_at(until.into(), self.exchange(&at, &request)).await {
             Ok(answer) => unpacked(answer?),
             Err(_) => Err(UpstreamError::Timeout),
         }
@@ -124,11 +128,9 @@ impl Upstream {
         let at = provider.address();
         let path = format!("{}{}{}", at.base_path, speaks.below, provider.row.models);
         let path = PathAndQuery::try_from(path).map_err(http::Error::from)?;
-        let mut request = Request::new(Bytes::new());
-        *request.uri_mut() = Uri::from(path);
-        set_headers(request.headers_mut(), speaks, credential, &HeaderMap::new());
-        request.headers_mut().remove(header::CONTENT_TYPE);
-        let exchange = Box::pin(self.exchange(&at, request));
+        let headers = Headers { speaks, credential, forwarded: &HeaderMap::new() };
+        let request = Outbound { method: Method::GET, path, headers, body: Bytes::new() };
+        let exchange = Box::pin(self.exchange(&at, &request));
         match tokio::time::timeout(LIST_TIMEOUT, exchange).await {
             Ok(answer) => Ok(answer?.status()),
             Err(_) => Err(UpstreamError::Timeout),
@@ -140,7 +142,7 @@ impl Upstream {
     async fn exchange(
         &self,
         at: &Address,
-        mut request: Outbound,
+        request: &Outbound<'_>,
     ) -> Result<Response<Body>, UpstreamError> {
         loop {
             let (way, used) = match at.connections.way() {
@@ -148,7 +150,7 @@ impl Upstream {
                 // Boxed, because it needs much room and seldom happens.
                 None => (Box::pin(self.connect(at)).await?, false),
             };
-            match way.exchange(at, &mut request).await? {
+            match way.exchange(at, request).await? {
                 Ok(answer) => return Ok(answer),
                 Err(Unanswered { unsent: true, .. }) if used => {}
                 Err(Unanswered { error, .. }) => return Err(UpstreamError::Broken(error)),
@@ -242,12 +244,11 @@ impl Way {
     async fn exchange(
         self,
         at: &Address,
-        request: &mut Outbound,
+        request: &Outbound<'_>,
     ) -> Result<Result<Response<Body>, Unanswered<AnyError>>, UpstreamError> {
         Ok(match self {
             Self::Own(mut line) => {
-                request.headers_mut().insert(header::HOST, at.host.clone());
-                match line.send(request).await {
+                match line.send(request.head(&at.host), request.body.clone()).await {
                     Ok(head) => Ok(head.map(|()| Body::own(line, at.connections.clone()))),
                     Err(Unanswered { error, unsent }) => {
                         Err(Unanswered { error: error.into(), unsent })
@@ -255,11 +256,7 @@ impl Way {
                 }
             }
             Self::Shared(mut shared) => {
-                let mut request = request.clone();
-                request.headers_mut().remove(header::HOST);
-                let path = request.uri().path_and_query().cloned();
-                *request.uri_mut() = whole_uri(at, path)?;
-                let answer = shared.try_send_request(request.map(Full::new)).await;
+                let answer = shared.try_send_request(request.whole(at)?).await;
                 answer.map(|answer| answer.map(Body::shared)).map_err(|mut failed| {
                     let unsent = failed.take_message().is_some();
                     Unanswered { error: failed.into_error().into(), unsent }
@@ -278,30 +275,63 @@ fn whole_uri(at: &Address, path: Option<PathAndQuery>) -> Result<Uri, http::Erro
     Ok(Uri::from_parts(parts)?)
 }
 
-/// The request is built from nothing but what is forwarded on purpose: no other header of the client's goes on.
-fn set_headers(
-    headers: &mut HeaderMap,
-    speaks: &Speaks,
-    credential: &InForce,
-    forwarded: &HeaderMap,
-) {
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(
-        header::USER_AGENT,
-        HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))),
-    );
-    for (name, value) in speaks.headers {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+impl Outbound<'_> {
+    /// The head as HTTP/1.1 has it.
+    fn head(&self, host: &HeaderValue) -> Vec<u8> {
+        let mut head = HeadWriter::new(&self.method, self.path.as_str());
+        head.header(&header::HOST, host);
+        self.headers.each(self.has_body(), |name, value| head.header(&name, value));
+        head.end(self.has_body().then_some(self.body.len()))
     }
-    for (name, value) in forwarded {
-        headers.insert(name, value.clone());
+
+    /// The request as HTTP/2 has it.
+    fn whole(&self, at: &Address) -> Result<Request<Full<Bytes>>, http::Error> {
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = whole_uri(at, Some(self.path.clone()))?;
+        let headers = request.headers_mut();
+        self.headers.each(self.has_body(), |name, value| {
+            headers.append(name, value.clone());
+        });
+        Ok(request)
     }
-    if let Some(Secret { bearer, bare, .. }) = &credential.secret {
-        let (name, value) = match speaks.credential {
-            Credential::Bearer => (header::AUTHORIZATION, bearer),
-            Credential::XApiKey => (HeaderName::from_static("x-api-key"), bare),
-            Credential::XGoogApiKey => (HeaderName::from_static("x-goog-api-key"), bare),
-        };
-        headers.insert(name, value.clone());
+
+    fn has_body(&self) -> bool {
+        self.method != Method::GET
+    }
+}
+
+/// What the headers of a request are made of: no other header of the client's goes on than what is forwarded on purpose.
+struct Headers<'a> {
+    speaks: &'a Speaks,
+    credential: &'a InForce,
+    /// Of the dialect's vendor.
+    forwarded: &'a HeaderMap,
+}
+
+impl Headers<'_> {
+    fn each(&self, with_body: bool, mut put: impl FnMut(HeaderName, &HeaderValue)) {
+        const JSON: HeaderValue = HeaderValue::from_static("application/json");
+        const AGENT: HeaderValue =
+            HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
+        if with_body {
+            put(header::CONTENT_TYPE, &JSON);
+        }
+        put(header::USER_AGENT, &AGENT);
+        let own = self.speaks.headers.iter();
+        for (name, value) in own.filter(|(name, _)| !self.forwarded.contains_key(*name)) {
+            put(HeaderName::from_static(name), &HeaderValue::from_static(value));
+        }
+        for (name, value) in self.forwarded {
+            put(name.clone(), value);
+        }
+        if let Some(Secret { bearer, bare, .. }) = &self.credential.secret {
+            let (name, value) = match self.speaks.credential {
+                Credential::Bearer => (header::AUTHORIZATION, bearer),
+                Credential::XApiKey => (HeaderName::from_static("x-api-key"), bare),
+                Credential::XGoogApiKey => (HeaderName::from_static("x-goog-api-key"), bare),
+            };
+            put(name, value);
+        }
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{
     CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 
 /// How long the head of an answer may be.
 const HEAD_LIMIT_BYTES: usize = 32 * 1024;
@@ -16,15 +16,15 @@ const ASIDE_LIMIT_BYTES: u32 = 16 * 1024;
 
 /// The headers of an answer that somebody asks for. Providers send about thirty more, of limits and of networks between, and each
 /// would be checked, kept and given back.
-static KNOWN: [HeaderName; 8] = [
-    CONNECTION,
-    CONTENT_ENCODING,
-    CONTENT_LENGTH,
-    CONTENT_TYPE,
-    RETRY_AFTER,
-    HeaderName::from_static("retry-after-ms"),
-    TRANSFER_ENCODING,
-    HeaderName::from_static("x-should-retry"),
+static KNOWN: [(&str, HeaderName); 8] = [
+    ("connection", CONNECTION),
+    ("content-encoding", CONTENT_ENCODING),
+    ("content-length", CONTENT_LENGTH),
+    ("content-type", CONTENT_TYPE),
+    ("retry-after", RETRY_AFTER),
+    ("retry-after-ms", HeaderName::from_static("retry-after-ms")),
+    ("transfer-encoding", TRANSFER_ENCODING),
+    ("x-should-retry", HeaderName::from_static("x-should-retry")),
 ];
 
 /// An answer that is not HTTP/1.1.
@@ -48,23 +48,37 @@ pub(crate) enum Malformed {
     Aside,
 }
 
-/// The head of a request, with what announces its body.
-pub(super) fn write_head(request: &Request<Bytes>) -> Vec<u8> {
-    let headers: usize =
-        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let mut head = Vec::with_capacity(headers + path.len() + 64);
-    let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| head.extend_from_slice(part));
-    put(&[request.method().as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\n"]);
-    for (name, value) in request.headers() {
-        put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+/// How much room most heads of requests take, in bytes.
+const HEAD_BYTES: usize = 512;
+
+/// Writes the head of a request.
+pub(super) struct HeadWriter(Vec<u8>);
+
+impl HeadWriter {
+    pub(super) fn new(method: &Method, path: &str) -> Self {
+        let mut head = Self(Vec::with_capacity(HEAD_BYTES));
+        head.put(&[method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\n"]);
+        head
     }
-    if request.method() != Method::GET || !request.body().is_empty() {
-        let length = request.body().len().to_string();
-        put(&[b"content-length: ", length.as_bytes(), b"\r\n"]);
+
+    fn put(&mut self, parts: &[&[u8]]) {
+        for part in parts {
+            self.0.extend_from_slice(part);
+        }
     }
-    put(&[b"\r\n"]);
-    head
+
+    pub(super) fn header(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+    }
+
+    /// All of it, with the length of the body where there is one.
+    pub(super) fn end(mut self, body: Option<usize>) -> Vec<u8> {
+        if let Some(length) = body {
+            self.put(&[b"content-length: ", length.to_string().as_bytes(), b"\r\n"]);
+        }
+        self.put(&[b"\r\n"]);
+        self.0
+    }
 }
 
 /// What the head of an answer says. Of its headers it has those in [`KNOWN`].
@@ -115,8 +129,8 @@ pub(super) fn read_head(bytes: &Bytes) -> Result<Option<(Head, usize)>, Malforme
 fn headers(bytes: &Bytes, parsed: &[httparse::Header<'_>]) -> Result<HeaderMap, Malformed> {
     let mut headers = HeaderMap::with_capacity(KNOWN.len());
     for header in parsed {
-        let is = |name: &&HeaderName| name.as_str().eq_ignore_ascii_case(header.name);
-        let Some(name) = KNOWN.iter().find(is) else { continue };
+        let is = |(name, _): &&(&str, HeaderName)| name.eq_ignore_ascii_case(header.name);
+        let Some((_, name)) = KNOWN.iter().find(is) else { continue };
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(header.value));
         headers.append(name, value.map_err(|_| Malformed::Header)?);
     }

@@ -1,14 +1,14 @@
 //! A connection over HTTP/1.1, which runs where it is used: no task of its own stands between a request and its socket,
 //! and no buffer waits for what has not come.
 
-use std::io::{self, IoSlice};
+use std::io::{self, Cursor, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::buf::Chain;
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{Request, Response};
+use http::Response;
 use http_body::SizeHint;
 use hyper::rt::{Read as _, ReadBuf, Write as _};
 use hyper_rustls::MaybeHttpsStream;
@@ -45,7 +45,7 @@ pub(super) struct Unanswered<E> {
 pub(super) struct Line {
     io: Io,
     /// What is still to be sent of the request.
-    unsent: Chain<Bytes, Bytes>,
+    unsent: Chain<Cursor<Vec<u8>>, Bytes>,
     /// Whether any of it has been.
     begun: bool,
     /// Whether all of it has left the layer of TLS as well.
@@ -63,7 +63,7 @@ impl Line {
     pub(super) fn open(io: Io) -> Box<Self> {
         Box::new(Self {
             io,
-            unsent: Bytes::new().chain(Bytes::new()),
+            unsent: Cursor::default().chain(Bytes::new()),
             begun: false,
             flushed: true,
             deaf: None,
@@ -76,10 +76,10 @@ impl Line {
     /// Sends a request and waits for the head of its answer.
     pub(super) async fn send(
         &mut self,
-        request: &Request<Bytes>,
+        head: Vec<u8>,
+        body: Bytes,
     ) -> Result<Response<()>, Unanswered<LineError>> {
-        let head = Bytes::from(http1::write_head(request));
-        self.unsent = head.chain(request.body().clone());
+        self.unsent = Cursor::new(head).chain(body);
         (self.begun, self.flushed) = (false, false);
         let answer = std::future::poll_fn(|context| self.poll_head(context)).await;
         answer.map_err(|error| Unanswered { error, unsent: !self.begun })

@@ -2,12 +2,13 @@ use std::future::poll_fn;
 use std::net::Ipv4Addr;
 
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{Method, Response};
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::super::http1::HeadWriter;
 use super::{Line, LineError, Unanswered};
 
 const EMPTY: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
@@ -20,10 +21,10 @@ async fn connected() -> (Box<Line>, TcpStream) {
     (Line::open(MaybeHttpsStream::Http(TokioIo::new(near.expect("a connection")))), far)
 }
 
-fn post(length: usize) -> Request<Bytes> {
-    let mut request = Request::new(Bytes::from(vec![b'x'; length]));
-    *request.method_mut() = Method::POST;
-    request
+/// Sends a request with a body of so many bytes.
+async fn post(line: &mut Line, length: usize) -> Result<Response<()>, Unanswered<LineError>> {
+    let head = HeadWriter::new(&Method::POST, "/").end(Some(length));
+    line.send(head, Bytes::from(vec![b'x'; length])).await
 }
 
 /// Reads a request with a body of so many bytes at the other end.
@@ -61,8 +62,7 @@ async fn not_idle(line: &mut Line) {
 async fn one_request_follows_another() {
     let (mut line, mut far) = connected().await;
     for body in ["one", "another"] {
-        let request = post(body.len());
-        let (answer, ()) = tokio::join!(line.send(&request), async {
+        let (answer, ()) = tokio::join!(post(&mut line, body.len()), async {
             let asked = take(&mut far, body.len()).await;
             assert!(asked.starts_with("POST / HTTP/1.1\r\ncontent-length: "), "{asked}");
             let head = "HTTP/1.1 201 Made\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -79,9 +79,8 @@ async fn one_request_follows_another() {
 #[tokio::test]
 async fn an_answer_may_come_before_the_request_is_sent() {
     let (mut line, mut far) = connected().await;
-    let request = post(32 << 20);
     let answer = "HTTP/1.1 413 Too much\r\ncontent-length: 4\r\n\r\nstop";
-    let (answered, ()) = tokio::join!(line.send(&request), give(&mut far, answer));
+    let (answered, ()) = tokio::join!(post(&mut line, 32 << 20), give(&mut far, answer));
     assert_eq!(answered.expect("an answer").status(), 413);
     // Whoever refuses it reads no further.
     assert_eq!(rest(&mut line).await.expect("a body"), "stop");
@@ -95,8 +94,7 @@ async fn what_never_left_is_told_apart() {
     not_idle(&mut line).await;
 
     let (mut line, mut far) = connected().await;
-    let request = post(3);
-    let (answer, ()) = tokio::join!(line.send(&request), async {
+    let (answer, ()) = tokio::join!(post(&mut line, 3), async {
         take(&mut far, 3).await;
         far.shutdown().await.expect("the connection stands");
     });
@@ -112,8 +110,7 @@ async fn a_body_that_breaks_off_is_no_body() {
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
     ] {
         let (mut line, mut far) = connected().await;
-        let request = post(0);
-        let (answered, ()) = tokio::join!(line.send(&request), async {
+        let (answered, ()) = tokio::join!(post(&mut line, 0), async {
             take(&mut far, 0).await;
             give(&mut far, answer).await;
             drop(far);
@@ -123,8 +120,7 @@ async fn a_body_that_breaks_off_is_no_body() {
         assert!(matches!(broken, Err(LineError::Cut | LineError::Io(_))), "{broken:?}");
     }
     let (mut line, mut far) = connected().await;
-    let request = post(0);
-    let (answered, ()) = tokio::join!(line.send(&request), async {
+    let (answered, ()) = tokio::join!(post(&mut line, 0), async {
         take(&mut far, 0).await;
         give(&mut far, "HTTP/1.1 200 OK\r\n\r\nuntil it is closed").await;
         drop(far);
@@ -138,8 +134,7 @@ async fn a_body_that_breaks_off_is_no_body() {
 async fn what_nobody_asked_for_ends_a_connection() {
     for answer in [format!("{EMPTY}more"), format!("{EMPTY}{EMPTY}"), close(EMPTY)] {
         let (mut line, mut far) = connected().await;
-        let request = post(0);
-        let (answered, ()) = tokio::join!(line.send(&request), give(&mut far, &answer));
+        let (answered, ()) = tokio::join!(post(&mut line, 0), give(&mut far, &answer));
         assert_eq!(answered.expect("a head").status(), 200);
         assert_eq!(rest(&mut line).await.expect("a body"), "");
         not_idle(&mut line).await;

@@ -344,6 +344,7 @@ async fn what_goes_on_and_what_does_not() {
                 let request = client
                     .credential(app.request(Method::POST, &path), &app.key)
                     .header("anthropic-beta", "one-2026-01-01,two")
+                    .header("anthropic-beta", "three")
                     .header("cookie", "session=canary-of-the-client")
                     .header("openai-organization", "canary-of-the-client")
                     .header("x-forwarded-for", "203.0.113.9")
@@ -375,9 +376,11 @@ async fn what_goes_on_and_what_does_not() {
                 let query = seen.query.as_deref().unwrap_or_default();
                 let same = told_to_its_own(client, provider);
                 wrong.check(query.contains("beta=true") == same, || format!("{at}: {query:?}"));
-                let beta = seen.headers.get("anthropic-beta").is_some();
+                let betas: Vec<_> = seen.headers.get_all("anthropic-beta").iter().collect();
                 let anthropic = client.base() == Client::Messages && same;
-                wrong.check(beta == anthropic, || format!("{at}: anthropic-beta: {beta}"));
+                let wanted: &[&str] =
+                    if anthropic { &["one-2026-01-01,two", "three"] } else { &[] };
+                wrong.check(betas == wanted, || format!("{at}: anthropic-beta: {betas:?}"));
                 let version = seen.headers.get("anthropic-version").is_some();
                 wrong.check(version == (provider == "anthropic" || anthropic), || {
                     format!("{at}: {:?}", seen.headers)
