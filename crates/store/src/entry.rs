@@ -58,16 +58,27 @@ impl Entry {
 /// some at a time, so that a large batch is not in memory as rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entries {
-    bytes: Vec<u8>,
-    records: Vec<(u64, Range<usize>)>,
+    /// One behind the other: what grows is copied, and twice in memory meanwhile.
+    pieces: Vec<Vec<u8>>,
+    /// The number of each, and its place: in which piece, and where.
+    records: Vec<(u64, usize, Range<usize>)>,
 }
+
+/// How much a piece holds, in bytes, unless one entry alone takes more.
+const PIECE: usize = 64 * 1024;
 
 impl Entries {
     /// Adds record `seq`, behind all that are there: `entry` is what [`Entry::encode`] wrote.
     pub fn push(&mut self, seq: u64, entry: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(entry);
-        self.records.push((seq, start..self.bytes.len()));
+        let has_room = |piece: &Vec<u8>| piece.capacity() - piece.len() >= entry.len();
+        if !self.pieces.last().is_some_and(has_room) {
+            self.pieces.push(Vec::with_capacity(PIECE.max(entry.len())));
+        }
+        if let [before @ .., piece] = self.pieces.as_mut_slice() {
+            let start = piece.len();
+            piece.extend_from_slice(entry);
+            self.records.push((seq, before.len(), start..piece.len()));
+        }
     }
 
     /// How many there are.
@@ -82,9 +93,12 @@ impl Entries {
 
     /// Those behind record `seq`, each with its number and as [`Entry::encode`] wrote it.
     pub fn behind(&self, seq: u64) -> impl ExactSizeIterator<Item = (u64, &[u8])> {
-        let first = self.records.partition_point(|(number, _)| *number <= seq);
+        let first = self.records.partition_point(|(number, ..)| *number <= seq);
         let records = self.records.get(first..).unwrap_or_default();
-        records.iter().map(|(seq, range)| (*seq, self.bytes.get(range.clone()).unwrap_or_default()))
+        records.iter().map(|(seq, piece, range)| {
+            let entry = self.pieces.get(*piece).and_then(|piece| piece.get(range.clone()));
+            (*seq, entry.unwrap_or_default())
+        })
     }
 }
 
@@ -246,6 +260,24 @@ mod tests {
         entry.encode(&mut bytes);
         let bytes = bytes.strip_prefix(b"before").unwrap();
         assert_eq!(decode(bytes).unwrap(), entry);
+    }
+
+    #[test]
+    fn a_batch_has_what_was_pushed_however_long() {
+        let lengths =
+            [0, 1, PIECE / 2, PIECE / 2, PIECE / 2 - 1, 1, 3 * PIECE, 5, PIECE, PIECE + 1];
+        let pushed: Vec<Vec<u8>> =
+            (b'a'..).zip(lengths).map(|(byte, length)| vec![byte; length]).collect();
+        let mut entries = Entries::default();
+        for (seq, entry) in (10..).zip(&pushed) {
+            entries.push(seq, entry);
+        }
+        assert_eq!(entries.len(), pushed.len());
+        for behind in 0..21 {
+            let found: Vec<(u64, &[u8])> = entries.behind(behind).collect();
+            let wanted = (10..).zip(pushed.iter().map(Vec::as_slice));
+            assert_eq!(found, wanted.filter(|(seq, _)| *seq > behind).collect::<Vec<_>>());
+        }
     }
 
     #[test]
