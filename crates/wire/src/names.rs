@@ -1,7 +1,8 @@
 //! Same dialect on both sides: the answer's bytes pass. What a receipt and a trace say of it is picked out of them.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Error as _};
 
 use crate::reply::Finish;
 use crate::{json, skip};
@@ -42,15 +43,12 @@ struct Incomplete {
     reason: Option<String>,
 }
 
-/// The value of a member that has one of two names.
-fn either<T: DeserializeOwned>(
-    one: Option<&str>,
-    other: Option<&str>,
-) -> serde_json::Result<Option<T>> {
-    if one.is_some() && other.is_some() {
-        return Err(serde_json::Error::custom("it is there under both names"));
-    }
-    skip::value(one.or(other))
+/// It is there under both names.
+struct Twice;
+
+/// A member that has one of two names.
+fn either<'a>(one: Option<&'a str>, other: Option<&'a str>) -> Result<Option<&'a str>, Twice> {
+    if one.is_some() && other.is_some() { Err(Twice) } else { Ok(one.or(other)) }
 }
 
 /// What one look at an answer that has nothing unusual about it finds.
@@ -82,36 +80,39 @@ impl<'a> Picked<'a> {
         let [id, response_id, model, version, choices, candidates, stop, status, rest @ ..] =
             skip::pick(text, NAMES)?;
         let [incomplete, usage, service_tier] = rest;
-        let found = Found {
-            id: either(id, response_id).ok()?,
-            model: either(model, version).ok()?,
-            choices: match (choices, candidates) {
-                (None, None) => None,
-                (Some(list), None) | (None, Some(list)) => Some(Choice::first(list)?),
-                _ => return None,
-            },
-            stop_reason: skip::value(stop).ok()?,
-            status: skip::value(status).ok()?,
-            incomplete_details: skip::value(incomplete).ok()?,
+        let text = |picked| skip::text(picked).ok();
+        let incomplete: Option<Incomplete> = skip::value(incomplete).ok()?;
+        let incomplete = incomplete.and_then(|details| details.reason).map(Cow::Owned);
+        let (stop, status) = (text(stop)?, text(status)?);
+        let word = match either(choices, candidates).ok()? {
+            None => None,
+            Some(list) => {
+                let [word, other] = skip::pick_first(list, ["finish_reason", "finishReason"])?;
+                text(either(word, other).ok()?)?
+            }
         };
-        Some(Self { names: Names::from(found), usage, service_tier })
+        let names = Names {
+            id: text(either(id, response_id).ok()?)?.map(Cow::into_owned),
+            model: text(either(model, version).ok()?)?.map(Cow::into_owned),
+            finish: finish([word, stop, incomplete, status]),
+        };
+        Some(Self { names, usage, service_tier })
     }
 }
 
-impl Choice {
-    fn first(list: &str) -> Option<Vec<Self>> {
-        let [word, other] = skip::pick_first(list, ["finish_reason", "finishReason"])?;
-        Some(vec![Self { finish_reason: either(word, other).ok()? }])
-    }
+/// By the first word that there is: of the first choice, of Anthropic, and of Responses, which say why one is not whole.
+fn finish(words: [Option<Cow<'_, str>>; 4]) -> Option<Finish> {
+    words.into_iter().flatten().next().map(|word| Finish::from_word(&word))
 }
 
 impl From<Found> for Names {
     fn from(found: Found) -> Self {
         let first = found.choices.and_then(|choices| choices.into_iter().next());
-        let word = first.and_then(|choice| choice.finish_reason).or(found.stop_reason);
+        let word = first.and_then(|choice| choice.finish_reason);
         let incomplete = found.incomplete_details.and_then(|details| details.reason);
-        let word = word.or(incomplete).or(found.status);
-        Self { id: found.id, model: found.model, finish: word.as_deref().map(Finish::from_word) }
+        let words = [word, found.stop_reason, incomplete, found.status];
+        let finish = finish(words.map(|word| word.map(Cow::Owned)));
+        Self { id: found.id, model: found.model, finish }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The members of a JSON object without reading what they hold: the text of a long prompt is looked at once, many bytes at
 //! a time. It takes nothing that is not JSON; what it does not take may still be, and is for serde to judge.
 
+use std::borrow::Cow;
+
 use serde::de::DeserializeOwned;
 
 /// How deep objects and arrays may be in each other here.
@@ -59,6 +61,16 @@ fn keep<'a, const N: usize>(
 /// Reads a value that was picked; nothing of what is `null` or not there. An error where it is no `T`.
 pub(crate) fn value<T: DeserializeOwned>(picked: Option<&str>) -> serde_json::Result<Option<T>> {
     picked.map_or(Ok(None), serde_json::from_str)
+}
+
+/// Reads a text that was picked, which mostly stands there as it is; nothing of what is `null` or not there. An error where it is
+/// no text.
+pub(crate) fn text(picked: Option<&str>) -> serde_json::Result<Option<Cow<'_, str>>> {
+    let inside = picked.and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
+    match inside.filter(|inside| !inside.contains('\\')) {
+        Some(inside) => Ok(Some(Cow::Borrowed(inside))),
+        None => value(picked).map(|text: Option<String>| text.map(Cow::Owned)),
+    }
 }
 
 struct Cursor<'a> {
@@ -240,6 +252,18 @@ mod tests {
             Some(())
         })?;
         Some(found)
+    }
+
+    #[test]
+    fn a_text_is_read_as_serde_reads_it() {
+        for picked in [r#""""#, r#""plain""#, r#""na\u00efve""#, r#""na\"ive\\""#, "null"] {
+            let read: Option<String> = serde_json::from_str(picked).unwrap();
+            assert_eq!(text(Some(picked)).unwrap().as_deref(), read.as_deref(), "{picked}");
+        }
+        assert_eq!(text(None).unwrap(), None);
+        for picked in ["1", "{}", r#"["a"]"#, "true", r#"""#] {
+            assert!(text(Some(picked)).is_err(), "{picked}");
+        }
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub fn read_body(body: &[u8]) -> Result<Option<UsageReport>, Malformed> {
 /// The same, and its names, by one look where there is nothing unusual about it.
 pub(crate) fn look_at(body: &[u8]) -> Result<(Option<UsageReport>, Names), Malformed> {
     let picked = Picked::of(json::utf8(body)?).and_then(|Picked { names, usage, service_tier }| {
-        let service_tier: Option<String> = skip::value(service_tier).ok()?;
+        let service_tier = skip::text(service_tier).ok()?;
         let usage = usage.filter(|usage| *usage != "null");
         Some((usage.map(|usage| of_body(usage, service_tier.as_deref())), names))
     });
