@@ -81,7 +81,7 @@ impl Answer {
     /// Says what it cost.
     #[must_use]
     pub(crate) fn with_cost(mut self, charge: Usd) -> Self {
-        if let Ok(value) = HeaderValue::try_from(charge.to_string()) {
+        if let Ok(value) = HeaderValue::from_str(charge.write(&mut Usd::text_buffer())) {
             self.headers.insert(COST, value);
         }
         self

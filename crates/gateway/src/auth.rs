@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, Uri, header};
+use http::{Extensions, HeaderMap, StatusCode, Uri, header};
 
 use crate::keys;
 use crate::problem::Problem;
@@ -23,15 +23,25 @@ pub(crate) struct Asked<'a> {
     pub(crate) now: i64,
 }
 
-/// The address of the other end of a connection, which the server puts beside every request.
+/// The address of the other end of a connection, which the server puts beside every request that goes through the router.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
+impl Peer {
+    /// Of a request that no server has put one beside: nowhere.
+    pub(crate) fn of(beside: &Extensions) -> Self {
+        beside.get().copied().unwrap_or(Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+    }
+}
+
 impl<'a> Asked<'a> {
-    /// From the head of a request. One that no server has put a peer beside comes from nowhere.
+    /// From the head of a request.
     pub(crate) fn of(parts: &'a Parts, now: i64) -> Self {
-        let peer = parts.extensions.get::<Peer>();
-        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
+        Self::by(Peer::of(&parts.extensions), parts, now)
+    }
+
+    /// The same of one whose peer is known.
+    pub(crate) fn by(Peer(peer): Peer, parts: &'a Parts, now: i64) -> Self {
         Self { headers: &parts.headers, uri: &parts.uri, peer, now }
     }
 }

@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 use http::{HeaderMap, Method};
 
 use crate::app::App;
+use crate::auth::Peer;
 use crate::face::{ANTHROPIC, Face, GEMINI, OPENAI_CHAT, OPENAI_RESPONSES, Speech};
 use crate::inbound::{Named, Operation};
 use crate::problem::Problem;
@@ -196,7 +197,8 @@ pub(crate) async fn refuse(app: &App, face: Face, request: Request, problem: Pro
 /// An endpoint whose path says everything but the model.
 fn endpoint(face: Face, operation: Operation) -> axum::routing::MethodRouter<Arc<App>> {
     post(move |State(app): State<Arc<App>>, request: Request| {
-        pipeline::serve(app, face, operation, Named::default(), request)
+        let peer = Peer::of(request.extensions());
+        pipeline::serve(app, (face, operation, Named::default()), peer, request)
     })
 }
 
@@ -222,5 +224,6 @@ async fn generate(
         }
     };
     let named = Named { model: Some(model.to_owned()), verb: verb.to_owned() };
-    pipeline::serve(app, GENERATE, operation, named, request).await
+    let peer = Peer::of(request.extensions());
+    pipeline::serve(app, (GENERATE, operation, named), peer, request).await
 }

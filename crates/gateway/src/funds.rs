@@ -7,11 +7,11 @@
 mod keeper;
 mod silent;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use foldhash::HashMap;
 use ledger::{Broken, Purse, Scope, ScopeKind, Slice, Usd};
 use store::{Grant, Store, StoreError};
 use tokio::sync::Notify;

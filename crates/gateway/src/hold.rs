@@ -78,7 +78,7 @@ impl Hold {
             account_id: inbound.account_id,
             user_id: inbound.user_id,
             key_id: inbound.key_id,
-            surface: inbound.face.surface.to_owned(),
+            surface: inbound.face.surface.into(),
             price_version: plan.price_version,
             commission_bps: app.live.load().commission_bps,
             started_at: plan.at,
@@ -123,7 +123,7 @@ impl Hold {
             }
             state.held
         };
-        let provider = target.provider.to_owned();
+        let provider = target.provider.into();
         let direct_bps = target.is_direct().then_some(self.byok_commission_bps);
         let model = target.model.clone();
         let attempt = Dispatched { attempt: number, provider, model, direct_bps };

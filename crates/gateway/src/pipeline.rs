@@ -14,7 +14,7 @@ use http::request::Parts;
 use crate::answer::{self, Head, Left};
 use crate::app::App;
 use crate::attempts::Run;
-use crate::auth::{self, Asked};
+use crate::auth::{self, Asked, Peer};
 use crate::body::{self, Whole};
 use crate::breaker::Went;
 use crate::credentials::InForce;
@@ -34,17 +34,15 @@ use crate::telemetry::Passage;
 use crate::upstream::{Body, Outgoing, UpstreamError};
 use crate::{afford, clock, failure, large, sticky, unread};
 
+/// What is asked of an endpoint: in which dialect, for what, and what its path names.
+pub(crate) type Call = (Face, Operation, Named);
+
 /// Answers a request in the client's own dialect, whatever becomes of it.
-pub(crate) async fn serve(
-    app: Arc<App>,
-    face: Face,
-    operation: Operation,
-    named: Named,
-    request: Request,
-) -> Response {
+pub(crate) async fn serve(app: Arc<App>, call: Call, peer: Peer, request: Request) -> Response {
+    let (face, operation, _) = call;
     let id = clock::new_id();
     let passage = Passage::begin(&app.telemetry, id, face, operation, request.headers());
-    let answer = admit(app, &passage, face, operation, named, request).await;
+    let answer = admit(app, &passage, call, peer, request).await;
     answered(&passage, face, answer)
 }
 
@@ -77,7 +75,7 @@ pub(crate) async fn serve_with(
     let passage = Passage::begin(&app.telemetry, id, face, Operation::Chat, &parts.headers);
     let call = (face, Operation::Chat, Named::default());
     let answer = async {
-        let place = app.limits.request(|| client(&app, parts))?;
+        let place = app.limits.request(|| client(&app, Peer::of(&parts.extensions), parts))?;
         // The bytes are counted where they were read, until the answer begins.
         let held = app.limits.bodies.take(0).ok_or_else(limits::overloaded)?;
         let body = (Whole { bytes: body, held }, place);
@@ -91,13 +89,12 @@ pub(crate) async fn serve_with(
 async fn admit(
     app: Arc<App>,
     passage: &Arc<Passage>,
-    face: Face,
-    operation: Operation,
-    named: Named,
+    call: Call,
+    peer: Peer,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let place = match app.limits.request(|| client(&app, &parts)) {
+    let place = match app.limits.request(|| client(&app, peer, &parts)) {
         Ok(place) => place,
         Err(problem) => {
             unread::refused(&app, &parts.headers, body).await;
@@ -107,8 +104,8 @@ async fn admit(
 
     // 3. From memory, and before the body is read: a stranger's is not worth it.
     let snapshot = app.snapshots.current();
-    let asked = Asked::of(&parts, clock::now());
-    let key = match face.speech {
+    let asked = Asked::by(peer, &parts, clock::now());
+    let key = match call.0.speech {
         Speech::Native => auth::native_caller(&snapshot, &asked, Scope::Inference),
         _ => auth::caller(&snapshot, &asked, Some(Scope::Inference)),
     };
@@ -131,20 +128,19 @@ async fn admit(
     let limit = app.live.load().body_limit_bytes;
     let body = body::read(&app, &parts.headers, body, limit).await?;
     passage.waited(begun.elapsed());
-    run(app, passage, (face, operation, named), key, &parts, (body, place)).await
+    run(app, passage, call, key, &parts, (body, place)).await
 }
 
 /// Where a request comes from.
-fn client(app: &App, parts: &Parts) -> IpAddr {
-    let asked = Asked::of(parts, clock::now());
-    app.snapshots.current().proxies.client(asked.peer, asked.headers)
+fn client(app: &App, Peer(peer): Peer, parts: &Parts) -> IpAddr {
+    app.snapshots.current().proxies.client(peer, &parts.headers)
 }
 
 /// Steps 4 and 5: whereto, at which prices, and whether it can be paid. What follows goes on when the client hangs up.
 async fn run(
     app: Arc<App>,
     passage: &Arc<Passage>,
-    (face, operation, named): (Face, Operation, Named),
+    (face, operation, named): Call,
     key: Arc<KeyEntry>,
     parts: &Parts,
     (body, place): (Whole, Place),
@@ -213,7 +209,7 @@ async fn ready(
     // 4. Targets and prices, from one snapshot.
     let snapshot = app.snapshots.current();
     let now = clock::now();
-    let mut plan = routing::plan(app, &snapshot, key, inbound)?;
+    let mut plan = routing::plan(app, &snapshot, key, inbound, now)?;
     if plan.is_spread && inbound.face.is(wire::openai_responses::NAME) {
         Box::pin(sticky::bring_home(app, inbound, &mut plan)).await;
     }

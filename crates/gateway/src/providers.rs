@@ -1,9 +1,9 @@
 //! Who serves models: rows of a table. A provider that speaks a known dialect is a row more.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use foldhash::{HashMap, HashMapExt as _};
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
 use store::{OwnKey, ProviderCredential};

@@ -9,7 +9,6 @@ use wire::chat::Tool;
 use wire::peek::SortBy;
 
 use crate::app::App;
-use crate::clock;
 use crate::config::Settings;
 use crate::credentials;
 use crate::face::Speech;
@@ -89,8 +88,8 @@ pub(crate) fn plan(
     snapshot: &Snapshot,
     key: &KeyEntry,
     inbound: &Inbound,
+    at: i64,
 ) -> Result<Plan, Problem> {
-    let at = clock::now();
     let mut targets: Vec<Target> = Vec::new();
     let mut fault = None;
     for wanted in &inbound.wanted {

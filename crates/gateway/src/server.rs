@@ -222,15 +222,14 @@ impl Front {
         let router = TowerToHyperService::new(router(app));
         let own = Arc::clone(app);
         let answers = move |peer: Peer, mut request: http::Request<Incoming>| {
-            request.extensions_mut().insert(peer);
             let found = endpoints::direct(request.method(), request.uri().path());
-            match found.filter(|_| direct) {
-                Some((face, operation)) => {
-                    let (app, request) = (Arc::clone(&own), request.map(Body::new));
-                    let answer = pipeline::serve(app, face, operation, Named::default(), request);
-                    Served::Direct(Box::pin(answer))
-                }
-                None => Served::Routed(Box::pin(router.call(request))),
+            if let Some((face, operation)) = found.filter(|_| direct) {
+                let (app, request) = (Arc::clone(&own), request.map(Body::new));
+                let call = (face, operation, Named::default());
+                Served::Direct(Box::pin(pipeline::serve(app, call, peer, request)))
+            } else {
+                request.extensions_mut().insert(peer);
+                Served::Routed(Box::pin(router.call(request)))
             }
         };
         Arc::new(Self {

@@ -1,7 +1,8 @@
 //! The models that can be sold, with their prices, limits and capabilities: one immutable version of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use foldhash::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::price::ModelPrice;

@@ -6,6 +6,12 @@ use serde::{Deserialize, Serialize};
 
 /// Pico-dollars in one dollar.
 const PICO_PER_DOLLAR: i64 = 1_000_000_000_000;
+/// Decimals of a pico-dollar.
+const DECIMALS: usize = 12;
+/// Digits of the largest amount.
+const DIGITS: usize = 19;
+/// Bytes of the longest text of an amount: its digits, a sign and a point.
+const TEXT_BYTES: usize = DIGITS + 2;
 /// Basis points in the whole.
 const BASIS_POINTS: i128 = 10_000;
 
@@ -83,6 +89,38 @@ impl Usd {
         Self::try_from_pico(parse_scaled(text, 12)?.0)
     }
 
+    /// Room for [`write`](Self::write).
+    pub const fn text_buffer() -> [u8; TEXT_BYTES] {
+        [0; TEXT_BYTES]
+    }
+
+    /// The amount as dollars, exactly, without trailing zeros: what [`Display`](fmt::Display) shows, without asking for memory.
+    pub fn write(self, buffer: &mut [u8; TEXT_BYTES]) -> &str {
+        let (mut rest, mut is_exact) = (self.0.unsigned_abs(), false);
+        let mut free = buffer.iter_mut().rev();
+        let mut put = |byte: u8| free.next().map(|place| *place = byte);
+        // From the end: no digit behind the point is written before the first that counts.
+        for place in 0..DIGITS {
+            let digit = u8::try_from(rest % 10).unwrap_or_default();
+            rest /= 10;
+            if place == DECIMALS && is_exact {
+                put(b'.');
+            }
+            is_exact |= digit != 0;
+            if place >= DECIMALS || is_exact {
+                put(b'0' | digit);
+            }
+            if place >= DECIMALS && rest == 0 {
+                break;
+            }
+        }
+        if self.0 < 0 {
+            put(b'-');
+        }
+        let begin = free.len();
+        buffer.get(begin..).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default()
+    }
+
     /// The amount with six decimals, rounded half to even: for showing, never for computing.
     pub fn six_decimals(self) -> String {
         sum_six_decimals(i128::from(self.0))
@@ -102,6 +140,9 @@ pub fn sum_six_decimals(pico: i128) -> String {
 
 /// A sum of pico-dollars that may exceed one [`Usd`], as dollars, exactly, without trailing zeros.
 pub fn sum_exact(pico: i128) -> String {
+    if let Ok(amount) = Usd::try_from_pico(pico) {
+        return amount.write(&mut Usd::text_buffer()).to_owned();
+    }
     let sign = if pico < 0 { "-" } else { "" };
     let scale = PICO_PER_DOLLAR.unsigned_abs().into();
     let magnitude = pico.unsigned_abs();
@@ -110,19 +151,14 @@ pub fn sum_exact(pico: i128) -> String {
     if rest == 0 {
         return format!("{sign}{whole}");
     }
-    // Of 64 bits, which are written much faster than 128: a part of one dollar always fits.
-    let rest = u64::try_from(rest).unwrap_or_default();
-    let mut text = match u64::try_from(whole) {
-        Ok(whole) => format!("{sign}{whole}.{rest:012}"),
-        Err(_) => format!("{sign}{whole}.{rest:012}"),
-    };
+    let mut text = format!("{sign}{whole}.{rest:012}");
     text.truncate(text.trim_end_matches('0').len());
     text
 }
 
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&sum_exact(i128::from(self.0)))
+        f.pad(self.write(&mut Self::text_buffer()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the journal says of requests that have not ended, and what becomes of those whose process has.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use ledger::{
@@ -18,7 +19,7 @@ pub(crate) struct Admitted {
     pub(crate) account_id: Uuid,
     pub(crate) user_id: Uuid,
     pub(crate) key_id: Uuid,
-    pub(crate) surface: String,
+    pub(crate) surface: Cow<'static, str>,
     pub(crate) price_version: i64,
     pub(crate) commission_bps: u32,
     pub(crate) started_at: i64,
@@ -33,7 +34,7 @@ pub(crate) struct Admitted {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Dispatched {
     pub(crate) attempt: i16,
-    pub(crate) provider: String,
+    pub(crate) provider: Cow<'static, str>,
     pub(crate) model: String,
     /// The commission on the provider's price, in basis points, where the account's own key is called with. It stands behind
     /// the record, which ended before there were such keys.
@@ -184,8 +185,8 @@ impl Dispatched {
             account_id: admitted.account_id,
             user_id: admitted.user_id,
             key_id: admitted.key_id,
-            surface: admitted.surface,
-            provider: self.provider,
+            surface: admitted.surface.into_owned(),
+            provider: self.provider.into_owned(),
             model: self.model,
             model_served: None,
             upstream_id: None,

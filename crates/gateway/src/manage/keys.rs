@@ -1,7 +1,6 @@
 //! Keys: made, changed, rotated, revoked. What is asked for is checked here, whoever asks, and the message names the field.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use ipnet::IpNet;
 use ledger::{BudgetPeriod, Catalogue, Usd};
 use secrecy::{ExposeSecret as _, SecretString};

@@ -4,12 +4,12 @@
 //! Labels are bounded: surfaces, operations and outcomes are lists of ours, and models are those of the price list. What a
 //! stranger types is never one.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use foldhash::HashMap;
 use ledger::{Meter, Outcome as Settled, Receipt, UsageSource, Usd};
 
 use super::histogram::Histogram;
