@@ -62,12 +62,11 @@ pub(crate) struct Turn<'a, 'r> {
 impl<'a> Run<'a> {
     /// Tries until one answers, and leaves a receipt whatever happens.
     pub(crate) async fn to_its_end(&self, head: &mut Head) -> Result<(), Problem> {
-        let mut begun = Instant::now();
-        let deadline = begun + self.app.live.load().upstream_timeout();
+        let deadline = Instant::now() + self.app.live.load().upstream_timeout();
         let mut number = 0;
         let mut round = 0;
         loop {
-            let mut problem = match self.round(&mut number, (begun, deadline), head).await {
+            let mut problem = match self.round(&mut number, deadline, head).await {
                 Ok(()) => return Ok(()),
                 Err(problem) => problem,
             };
@@ -83,7 +82,6 @@ impl<'a> Run<'a> {
             };
             tokio::time::sleep(wait).await;
             self.inbound.passage.waited(wait);
-            begun = Instant::now();
             round += 1;
         }
     }
@@ -92,7 +90,7 @@ impl<'a> Run<'a> {
     async fn round(
         &self,
         number: &mut i16,
-        (mut begun, deadline): (Instant, Instant),
+        deadline: Instant,
         head: &mut Head,
     ) -> Result<(), Problem> {
         let mut left: Vec<&Target> = self.plan.targets.iter().collect();
@@ -100,6 +98,7 @@ impl<'a> Run<'a> {
         while *number < MOST_ATTEMPTS
             && let Some((target, probe)) = Self::next(&mut left)
         {
+            let begun = Instant::now();
             let until = self.until(begun, deadline, left.is_empty());
             *number = number.saturating_add(1);
             let probes = [probe.map(|since| (target, since)), None];
@@ -111,12 +110,10 @@ impl<'a> Run<'a> {
             let Err(problem) = went else {
                 return Ok(());
             };
-            let target = turn.target;
-            let took = turn.begun.elapsed();
-            begun = turn.begun + took;
-            self.hold.try_failed(tried(target, problem.code, took));
+            let Turn { target, begun, .. } = turn;
+            self.hold.try_failed(tried(target, problem.code, begun.elapsed()));
             let is_over = head.is_gone() || self.app.ending.is_cut();
-            if is_over || begun >= deadline {
+            if is_over || Instant::now() >= deadline {
                 return Err(problem);
             }
             if problem.went() == Went::Well && problem.code != failure::NOT_FOUND {

@@ -82,7 +82,7 @@ impl<'a> Picked<'a> {
         let [incomplete, usage, service_tier] = rest;
         let text = |picked| skip::text(picked).ok();
         let incomplete: Option<Incomplete> = skip::value(incomplete).ok()?;
-        let incomplete = incomplete.and_then(|details| details.reason).map(Cow::Owned);
+        let incomplete = incomplete.and_then(|details| details.reason);
         let (stop, status) = (text(stop)?, text(status)?);
         let word = match either(choices, candidates).ok()? {
             None => None,
@@ -94,15 +94,20 @@ impl<'a> Picked<'a> {
         let names = Names {
             id: text(either(id, response_id).ok()?)?.map(Cow::into_owned),
             model: text(either(model, version).ok()?)?.map(Cow::into_owned),
-            finish: finish([word, stop, incomplete, status]),
+            finish: finish([
+                word.as_deref(),
+                stop.as_deref(),
+                incomplete.as_deref(),
+                status.as_deref(),
+            ]),
         };
         Some(Self { names, usage, service_tier })
     }
 }
 
 /// By the first word that there is: of the first choice, of Anthropic, and of Responses, which say why one is not whole.
-fn finish(words: [Option<Cow<'_, str>>; 4]) -> Option<Finish> {
-    words.into_iter().flatten().next().map(|word| Finish::from_word(&word))
+fn finish(words: [Option<&str>; 4]) -> Option<Finish> {
+    words.into_iter().flatten().next().map(Finish::from_word)
 }
 
 impl From<Found> for Names {
@@ -111,7 +116,7 @@ impl From<Found> for Names {
         let word = first.and_then(|choice| choice.finish_reason);
         let incomplete = found.incomplete_details.and_then(|details| details.reason);
         let words = [word, found.stop_reason, incomplete, found.status];
-        let finish = finish(words.map(|word| word.map(Cow::Owned)));
+        let finish = finish(words.each_ref().map(Option::as_deref));
         Self { id: found.id, model: found.model, finish }
     }
 }
