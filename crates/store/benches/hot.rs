@@ -7,7 +7,7 @@ use std::hint::black_box;
 use divan::Bencher;
 use divan::counter::BytesCount;
 use ledger::{Meter, Outcome, Receipt, Usage, UsageReport, UsageSource, Usd};
-use store::{Entry, Texts};
+use store::{Before, Entry};
 use uuid::Uuid;
 
 fn main() {
@@ -61,7 +61,7 @@ fn encode_a_receipt(bencher: Bencher<'_, '_>) {
 fn decode_an_entry(bencher: Bencher<'_, '_>) {
     let mut bytes = Vec::new();
     Entry::encode_receipt(&receipt(), &mut bytes).expect("an entry");
-    let mut texts = Texts::default();
+    let mut before = Before::default();
     let bencher = bencher.counter(BytesCount::new(bytes.len()));
-    bencher.bench_local(|| Entry::decode(black_box(&bytes), &mut texts));
+    bencher.bench_local(|| Entry::decode(black_box(&bytes), &mut before));
 }

@@ -1,4 +1,4 @@
-//! How long a receipt takes from a journal into the database: `cargo run --release -p store --example insert_receipts [URL] [BATCH]`.
+//! How long a receipt takes from a journal into the database: `cargo run --release -p store --example insert_receipts [URL] [BATCH] [KEYS]`.
 //!
 //! Prints the time on the clock, which has a sync of the disk per batch in it, and the time of the processor, over all
 //! threads of this process.
@@ -21,10 +21,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .next()
         .unwrap_or_else(|| format!("sqlite://{}", folder.path().join("bench.db").display()));
     let batch: usize = args.next().map_or(Ok(50), |batch| batch.parse())?;
+    let keys: u128 = args.next().map_or(Ok(40), |keys| keys.parse())?;
     let store = Store::open(&url, 2).await?;
     store.migrate(0).await?;
     let entries: Result<Vec<Entry>, _> =
-        (0..ROWS as u128).map(|number| Entry::of(&receipt(number))).collect();
+        (0..ROWS as u128).map(|number| Entry::of(&receipt(number, keys.max(1)))).collect();
     let batches = batches(entries?, batch.max(1));
     store.begin_epoch(REPLICA, 0, Uuid::nil(), 1).await?;
     let signer = Signer::from_secret(&[1; 32]);
@@ -38,7 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let per_row = |seconds: f64| seconds * 1e6 / 100_000.0;
     writeln!(
         std::io::stdout(),
-        "{ROWS} rows in batches of {batch}: {:.1} µs/row on the clock, {:.1} µs/row of processor",
+        "{ROWS} rows of {keys} keys in batches of {batch}: {:.1} µs/row on the clock, {:.1} µs/row of processor",
         per_row(clock),
         per_row(cpu),
     )?;
@@ -66,16 +67,17 @@ fn cpu_seconds() -> Result<f64, Box<dyn std::error::Error>> {
     Ok(ticks?.iter().sum::<f64>() / 100.0)
 }
 
-fn receipt(number: u128) -> Receipt {
+/// Half as many users as keys, each with an account.
+fn receipt(number: u128, keys: u128) -> Receipt {
     let id = |number: u128| Uuid::from_u128((0x0193_0000_0000_7000 << 64) + number);
     let usage = Usage::of(&[(Meter::Input, 1_200), (Meter::CacheRead, 800), (Meter::Output, 350)]);
     let started_at = 1_750_000_000_000_000;
     Receipt {
         request_id: id(number + 1_000),
         attempt: 1,
-        account_id: id(number % 20),
-        user_id: id(100 + number % 20),
-        key_id: id(200 + number % 40),
+        account_id: id((number % keys).div_ceil(2)),
+        user_id: id(100_000 + (number % keys).div_ceil(2)),
+        key_id: id(200_000 + number % keys),
         surface: "native".to_owned(),
         provider: "openai".to_owned(),
         model: "gpt-4o".to_owned(),

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::accounts::{self, ABSORBED, COMMISSION, COST, Post};
 use crate::credit::Left;
 use crate::engine::{Conn, Sql};
-use crate::entry::{Entries, Entry, Texts};
+use crate::entry::{Before, Entries, Entry};
 use crate::proof::Digest;
 use crate::receipts::insert;
 use crate::rollups::Rollups;
@@ -178,9 +178,9 @@ impl Store {
         let mut conn = self.begin().await?;
         let cursor = batch.lock(&mut conn).await?;
         let Batch { id, replica, seq, open, at, ref entries, .. } = *batch;
-        let mut texts = Texts::default();
+        let mut before = Before::default();
         let rows = entries.behind(cursor).map(|(_, entry)| {
-            let Entry(row) = Entry::decode(entry, &mut texts)?;
+            let Entry(row) = Entry::decode(entry, &mut before)?;
             Ok(row)
         });
         let (applied, leaves) = self.post(&mut conn, rows, (id, replica, at)).await?;

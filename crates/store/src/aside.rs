@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::apply::{advance, number};
 use crate::engine::Sql;
-use crate::{Batch, Entry, Store, StoreError, Texts};
+use crate::{Batch, Before, Entry, Store, StoreError};
 
 const KEEP: Sql = sql!(
     "INSERT INTO tollgate.set_aside ",
@@ -44,7 +44,7 @@ impl Store {
         let mut conn = self.begin().await?;
         let cursor = batch.lock(&mut conn).await?;
         for (seq, bytes) in batch.entries.behind(cursor) {
-            let (seq, entry) = (number(seq)?, Entry::decode(bytes, &mut Texts::default())?);
+            let (seq, entry) = (number(seq)?, Entry::decode(bytes, &mut Before::default())?);
             on!(conn, KEEP, (q, c) => {
                 let q = q.bind(batch.replica).bind(seq).bind(entry.0.request_id);
                 let q = q.bind(entry.0.attempt).bind(bytes).bind(reason).bind(batch.at);

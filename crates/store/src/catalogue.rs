@@ -69,14 +69,6 @@ const INSERT: Sql = sql!(
     "INSERT INTO tollgate.price_versions (id, sha256, source, note, created_at, models) ",
     "VALUES ($1, $2, $3, $4, $5, $6)"
 );
-const INTO_MODELS: Sql = sql!(
-    "INSERT INTO tollgate.models (version_id, provider, model, info, long_context_above, off_peak, ",
-    "fast_bps, us_bps, eu_bps)"
-);
-const INTO_PRICES: Sql = sql!(
-    "INSERT INTO tollgate.prices (version_id, provider, model, valid_from, service_tier, ",
-    "long_context, off_peak, meter, tariff, rate, unit_price, free)"
-);
 const VERSIONS: Sql = sql!(
     "SELECT id, sha256, source, note, created_at, models FROM tollgate.price_versions ORDER BY id"
 );
@@ -95,11 +87,15 @@ const PRICES: Sql = sql!(
 );
 
 pub(crate) fn insert_models() -> Insert {
-    Insert::new(INTO_MODELS, 9, "")
+    let columns =
+        "version_id, provider, model, info, long_context_above, off_peak, fast_bps, us_bps, eu_bps";
+    Insert::new(sql!("INSERT INTO tollgate.models"), columns, "")
 }
 
 pub(crate) fn insert_prices() -> Insert {
-    Insert::new(INTO_PRICES, 12, "")
+    let columns = "version_id, provider, model, valid_from, service_tier, long_context, off_peak, meter, tariff, \
+                   rate, unit_price, free";
+    Insert::new(sql!("INSERT INTO tollgate.prices"), columns, "")
 }
 
 impl Store {

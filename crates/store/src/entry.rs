@@ -1,15 +1,15 @@
 //! A receipt as bytes, for a journal that is written before the database: what is read back is the row itself, so that
 //! nothing is worked out twice.
 
+use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
 
 use ledger::merkle::Hash;
 use ledger::{Content, Held, Receipt};
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::row::{ContentHash, Row, content_of};
+use crate::row::{Last, Row, content_of};
 
 /// A receipt, ready to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,20 +39,24 @@ impl Entry {
         content_of(receipt, |content, hash| encode(content, hash, bytes))
     }
 
-    /// Reads what [`Entry::encode`] wrote. `texts` are those of the entry before.
+    /// Reads what [`Entry::encode`] wrote, behind what `before` was read from.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] where the bytes are anything else.
-    pub fn decode(bytes: &[u8], texts: &mut Texts) -> Result<Self, StoreError> {
-        let row = Reader(bytes).row(texts);
-        let row = row.ok_or_else(|| StoreError::corrupt("receipt in the journal"))?;
-        if row.is_intact() {
-            Ok(Self(row))
+    pub fn decode(bytes: &[u8], before: &mut Before) -> Result<Self, StoreError> {
+        let read = Reader(bytes).read();
+        let (content, hash) = read.ok_or_else(|| StoreError::corrupt("receipt in the journal"))?;
+        if content.hash() == hash {
+            Ok(Self(Row::with(&content, &hash, &mut before.0)))
         } else {
-            Err(StoreError::corrupt(format!("receipt {} in the journal", row.request_id)))
+            Err(StoreError::corrupt(format!("receipt {} in the journal", content.ids[0])))
         }
     }
 }
+
+/// The entry that was read last: the next one mostly says much the same.
+#[derive(Debug, Default)]
+pub struct Before(Last);
 
 /// Receipts as a journal has them, each with the number of its record: they are read when they are written to the database,
 /// some at a time, so that a large batch is not in memory as rows.
@@ -142,42 +146,31 @@ fn put(bytes: &mut Vec<u8>, text: &[u8]) {
     bytes.extend_from_slice(text);
 }
 
-/// The texts of the entry that was read last, which the next one mostly has too.
-#[derive(Debug, Default)]
-pub struct Texts([Arc<str>; 7]);
-
 /// What is left to read.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn row(mut self, texts: &mut Texts) -> Option<Row> {
-        let [request_id, account_id, user_id, key_id] =
-            [self.id()?, self.id()?, self.id()?, self.id()?];
-        let mut row = Row { request_id, account_id, user_id, key_id, ..Row::default() };
-        for number in row.numbers_mut() {
-            *number = i64::from_le_bytes(self.array()?);
+    fn read(mut self) -> Option<(Content<'a>, Hash)> {
+        let ids = [self.id()?, self.id()?, self.id()?, self.id()?];
+        let mut numbers = [0; 14];
+        for number in &mut numbers {
+            *number = self.number()?;
         }
-        let Texts([surface, provider, model, report, usage_source, outcome, served]) = texts;
-        row.surface = self.shared(surface)?;
-        row.provider = self.shared(provider)?;
-        row.model = self.shared(model)?;
-        row.report = self.shared(report)?;
-        row.usage_source = self.shared(usage_source)?;
-        row.outcome = self.shared(outcome)?;
-        if self.is_there()? {
-            row.model_served = Some(self.shared(served)?);
+        let mut texts = [""; 6];
+        for text in &mut texts {
+            *text = self.text()?;
         }
-        if self.is_there()? {
-            row.upstream_id = Some(self.text()?.into());
-        }
-        row.content_hash = ContentHash(Some(self.bytes()?.try_into().ok()?));
+        let optional = [self.optional()?, self.optional()?];
+        let hash = self.bytes()?.try_into().ok()?;
+        let mut held = Held::default();
         // Before there were holds, it ended here.
         if !self.0.is_empty() {
-            row.absorbed = i64::from_le_bytes(self.array()?);
-            row.bound = Some(i64::from_le_bytes(self.array()?)).filter(|bound| *bound >= 0);
-            row.scopes = Some(self.bytes()?.to_vec()).filter(|scopes| !scopes.is_empty());
+            held.absorbed = self.number()?;
+            held.bound = Some(self.number()?).filter(|bound| *bound >= 0);
+            let scopes = Some(self.bytes()?).filter(|scopes| !scopes.is_empty());
+            held.scopes = scopes.map(Cow::Borrowed);
         }
-        self.0.is_empty().then_some(row)
+        self.0.is_empty().then_some((Content { ids, texts, optional, numbers, held }, hash))
     }
 
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -188,6 +181,10 @@ impl<'a> Reader<'a> {
 
     fn id(&mut self) -> Option<Uuid> {
         self.array().map(Uuid::from_bytes)
+    }
+
+    fn number(&mut self) -> Option<i64> {
+        self.array().map(i64::from_le_bytes)
     }
 
     fn bytes(&mut self) -> Option<&'a [u8]> {
@@ -201,20 +198,13 @@ impl<'a> Reader<'a> {
         str::from_utf8(self.bytes()?).ok()
     }
 
-    fn shared(&mut self, last: &mut Arc<str>) -> Option<Arc<str>> {
-        let text = self.text()?;
-        if **last != *text {
-            *last = text.into();
-        }
-        Some(Arc::clone(last))
-    }
-
-    /// Whether a text follows that may not be there. Where it is not, it is empty, and is read here.
-    fn is_there(&mut self) -> Option<bool> {
+    /// A text that may not be there. It is written as an empty one then.
+    fn optional(&mut self) -> Option<Option<&'a str>> {
         let [is_there] = self.array()?;
+        let text = self.text()?;
         match is_there {
-            0 => self.bytes()?.is_empty().then_some(false),
-            1 => Some(true),
+            0 => text.is_empty().then_some(None),
+            1 => Some(Some(text)),
             _ => None,
         }
     }
@@ -225,32 +215,70 @@ mod tests {
     use super::*;
 
     fn decode(bytes: &[u8]) -> Result<Entry, StoreError> {
-        Entry::decode(bytes, &mut Texts::default())
+        Entry::decode(bytes, &mut Before::default())
+    }
+
+    fn content() -> Content<'static> {
+        let (kind, id) = (ledger::ScopeKind::Account, Uuid::from_u128(2));
+        let scopes = ledger::encode_scopes(&[ledger::Scope { kind, id, period_start: 9 }]);
+        Content {
+            ids: [1, 2, 3, 4].map(Uuid::from_u128),
+            texts: ["native", "openai", "gpt-4o", "{}", "provider", "ok"],
+            optional: [Some("naïve"), None],
+            numbers: [-7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6],
+            held: Held { absorbed: 7, bound: Some(8), scopes: scopes.map(Cow::Owned) },
+        }
+    }
+
+    fn of(content: &Content<'_>) -> Entry {
+        Entry(Row::with(content, &content.hash(), &mut Last::default()))
     }
 
     fn entry() -> Entry {
-        let mut row = Row {
-            request_id: Uuid::from_u128(1),
-            account_id: Uuid::from_u128(2),
-            user_id: Uuid::from_u128(3),
-            key_id: Uuid::from_u128(4),
-            surface: "native".into(),
-            provider: "openai".into(),
-            model: "gpt-4o".into(),
-            report: "{}".into(),
-            usage_source: "provider".into(),
-            outcome: "ok".into(),
-            model_served: Some("naïve".into()),
-            ..Row::default()
+        of(&content())
+    }
+
+    /// The same with one thing changed, whatever there is.
+    fn changed() -> Vec<Content<'static>> {
+        let mut all = Vec::new();
+        let mut change = |change: &dyn Fn(&mut Content<'static>)| {
+            let mut content = content();
+            change(&mut content);
+            all.push(content);
         };
-        for (value, number) in (-7..).zip(row.numbers_mut()) {
-            *number = value;
+        for place in 0..4 {
+            change(&|content| content.ids[place] = Uuid::from_u128(9));
         }
-        (row.absorbed, row.bound) = (7, Some(8));
-        let (kind, id) = (ledger::ScopeKind::Account, Uuid::from_u128(2));
-        row.scopes = ledger::encode_scopes(&[ledger::Scope { kind, id, period_start: 9 }]);
-        row.seal();
-        Entry(row)
+        for place in 0..6 {
+            change(&|content| content.texts[place] = "other");
+        }
+        for place in 0..14 {
+            change(&|content| content.numbers[place] = 99);
+        }
+        for (place, other) in [(0, Some("other")), (0, None), (1, Some("other")), (1, Some(""))] {
+            change(&|content| content.optional[place] = other);
+        }
+        change(&|content| content.held.absorbed = 0);
+        change(&|content| content.held.bound = None);
+        change(&|content| content.held.scopes = None);
+        change(&|content| content.held.scopes = Some(Cow::Owned(vec![9; 25])));
+        all
+    }
+
+    #[test]
+    fn what_was_read_before_changes_nothing() {
+        let (first, mut bytes) = (entry(), Vec::new());
+        first.encode(&mut bytes);
+        for content in changed() {
+            let second = of(&content);
+            let mut more = Vec::new();
+            second.encode(&mut more);
+            let mut before = Before::default();
+            for (bytes, entry) in [(&bytes, &first), (&more, &second), (&bytes, &first)] {
+                assert_eq!(Entry::decode(bytes, &mut before).unwrap(), *entry, "{content:?}");
+            }
+            assert_ne!(first, second, "{content:?}");
+        }
     }
 
     #[test]
@@ -282,9 +310,7 @@ mod tests {
 
     #[test]
     fn what_was_written_before_there_were_holds_is_read() {
-        let mut old = entry();
-        (old.0.absorbed, old.0.bound, old.0.scopes) = (0, None, None);
-        old.0.seal();
+        let old = of(&Content { held: Held::default(), ..content() });
         let mut bytes = Vec::new();
         old.encode(&mut bytes);
         assert_eq!(decode(&bytes).unwrap(), old);

@@ -89,7 +89,7 @@ pub use budgets::{Budget, BudgetOwner, NewBudget};
 pub use catalogue::PriceVersion;
 pub use credentials::{ProviderCredential, Resealed};
 pub use credit::{Adjustment, AdjustmentKind, CreditSource, NewCredit};
-pub use entry::{Entries, Entry, Texts};
+pub use entry::{Before, Entries, Entry};
 pub use error::StoreError;
 pub use foreign::{Cast, Column, Foreign, Found, Row as ForeignRow, Wanted};
 pub use health::ProviderHour;

@@ -6,14 +6,14 @@ use uuid::Uuid;
 
 use crate::engine::{Conn, Sql};
 use crate::insert::{Chunk, Insert};
-use crate::row::{COLUMNS, Row};
+use crate::row::{Row, Shared};
 use crate::{Store, StoreError};
 
 const INTO: Sql = Sql {
     // Whoever writes takes all of it back when a row is refused. ABORT takes back the statement's rows, and keeps a copy of every
     // page for that; for a function in a CHECK it does so whatever stands here.
-    sqlite: concat!("INSERT OR FAIL INTO receipts (", receipt_columns!(), ", batch_id, leaf)"),
-    postgres: concat!("INSERT INTO tollgate.receipts (", receipt_columns!(), ", batch_id, leaf)"),
+    sqlite: "INSERT OR FAIL INTO receipts",
+    postgres: "INSERT INTO tollgate.receipts",
 };
 const HASH: Sql = sql!(
     "SELECT content_hash, batch_id, leaf FROM tollgate.receipts WHERE request_id = $1 AND attempt = $2"
@@ -62,7 +62,9 @@ impl Cursor {
 }
 
 pub(crate) fn statement() -> Insert {
-    Insert::new(INTO, COLUMNS + 2, " ON CONFLICT (request_id, attempt) DO NOTHING")
+    let columns = concat!(receipt_columns!(), ", batch_id, leaf");
+    let insert = Insert::new(INTO, columns, " ON CONFLICT (request_id, attempt) DO NOTHING");
+    insert.with_common(concat!(common_columns!(), ", batch_id"))
 }
 
 impl Store {
@@ -146,15 +148,29 @@ pub(crate) async fn insert(
 ) -> Result<Vec<(Hash, bool)>, StoreError> {
     let ids = rows.iter().zip(first..).map(|(row, leaf)| Id::of(row, leaf));
     let ids = ids.collect::<Result<Vec<_>, _>>()?;
+    let alike = chunk.alike.as_deref().zip(common(&rows).cloned());
+    let (chunk, common) = alike.map_or((chunk, None), |(alike, common)| (alike, Some(common)));
     let rows = rows.into_iter().zip(first..);
     let written = on!(*conn, chunk, (q, c) => {
-        let q = rows.fold(q, |q, (row, leaf)| row.bind(q).bind(batch).bind(leaf));
+        let q = match common {
+            Some(common) => {
+                let q = rows.fold(q, |q, (row, leaf)| row.bind_own(q).bind(leaf));
+                common.bind(q).bind(batch)
+            }
+            None => rows.fold(q, |q, (row, leaf)| row.bind(q).bind(batch).bind(leaf)),
+        };
         q.execute(c).await.map(|done| done.rows_affected())
     })?;
     if written == ids.len() as u64 {
         return Ok(ids.iter().map(|id| (id.content_hash, true)).collect());
     }
     look(conn, batch, &ids).await
+}
+
+/// What all these rows have in common, where they have everything.
+fn common(rows: &[Row]) -> Option<&Shared> {
+    let (first, rest) = rows.split_first()?;
+    rest.iter().all(|row| row.common == first.common).then_some(&first.common)
 }
 
 /// What tells whether two receipts are the same.
@@ -199,7 +215,7 @@ mod tests {
 
     use super::{insert, statement};
     use crate::engine::Conn;
-    use crate::row::{ContentHash, Row};
+    use crate::row::{Common, ContentHash, Row, Shared};
     use crate::{Store, StoreError};
 
     /// A database of SQLite.
@@ -272,15 +288,79 @@ mod tests {
         assert_eq!(kept, 0);
     }
 
+    /// All that there is of each receipt.
+    async fn all(store: &Store) -> Vec<String> {
+        let columns = concat!(receipt_columns!(), ", batch_id, leaf").split(',');
+        let quoted: Vec<_> =
+            columns.map(|column| format!("coalesce(quote({column}), '-')")).collect();
+        let sql = format!(
+            "SELECT {} AS says FROM receipts ORDER BY request_id",
+            quoted.join(" || ' ' || ")
+        );
+        column(store, sql, "says").await
+    }
+
+    #[tokio::test]
+    async fn what_rows_have_in_common_is_written_to_each() {
+        let row = |id: u8, model: &str| {
+            let common = Common {
+                account_id: Uuid::from_u128(1),
+                user_id: Uuid::from_u128(2),
+                key_id: Uuid::from_u128(3),
+                surface: "native".into(),
+                provider: "openai".into(),
+                model: model.into(),
+                model_served: Some("served".into()),
+                price_version: 4,
+                commission_bps: 5,
+                usage_source: "provider".into(),
+                outcome: "ok".into(),
+                scopes: Some(vec![6; 25]),
+            };
+            let mut row = Row {
+                common: Shared::from(common),
+                request_id: Uuid::from_u128(id.into()),
+                upstream_id: Some(format!("chatcmpl-{id}").into()),
+                input_tokens: id.into(),
+                report: format!("{{{id}}}").into(),
+                started_at: 7,
+                bound: Some(id.into()),
+                ..Row::default()
+            };
+            row.seal();
+            row
+        };
+        for other in ["gpt-4o", "gpt-4o-mini"] {
+            let rows = || (1..=64).map(|id| row(id, if id == 33 { other } else { "gpt-4o" }));
+            let ((_one, by_one), (_many, at_once)) = (sqlite().await, sqlite().await);
+            let mut conn = by_one.begin().await.unwrap();
+            for (leaf, row) in (0..).zip(rows()) {
+                let chunk = by_one.inserts.receipts.chunk(1).unwrap();
+                insert(&mut conn, chunk, (Uuid::from_u128(9), leaf), vec![row]).await.unwrap();
+            }
+            conn.commit().await.unwrap();
+            let mut conn = at_once.begin().await.unwrap();
+            let news = insert_all(&at_once, &mut conn, rows().collect()).await.unwrap();
+            conn.commit().await.unwrap();
+            let written = all(&at_once).await;
+            assert_eq!((news, written.len()), (vec![true; 64], 64));
+            assert_eq!(written, all(&by_one).await);
+            assert!(written[32].contains(&format!("'{other}'")), "{}", written[32]);
+        }
+    }
+
     /// Else it keeps a copy of each page that it changes, in case the function fails.
     #[tokio::test]
     async fn the_statement_calls_no_function() {
         let (_folder, store) = sqlite().await;
         let insert = statement();
-        let sql = format!("EXPLAIN {}", insert.chunk(2).unwrap().sqlite().0);
-        let steps = column(&store, sql, "opcode").await;
-        assert!(steps.iter().any(|step| step == "IdxInsert"), "{steps:?}");
-        assert!(!steps.iter().any(|step| step.contains("Function")), "{steps:?}");
+        let alike = insert.chunk(64).unwrap().alike.as_ref().unwrap();
+        for statement in [insert.chunk(2).unwrap(), alike] {
+            let sql = format!("EXPLAIN {}", statement.sqlite().0);
+            let steps = column(&store, sql, "opcode").await;
+            assert!(steps.iter().any(|step| step == "IdxInsert"), "{steps:?}");
+            assert!(!steps.iter().any(|step| step.contains("Function")), "{steps:?}");
+        }
         let other = "EXPLAIN SELECT length(content_hash) FROM receipts".to_owned();
         let steps = column(&store, other, "opcode").await;
         assert!(steps.iter().any(|step| step.contains("Function")), "{steps:?}");
@@ -292,10 +372,13 @@ mod tests {
         let rows = (1_u8..=3).map(|id| {
             let mut row = Row {
                 request_id: Uuid::from_u128(id.into()),
-                model_served: (id > 1).then(|| "gpt-4o".into()),
+                common: Shared::from(Common {
+                    model_served: (id > 1).then(|| "gpt-4o".into()),
+                    scopes: (id > 1).then(|| vec![id; 25]),
+                    ..Common::default()
+                }),
                 upstream_id: (id > 2).then(|| "chatcmpl-1".into()),
                 bound: (id > 1).then_some(7),
-                scopes: (id > 1).then(|| vec![id; 25]),
                 ..Row::default()
             };
             row.seal();
@@ -304,17 +387,13 @@ mod tests {
         let mut conn = store.begin().await.unwrap();
         insert_all(&store, &mut conn, rows.collect()).await.unwrap();
         conn.commit().await.unwrap();
-        let columns = concat!(receipt_columns!(), ", batch_id, leaf").split(',');
-        let quoted: Vec<_> =
-            columns.map(|column| format!("coalesce(quote({column}), '-')")).collect();
-        let all = format!("SELECT {} AS says FROM receipts", quoted.join(" || ' ' || "));
-        let before = column(&store, all.clone(), "says").await;
+        let before = all(&store).await;
         assert_eq!(before.len(), 3);
         let mut conn = store.begin().await.unwrap();
         conn.script("DELETE FROM schema_migrations WHERE version = 17").await.unwrap();
         conn.commit().await.unwrap();
         assert_eq!(store.migrate(1).await.unwrap(), 1);
-        assert_eq!(column(&store, all, "says").await, before);
+        assert_eq!(all(&store).await, before);
         store.verify_schema(|fault| panic!("{fault}")).await.unwrap();
     }
 }

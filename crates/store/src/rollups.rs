@@ -168,8 +168,6 @@ macro_rules! rollup_sums {
     };
 }
 
-const INTO: Sql =
-    sql!("INSERT INTO tollgate.rollups (grain, id, day, item, ", rollup_columns!(), ")");
 const ADD: &str = " ON CONFLICT (grain, id, day, item) DO UPDATE SET \
     receipts = rollups.receipts + excluded.receipts, input_tokens = rollups.input_tokens + excluded.input_tokens, \
     output_tokens = rollups.output_tokens + excluded.output_tokens, cache_read = rollups.cache_read + excluded.cache_read, \
@@ -203,7 +201,8 @@ const TOTAL_OF_ONE: Sql = sql!(
 );
 
 pub(crate) fn statement() -> Insert {
-    Insert::new(INTO, 17, ADD)
+    let columns = concat!("grain, id, day, item, ", rollup_columns!());
+    Insert::new(sql!("INSERT INTO tollgate.rollups"), columns, ADD)
 }
 
 /// What of a receipt is summed with that of its like.
@@ -219,18 +218,22 @@ pub(crate) struct Group {
 
 /// Sums over the new receipts of a batch.
 #[derive(Debug, Default)]
-pub(crate) struct Rollups(HashMap<Group, Numbers>);
+pub(crate) struct Rollups {
+    /// Those of the group that came last, which the next receipt mostly belongs to as well.
+    current: Option<(Group, Numbers)>,
+    others: HashMap<Group, Numbers>,
+}
 
 impl Rollups {
     /// What there is to add of a receipt.
     pub(crate) fn of(row: &Row) -> (Group, Numbers) {
         let group = Group {
-            account: row.account_id,
-            user: row.user_id,
-            key: row.key_id,
+            account: row.common.account_id,
+            user: row.common.user_id,
+            key: row.common.key_id,
             day: row.started_at / DAY,
-            provider: Arc::clone(&row.provider),
-            model: Arc::clone(&row.model),
+            provider: Arc::clone(&row.common.provider),
+            model: Arc::clone(&row.common.model),
         };
         let [input, output] = [row.input_tokens, row.output_tokens];
         let (cached, reasoning) = (row.cache_read, row.reasoning);
@@ -256,18 +259,30 @@ impl Rollups {
     }
 
     pub(crate) fn add(&mut self, (group, numbers): (Group, Numbers)) -> Result<(), StoreError> {
-        add(self.0.entry(group).or_default(), &numbers)
+        match &mut self.current {
+            Some((current, sums)) if *current == group => return add(sums, &numbers),
+            _ => {}
+        }
+        self.turn_to(Some((group, numbers)))
+    }
+
+    fn turn_to(&mut self, next: Option<(Group, Numbers)>) -> Result<(), StoreError> {
+        match std::mem::replace(&mut self.current, next) {
+            Some((group, sums)) => add(self.others.entry(group).or_default(), &sums),
+            None => Ok(()),
+        }
     }
 
     /// Adds them to what is there, in the order of their keys, so that no two transactions each wait for the other.
     pub(crate) async fn write(
-        self,
+        mut self,
         conn: &mut Conn,
         texts: &Insert,
         replica: Uuid,
     ) -> Result<(), StoreError> {
+        self.turn_to(None)?;
         let mut rows: BTreeMap<(&'static str, Uuid, i64, String), Numbers> = BTreeMap::new();
-        for (group, numbers) in self.0 {
+        for (group, numbers) in self.others {
             let Group { account, user, key, day, provider, model } = group;
             let (item, month) = (format!("{provider}/{model}"), month_of(day));
             for (grain, id, day, item) in [

@@ -1,17 +1,19 @@
 //! A receipt as a row, and back.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use ledger::merkle::Hash;
 use ledger::{Content, Held, Outcome, Receipt, Scope, UsageReport, UsageSource, Usd};
 use sqlx::query::Query;
-use sqlx::{Database, Encode, Type};
+use sqlx::{Database, Encode, FromRow, Type};
 use uuid::Uuid;
 
 use crate::{StoreError, Stored};
 
-/// The columns of a receipt, in the order in which [`Row::bind`] binds them.
+/// The columns of a receipt, in the order in which [`Row::bind`] binds them, which is that of the table: SQLite has to move
+/// less than in another.
 macro_rules! receipt_columns {
     () => {
         "request_id, attempt, account_id, user_id, key_id, surface, provider, model, model_served, \
@@ -21,8 +23,13 @@ macro_rules! receipt_columns {
     };
 }
 
-/// How many those are.
-pub(crate) const COLUMNS: usize = 30;
+/// Those of them that many receipts have in common, in the order in which [`Common::bind`] binds them.
+macro_rules! common_columns {
+    () => {
+        "account_id, user_id, key_id, surface, provider, model, model_served, price_version, commission_bps, \
+         usage_source, outcome, scopes"
+    };
+}
 
 /// SHA-256 of everything else in a row; nothing where it is no such hash.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -34,22 +41,59 @@ impl From<Vec<u8>> for ContentHash {
     }
 }
 
-/// A receipt as it is stored.
+/// What receipts that are written together mostly have in common: whose they are, what was asked for, and how it ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
-pub(crate) struct Row {
-    pub(crate) request_id: Uuid,
-    pub(crate) attempt: i64,
+pub(crate) struct Common {
     pub(crate) account_id: Uuid,
     pub(crate) user_id: Uuid,
     pub(crate) key_id: Uuid,
-    // Receipts that are written together share what they have in common.
     pub(crate) surface: Arc<str>,
     pub(crate) provider: Arc<str>,
     pub(crate) model: Arc<str>,
     pub(crate) model_served: Option<Arc<str>>,
-    pub(crate) upstream_id: Option<Arc<str>>,
     pub(crate) price_version: i64,
     pub(crate) commission_bps: i64,
+    pub(crate) usage_source: Arc<str>,
+    pub(crate) outcome: Arc<str>,
+    /// Each as [`ledger::encode_scopes`] writes it; none where there is none.
+    pub(crate) scopes: Option<Vec<u8>>,
+}
+
+/// The same, of any number of receipts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shared(Arc<Common>);
+
+impl From<Common> for Shared {
+    fn from(common: Common) -> Self {
+        Self(Arc::new(common))
+    }
+}
+
+impl Deref for Shared {
+    type Target = Common;
+
+    fn deref(&self) -> &Common {
+        &self.0
+    }
+}
+
+impl<'r, R: sqlx::Row> FromRow<'r, R> for Shared
+where
+    Common: FromRow<'r, R>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        Common::from_row(row).map(Self::from)
+    }
+}
+
+/// A receipt as it is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
+pub(crate) struct Row {
+    #[sqlx(flatten)]
+    pub(crate) common: Shared,
+    pub(crate) request_id: Uuid,
+    pub(crate) attempt: i64,
+    pub(crate) upstream_id: Option<Arc<str>>,
     pub(crate) input_tokens: i64,
     pub(crate) output_tokens: i64,
     pub(crate) cache_read: i64,
@@ -57,8 +101,6 @@ pub(crate) struct Row {
     pub(crate) cache_write_1h: i64,
     pub(crate) reasoning: i64,
     pub(crate) report: Arc<str>,
-    pub(crate) usage_source: Arc<str>,
-    pub(crate) outcome: Arc<str>,
     pub(crate) cost: i64,
     pub(crate) commission: i64,
     pub(crate) charge: i64,
@@ -68,29 +110,29 @@ pub(crate) struct Row {
     pub(crate) content_hash: ContentHash,
     pub(crate) absorbed: i64,
     pub(crate) bound: Option<i64>,
-    /// Each as [`ledger::encode_scopes`] writes it; none where there is none.
-    pub(crate) scopes: Option<Vec<u8>>,
 }
 
-macro_rules! numbers {
-    ($row:expr, $($mutable:tt)?) => {
-        [
-            &$($mutable)? $row.attempt,
-            &$($mutable)? $row.price_version,
-            &$($mutable)? $row.commission_bps,
-            &$($mutable)? $row.input_tokens,
-            &$($mutable)? $row.output_tokens,
-            &$($mutable)? $row.cache_read,
-            &$($mutable)? $row.cache_write_5m,
-            &$($mutable)? $row.cache_write_1h,
-            &$($mutable)? $row.reasoning,
-            &$($mutable)? $row.cost,
-            &$($mutable)? $row.commission,
-            &$($mutable)? $row.charge,
-            &$($mutable)? $row.started_at,
-            &$($mutable)? $row.ended_at,
-        ]
-    };
+/// What of the row before the next one can have as it is.
+#[derive(Debug, Default)]
+pub(crate) struct Last {
+    common: Shared,
+    report: Arc<str>,
+}
+
+impl Last {
+    fn common(&mut self, content: &Content<'_>) -> Shared {
+        if !self.common.is_of(content) {
+            self.common = Common::of(content).into();
+        }
+        self.common.clone()
+    }
+
+    fn report(&mut self, report: &str) -> Arc<str> {
+        if *self.report != *report {
+            self.report = report.into();
+        }
+        Arc::clone(&self.report)
+    }
 }
 
 /// What a receipt moves.
@@ -118,52 +160,97 @@ pub(crate) fn content_of<T>(
     Ok(look(&content, &content.hash()))
 }
 
-impl Row {
-    /// The row of a receipt.
-    pub(crate) fn of(receipt: &Receipt) -> Result<Self, StoreError> {
-        content_of(receipt, Self::with)
-    }
-
-    /// The row that says so, with its hash.
-    fn with(content: &Content<'_>, hash: &Hash) -> Self {
-        let [request_id, account_id, user_id, key_id] = content.ids;
-        let [surface, provider, model, report, usage_source, outcome] =
-            content.texts.map(Arc::from);
-        let [model_served, upstream_id] = content.optional.map(|text| text.map(Arc::from));
-        let Held { absorbed, bound, ref scopes } = content.held;
-        let mut row = Self {
-            request_id,
+impl Common {
+    fn of(content: &Content<'_>) -> Self {
+        let [_, account_id, user_id, key_id] = content.ids;
+        let [surface, provider, model, _, usage_source, outcome] = content.texts.map(Arc::from);
+        let [model_served, _] = content.optional;
+        let [_, price_version, commission_bps, ..] = content.numbers;
+        Self {
             account_id,
             user_id,
             key_id,
             surface,
             provider,
             model,
-            model_served,
-            upstream_id,
-            report,
+            model_served: model_served.map(Arc::from),
+            price_version,
+            commission_bps,
             usage_source,
             outcome,
-            content_hash: ContentHash(Some(*hash)),
-            absorbed,
-            bound,
-            scopes: scopes.as_deref().map(<[u8]>::to_vec),
-            ..Self::default()
-        };
-        for (place, number) in row.numbers_mut().into_iter().zip(content.numbers) {
-            *place = number;
+            scopes: content.held.scopes.as_deref().map(<[u8]>::to_vec),
         }
-        row
     }
 
-    /// All numbers, in the order in which they are hashed and journaled.
-    pub(crate) fn numbers(&self) -> [i64; 14] {
-        numbers!(self,).map(|number| *number)
+    /// Whether that says so, too.
+    fn is_of(&self, content: &Content<'_>) -> bool {
+        let [_, ids @ ..] = content.ids;
+        let [surface, provider, model, _, usage_source, outcome] = content.texts;
+        let [_, price_version, commission_bps, ..] = content.numbers;
+        [self.account_id, self.user_id, self.key_id] == ids
+            && [&*self.surface, &self.provider, &self.model] == [surface, provider, model]
+            && [&*self.usage_source, &self.outcome] == [usage_source, outcome]
+            && self.model_served.as_deref() == content.optional[0]
+            && [self.price_version, self.commission_bps] == [price_version, commission_bps]
+            && self.scopes.as_deref() == content.held.scopes.as_deref()
     }
 
-    /// The same, to be filled.
-    pub(crate) fn numbers_mut(&mut self) -> [&mut i64; 14] {
-        numbers!(self, mut)
+    /// Binds every column, in their order.
+    pub(crate) fn bind<'q, DB: Database>(
+        &self,
+        query: Query<'q, DB, DB::Arguments>,
+    ) -> Query<'q, DB, DB::Arguments>
+    where
+        Uuid: Encode<'q, DB> + Type<DB>,
+        Arc<str>: Encode<'q, DB> + Type<DB>,
+        Option<Arc<str>>: Encode<'q, DB> + Type<DB>,
+        i64: Encode<'q, DB> + Type<DB>,
+        Option<Vec<u8>>: Encode<'q, DB> + Type<DB>,
+    {
+        let text = |text: &Arc<str>| Arc::clone(text);
+        let query = query.bind(self.account_id).bind(self.user_id).bind(self.key_id);
+        let query = query.bind(text(&self.surface)).bind(text(&self.provider));
+        let query = query.bind(text(&self.model)).bind(self.model_served.clone());
+        let query = query.bind(self.price_version).bind(self.commission_bps);
+        let query = query.bind(text(&self.usage_source)).bind(text(&self.outcome));
+        query.bind(self.scopes.clone())
+    }
+}
+
+impl Row {
+    /// The row of a receipt.
+    pub(crate) fn of(receipt: &Receipt) -> Result<Self, StoreError> {
+        content_of(receipt, |content, hash| Self::with(content, hash, &mut Last::default()))
+    }
+
+    /// The row that says so, with its hash.
+    pub(crate) fn with(content: &Content<'_>, hash: &Hash, last: &mut Last) -> Self {
+        let [_, _, _, report, ..] = content.texts;
+        let [attempt, _, _, counters @ .., cost, commission, charge, started_at, ended_at] =
+            content.numbers;
+        let [input_tokens, output_tokens, cache_read, cache_write_5m, cache_write_1h, reasoning] =
+            counters;
+        Self {
+            common: last.common(content),
+            request_id: content.ids[0],
+            attempt,
+            upstream_id: content.optional[1].map(Arc::from),
+            input_tokens,
+            output_tokens,
+            cache_read,
+            cache_write_5m,
+            cache_write_1h,
+            reasoning,
+            report: last.report(report),
+            cost,
+            commission,
+            charge,
+            started_at,
+            ended_at,
+            content_hash: ContentHash(Some(*hash)),
+            absorbed: content.held.absorbed,
+            bound: content.held.bound,
+        }
     }
 
     /// Hashes what the row says.
@@ -173,39 +260,55 @@ impl Row {
     }
 
     /// Whether the row says what was hashed.
-    pub(crate) fn is_intact(&self) -> bool {
+    fn is_intact(&self) -> bool {
         self.content_hash.0 == Some(self.content().hash())
     }
 
     /// Everything but the hash, as it is hashed and journaled.
     pub(crate) fn content(&self) -> Content<'_> {
+        let common = &*self.common;
         Content {
-            ids: [self.request_id, self.account_id, self.user_id, self.key_id],
+            ids: [self.request_id, common.account_id, common.user_id, common.key_id],
             texts: [
-                &self.surface,
-                &self.provider,
-                &self.model,
+                &common.surface,
+                &common.provider,
+                &common.model,
                 &self.report,
-                &self.usage_source,
-                &self.outcome,
+                &common.usage_source,
+                &common.outcome,
             ],
-            optional: [self.model_served.as_deref(), self.upstream_id.as_deref()],
-            numbers: self.numbers(),
+            optional: [common.model_served.as_deref(), self.upstream_id.as_deref()],
+            numbers: [
+                self.attempt,
+                common.price_version,
+                common.commission_bps,
+                self.input_tokens,
+                self.output_tokens,
+                self.cache_read,
+                self.cache_write_5m,
+                self.cache_write_1h,
+                self.reasoning,
+                self.cost,
+                self.commission,
+                self.charge,
+                self.started_at,
+                self.ended_at,
+            ],
             held: Held {
                 absorbed: self.absorbed,
                 bound: self.bound,
-                scopes: self.scopes.as_deref().map(Cow::Borrowed),
+                scopes: common.scopes.as_deref().map(Cow::Borrowed),
             },
         }
     }
 
     /// What the row moves.
     pub(crate) fn money(&self) -> Result<Money, StoreError> {
-        let scopes = ledger::decode_scopes(self.scopes.as_deref());
+        let scopes = ledger::decode_scopes(self.common.scopes.as_deref());
         Ok(Money {
-            account: self.account_id,
-            user: self.user_id,
-            key: self.key_id,
+            account: self.common.account_id,
+            user: self.common.user_id,
+            key: self.common.key_id,
             started_at: self.started_at,
             cost: self.cost,
             commission: self.commission,
@@ -228,18 +331,46 @@ impl Row {
         Option<i64>: Encode<'q, DB> + Type<DB>,
         Option<Vec<u8>>: Encode<'q, DB> + Type<DB>,
     {
+        let Common { account_id, user_id, key_id, price_version, commission_bps, .. } =
+            *self.common;
+        let common = &*self.common;
+        let text = |text: &Arc<str>| Arc::clone(text);
         let query = query.bind(self.request_id).bind(self.attempt);
-        let query = query.bind(self.account_id).bind(self.user_id).bind(self.key_id);
-        let query = query.bind(self.surface).bind(self.provider).bind(self.model);
-        let query = query.bind(self.model_served).bind(self.upstream_id);
-        let query = query.bind(self.price_version).bind(self.commission_bps);
+        let query = query.bind(account_id).bind(user_id).bind(key_id);
+        let query = query.bind(text(&common.surface)).bind(text(&common.provider));
+        let query = query.bind(text(&common.model)).bind(common.model_served.clone());
+        let query = query.bind(self.upstream_id).bind(price_version).bind(commission_bps);
         let query = query.bind(self.input_tokens).bind(self.output_tokens).bind(self.cache_read);
         let query = query.bind(self.cache_write_5m).bind(self.cache_write_1h).bind(self.reasoning);
-        let query = query.bind(self.report).bind(self.usage_source).bind(self.outcome);
+        let query = query.bind(self.report);
+        let query = query.bind(text(&common.usage_source)).bind(text(&common.outcome));
         let query = query.bind(self.cost).bind(self.commission).bind(self.charge);
         let query = query.bind(self.started_at).bind(self.ended_at);
         let query = query.bind(self.content_hash.0.map(Vec::from));
-        query.bind(self.absorbed).bind(self.bound).bind(self.scopes)
+        query.bind(self.absorbed).bind(self.bound).bind(common.scopes.clone())
+    }
+
+    /// Binds every column that [`Common::bind`] does not, in their order.
+    pub(crate) fn bind_own<'q, DB: Database>(
+        self,
+        query: Query<'q, DB, DB::Arguments>,
+    ) -> Query<'q, DB, DB::Arguments>
+    where
+        Uuid: Encode<'q, DB> + Type<DB>,
+        Arc<str>: Encode<'q, DB> + Type<DB>,
+        Option<Arc<str>>: Encode<'q, DB> + Type<DB>,
+        i64: Encode<'q, DB> + Type<DB>,
+        Option<i64>: Encode<'q, DB> + Type<DB>,
+        Option<Vec<u8>>: Encode<'q, DB> + Type<DB>,
+    {
+        let query = query.bind(self.request_id).bind(self.attempt).bind(self.upstream_id);
+        let query = query.bind(self.input_tokens).bind(self.output_tokens).bind(self.cache_read);
+        let query = query.bind(self.cache_write_5m).bind(self.cache_write_1h).bind(self.reasoning);
+        let query = query.bind(self.report);
+        let query = query.bind(self.cost).bind(self.commission).bind(self.charge);
+        let query = query.bind(self.started_at).bind(self.ended_at);
+        let query = query.bind(self.content_hash.0.map(Vec::from));
+        query.bind(self.absorbed).bind(self.bound)
     }
 
     /// The receipt of this row with what was hashed, when nothing of it has been changed since it was written.
@@ -267,29 +398,30 @@ impl Row {
         Ok(Receipt {
             request_id: self.request_id,
             attempt: i16::try_from(self.attempt).map_err(|_| corrupt("its attempt"))?,
-            account_id: self.account_id,
-            user_id: self.user_id,
-            key_id: self.key_id,
-            price_version: self.price_version,
-            commission_bps: u32::try_from(self.commission_bps)
+            account_id: self.common.account_id,
+            user_id: self.common.user_id,
+            key_id: self.common.key_id,
+            price_version: self.common.price_version,
+            commission_bps: u32::try_from(self.common.commission_bps)
                 .map_err(|_| corrupt("its commission_bps"))?,
             report,
-            usage_source: UsageSource::from_name(&self.usage_source)
+            usage_source: UsageSource::from_name(&self.common.usage_source)
                 .ok_or_else(|| corrupt("its usage_source"))?,
-            outcome: Outcome::from_name(&self.outcome).ok_or_else(|| corrupt("its outcome"))?,
+            outcome: Outcome::from_name(&self.common.outcome)
+                .ok_or_else(|| corrupt("its outcome"))?,
             cost: Usd::from_pico(self.cost),
             commission: Usd::from_pico(self.commission),
             charge: Usd::from_pico(self.charge),
             absorbed: Usd::from_pico(self.absorbed),
             bound: self.bound.map(Usd::from_pico),
-            scopes: ledger::decode_scopes(self.scopes.as_deref())
+            scopes: ledger::decode_scopes(self.common.scopes.as_deref())
                 .ok_or_else(|| corrupt("its scopes"))?,
             started_at: self.started_at,
             ended_at: self.ended_at,
-            surface: self.surface.as_ref().into(),
-            provider: self.provider.as_ref().into(),
-            model: self.model.as_ref().into(),
-            model_served: self.model_served.as_deref().map(str::to_owned),
+            surface: self.common.surface.as_ref().into(),
+            provider: self.common.provider.as_ref().into(),
+            model: self.common.model.as_ref().into(),
+            model_served: self.common.model_served.as_deref().map(str::to_owned),
             upstream_id: self.upstream_id.as_deref().map(str::to_owned),
         })
     }

@@ -1,6 +1,6 @@
 //! Receipts that no balance can take do not stop the others.
 
-use store::{Entry, StoreError, Texts};
+use store::{Before, Entry, StoreError};
 
 use crate::common::{TestDatabase, id, receipt};
 use crate::money::{Books, KEY, signer};
@@ -33,7 +33,7 @@ async fn a_receipt_that_is_too_much(database: TestDatabase) {
     );
     assert_eq!((aside.request_id, aside.attempt), (of(2, HUGE).request_id, 1));
     // Nothing of it is lost.
-    let entry = Entry::decode(&aside.entry, &mut Texts::default()).unwrap();
+    let entry = Entry::decode(&aside.entry, &mut Before::default()).unwrap();
     assert_eq!(entry, Entry::of(&of(2, HUGE)).unwrap());
     // The others go on behind it.
     assert_eq!(books.apply(&[of(3, 7)]).await.new, 1);

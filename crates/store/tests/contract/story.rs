@@ -125,6 +125,9 @@ async fn receipts(store: &Store) {
     let batch: Vec<Receipt> = (0..90).map(ada).collect();
     assert_eq!(insert(store, &[]).await.unwrap(), 0);
     assert_eq!(insert(store, &batch).await.unwrap(), 90);
+    let mut written = Vec::new();
+    store.for_each_receipt(|receipt| written.push(receipt.unwrap())).await.unwrap();
+    assert_eq!(written, batch);
     assert_eq!(insert(store, &batch).await.unwrap(), 0, "the same twice counts once");
     let overlapping: Vec<Receipt> = (85..95).chain([94]).map(ada).collect();
     assert_eq!(insert(store, &overlapping).await.unwrap(), 5);
