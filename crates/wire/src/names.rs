@@ -43,14 +43,6 @@ struct Incomplete {
     reason: Option<String>,
 }
 
-/// It is there under both names.
-struct Twice;
-
-/// A member that has one of two names.
-fn either<'a>(one: Option<&'a str>, other: Option<&'a str>) -> Result<Option<&'a str>, Twice> {
-    if one.is_some() && other.is_some() { Err(Twice) } else { Ok(one.or(other)) }
-}
-
 /// What one look at an answer that has nothing unusual about it finds.
 pub(crate) struct Picked<'a> {
     /// Its names.
@@ -64,36 +56,35 @@ pub(crate) struct Picked<'a> {
 impl<'a> Picked<'a> {
     /// Of several choices only the first is looked at.
     pub(crate) fn of(text: &'a str) -> Option<Self> {
-        const NAMES: [&str; 11] = [
-            "id",
-            "responseId",
-            "model",
-            "modelVersion",
-            "choices",
-            "candidates",
-            "stop_reason",
-            "status",
-            "incomplete_details",
-            "usage",
-            "service_tier",
-        ];
-        let [id, response_id, model, version, choices, candidates, stop, status, rest @ ..] =
-            skip::pick(text, NAMES)?;
-        let [incomplete, usage, service_tier] = rest;
+        let (mut id, mut model, mut has_choices, mut word) = (None, None, false, None);
+        let (mut stop, mut status, mut incomplete) = (None, None, None);
+        let (mut usage, mut service_tier) = (None, None);
+        skip::walk(text, |name, cursor| match name {
+            "id" | "responseId" => cursor.keep(&mut id),
+            "model" | "modelVersion" => cursor.keep(&mut model),
+            "choices" | "candidates" if !has_choices => {
+                has_choices = true;
+                cursor.first(|name, cursor| match name {
+                    "finish_reason" | "finishReason" => cursor.keep(&mut word),
+                    _ => cursor.pass(),
+                })
+            }
+            // Both of them.
+            "choices" | "candidates" => None,
+            "stop_reason" => cursor.keep(&mut stop),
+            "status" => cursor.keep(&mut status),
+            "incomplete_details" => cursor.keep(&mut incomplete),
+            "usage" => cursor.keep(&mut usage),
+            "service_tier" => cursor.keep(&mut service_tier),
+            _ => cursor.pass(),
+        })?;
         let text = |picked| skip::text(picked).ok();
         let incomplete: Option<Incomplete> = skip::value(incomplete).ok()?;
         let incomplete = incomplete.and_then(|details| details.reason);
-        let (stop, status) = (text(stop)?, text(status)?);
-        let word = match either(choices, candidates).ok()? {
-            None => None,
-            Some(list) => {
-                let [word, other] = skip::pick_first(list, ["finish_reason", "finishReason"])?;
-                text(either(word, other).ok()?)?
-            }
-        };
+        let (word, stop, status) = (text(word)?, text(stop)?, text(status)?);
         let names = Names {
-            id: text(either(id, response_id).ok()?)?.map(Cow::into_owned),
-            model: text(either(model, version).ok()?)?.map(Cow::into_owned),
+            id: text(id)?.map(Cow::into_owned),
+            model: text(model)?.map(Cow::into_owned),
             finish: finish([
                 word.as_deref(),
                 stop.as_deref(),

@@ -12,7 +12,15 @@ const DEEPEST: u32 = 64;
 /// `text` is not one object, or is written in an unusual way: with escapes in a name, or very deep.
 pub(crate) fn members<'a>(
     text: &'a str,
-    each: impl FnMut(&'a str, &'a str) -> Option<()>,
+    mut each: impl FnMut(&'a str, &'a str) -> Option<()>,
+) -> Option<()> {
+    walk(text, |name, cursor| each(name, cursor.written()?))
+}
+
+/// The same where `each` passes over the value itself, by one of [`Cursor`]'s ways.
+pub(crate) fn walk<'a>(
+    text: &'a str,
+    each: impl FnMut(&'a str, &mut Cursor<'a>) -> Option<()>,
 ) -> Option<()> {
     let mut cursor = Cursor { text, at: 0 };
     cursor.space();
@@ -28,34 +36,11 @@ pub(crate) fn pick<'a, const N: usize>(
     names: [&str; N],
 ) -> Option<[Option<&'a str>; N]> {
     let mut picked = [None; N];
-    members(text, keep(names, &mut picked))?;
+    walk(text, |name, cursor| match names.iter().position(|wanted| *wanted == name) {
+        Some(place) => cursor.keep(picked.get_mut(place)?),
+        None => cursor.pass(),
+    })?;
     Some(picked)
-}
-
-/// The same of the first item of an array; of an empty one, nothing. What is behind that item is not looked at.
-pub(crate) fn pick_first<'a, const N: usize>(
-    array: &'a str,
-    names: [&str; N],
-) -> Option<[Option<&'a str>; N]> {
-    let mut cursor = Cursor { text: array, at: 0 };
-    cursor.take(b'[')?;
-    cursor.space();
-    let mut picked = [None; N];
-    if cursor.next() != Some(b']') {
-        cursor.members(keep(names, &mut picked))?;
-    }
-    Some(picked)
-}
-
-/// Keeps the values of members of these names, and gives up where a name stands there twice.
-fn keep<'a, const N: usize>(
-    names: [&str; N],
-    picked: &mut [Option<&'a str>; N],
-) -> impl FnMut(&'a str, &'a str) -> Option<()> {
-    move |name, value| {
-        let place = names.iter().zip(&mut *picked).find(|(wanted, _)| **wanted == name);
-        place.is_none_or(|(_, place)| place.replace(value).is_none()).then_some(())
-    }
 }
 
 /// Reads a value that was picked; nothing of what is `null` or not there. An error where it is no `T`.
@@ -73,7 +58,8 @@ pub(crate) fn text(picked: Option<&str>) -> serde_json::Result<Option<Cow<'_, st
     }
 }
 
-struct Cursor<'a> {
+/// Where in a text a reader stands.
+pub(crate) struct Cursor<'a> {
     text: &'a str,
     at: usize,
 }
@@ -97,15 +83,39 @@ impl<'a> Cursor<'a> {
         (self.next() == Some(byte)).then(|| self.at += 1)
     }
 
-    /// An object, each member of which is given to `each`.
-    fn members(&mut self, mut each: impl FnMut(&'a str, &'a str) -> Option<()>) -> Option<()> {
+    /// An object: `each` gets each member's name, and passes over its value.
+    fn members(&mut self, mut each: impl FnMut(&'a str, &mut Self) -> Option<()>) -> Option<()> {
         (self.next() == Some(b'{')).then_some(())?;
-        self.list(b'}', |cursor| {
-            let name = cursor.name()?;
-            let start = cursor.at;
-            cursor.value(0)?;
-            each(name, cursor.text.get(start..cursor.at)?)
+        self.list(b'}', |cursor| each(cursor.name()?, cursor))
+    }
+
+    /// An array of objects: `each` gets each member's name of the first, and passes over its value.
+    pub(crate) fn first(
+        &mut self,
+        mut each: impl FnMut(&'a str, &mut Self) -> Option<()>,
+    ) -> Option<()> {
+        (self.next() == Some(b'[')).then_some(())?;
+        let mut is_first = true;
+        self.list(b']', |cursor| {
+            if std::mem::take(&mut is_first) { cursor.members(&mut each) } else { cursor.pass() }
         })
+    }
+
+    /// Any value.
+    pub(crate) fn pass(&mut self) -> Option<()> {
+        self.value(0)
+    }
+
+    /// Any value, as it is written.
+    fn written(&mut self) -> Option<&'a str> {
+        let start = self.at;
+        self.pass()?;
+        self.text.get(start..self.at)
+    }
+
+    /// Any value, which is kept as it is written, unless there is one already.
+    pub(crate) fn keep(&mut self, place: &mut Option<&'a str>) -> Option<()> {
+        place.replace(self.written()?).is_none().then_some(())
     }
 
     /// A name without escapes, and the colon and the space behind it.
@@ -304,17 +314,32 @@ mod tests {
     #[test]
     fn values_are_picked_by_name() {
         let text = r#"{"a":1,"b":[{"c":"]"}, 2],"d":null,"e":[ ]}"#;
-        let [d, b, none, e] = pick(text, ["d", "b", "x", "e"]).unwrap();
+        let [d, b, none] = pick(text, ["d", "b", "x"]).unwrap();
         assert_eq!((d, b, none), (Some("null"), Some(r#"[{"c":"]"}, 2]"#), None));
-        assert_eq!(pick_first(b.unwrap(), ["c", "d"]), Some([Some(r#""]""#), None]));
-        assert_eq!(
-            (pick_first(e.unwrap(), ["c"]), pick_first("null", ["c"])),
-            (Some([None]), None)
-        );
-        assert_eq!(pick_first("[2, {\"c\":1}]", ["c"]), None, "the first is no object");
-        assert_eq!(pick_first(r#"[{"c":1,"c":2}]"#, ["c"]), None, "which of the two is meant?");
         assert_eq!(pick(r#"{"a":null,"a":1}"#, ["a"]), None, "which of the two is meant?");
         assert_eq!(pick(r#"{"b":null,"b":1}"#, ["a"]), Some([None]), "nobody asks");
+    }
+
+    #[test]
+    fn the_first_of_a_list_is_looked_into() {
+        let found = |list: &str| {
+            let (text, mut c) = (format!(r#"{{"list":{list},"b":2}}"#), None);
+            walk(&text, |name, cursor| match name {
+                "list" => cursor.first(|name, cursor| match name {
+                    "c" => cursor.keep(&mut c),
+                    _ => cursor.pass(),
+                }),
+                _ => cursor.pass(),
+            })?;
+            Some(c.map(str::to_owned))
+        };
+        assert_eq!(found(r#"[ {"a":[],"c":"]"} , 2]"#), Some(Some(r#""]""#.to_owned())));
+        assert_eq!(found(r#"[{"a":1},{"c":1,"c":2}]"#), Some(None), "the others are passed over");
+        assert_eq!(found("[ ]"), Some(None));
+        assert_eq!(found("null"), None);
+        assert_eq!(found(r#"[2, {"c":1}]"#), None, "the first is no object");
+        assert_eq!(found(r#"[{"c":1},nul]"#), None, "what is passed over is JSON too");
+        assert_eq!(found(r#"[{"c":1,"c":2}]"#), None, "which of the two is meant?");
     }
 
     #[test]
