@@ -160,7 +160,14 @@ impl<'a> Reader<'a> {
         for text in &mut texts {
             *text = self.text()?;
         }
-        let optional = [self.optional()?, self.optional()?];
+        let mut optional = [None; 2];
+        for place in &mut optional {
+            let is_there = self.is_there()?;
+            let text = self.text()?;
+            // One that is not there is written as an empty one.
+            (is_there || text.is_empty()).then_some(())?;
+            *place = is_there.then_some(text);
+        }
         let hash = self.bytes()?.try_into().ok()?;
         let mut held = Held::default();
         // Before there were holds, it ended here.
@@ -198,13 +205,12 @@ impl<'a> Reader<'a> {
         str::from_utf8(self.bytes()?).ok()
     }
 
-    /// A text that may not be there. It is written as an empty one then.
-    fn optional(&mut self) -> Option<Option<&'a str>> {
+    /// Whether the next text is there.
+    fn is_there(&mut self) -> Option<bool> {
         let [is_there] = self.array()?;
-        let text = self.text()?;
         match is_there {
-            0 => text.is_empty().then_some(None),
-            1 => Some(Some(text)),
+            0 => Some(false),
+            1 => Some(true),
             _ => None,
         }
     }

@@ -62,12 +62,9 @@ impl Chunk {
         let last = self.rows * places.iter().filter(|place| place.is_none()).count();
         let mut used = 0;
         let mut row = || {
-            let places = places.iter().map(|place| match place {
-                Some(place) => common(last + place + 1),
-                None => {
-                    used += 1;
-                    own(used)
-                }
+            let places = places.iter().map(|place| {
+                used += usize::from(place.is_none());
+                place.map_or_else(|| own(used), |place| common(last + place + 1))
             });
             format!("({})", places.collect::<Vec<_>>().join(","))
         };
