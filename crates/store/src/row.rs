@@ -160,6 +160,25 @@ pub(crate) fn content_of<T>(
     Ok(look(&content, &content.hash()))
 }
 
+/// Binds what was counted, and the report of it.
+macro_rules! bind_counters {
+    ($query:expr, $row:expr) => {{
+        let query = $query.bind($row.input_tokens).bind($row.output_tokens).bind($row.cache_read);
+        let query = query.bind($row.cache_write_5m).bind($row.cache_write_1h).bind($row.reasoning);
+        query.bind($row.report)
+    }};
+}
+
+/// Binds what it costs, and everything behind it that is the receipt's own.
+macro_rules! bind_money {
+    ($query:expr, $row:expr) => {{
+        let query = $query.bind($row.cost).bind($row.commission).bind($row.charge);
+        let query = query.bind($row.started_at).bind($row.ended_at);
+        let query = query.bind($row.content_hash.0.map(Vec::from));
+        query.bind($row.absorbed).bind($row.bound)
+    }};
+}
+
 impl Common {
     fn of(content: &Content<'_>) -> Self {
         let [_, account_id, user_id, key_id] = content.ids;
@@ -340,14 +359,9 @@ impl Row {
         let query = query.bind(text(&common.surface)).bind(text(&common.provider));
         let query = query.bind(text(&common.model)).bind(common.model_served.clone());
         let query = query.bind(self.upstream_id).bind(price_version).bind(commission_bps);
-        let query = query.bind(self.input_tokens).bind(self.output_tokens).bind(self.cache_read);
-        let query = query.bind(self.cache_write_5m).bind(self.cache_write_1h).bind(self.reasoning);
-        let query = query.bind(self.report);
+        let query = bind_counters!(query, self);
         let query = query.bind(text(&common.usage_source)).bind(text(&common.outcome));
-        let query = query.bind(self.cost).bind(self.commission).bind(self.charge);
-        let query = query.bind(self.started_at).bind(self.ended_at);
-        let query = query.bind(self.content_hash.0.map(Vec::from));
-        query.bind(self.absorbed).bind(self.bound).bind(common.scopes.clone())
+        bind_money!(query, self).bind(common.scopes.clone())
     }
 
     /// Binds every column that [`Common::bind`] does not, in their order.
@@ -364,13 +378,8 @@ impl Row {
         Option<Vec<u8>>: Encode<'q, DB> + Type<DB>,
     {
         let query = query.bind(self.request_id).bind(self.attempt).bind(self.upstream_id);
-        let query = query.bind(self.input_tokens).bind(self.output_tokens).bind(self.cache_read);
-        let query = query.bind(self.cache_write_5m).bind(self.cache_write_1h).bind(self.reasoning);
-        let query = query.bind(self.report);
-        let query = query.bind(self.cost).bind(self.commission).bind(self.charge);
-        let query = query.bind(self.started_at).bind(self.ended_at);
-        let query = query.bind(self.content_hash.0.map(Vec::from));
-        query.bind(self.absorbed).bind(self.bound)
+        let query = bind_counters!(query, self);
+        bind_money!(query, self)
     }
 
     /// The receipt of this row with what was hashed, when nothing of it has been changed since it was written.
