@@ -128,21 +128,20 @@ pub(crate) fn attempts(tried: &[Tried]) -> Option<HeaderValue> {
 /// Texts in one header, as far as a header can have them and clients take them; nothing where there are none.
 fn list(texts: &[String]) -> Option<HeaderValue> {
     /// Whole heads of 8 KiB are what many clients and proxies take at most.
-    const LONGEST: usize = 4096;
-    let end = |left: usize| format!("and {left} more");
-    let room = LONGEST - end(usize::MAX).len();
+    const ROOM: usize = 4096 - "and 18446744073709551615 more".len();
+    texts.first()?;
     let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
     let mut list = String::new();
     for (i, text) in texts.iter().enumerate() {
         let comma = if list.is_empty() { "" } else { ", " };
-        if list.len() + comma.len() + text.chars().count() > room {
-            list = format!("{list}{comma}{}", end(texts.len() - i));
+        if list.len() + comma.len() + text.chars().count() > ROOM {
+            list = format!("{list}{comma}and {} more", texts.len() - i);
             break;
         }
         list.push_str(comma);
         list.extend(text.chars().map(plain));
     }
-    if texts.is_empty() { None } else { HeaderValue::try_from(list).ok() }
+    HeaderValue::try_from(list).ok()
 }
 
 /// By what `OpenRouter`'s clients ask for what became of a request, in `GET /api/v1/generation`.

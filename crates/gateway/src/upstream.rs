@@ -108,7 +108,7 @@ impl Upstream {
     ) -> Result<Response<Body>, UpstreamError> {
         let Outgoing { speaks, credential, path, headers, body } = outgoing;
         let at = provider.address();
-        let path = format!("{}{}{path}", at.base_path, speaks.below);
+        let path = [at.base_path.as_str(), speaks.below, path].concat();
         let path = PathAndQuery::try_from(path).map_err(http::Error::from)?;
         let headers = Headers { speaks, credential, forwarded: headers };
         let request = Outbound { method: Method::POST, path, headers, body };
@@ -126,7 +126,7 @@ impl Upstream {
         credential: &InForce,
     ) -> Result<StatusCode, UpstreamError> {
         let at = provider.address();
-        let path = format!("{}{}{}", at.base_path, speaks.below, provider.row.models);
+        let path = [at.base_path.as_str(), speaks.below, provider.row.models].concat();
         let path = PathAndQuery::try_from(path).map_err(http::Error::from)?;
         let headers = Headers { speaks, credential, forwarded: &HeaderMap::new() };
         let request = Outbound { method: Method::GET, path, headers, body: Bytes::new() };

@@ -294,12 +294,15 @@ impl ServiceTier {
     /// The tier that an answer names, in any provider's word and case. `fast` and `ultrafast` are OpenAI's names for
     /// priority processing. A word not known here is taken for the ordinary tier.
     pub fn from_answer(word: &str) -> Self {
-        match word.to_ascii_lowercase().as_str() {
-            "flex" => Self::Flex,
-            "priority" | "fast" | "ultrafast" => Self::Priority,
-            "batch" => Self::Batch,
-            _ => Self::Standard,
-        }
+        const WORDS: [(&str, ServiceTier); 5] = [
+            ("flex", ServiceTier::Flex),
+            ("priority", ServiceTier::Priority),
+            ("fast", ServiceTier::Priority),
+            ("ultrafast", ServiceTier::Priority),
+            ("batch", ServiceTier::Batch),
+        ];
+        let known = WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word));
+        known.map_or(Self::Standard, |(_, tier)| *tier)
     }
 }
 
@@ -367,5 +370,27 @@ impl UsageReport {
             total.add_all(&pass.usage);
         }
         total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tier_is_known_in_any_case_and_by_its_whole_word() {
+        for (word, tier) in [
+            ("flex", ServiceTier::Flex),
+            ("FLEX", ServiceTier::Flex),
+            ("Priority", ServiceTier::Priority),
+            ("fast", ServiceTier::Priority),
+            ("UltraFast", ServiceTier::Priority),
+            ("BATCH", ServiceTier::Batch),
+        ] {
+            assert_eq!(ServiceTier::from_answer(word), tier, "{word}");
+        }
+        for word in ["", "default", "standard", "auto", "flexible", "fas", " flex"] {
+            assert_eq!(ServiceTier::from_answer(word), ServiceTier::Standard, "{word}");
+        }
     }
 }
