@@ -127,7 +127,7 @@ pub(crate) fn attempts(tried: &[Tried]) -> Option<HeaderValue> {
 
 /// Texts in one header, as far as a header can have them and clients take them; nothing where there are none.
 fn list(texts: &[String]) -> Option<HeaderValue> {
-    /// Whole heads of 8 KiB are what many clients and proxies take at most.
+    /// Whole heads of 8 KiB are what many clients and proxies take at most: half of that, with the last words.
     const ROOM: usize = 4096 - "and 18446744073709551615 more".len();
     texts.first()?;
     let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };

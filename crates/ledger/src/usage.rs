@@ -294,15 +294,11 @@ impl ServiceTier {
     /// The tier that an answer names, in any provider's word and case. `fast` and `ultrafast` are OpenAI's names for
     /// priority processing. A word not known here is taken for the ordinary tier.
     pub fn from_answer(word: &str) -> Self {
-        const WORDS: [(&str, ServiceTier); 5] = [
-            ("flex", ServiceTier::Flex),
-            ("priority", ServiceTier::Priority),
-            ("fast", ServiceTier::Priority),
-            ("ultrafast", ServiceTier::Priority),
-            ("batch", ServiceTier::Batch),
-        ];
-        let known = WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word));
-        known.map_or(Self::Standard, |(_, tier)| *tier)
+        let is = |known: &str| known.eq_ignore_ascii_case(word);
+        if is("fast") || is("ultrafast") {
+            return Self::Priority;
+        }
+        Self::ALL.into_iter().find(|tier| is(tier.name())).unwrap_or(Self::Standard)
     }
 }
 
