@@ -64,6 +64,11 @@ impl Activity {
         self.open.load(Ordering::Acquire) == 0
     }
 
+    /// Whether what has come last was no whole head.
+    pub(crate) fn is_within_a_head(&self) -> bool {
+        self.is_idle() && self.head_since.load(Ordering::Acquire) != 0
+    }
+
     /// Bytes have come. Those of HTTP/2 need not be of a request.
     pub(crate) fn read(&self) {
         if self.is_http1 && self.is_idle() && self.head_since.load(Ordering::Acquire) == 0 {

@@ -189,12 +189,32 @@ pub(crate) struct Guarded {
     patience: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
     frames: Option<Frames>,
+    /// The last bytes were of a head.
+    in_head: bool,
 }
 
 impl Guarded {
     pub(crate) fn new(stream: TcpStream, activity: Arc<Activity>, patience: Duration) -> Self {
         let frames = (!activity.is_http1).then(|| Frames::new(activity.opened));
-        Self { stream, activity, patience, stalled: None, frames }
+        Self { stream, activity, patience, stalled: None, frames, in_head: false }
+    }
+
+    /// Throws away what still comes of a head that was refused in the middle: for as long as a head may take in all, as
+    /// long as something comes. Were the connection closed at once, its client would meet a broken connection while it sends,
+    /// and never read why.
+    fn throw_away(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut bytes = [0; 4 * 1024];
+        loop {
+            let mut rest = ReadBuf::new(&mut bytes);
+            if Pin::new(&mut self.stream).poll_read(context, &mut rest)?.is_pending() {
+                let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(LAST_WORDS)));
+                return stalled.as_mut().poll(context).map(Ok);
+            }
+            self.stalled = None;
+            if rest.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 
     fn gone(
@@ -232,6 +252,7 @@ impl AsyncRead for Guarded {
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         let read = buffer.filled().get(before..).unwrap_or_default();
         if !read.is_empty() {
+            self.in_head = self.activity.is_http1 && self.activity.is_idle();
             self.activity.read();
         }
         if let Some(frames) = &mut self.frames {
@@ -256,7 +277,11 @@ impl AsyncWrite for Guarded {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+        if self.in_head && self.activity.is_within_a_head() {
+            return self.throw_away(context);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write_vectored(

@@ -366,6 +366,24 @@ async fn a_refusal_before_the_body_is_read() {
     nothing_happened(app).await;
 }
 
+/// Neither does a head that is too long break off: its client sends all of it, and then reads the refusal.
+#[tokio::test]
+async fn a_head_that_is_too_long() {
+    let app = App::start().await;
+    let address = app.url.trim_start_matches("http://");
+    for bytes in [200_000, 1_000_000, 20_000_000] {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        let key = "k".repeat(bytes);
+        let head =
+            format!("GET /v1/models HTTP/1.1\r\nhost: {address}\r\nx-api-key: {key}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.expect("sent whole");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer and the end");
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{bytes}: {answer}");
+    }
+    nothing_happened(app).await;
+}
+
 /// Who asks before it sends its body is told no without being asked for it.
 #[tokio::test]
 async fn a_refusal_to_who_asks_first() {
