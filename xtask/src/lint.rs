@@ -25,10 +25,9 @@ fn lint(steps: &mut Steps, advisories: bool) -> Result {
     let mut doc = sh::cargo(&["doc", "--no-deps", "--document-private-items", "--workspace"]);
     steps.program("documentation", doc.env("RUSTDOCFLAGS", "-D warnings"))?;
     if sh::output(&mut sh::cargo(&["deny", "--version"])).is_err() {
-        steps.program(
-            "install cargo-deny",
-            &mut sh::cargo(&["install", "cargo-deny", "--locked"]),
-        )?;
+        // It has seconds of work, and takes minutes to be made fast.
+        let install = ["install", "cargo-deny", "--locked", "--debug"];
+        steps.program("install cargo-deny", &mut sh::cargo(&install))?;
     }
     steps.program(
         "dependencies",
