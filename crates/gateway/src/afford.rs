@@ -72,7 +72,7 @@ pub(crate) async fn take(
         return Ok(Taken::NOTHING);
     }
     if plan.targets.iter().any(Target::is_direct) && !plan.targets.iter().all(Target::is_direct) {
-        let offers = Offers::of(app, inbound, plan)?;
+        let offers = Offers::of(inbound, plan)?;
         if let Ok(want) = offers.bound(u64::MAX) {
             if app.funds.hold_at_once(&scopes, want).await.map_err(away)? {
                 let output_tokens = offers.output_tokens(u64::MAX);
@@ -81,7 +81,7 @@ pub(crate) async fn take(
             plan.targets.retain(Target::is_direct);
         }
     }
-    let offers = Offers::of(app, inbound, plan)?;
+    let offers = Offers::of(inbound, plan)?;
     let bound = |most| offers.bound(most).map_err(|error| unbounded(&error));
     let want = bound(u64::MAX)?;
     let own = offers.own;
@@ -141,7 +141,7 @@ fn outline(inbound: &Inbound, plan: &Plan, problem: Problem) -> Result<Chat, Pro
 }
 
 impl<'a> Offers<'a> {
-    fn of(app: &App, inbound: &Inbound, plan: &'a Plan) -> Result<Self, Problem> {
+    fn of(inbound: &Inbound, plan: &'a Plan) -> Result<Self, Problem> {
         let mut open = true;
         let outlined;
         let chat = match inbound.operation {
@@ -175,7 +175,7 @@ impl<'a> Offers<'a> {
             let most = target.max_output_tokens.or(window).unwrap_or(CEILING);
             demand.output_tokens = own.unwrap_or(most);
             demand.direct = target.is_direct();
-            let bps = target.commission_bps(&app.live.load());
+            let bps = target.commission_bps(&plan.settings);
             let sums_up = chat.is_some_and(|c| stored::sums_up(c, target.dialect().name()));
             let again = Demand { output_tokens: most, choices: 1, calls: 0, ..demand };
             let offer =

@@ -62,7 +62,7 @@ pub(crate) struct Turn<'a, 'r> {
 impl<'a> Run<'a> {
     /// Tries until one answers, and leaves a receipt whatever happens.
     pub(crate) async fn to_its_end(&self, head: &mut Head) -> Result<(), Problem> {
-        let deadline = Instant::now() + self.app.live.load().upstream_timeout();
+        let deadline = Instant::now() + self.plan.settings.upstream_timeout();
         let mut number = 0;
         let mut round = 0;
         loop {
@@ -75,7 +75,7 @@ impl<'a> Run<'a> {
             let Some(wait) = wait else {
                 // Boxed, because a request that goes well keeps no room for it.
                 Box::pin(self.hold.fail()).await;
-                let is_last = round >= u32::from(self.app.live.load().retries);
+                let is_last = round >= u32::from(self.plan.settings.retries);
                 let is_enough = round > 0 && (is_last || number >= MOST_ATTEMPTS);
                 problem.is_final |= is_enough && problem.may_pass_soon();
                 return Err(problem.tried(&self.hold.tried()));
@@ -139,11 +139,11 @@ impl<'a> Run<'a> {
         if is_last {
             return deadline;
         }
-        let live = self.app.live.load();
-        let least = LEAST_TIME.min(live.upstream_timeout() / 2);
+        let settings = &self.plan.settings;
+        let least = LEAST_TIME.min(settings.upstream_timeout() / 2);
         let half = deadline.saturating_duration_since(begun) / 2;
         let most = half.max(least);
-        let first_byte = live.first_byte_timeout();
+        let first_byte = settings.first_byte_timeout();
         let most = if self.inbound.stream { most.min(first_byte) } else { most };
         deadline.min(begun + most)
     }
@@ -167,7 +167,7 @@ impl<'a> Run<'a> {
 
     /// How long to wait before all are tried again; `None` where that is of no use.
     fn wait(&self, problem: &Problem, round: u32, deadline: Instant) -> Option<Duration> {
-        let is_last = round >= u32::from(self.app.live.load().retries);
+        let is_last = round >= u32::from(self.plan.settings.retries);
         if is_last || self.inbound.operation == Operation::Count || !problem.may_pass_soon() {
             return None;
         }

@@ -33,7 +33,7 @@ enum Won {
 
 /// When a second request goes out, where one may.
 pub(crate) fn after(run: &Run<'_>, turn: &Turn<'_, '_>) -> Option<Duration> {
-    let after = run.app.live.load().hedge_after()?;
+    let after = run.plan.settings.hedge_after()?;
     let is_chat = run.inbound.operation == Operation::Chat;
     let may = run.inbound.stream && is_chat && *turn.number < MOST_ATTEMPTS;
     (may && turn.left.iter().any(|target| is_spare(target, turn.target))).then_some(after)

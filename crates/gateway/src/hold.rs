@@ -80,7 +80,7 @@ impl Hold {
             key_id: inbound.key_id,
             surface: inbound.face.surface.into(),
             price_version: plan.price_version,
-            commission_bps: app.live.load().commission_bps,
+            commission_bps: plan.settings.commission_bps,
             started_at: plan.at,
             input_tokens: input_tokens(inbound),
             bound: (!scopes.is_empty()).then_some(amount),
@@ -90,7 +90,7 @@ impl Hold {
         let (journal, funds) = (Arc::clone(&app.journal), Arc::clone(&app.funds));
         let (catalogue, state) = (Arc::clone(&plan.catalogue), Mutex::new(state));
         let passage = Arc::clone(&inbound.passage);
-        let byok_commission_bps = app.live.load().byok_commission_bps;
+        let byok_commission_bps = plan.settings.byok_commission_bps;
         let covered_bytes = AtomicU64::new(covered_bytes);
         Self {
             journal,

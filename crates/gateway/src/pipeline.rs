@@ -104,7 +104,7 @@ async fn admit(
 
     // 3. From memory, and before the body is read: a stranger's is not worth it.
     let snapshot = app.snapshots.current();
-    let asked = Asked::by(peer, &parts, clock::now());
+    let asked = Asked::by(peer, &parts, passage.begun_at);
     let key = match call.0.speech {
         Speech::Native => auth::native_caller(&snapshot, &asked, Scope::Inference),
         _ => auth::caller(&snapshot, &asked, Some(Scope::Inference)),
@@ -351,9 +351,8 @@ impl Attempt<'_> {
         if problem.code != failure::TIMEOUT || Instant::now() < self.until {
             return false;
         }
-        let live = self.app.live.load();
-        let whole = live.upstream_timeout();
-        let first_byte = live.first_byte_timeout();
+        let settings = &self.plan.settings;
+        let (whole, first_byte) = (settings.upstream_timeout(), settings.first_byte_timeout());
         let usual = if self.inbound.stream { whole.min(first_byte) } else { whole };
         self.until.saturating_duration_since(self.begun) < usual * 9 / 10
     }

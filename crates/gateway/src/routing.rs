@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) catalogue: Arc<Catalogue>,
     /// The moment whose prices apply.
     pub(crate) at: i64,
+    /// The settings that it is worked on with, whatever is set meanwhile.
+    pub(crate) settings: Arc<Settings>,
 }
 
 /// One model of one provider, and how it is spoken to.
@@ -90,10 +92,11 @@ pub(crate) fn plan(
     inbound: &Inbound,
     at: i64,
 ) -> Result<Plan, Problem> {
+    let settings = app.live.load_full();
     let mut targets: Vec<Target> = Vec::new();
     let mut fault = None;
     for wanted in &inbound.wanted {
-        match target(app, snapshot, key, inbound, wanted, at) {
+        match target(app, snapshot, key, inbound, (wanted, &settings), at) {
             // Under two names it is still one.
             Ok((target, _)) if targets.iter().any(|known| known.is(&target)) => {}
             Ok((target, served)) => spread(inbound, target, served, &mut targets),
@@ -114,6 +117,7 @@ pub(crate) fn plan(
             price_version: snapshot.price_version,
             catalogue: Arc::clone(&snapshot.catalogue),
             at,
+            settings,
         }),
     }
 }
@@ -189,7 +193,7 @@ fn target(
     snapshot: &Snapshot,
     key: &KeyEntry,
     inbound: &Inbound,
-    wanted: &Wanted,
+    (wanted, settings): (&Wanted, &Settings),
     at: i64,
 ) -> Result<(Target, Served), Problem> {
     let (provider, known) = find(app, snapshot, wanted)?;
@@ -207,8 +211,8 @@ fn target(
     if let Some(problem) = unwanted(inbound, name) {
         return Err(problem);
     }
-    let bps = app.live.load().commission_bps;
-    preference::too_dear(inbound.peek.provider.max_price.as_ref(), known, at, bps)?;
+    let (max_price, bps) = (inbound.peek.provider.max_price.as_ref(), settings.commission_bps);
+    preference::too_dear(max_price, known, at, bps)?;
     let mut served = served(app, key, inbound, provider, field_of_provider(wanted))?;
     served.sort = preference::sort_of(inbound, wanted, known);
     let endpoint = served.house.first().or(served.own.as_ref()).cloned();
