@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use atomic_waker::AtomicWaker;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -172,6 +171,8 @@ struct Shared {
     /// Whether another piece waits behind it.
     full: bool,
     gone: bool,
+    /// The task of the client.
+    task: Option<Waker>,
 }
 
 /// What wakes the work says so here: a connection asks for more several times in a row, and all but the first would go
@@ -179,15 +180,9 @@ struct Shared {
 struct Link {
     shared: Mutex<Shared>,
     woken: AtomicBool,
-    task: AtomicWaker,
 }
 
 impl Link {
-    fn new() -> Arc<Self> {
-        let (shared, task) = (Mutex::default(), AtomicWaker::new());
-        Arc::new(Self { shared, woken: AtomicBool::new(true), task })
-    }
-
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -210,7 +205,9 @@ impl Wake for Link {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.woken.store(true, Ordering::Release);
-        self.task.wake();
+        if let Some(task) = &self.lock().task {
+            task.wake_by_ref();
+        }
     }
 }
 
@@ -313,14 +310,19 @@ struct Driven {
     link: Arc<Link>,
     /// Of the link.
     waker: Waker,
+    /// The task that the link wakes, which mostly stays the same.
+    task: Option<Waker>,
     left: Left,
 }
 
 impl Driven {
     /// Goes on with the work as far as it goes now, if anything has happened since. Whether it did.
     fn drive(&mut self, context: &mut Context<'_>) -> bool {
-        self.link.task.register(context.waker());
         let Some(work) = &mut self.work else { return false };
+        if !self.task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
+            self.task = Some(context.waker().clone());
+            self.link.lock().task.clone_from(&self.task);
+        }
         // The word of the end wakes the connection alone.
         let is_woken = self.link.woken.swap(false, Ordering::AcqRel);
         if !is_woken && !self.left.ending.is_cut() {
@@ -343,7 +345,7 @@ impl Drop for Driven {
     fn drop(&mut self) {
         if let Some(work) = self.work.take() {
             self.link.lock().gone = true;
-            self.link.task.take();
+            self.link.lock().task = None;
             self.left.tasks.spawn(to_its_end(work, self.left.ending.word()));
         }
     }
@@ -372,12 +374,11 @@ pub(crate) fn respond<W>(
 where
     W: Future<Output = ()> + Send + 'static,
 {
-    let link = Link::new();
+    let link = Arc::new(Link { shared: Mutex::default(), woken: AtomicBool::new(true) });
     let capture = claim.map(|claim| Arc::new(Capture::new(claim)));
     let head = Head { link: Arc::clone(&link), sent: false, capture, held_back: None };
-    let work: Work = Box::pin(start(head));
-    let waker = Waker::from(Arc::clone(&link));
-    answered(Driven { work: Some(work), link, waker, left }, id)
+    let (work, waker) = (Some(Box::pin(start(head)) as Work), Waker::from(Arc::clone(&link)));
+    answered(Driven { work, link, waker, task: None, left }, id)
 }
 
 async fn answered(mut driven: Driven, id: Uuid) -> Result<Response, Problem> {

@@ -83,7 +83,8 @@ impl Watched {
     /// Takes the word that the end is near, and then that it is there.
     fn listen(&mut self, context: &mut Context<'_>) {
         let has_come = match self.leaving {
-            None => self.leave.is_cancelled(),
+            // A flag, because a token has a lock. Who is to leave from the start is told at the first look.
+            None => self.ending.is_draining() && self.leave.is_cancelled(),
             Some(_) => self.ending.is_cut(),
         };
         let is_told = |listener: &Waker| listener.will_wake(context.waker());
