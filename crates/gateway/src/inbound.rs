@@ -65,7 +65,7 @@ pub(crate) struct Inbound {
     pub(crate) passage: Arc<Passage>,
     /// The body in the canonical form, once somebody has asked for it. Boxed, because most requests do without.
     chat: OnceLock<Box<Chat>>,
-    /// What has been searched for in the body, once somebody has asked for it.
+    /// What has been searched for in a body that was not looked through, once somebody has asked for it.
     marks: OnceLock<Marks>,
 }
 
@@ -203,7 +203,7 @@ impl Inbound {
 
     /// What in the body keeps it from passing as it is.
     pub(crate) fn marks(&self) -> Marks {
-        *self.marks.get_or_init(|| Marks::of(&self.body))
+        self.peek.marks.unwrap_or_else(|| *self.marks.get_or_init(|| Marks::of(&self.body)))
     }
 
     /// The request in the canonical form.

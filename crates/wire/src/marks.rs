@@ -1,4 +1,4 @@
-//! What in a request's body keeps its bytes from passing as they are, found by one search.
+//! What in a request's body keeps its bytes from passing as they are, found on the way through it or by one search.
 
 use crate::anthropic::{AHEAD, CALL_SEAL};
 use crate::seal::MARK;
@@ -21,15 +21,19 @@ impl Marks {
     pub fn of(body: &[u8]) -> Self {
         let mut marks = Self::default();
         for quote in memchr::memchr_iter(b'"', body) {
-            let text = body.get(quote + 1..).unwrap_or_default();
-            match text.first() {
-                Some(b't' | b'c' | b'a' | b'd' | b'Y') => marks.sealed |= is_envelope(text),
-                Some(b'r') => marks.sealed |= is_foreign_thought(text),
-                Some(b'i') => marks.sound |= text.starts_with(b"input_audio\""),
-                _ => {}
-            }
+            marks.look(body.get(quote + 1..).unwrap_or_default());
         }
         marks
+    }
+
+    /// Looks at one text and what follows it, from behind its quote.
+    pub(crate) fn look(&mut self, text: &[u8]) {
+        match text.first() {
+            Some(b't' | b'c' | b'a' | b'd' | b'Y') => self.sealed |= is_envelope(text),
+            Some(b'r') => self.sealed |= is_foreign_thought(text),
+            Some(b'i') => self.sound |= text.starts_with(b"input_audio\""),
+            _ => {}
+        }
     }
 }
 
@@ -52,6 +56,7 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
 
     use super::*;
+    use crate::peek::Peek;
 
     fn is_sealed(body: &str) -> bool {
         Marks::of(body.as_bytes()).sealed
@@ -75,6 +80,31 @@ mod tests {
         for text in ["tg1", "call.", "rs_12", "reasoning_detail", "dGcx", ""] {
             assert!(!is_sealed(&format!(r#"{{"a":"{text}","b":"x rs_1_2"}}"#)), "{text}");
         }
+    }
+
+    /// On the way through a body the same is found as by a search, wherever it stands.
+    #[test]
+    fn what_is_found_on_the_way_is_what_a_search_finds() {
+        let texts =
+            ["tg1.anthropic.YQ", "ahead.tg1.gemini.YQ", "rs_1_2", "rs_12", "input_audio", "x"];
+        for text in texts {
+            let bodies = [
+                format!(r#"{{"{text}":1}}"#),
+                format!(r#"{{"model":"m","a":"{text}"}}"#),
+                format!(r#"{{"a":[1,{{"b":["","{text}"]}}],"model":"m"}}"#),
+                format!(r#"{{"a":{{"b\n":{{"{text}":null}}}}}}"#),
+                format!(r#"{{"a":"é \u00e9 {text}"}}"#),
+            ];
+            for body in bodies {
+                let found = Peek::of(body.as_bytes()).unwrap().marks;
+                assert_eq!(found, Some(Marks::of(body.as_bytes())), "{body}");
+            }
+        }
+        // Behind an escaped quote no text begins.
+        let quoted = br#"{"a":"say \"rs_1_2\""}"#;
+        assert_eq!(Peek::of(quoted).unwrap().marks, Some(Marks::default()));
+        // What is written in an unusual way is read otherwise, and searched by who wants to know.
+        assert_eq!(Peek::of(br#"{"a\u0062":"rs_1_2"}"#).unwrap().marks, None);
     }
 
     #[test]

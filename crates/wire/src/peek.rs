@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::json::{self, Malformed};
+use crate::marks::Marks;
 use crate::skip;
 
 /// What has to be known of a request before it is sent on.
@@ -42,6 +43,8 @@ pub struct Peek {
     pub provider: Preferences,
     /// Whether the body has members that only `OpenRouter` knows, so that it cannot pass as it stands.
     pub openrouter: bool,
+    /// What else keeps it from passing, where that was seen on the way.
+    pub marks: Option<Marks>,
 }
 
 /// `provider` of `OpenRouter`'s requests. <https://openrouter.ai/docs/features/provider-routing>
@@ -254,9 +257,9 @@ fn once<'a, T: Deserialize<'a>>(field: &mut Option<T>, value: &'a str) -> Option
 
 impl<'a> Fields<'a> {
     /// The fields of an object that has nothing unusual about it.
-    fn scan(text: &'a str) -> Option<Self> {
+    fn scan(text: &'a str) -> Option<(Self, Marks)> {
         let mut fields = Self::default();
-        skip::members(text, |name, value| match name {
+        let marks = skip::marked_members(text, |name, value| match name {
             "model" => once(&mut fields.model, value),
             "stream" => once(&mut fields.stream, value),
             "stream_options" => once(&mut fields.stream_options, value),
@@ -278,7 +281,7 @@ impl<'a> Fields<'a> {
             "trace" => once(&mut fields.trace, value),
             _ => Some(()),
         })?;
-        Some(fields)
+        Some((fields, marks))
     }
 
     fn read(text: &'a str) -> Result<Self, Malformed> {
@@ -321,8 +324,11 @@ impl Peek {
         if text.trim_start().starts_with('[') {
             return Err(Malformed::new("", "expected an object, not a list"));
         }
-        let fields = Fields::scan(text).map_or_else(|| Fields::read(text), Ok)?;
-        Self::made(text, &fields)
+        if let Some((fields, marks)) = Fields::scan(text) {
+            let peek = Self::made(text, &fields)?;
+            return Ok(Self { marks: Some(marks), ..peek });
+        }
+        Self::made(text, &Fields::read(text)?)
     }
 
     fn made(text: &str, fields: &Fields<'_>) -> Result<Self, Malformed> {
@@ -361,6 +367,7 @@ impl Peek {
             models: fields.models.as_ref().map(|models| models.0.clone()).unwrap_or_default(),
             provider,
             openrouter,
+            marks: None,
         })
     }
 }

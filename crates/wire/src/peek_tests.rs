@@ -9,7 +9,7 @@ fn whatever_is_scanned_is_read_alike() {
         r#"{"functions":[{"name":"w"}],"reasoning_effort":"none","model":"m"}"#,
         r#"{"model":"m","reasoning":{"effort":"low"},"temperature":0.5,"seed":-1,"metadata":{"model":"n"}}"#,
     ] {
-        let scanned = Fields::scan(text).expect("nothing unusual");
+        let (scanned, _) = Fields::scan(text).expect("nothing unusual");
         let read = Fields::read(text).unwrap();
         assert_eq!(Peek::made(text, &scanned), Peek::made(text, &read), "{text}");
     }

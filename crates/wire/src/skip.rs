@@ -5,6 +5,8 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
+use crate::marks::Marks;
+
 /// How deep objects and arrays may be in each other here.
 const DEEPEST: u32 = 64;
 
@@ -17,16 +19,22 @@ pub(crate) fn members<'a>(
     walk(text, |name, cursor| each(name, cursor.written()?))
 }
 
-/// The same where `each` passes over the value itself, by one of [`Cursor`]'s ways.
+/// The same, and what is found where a text begins on the way.
+pub(crate) fn marked_members<'a>(
+    text: &'a str,
+    mut each: impl FnMut(&'a str, &'a str) -> Option<()>,
+) -> Option<Marks> {
+    let mut cursor = Cursor { text, at: 0, marks: Some(Marks::default()) };
+    cursor.whole(|name, cursor| each(name, cursor.written()?))?;
+    cursor.marks
+}
+
+/// The same as [`members`] where `each` passes over the value itself, by one of [`Cursor`]'s ways.
 pub(crate) fn walk<'a>(
     text: &'a str,
     each: impl FnMut(&'a str, &mut Cursor<'a>) -> Option<()>,
 ) -> Option<()> {
-    let mut cursor = Cursor { text, at: 0 };
-    cursor.space();
-    cursor.members(each)?;
-    cursor.space();
-    (cursor.at == text.len()).then_some(())
+    Cursor { text, at: 0, marks: None }.whole(each)
 }
 
 /// The values of the members of these names, as they are written. `None` as for [`members`], and where a name stands there
@@ -62,9 +70,19 @@ pub(crate) fn text(picked: Option<&str>) -> serde_json::Result<Option<Cow<'_, st
 pub(crate) struct Cursor<'a> {
     text: &'a str,
     at: usize,
+    /// What texts begin with, where somebody wants to know.
+    marks: Option<Marks>,
 }
 
 impl<'a> Cursor<'a> {
+    /// All of the text: one object.
+    fn whole(&mut self, each: impl FnMut(&'a str, &mut Self) -> Option<()>) -> Option<()> {
+        self.space();
+        self.members(each)?;
+        self.space();
+        (self.at == self.text.len()).then_some(())
+    }
+
     fn rest(&self) -> &'a [u8] {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
@@ -193,6 +211,10 @@ impl<'a> Cursor<'a> {
     /// A text with its quotes, and whether it is without escapes.
     fn string(&mut self) -> Option<bool> {
         self.take(b'"')?;
+        let rest = self.rest();
+        if let Some(marks) = &mut self.marks {
+            marks.look(rest);
+        }
         let mut is_plain = true;
         loop {
             self.plain();
